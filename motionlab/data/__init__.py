@@ -1,0 +1,1 @@
+"""Where motions come from: bundled samples, composed corpus, packed store, batches."""

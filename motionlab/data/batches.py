@@ -1,0 +1,106 @@
+"""Batches of windows for stage 1, as a pure function of the batch number.
+
+`batches(i)` always gives the same tensor, whatever was asked before. A training run that stops after batch 700 resumes
+with `batches(701)`: no generator state has to be saved, and no state can be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from motionlab.data.store import MotionStore
+from motionlab.errors import InputError
+from motionlab.motion.normalizer import Normalizer
+
+
+class WindowBatches:
+    """Random windows of equal length from a store.
+
+    An epoch visits every clip in a new order, a clip of `n` windows `n` times, each time from a random first frame;
+    so long clips count by their length. Epochs follow each other without a gap: a batch may end one epoch and begin
+    the next, and no clip is ever dropped.
+
+    Args:
+        store: the clips. Those shorter than `window` are left out (`skipped` says how many).
+        normalizer: applied to every batch; `None` gives physical units.
+        window: frames.
+        batch_size: windows.
+        seed: order and first frames.
+        clips: numbers of the clips to draw from; `None` is all of them.
+
+    Raises:
+        InputError: no clip is long enough.
+    """
+
+    def __init__(
+        self,
+        store: MotionStore,
+        normalizer: Normalizer | None,
+        window: int,
+        batch_size: int,
+        seed: int = 0,
+        clips: Sequence[int] | None = None,
+    ) -> None:
+        if window < 1 or batch_size < 1:
+            raise InputError(
+                "batches",
+                found=f"window {window}, batch_size {batch_size}",
+                expected="1 or more of both",
+                fix="Change the configuration.",
+            )
+        wanted = np.arange(len(store)) if clips is None else np.asarray(clips, dtype=np.int64)
+        usable = wanted[store.lengths[wanted] >= window]
+        if not len(usable):
+            longest = int(store.lengths.max()) if len(store) else 0
+            raise InputError(
+                store.folder,
+                found=f"{len(store)} clips, the longest of {longest} frames",
+                expected=f"at least one of {window} frames (the window)",
+                fix="Use a shorter window or longer clips.",
+            )
+        self.store, self.normalizer, self.window, self.batch_size, self.seed = (
+            store,
+            normalizer,
+            window,
+            batch_size,
+            seed,
+        )
+        self.skipped = len(wanted) - len(usable)
+        self._slots = np.repeat(usable, store.lengths[usable] // window)  # one entry a visit
+        self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    @property
+    def windows_per_epoch(self) -> int:
+        """Windows in one pass over the store."""
+        return len(self._slots)
+
+    @property
+    def batches_per_epoch(self) -> float:
+        """Batches in one pass, not rounded."""
+        return self.windows_per_epoch / self.batch_size
+
+    def __call__(self, number: int) -> Tensor:
+        """Batch `number`, `[batch_size, window, 272]` float32."""
+        places = number * self.batch_size + np.arange(self.batch_size)  # places in the endless row of epochs
+        epochs, inside = np.divmod(places, self.windows_per_epoch)
+        clips, starts = np.empty_like(places), np.empty_like(places)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            order, first = self._epoch(int(epoch))
+            clips[here], starts[here] = order[inside[here]], first[inside[here]]
+        values = self.store.windows(clips, starts, self.window)
+        return values if self.normalizer is None else self.normalizer.normalize(values)
+
+    def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Clips and first frames of one epoch, in order. Kept for the last two epochs; always the same for an epoch."""
+        if epoch not in self._epochs:
+            generator = np.random.default_rng([self.seed, epoch])
+            clips = generator.permutation(self._slots)
+            starts = generator.integers(0, self.store.lengths[clips] - self.window + 1)
+            if len(self._epochs) >= 2:
+                self._epochs.pop(min(self._epochs))
+            self._epochs[epoch] = clips, starts
+        return self._epochs[epoch]

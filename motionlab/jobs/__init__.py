@@ -1,0 +1,1 @@
+"""What a person asks for, each a short script over the parts: prepare, train, generate, run, report."""

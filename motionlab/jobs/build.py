@@ -1,0 +1,47 @@
+"""From settings to objects: the one place where the fields of a run's config become plain arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from motionlab.config import RunConfig, TextConfig, TokenizerConfig
+from motionlab.llama.model import MotionLlama
+from motionlab.runtime import cache_dir
+from motionlab.text.cache import TextCache
+from motionlab.text.load import load_text_encoder
+from motionlab.tokenizer.build import build_tokenizer
+from motionlab.tokenizer.model import MotionTokenizer
+
+
+def make_tokenizer(config: TokenizerConfig, quantizer: str) -> MotionTokenizer:
+    """The tokenizer of a config with any quantizer: same convolutions, same bottleneck, same nominal codebook size."""
+    return build_tokenizer(dataclasses.replace(config, quantizer=quantizer))
+
+
+def max_motion_tokens(config: RunConfig) -> int:
+    """The longest motion of the corpus, or the longest generation asked for, in tokens."""
+    frames_per_token = 2**config.tokenizer.down_t
+    return max(-(-config.corpus.max_frames // frames_per_token), config.sampling.max_tokens)
+
+
+def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int) -> MotionLlama:
+    """The decoder of a config; its longest sequence is text + motion + END."""
+    llama = config.llama
+    return MotionLlama(
+        codebook_size,
+        n_layer=llama.n_layer,
+        n_head=llama.n_head,
+        n_kv_heads=llama.n_kv_heads,
+        dim=llama.dim,
+        hidden=llama.hidden,
+        rope_theta=llama.rope_theta,
+        text_dim=text_dim,
+        max_length=config.text.max_tokens + max_motion_tokens(config) + 1,
+    )
+
+
+def text_cache(config: TextConfig, folder: Path | None = None) -> TextCache:
+    """Caption features through the disk cache; the encoder is loaded only for captions that are not there yet."""
+    encoder = load_text_encoder(config.encoder, config.folder, max_tokens=config.max_tokens, pooled=config.pooled)
+    return TextCache(folder or cache_dir() / "text", encoder)

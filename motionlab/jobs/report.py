@@ -1,0 +1,265 @@
+"""The report of a run: one HTML file with every number, figure and player, and no request to anywhere.
+
+It is a pure function of the run folder (`metrics.json`, `history.csv`, `motions/`), so it can be written again at any
+time: `motionlab report --run runs/tiny`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from motionlab.config import to_yaml
+from motionlab.errors import InputError
+from motionlab.files import write_text
+from motionlab.jobs.run_folder import Run
+from motionlab.motion.motion import Motion
+from motionlab.params import parameter_rows
+from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, usage_figure
+from motionlab.plots.player import Track, player_html, player_script
+from motionlab.training.history import History
+
+SPLITS = {"test_seen": "test-seen", "test_unseen": "test-unseen"}
+NAMES = {"fsq": "FSQ", "vq_ema": "VQ-VAE (EMA, reset)"}
+COLORS = {"real": "#57606a", "fsq": "#1f6feb", "vq_ema": "#d1622b", "generated": "#1a7f5a"}
+
+
+def write_report(run: Run) -> Path:
+    """Write `report.html` into the run folder and return its path.
+
+    Raises:
+        InputError: the run has no scores yet.
+    """
+    from jinja2 import Environment, FileSystemLoader, select_autoescape
+    from markupsafe import Markup
+
+    metrics = run.metrics
+    if "generation" not in metrics:
+        raise InputError(run.folder, found="a run without scores", expected="a finished run", fix="Continue it first.")
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True), trim_blocks=True
+    )
+    page = templates.get_template("report.html.j2").render(
+        name=run.config.name,
+        environment=_environment_line(metrics["environment"]),
+        tiles=_tiles(run, metrics),
+        warnings=_warnings(run, metrics),
+        generation_note=_generation_note(metrics),
+        tokenizer_note=_tokenizer_note(metrics),
+        corpus_note=(
+            "Clips are composed from a few minutes of real motion capture: joined, mirrored and re-timed. "
+            "test-seen has new compositions of action sequences that training has seen; test-unseen has sequences "
+            "that training never saw, of actions that it did. Good scores here say nothing about other motions."
+        ),
+        tables=_tables(run, metrics),
+        figures={
+            kind: [Markup(figure_to_svg(figure)) for figure in figures]
+            for kind, figures in (("tokenizer", _tokenizer_figures(run, metrics)), ("llama", _llama_figures(run)))
+        },
+        players=[{**player, "html": Markup(player["html"])} for player in _players(run, metrics)],
+        script=Markup(player_script()),
+        config=to_yaml(run.config),
+    )
+    path = run.folder / "report.html"
+    write_text(path, page)
+    return path
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> dict[str, Any]:
+    """What the template's table macro takes."""
+    return {"head": head, "rows": rows, "caption": caption}
+
+
+def _tiles(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    own = metrics["tokenizers"][run.config.tokenizer.quantizer]
+    generation = metrics["generation"]
+    return [
+        {"value": f"{own['test_seen']['mpjpe_mm']:.1f} mm", "label": "reconstruction error (MPJPE), test-seen"},
+        {"value": f"{own['used_fraction']:.0%}", "label": f"of {own['codebook_size']:,} codes used, test-seen"},
+        {"value": f"{generation['test_seen']['score']['generated']:.0%}", "label": "actions right, test-seen"},
+        {"value": f"{generation['test_unseen']['score']['generated']:.0%}", "label": "actions right, test-unseen"},
+        {"value": f"{generation['test_seen']['tokens_per_second']:,.0f}", "label": "tokens a second, batched"},
+        {"value": f"{sum(metrics['seconds'].values()) / 60:.1f} min", "label": "whole run"},
+    ]
+
+
+def _warnings(run: Run, metrics: Mapping[str, Any]) -> list[str]:
+    notes = []
+    for split, name in SPLITS.items():
+        scores = metrics["generation"][split]
+        if scores["stopped_by_limit"]:
+            notes.append(
+                f"{scores['stopped_by_limit']} of {scores['clips']} {name} generations were cut at "
+                f"{run.config.sampling.max_tokens} tokens before the decoder said END."
+            )
+        if metrics["classifier"][split]["order_score"] < 0.95:
+            notes.append(
+                f"The judge itself gets {metrics['classifier'][split]['order_score']:.0%} of the actions of real "
+                f"{name} clips right; read the scores of generations against that, not against 100 %."
+            )
+    return notes
+
+
+def _generation_note(metrics: Mapping[str, Any]) -> str:
+    judge = metrics["classifier"]["test_seen"]
+    return (
+        f"A classifier trained on real clips names the action of every frame. On held-out real clips it names "
+        f"{judge['frame_accuracy']:.0%} of the frames right. A score of 100 % means that the actions seen, and their "
+        "order, are exactly those of the caption; a missing or an added action lowers it. “Other caption” scores each "
+        "generated motion against the caption of another clip: that is what chance gives."
+    )
+
+
+def _tokenizer_note(metrics: Mapping[str, Any]) -> str:
+    kinds = [NAMES.get(kind, kind) for kind in metrics["tokenizers"]]
+    return (
+        f"{' and '.join(kinds)} had the same convolutions, first weights, batches and steps. Errors are means over all "
+        "frames of whole held-out clips, after moving both pelvises to the same place (pelvis), and also turning both "
+        "to the same heading (heading). Usage depends on how many tokens were looked at, so that number is given."
+    )
+
+
+def _environment_line(environment: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in environment.items() if name in ("torch", "device", "cores"))
+
+
+def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    tokenizers, generation = metrics["tokenizers"], metrics["generation"]
+    history = History.read(run.folder / "llama" / "history.csv")
+    best = min(zip(*reversed(history.points("val_loss")), strict=True))  # (loss, step)
+    accuracy = dict(zip(*history.points("val_accuracy"), strict=True))[best[1]]
+    kinds = ("real", "reconstructed", "generated", "other caption")
+    return {
+        "generation": table(
+            ["action score", *kinds, "exact, generated", "clips", "frames real / generated"],
+            [
+                [
+                    name,
+                    *(f"{generation[split]['score'][kind]:.1%}" for kind in kinds),
+                    f"{generation[split]['exact']['generated']:.1%}",
+                    generation[split]["clips"],
+                    f"{generation[split]['frames_real']:.0f} / {generation[split]['frames_generated']:.0f}",
+                ]
+                for split, name in SPLITS.items()
+            ],
+        ),
+        "reconstruction": table(
+            ["mm", *(f"{what}, {name}" for name in SPLITS.values() for what in ("pelvis", "heading", "acceleration"))],
+            [
+                [
+                    NAMES.get(kind, kind),
+                    *(
+                        f"{values[split][number]:.1f}"
+                        for split in SPLITS
+                        for number in ("mpjpe_mm", "mpjpe_heading_mm", "acceleration_mm")
+                    ),
+                ]
+                for kind, values in tokenizers.items()
+            ],
+            "Reconstruction error",
+        ),
+        "codebook": table(
+            ["", "codes", "used", "share", "perplexity", "entropy", "dead", "tokens", "parameters"],
+            [
+                [
+                    NAMES.get(kind, kind),
+                    f"{values['codebook_size']:,}",
+                    f"{values['used']:,}",
+                    f"{values['used_fraction']:.1%}",
+                    f"{values['perplexity']:.0f}",
+                    f"{values['entropy_bits']:.2f} bits",
+                    f"{values['dead']:,}",
+                    f"{values['tokens']:,}",
+                    f"{values['parameters']:,}",
+                ]
+                for kind, values in tokenizers.items()
+            ],
+            "Use of the codebook on test-seen",
+        ),
+        "llama": table(
+            ["", "value"],
+            [
+                ["validation loss at the best step", f"{best[0]:.3f} nats a token (step {best[1]:.0f})"],
+                ["validation accuracy there", f"{accuracy:.1%}"],
+                ["training speed, last row", f"{history.column('items_per_second')[-1]:,.0f} labels a second"],
+                ["generation, test-seen", f"{generation['test_seen']['tokens_per_second']:,.0f} tokens a second"],
+            ],
+        ),
+        "parameters": _parameter_table(run),
+        "corpus": table(
+            ["split", "clips", "minutes"],
+            [[name, values["clips"], f"{values['minutes']:.1f}"] for name, values in metrics["corpus"].items()],
+        ),
+        "time": table(
+            ["stage", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in metrics["seconds"].items()]
+        ),
+        "environment": table(["", ""], list(metrics["environment"].items())),
+    }
+
+
+def _parameter_table(run: Run) -> dict[str, Any]:
+    """Parameters of both models, summed over the parts that a reader knows by name."""
+    rows = []
+    for title, model in (("tokenizer", run.tokenizer()), ("decoder", run.llama)):
+        parts: dict[str, int] = {}
+        for row in parameter_rows(model):
+            names = row.name.split(".")
+            part = ".".join(names[:2]) if names[0] == "transformer" else names[0]
+            parts[part] = parts.get(part, 0) + row.count
+        rows += [[f"{title}: {part}", f"{count:,}"] for part, count in parts.items()]
+        rows.append([f"{title}: total", f"{sum(parts.values()):,}"])
+    return table(["part", "parameters"], rows)
+
+
+def _tokenizer_figures(run: Run, metrics: Mapping[str, Any]) -> list[Any]:
+    histories = {
+        NAMES.get(kind, kind): History.read(run.tokenizer_folder(kind) / "history.csv") for kind in metrics["tokenizers"]
+    }
+    first = next(iter(histories.values()))
+    return [
+        usage_figure(
+            {NAMES.get(kind, kind): values["histogram"] for kind, values in metrics["tokenizers"].items()},
+            title="Codebook usage, test-seen",
+        ),
+        loss_figure(
+            {name: history.points("reconstruction") for name, history in histories.items()},
+            title="Reconstruction loss, training",
+        ),
+        loss_figure(
+            {name: history.points("val_mpjpe_mm") for name, history in histories.items()},
+            title="MPJPE, validation clips",
+            y_label="mm",
+        ),
+        learning_rate_figure(*first.points("lr"), title="Learning rate, stage 1"),
+    ]
+
+
+def _llama_figures(run: Run) -> list[Any]:
+    history = History.read(run.folder / "llama" / "history.csv")
+    return [
+        loss_figure(
+            {"training": history.points("loss"), "validation": history.points("val_loss")},
+            title="Next-token loss",
+            y_label="nats a token",
+        ),
+        learning_rate_figure(*history.points("lr"), title="Learning rate, stage 2"),
+    ]
+
+
+def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
+    players = []
+    for split, name in SPLITS.items():
+        for player in metrics["generation"][split]["players"]:
+            tracks = [
+                Track(NAMES.get(label, label), Motion.load(run.folder / "motions" / file).joints(), COLORS.get(label))
+                for label, file in player["files"].items()
+            ]
+            players.append(
+                {
+                    "split": name,
+                    "note": f"asked for {', '.join(player['wanted'])}; recognised {', '.join(player['found']) or 'nothing'}",
+                    "html": player_html(tracks, player["caption"], script=False),
+                }
+            )
+    return players

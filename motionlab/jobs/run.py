@@ -1,0 +1,85 @@
+"""The main job: corpus, both tokenizers, decoder, generation, report. Stopped anywhere, it continues where it was."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from motionlab.config import RunConfig
+from motionlab.jobs.doctor import doctor
+from motionlab.jobs.evaluate import evaluate
+from motionlab.jobs.prepare import fit_normalizer, prepare
+from motionlab.jobs.report import write_report
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.train_llama import train_llama, training_codes
+from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizer
+from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
+
+
+def run(config: RunConfig, folder: str | Path) -> Path:
+    """Do everything and return the path of the report.
+
+    A stage whose result is already in the folder is not done again; training goes on from its last checkpoint.
+    """
+    this = Run.create(folder, config)
+    threads = set_threads()
+    device = choose_device(config.device)
+    print(f"run {config.name} in {this.folder}\ndevice: {device}, {threads} threads", flush=True)
+    print(f"precision: {choose_precision(device.value, config.llama_training.precision)}", flush=True)
+    seed_everything(config.seed)
+    this.record(environment=environment(this.folder))
+
+    with _stage(this, "corpus"):
+        corpus = prepare(config.corpus)
+        fit_normalizer(this, corpus)
+        splits = {"train": corpus.train, "test_seen": corpus.test_seen, "test_unseen": corpus.test_unseen}
+        this.record(
+            corpus={
+                name: {"clips": len(store), "minutes": float(store.lengths.sum()) / 30 / 60}
+                for name, store in splits.items()
+            }
+        )
+    for quantizer in [config.tokenizer.quantizer, *config.compare_quantizers]:
+        with _stage(this, f"tokenizer {quantizer}"):
+            if not (this.tokenizer_folder(quantizer) / "model.safetensors").exists():
+                train_tokenizer(this, corpus, quantizer)
+            tokenizers = this.metrics.get("tokenizers", {})
+            tokenizers[quantizer] = tokenizer_report(this, corpus, quantizer)
+            this.record(tokenizers=tokenizers)
+    with _stage(this, "tokens"):
+        training_codes(this, corpus)
+    with _stage(this, "text features"):
+        captions = [caption for i in range(len(corpus.train)) for caption in corpus.train.captions(i)]
+        this.text.features(captions)
+    with _stage(this, "llama"):
+        if not (this.folder / "llama" / "model.safetensors").exists():
+            train_llama(this, corpus)
+    with _stage(this, "generate and score"):
+        evaluate(this, corpus)
+    report = write_report(this)
+    print(f"report: {report}", flush=True)
+    return report
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """What the numbers of a run depend on; no path of the machine is among it."""
+    facts = {row.name: row.value for row in doctor(folder)}
+    kept = ("torch", "device", "precision", "cores", "threads", "RAM", "numpy", "transformers")
+    return {"Python": platform.python_version(), **{name: facts[name] for name in kept if name in facts}}
+
+
+@contextmanager
+def _stage(this: Run, name: str) -> Iterator[None]:
+    """Say what begins, and keep how long it took (times of a continued run add up)."""
+    print(f"-- {name}", flush=True)
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - began
+        times = this.metrics.get("seconds", {})
+        this.record(seconds={**times, name: times.get(name, 0.0) + seconds})
+        print(f"   {name}: {seconds:.1f} s", flush=True)

@@ -1,0 +1,132 @@
+"""What a finished run leaves behind, and how to open it again.
+
+    runs/<name>/
+      config.yaml                 every setting, resolved
+      normalizer.safetensors      mean and std of the 272 features
+      tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder a quantizer)
+      llama/                      model.safetensors, history.csv, checkpoints/
+      motions/                    the motions that the report shows, as .npy of 272 features
+      metrics.json                every number of the report
+      report.html                 one file, no network
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionlab.config import RunConfig, load_config, to_yaml
+from motionlab.errors import InputError
+from motionlab.files import write_text
+from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
+from motionlab.llama.model import MotionLlama
+from motionlab.motion.normalizer import Normalizer
+from motionlab.text.cache import TextCache
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.weights import load_into, load_model_state, save_model
+
+
+@dataclass
+class Run:
+    """One run folder; models are loaded when they are first asked for.
+
+    Raises (from every property):
+        InputError: the part is missing (the run did not get that far) or belongs to another architecture.
+    """
+
+    folder: Path
+    config: RunConfig
+
+    @classmethod
+    def create(cls, folder: str | Path, config: RunConfig) -> Run:
+        """Make the folder and write the resolved config into it.
+
+        Raises:
+            InputError: the folder holds a run with another config.
+        """
+        folder = Path(folder)
+        if (folder / "config.yaml").exists():
+            there = cls.open(folder).config
+            if there != config:
+                raise InputError(
+                    folder / "config.yaml",
+                    found="a run with other settings",
+                    expected="an empty folder, or the same settings to continue",
+                    fix="Choose another --name, or remove the folder.",
+                )
+        write_text(folder / "config.yaml", to_yaml(config))
+        return cls(folder, config)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Run:
+        """Open a run that exists."""
+        folder = Path(folder)
+        if not (folder / "config.yaml").is_file():
+            raise InputError(
+                folder, found="no config.yaml", expected="the folder of a run", fix="Make one with: motionlab run."
+            )
+        return cls(folder, load_config(folder / "config.yaml"))
+
+    @cached_property
+    def normalizer(self) -> Normalizer:
+        """Statistics of the training split."""
+        return Normalizer.load(self._need("normalizer.safetensors"))
+
+    @cached_property
+    def text(self) -> TextCache:
+        """Caption features, cached on disk."""
+        return text_cache(self.config.text)
+
+    def tokenizer_folder(self, quantizer: str) -> Path:
+        """Where the tokenizer with this quantizer lives."""
+        return self.folder / f"tokenizer-{quantizer}"
+
+    def tokenizer(self, quantizer: str | None = None) -> MotionTokenizer:
+        """A trained tokenizer, in eval mode; the run's own one by default."""
+        quantizer = quantizer or self.config.tokenizer.quantizer
+        model = make_tokenizer(self.config.tokenizer, quantizer)
+        self._load(model, f"tokenizer-{quantizer}/model.safetensors")
+        return model
+
+    @cached_property
+    def llama(self) -> MotionLlama:
+        """The trained decoder, in eval mode."""
+        model = make_llama(self.config, codebook_size=self.tokenizer().quantizer.codebook_size, text_dim=self.text.dim)
+        self._load(model, "llama/model.safetensors")
+        return model
+
+    def save(self, model: torch.nn.Module, name: str) -> None:
+        """Keep a model's weights for inference as `<name>/model.safetensors`."""
+        save_model(self.folder / name / "model.safetensors", model, {"run": self.config.name})
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """Every measured number so far."""
+        path = self.folder / "metrics.json"
+        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return metrics
+
+    def record(self, **values: Any) -> None:
+        """Add numbers to `metrics.json`, atomically."""
+        write_text(self.folder / "metrics.json", json.dumps({**self.metrics, **values}, indent=1) + "\n")
+
+    def _load(self, model: torch.nn.Module, name: str) -> None:
+        path = self._need(name)
+        load_into(model, load_model_state(path)[0], where=path)
+        model.eval()
+
+    def _need(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise InputError(
+                path,
+                found="no such file",
+                expected="a run that got this far",
+                fix=f"Continue it with: motionlab run --out {self.folder.parent} --name {self.folder.name}.",
+            )
+        return path

@@ -1,0 +1,103 @@
+"""Stage 2: tokenise the corpus once, then train the decoder on captions and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from motionlab.data.corpus import Corpus
+from motionlab.data.store import MotionStore
+from motionlab.jobs.build import make_llama
+from motionlab.jobs.prepare import training_clips, validation_clips
+from motionlab.jobs.run_folder import Run
+from motionlab.llama.losses import sequence_losses
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.sequence import SequenceBatches, Sequences
+from motionlab.motion.normalizer import Normalizer
+from motionlab.runtime import choose_device, seed_everything
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.checkpoint import has_checkpoint, load_weights
+from motionlab.training.loop import Losses, fit
+from motionlab.training.weights import read_tensors, write_tensors
+
+
+def train_llama(run: Run, corpus: Corpus) -> MotionLlama:
+    """Train (or go on training) the decoder and keep its best weights with the run."""
+    config, settings = run.config, run.config.llama_training
+    device = torch.device(choose_device(config.device).value)
+    codes = training_codes(run, corpus)
+    codebook_size = run.tokenizer().codebook_size
+    seed_everything(settings.seed)
+    model = make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim)
+
+    def sequence_batches(clips: Sequence[int], batch_size: int, keep_codes: float, edge_drop: float) -> SequenceBatches:
+        return SequenceBatches(
+            [codes[i] for i in clips],
+            [corpus.train.captions(i) for i in clips],
+            run.text,
+            codebook_size=codebook_size,
+            batch_size=batch_size,
+            seed=settings.seed,
+            max_length=model.max_length,
+            keep_codes=keep_codes,
+            edge_drop=edge_drop,
+        )
+
+    batches = sequence_batches(
+        training_clips(corpus.train), settings.batch_size, config.llama.keep_codes, config.llama.edge_drop
+    )
+    held_out = sequence_batches(validation_clips(corpus.train), settings.batch_size, 1.0, 0.0)
+
+    def step(batch: Sequences) -> Losses:
+        losses = sequence_losses(model, batch.to(device), config.llama.label_smoothing)
+        return Losses(losses.loss, {"accuracy": losses.accuracy})
+
+    def validate() -> dict[str, float]:
+        loss = accuracy = labels = 0.0
+        for i in range(held_out.batches_per_epoch):
+            batch = held_out(i)
+            losses = sequence_losses(model, batch.to(device))
+            loss += float(losses.loss) * batch.n_labels
+            accuracy += float(losses.accuracy) * batch.n_labels
+            labels += batch.n_labels
+        return {"loss": loss / labels, "accuracy": accuracy / labels}
+
+    folder = run.folder / "llama"
+    fit(
+        model,
+        batches=batches,
+        step=step,
+        validate=validate,
+        count=lambda batch: batch.n_labels,
+        settings=settings,
+        folder=folder,
+        device=device,
+        resume=has_checkpoint(folder / "checkpoints"),
+        architecture={"codebook_size": codebook_size, "text": run.text.name},
+        title="llama",
+    )
+    load_weights(model, folder / "checkpoints", "best")
+    run.save(model, "llama")
+    return model.eval()
+
+
+def training_codes(run: Run, corpus: Corpus) -> list[Tensor]:
+    """The tokens of every training clip, from the run's tokenizer; made once and kept as `codes.safetensors`."""
+    path = run.folder / "codes.safetensors"
+    if path.exists():
+        stored = read_tensors(path)[0]
+        return list(stored["codes"].long().split(stored["lengths"].tolist()))
+    device = torch.device(choose_device(run.config.device).value)
+    codes = tokenise(run.tokenizer().to(device), corpus.train, run.normalizer.to(device))
+    lengths = torch.tensor([len(row) for row in codes])
+    write_tensors(path, {"codes": torch.cat(codes).int(), "lengths": lengths}, {"run": run.config.name})
+    return codes
+
+
+def tokenise(model: MotionTokenizer, store: MotionStore, normalizer: Normalizer) -> list[Tensor]:
+    """Tokens of every clip of a store, int64 [n] each, on the CPU."""
+    device = next(model.parameters()).device
+    clips = [normalizer.normalize(store.features(i).to(device)) for i in range(len(store))]
+    return [row.cpu() for row in model.encode_clips(clips)]

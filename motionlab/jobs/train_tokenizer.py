@@ -1,0 +1,126 @@
+"""Stage 1: train a tokenizer on windows of motion, measure it on whole clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from motionlab.data.batches import WindowBatches
+from motionlab.data.corpus import Corpus
+from motionlab.data.store import MotionStore
+from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
+from motionlab.jobs.build import make_tokenizer
+from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
+from motionlab.jobs.run_folder import Run
+from motionlab.motion.features import decode_positions
+from motionlab.motion.normalizer import Normalizer
+from motionlab.quantizers.usage import CodeUsage
+from motionlab.runtime import choose_device, seed_everything
+from motionlab.tokenizer.build import loss_weights
+from motionlab.tokenizer.losses import tokenizer_losses
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.checkpoint import has_checkpoint, load_weights
+from motionlab.training.loop import Losses, fit
+
+
+def train_tokenizer(run: Run, corpus: Corpus, quantizer: str | None = None) -> MotionTokenizer:
+    """Train (or go on training) the tokenizer with one quantizer and keep its best weights with the run."""
+    config = run.config
+    quantizer = quantizer or config.tokenizer.quantizer
+    folder = run.tokenizer_folder(quantizer)
+    device = torch.device(choose_device(config.device).value)
+    normalizer = fit_normalizer(run, corpus).to(device)
+    seed_everything(config.tokenizer_training.seed)  # the same first weights for every quantizer of a comparison
+    model = make_tokenizer(config.tokenizer, quantizer)
+    weights = loss_weights(config.tokenizer)
+    settings = config.tokenizer_training
+
+    batches = WindowBatches(
+        corpus.train,
+        run.normalizer,
+        window=config.tokenizer.window,
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        clips=training_clips(corpus.train),
+    )
+
+    def step(batch: torch.Tensor) -> Losses:
+        x = batch.to(device, non_blocking=True)  # [B, window, 272]
+        losses = tokenizer_losses(model(x), x, weights)
+        return Losses(losses.pop("total"), losses)
+
+    def validate() -> dict[str, float]:
+        kept = validation_clips(corpus.train)[:32]
+        return measure_tokenizer(model, corpus.train, normalizer, kept)[0]
+
+    fit(
+        model,
+        batches=batches,
+        step=step,
+        validate=validate,
+        best_metric="mpjpe_mm",
+        settings=settings,
+        folder=folder,
+        device=device,
+        resume=has_checkpoint(folder / "checkpoints"),
+        architecture={"quantizer": quantizer},
+        title=f"tokenizer {quantizer}",
+    )
+    load_weights(model, folder / "checkpoints", "best")
+    run.save(model, folder.name)
+    return model.eval()
+
+
+@torch.inference_mode()
+def measure_tokenizer(
+    model: MotionTokenizer, store: MotionStore, normalizer: Normalizer, clips: Sequence[int] | None = None
+) -> tuple[dict[str, float], CodeUsage]:
+    """Reconstruction error of whole clips, in millimetres, and the use of the codebook over them.
+
+    Errors are means over the frames of all clips: a long clip counts more than a short one.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    sums: dict[str, float] = {"mpjpe_mm": 0.0, "mpjpe_heading_mm": 0.0, "acceleration_mm": 0.0}
+    frames, usage = 0, CodeUsage(model.codebook_size)
+    for i in range(len(store)) if clips is None else clips:
+        features = store.features(i).to(device)
+        indices = model.encode(normalizer.normalize(features)[None])  # [1, N]
+        usage.update(indices.cpu())
+        restored = reconstruct(model, normalizer, indices)[: len(features)]  # [T, 272]
+        a, b = decode_positions(restored), decode_positions(features)  # [T, 22, 3]
+        sums["mpjpe_mm"] += float(mpjpe(a, b, align="pelvis")) * len(features)
+        sums["mpjpe_heading_mm"] += float(mpjpe(a, b, align="heading")) * len(features)
+        sums["acceleration_mm"] += float(acceleration_error(a, b)) * len(features)
+        frames += len(features)
+    return {name: value / max(frames, 1) for name, value in sums.items()}, usage
+
+
+@torch.inference_mode()
+def reconstruct(model: MotionTokenizer, normalizer: Normalizer, indices: torch.Tensor) -> torch.Tensor:
+    """Tokens [1, N] to features [N * frames_per_token, 272] in physical units."""
+    return normalizer.denormalize(model.decode(indices)[0].float())
+
+
+def tokenizer_report(run: Run, corpus: Corpus, quantizer: str) -> dict[str, Any]:
+    """Everything the report says about one tokenizer, measured on the test splits."""
+    model = run.tokenizer(quantizer)
+    seen, usage = measure_tokenizer(model, corpus.test_seen, run.normalizer)
+    unseen, _ = measure_tokenizer(model, corpus.test_unseen, run.normalizer)
+    summary = usage.summary()
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "codebook_size": model.codebook_size,
+        "frames_per_token": model.frames_per_token,
+        "test_seen": seen,
+        "test_unseen": unseen,
+        "tokens": summary.tokens,
+        "used": summary.used,
+        "used_fraction": summary.used_fraction,
+        "perplexity": summary.perplexity,
+        "entropy_bits": summary.entropy_bits,
+        "dead": summary.dead,
+        "histogram": summary.histogram.tolist(),
+    }

@@ -1,0 +1,1 @@
+"""Exercises, checks that diagnose, hints, glossary."""

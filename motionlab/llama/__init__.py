@@ -1,0 +1,1 @@
+"""Stage 2, text + tokens -> tokens: rope, attention, block, masks, model, generate."""

@@ -1,0 +1,169 @@
+"""MotionLlama: a LLaMA decoder that reads text features and writes motion codes.
+
+The layers follow Touvron et al., "LLaMA", arXiv:2302.13971. The text enters as a prefix: the first W slots of the
+sequence are filled by projected text features instead of token embeddings (MotionMillion, arXiv:2507.07095).
+
+    tokens      [text slots: PAD id][motion codes 0..K-1][END = K][PAD = K+1]
+    embeddings  [llama_proj(text)  ][wte(tokens)                            ]
+
+The embedding table has K + 2 rows. The output has K + 1: codes and END, because PAD is never predicted.
+Parameter names are those of the published checkpoint.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from motionlab.errors import InputError
+from motionlab.llama.block import Block, RMSNorm, swiglu_hidden
+from motionlab.llama.cache import KVCache
+from motionlab.llama.masks import prefix_mask, step_mask
+from motionlab.llama.rope import Rotary
+
+
+class MotionLlama(nn.Module):
+    """Text features and motion tokens to logits of the next token.
+
+    Args:
+        codebook_size: K, the number of motion codes of the tokenizer.
+        n_layer, n_head, dim: size of the decoder; see `sizes.py` for the published table.
+        text_dim: width of the text features (MiniLM 384, flan-t5-xl 2048).
+        n_kv_heads: key-value heads; None is n_head (multi-head attention, as published).
+        hidden: width of the SwiGLU layer; None is the published rule `swiglu_hidden(dim)`.
+        rope_theta: base of the rotary angles.
+        max_length: longest sequence: text + codes + END.
+
+    >>> model = MotionLlama(codebook_size=10, n_layer=1, n_head=2, dim=16, text_dim=4)
+    >>> tokens = torch.tensor([[11, 11, 3, 7, 10]])  # two text slots, two codes, END
+    >>> model(tokens, text=torch.zeros(1, 2, 4), text_mask=torch.ones(1, 2)).shape
+    torch.Size([1, 5, 11])
+    """
+
+    def __init__(
+        self,
+        codebook_size: int,
+        *,
+        n_layer: int,
+        n_head: int,
+        dim: int,
+        text_dim: int,
+        n_kv_heads: int | None = None,
+        hidden: int | None = None,
+        rope_theta: float = 10_000.0,
+        max_length: int = 301,
+    ) -> None:
+        super().__init__()
+        self.codebook_size, self.dim, self.text_dim, self.max_length = codebook_size, dim, text_dim, max_length
+        self.n_kv_heads, self.head_dim = n_kv_heads or n_head, dim // n_head
+        blocks = [Block(dim, n_head, self.n_kv_heads, hidden or swiglu_hidden(dim)) for _ in range(n_layer)]
+        self.transformer = nn.ModuleDict(
+            {"wte": nn.Embedding(codebook_size + 2, dim), "h": nn.ModuleList(blocks), "ln_f": RMSNorm(dim)}
+        )
+        self.llama_proj = nn.Linear(text_dim, dim)
+        self.lm_head = nn.Linear(dim, codebook_size + 1, bias=False)
+        self.rotary = Rotary(max_length, self.head_dim, rope_theta)
+        self.reset_parameters()
+
+    @property
+    def end_token(self) -> int:
+        """K: the motion is over."""
+        return self.codebook_size
+
+    @property
+    def pad_token(self) -> int:
+        """K + 1: fills text slots and the tail of a batch. It can be read, never predicted."""
+        return self.codebook_size + 1
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The decoder layers."""
+        return self.transformer["h"]  # type: ignore[return-value]
+
+    def reset_parameters(self) -> None:
+        """Normal(0, 0.02) for every matrix, divided by sqrt(2 * n_layer) where a matrix writes to the residual stream.
+
+        Each layer adds two terms to the stream, so the division keeps its size from growing with depth (GPT-2's rule).
+        The published training code defines this rule but never calls it: its embeddings start at N(0, 1) and its
+        matrices at torch's default. Checkpoints are not affected; a training from nothing is.
+        """
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                writes_residual = name.endswith("c_proj.weight")
+                nn.init.normal_(parameter, std=0.02 / (2 * len(self.blocks)) ** 0.5 if writes_residual else 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.ones_(parameter)
+
+    def forward(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+        """Logits of the next token at every position.
+
+        Args:
+            tokens: int64 `[B, S]`; what stands in text slots does not matter.
+            text: float `[B, W, text_dim]`, W <= S.
+            text_mask: `[B, W]`, true where a text slot is in use; each row starts at slot 0.
+
+        Returns:
+            `[B, S, K + 1]`.
+        """
+        logits: Tensor = self.lm_head(self.hidden(tokens, text, text_mask))
+        return logits
+
+    def hidden(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+        """As `forward`, but stops before `lm_head`: `[B, S, dim]`. The loss needs logits at labelled positions only."""
+        length = tokens.shape[1]
+        if length > self.max_length:
+            raise InputError(
+                "sequence",
+                found=f"{length} positions",
+                expected=f"at most max_length={self.max_length}",
+                fix="Shorten the text or the motion, or build the model with a larger max_length.",
+            )
+        text_mask = text_mask.bool()
+        x = self._embed(tokens, text, text_mask)  # [B, S, dim]
+        return self._layers(x, self.rotary(length), prefix_mask(text_mask, length))
+
+    def new_cache(self, batch: int, length: int) -> KVCache:
+        """An empty cache for `batch` rows of at most `length` positions, where the weights are."""
+        weight = self.llama_proj.weight
+        return KVCache(len(self.blocks), batch, self.n_kv_heads, length, self.head_dim, weight.device, weight.dtype)
+
+    def prefill(self, text: Tensor, text_mask: Tensor, cache: KVCache) -> Tensor:
+        """Read the text into the cache; logits `[B, K + 1]` of the first motion code."""
+        text_mask = text_mask.bool()
+        batch, width = text_mask.shape
+        slots = torch.full((batch, width), self.pad_token, device=text.device)  # [B, W]
+        cache.used = width
+        x = self._embed(slots, text, text_mask)  # [B, W, dim]
+        x = self._layers(x, self.rotary(width), prefix_mask(text_mask, width), cache)
+        last = text_mask.sum(1) - 1  # [B]: the last text slot of each row predicts the first code
+        logits: Tensor = self.lm_head(x[torch.arange(batch, device=x.device), last])  # [B, K+1]
+        return logits
+
+    def step(self, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
+        """Read one more token a row; logits `[B, K + 1]` of the next.
+
+        Args:
+            tokens: int64 `[B]`.
+            positions: int64 `[B]`, where each row stands; all must be below `cache.used`.
+        """
+        x = self.transformer["wte"](tokens[:, None])  # [B, 1, dim]
+        mask = step_mask(positions, cache.used)  # [B, 1, 1, used]
+        x = self._layers(x, self.rotary(positions[:, None]), mask, cache, positions)  # [B, 1, dim]
+        logits: Tensor = self.lm_head(x[:, 0])  # [B, K+1]
+        return logits
+
+    def _embed(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+        width = text.shape[1]
+        x = self.transformer["wte"](tokens)  # [B, S, dim]
+        front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
+        return torch.cat([front, x[:, width:]], dim=1)
+
+    def _layers(
+        self, x: Tensor, turn: Tensor, mask: Tensor, cache: KVCache | None = None, positions: Tensor | None = None
+    ) -> Tensor:
+        for layer, block in enumerate(self.blocks):
+            x = block(x, turn, mask, cache, layer, positions)
+        x = self.transformer["ln_f"](x)
+        return x

@@ -1,0 +1,72 @@
+"""Rotary position embedding (RoPE): a position is an angle, and attention sees only angle differences.
+
+Each head vector is read as `head_dim / 2` complex numbers. At position `m`, number `i` is turned by the angle
+`m * theta**(-2i / head_dim)`. The dot product of a query at `m` with a key at `n` then depends on `m - n` alone, and no
+vector changes its length.  Su et al., "RoFormer", arXiv:2104.09864, equations 13-16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def rope_table(length: int, head_dim: int, theta: float = 10_000.0, device: torch.device | None = None) -> Tensor:
+    """Unit complex numbers `exp(1j * position * frequency)`, always in float32 precision: complex64 `[length, hd/2]`.
+
+    Why float32: bfloat16 has 8 bits of mantissa, so of the positions 0..300 it keeps only 279 apart, and the angle
+    error reaches more than one radian.
+
+    >>> rope_table(3, head_dim=4)[0]
+    tensor([1.+0.j, 1.+0.j])
+    """
+    # The exponents are even numbers 0, 2, 4, ...: one frequency a pair of channels.
+    exponent = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim  # [hd/2]
+    position = torch.arange(length, device=device, dtype=torch.float32)  # [length]
+    angle = torch.outer(position, theta**-exponent)  # [length, hd/2]
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def apply_rope(x: Tensor, turn: Tensor) -> Tensor:
+    """Turn the channel pairs (0, 1), (2, 3), ... of each head vector.
+
+    Neighbouring channels form a pair ("interleaved", as in the published checkpoint). Hugging Face models pair channel
+    `i` with `i + hd/2`; weights of the two kinds are not exchangeable without permuting rows.
+
+    Args:
+        x: `[B, S, heads, hd]`, any float dtype. The product is done in float32.
+        turn: complex64 `[S, hd/2]`, or `[B, S, hd/2]` when each row of the batch has its own positions.
+
+    >>> x = torch.tensor([[[[1.0, 0.0]], [[1.0, 0.0]]]])  # one head, two positions
+    >>> apply_rope(x, rope_table(2, head_dim=2)).flatten().round(decimals=3)  # 1, then exp(1j)
+    tensor([1.0000, 0.0000, 0.5400, 0.8410])
+    """
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # [B, S, heads, hd/2]
+    turned = pairs * turn.unsqueeze(-2)  # broadcast over the heads
+    return torch.view_as_real(turned).flatten(-2).type_as(x)  # [B, S, heads, hd]
+
+
+class Rotary(nn.Module):
+    """Holds the table of `rope_table` on the right device and never lets it leave float32.
+
+    A plain buffer would not do: `model.bfloat16()` casts every buffer, and `model.to_empty()` leaves it
+    uninitialised. So the table is computed again after every move. It is not part of the state dict.
+    """
+
+    table: Tensor
+
+    def __init__(self, length: int, head_dim: int, theta: float = 10_000.0) -> None:
+        super().__init__()
+        self.length, self.head_dim, self.theta = length, head_dim, theta
+        self.register_buffer("table", rope_table(length, head_dim, theta), persistent=False)
+
+    def forward(self, positions: Tensor | int) -> Tensor:
+        """`turn` for the first `positions` positions `[S, hd/2]`, or for a tensor of positions `[B, S]`."""
+        return self.table[:positions] if isinstance(positions, int) else self.table[positions]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotary:
+        device = fn(torch.empty(0, dtype=torch.complex64, device=self.table.device)).device
+        self.table = rope_table(self.length, self.head_dim, self.theta, device)
+        return self

@@ -1,0 +1,107 @@
+"""From logits to a token: greedy, temperature, top-k, top-p.
+
+Top-p ("nucleus") keeps the smallest set of tokens whose probability reaches p: Holtzman et al., arXiv:1904.09751.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How to choose tokens. The order is: temperature, then top_k, then top_p, then the draw.
+
+    `max_tokens` has no default on purpose: a limit nobody chose cuts motions short in silence.
+
+    >>> Sampling(max_tokens=75, temperature=0.0)
+    Traceback (most recent call last):
+    motionlab.errors.InputError: sampling.temperature: found 0.0, expected a number above 0. For no randomness use \
+greedy=true.
+    """
+
+    max_tokens: int
+    """Most codes a sample may have; a sample that reaches it is reported as stopped by "limit"."""
+    min_tokens: int = 1
+    """END cannot be chosen before this many codes."""
+    greedy: bool = False
+    """Take the most likely token; temperature, top_k, top_p and seed then have no effect."""
+    temperature: float = 1.0
+    """Logits are divided by it: below 1 is more careful, above 1 more varied."""
+    top_k: int | None = None
+    """Draw from the k most likely tokens only."""
+    top_p: float | None = None
+    """Draw from the smallest set of tokens whose probability reaches p."""
+    seed: int = 0
+    """Sample number b of a call uses the seed `seed + b`, whatever else is in the batch."""
+
+    def __post_init__(self) -> None:
+        def check(good: bool, field: str, expected: str, fix: str) -> None:
+            if not good:
+                raise InputError(f"sampling.{field}", found=getattr(self, field), expected=expected, fix=fix)
+
+        check(self.max_tokens >= 1, "max_tokens", "at least 1", "Set the most codes a motion may have.")
+        check(
+            0 <= self.min_tokens <= self.max_tokens,
+            "min_tokens",
+            f"0 to max_tokens={self.max_tokens}",
+            "Lower min_tokens or raise max_tokens.",
+        )
+        check(self.temperature > 0, "temperature", "a number above 0", "For no randomness use greedy=true.")
+        check(self.top_k is None or self.top_k >= 1, "top_k", "at least 1, or none", "Use none to keep every token.")
+        check(
+            self.top_p is None or 0 < self.top_p <= 1, "top_p", "above 0, at most 1, or none", "Use none to keep all."
+        )
+
+
+def sample_noise(seeds: Sequence[int], count: int) -> Tensor:
+    """One uniform number in [0, 1) a sample and step, `[B, count]`, each row from its own generator.
+
+    A row depends on its seed only. With one generator for the whole batch, a sample would change with its neighbours.
+    The numbers are drawn on the CPU, so that a seed means the same on every device.
+
+    >>> bool((sample_noise([5], 3) == sample_noise([1, 5], 3)[1]).all())
+    True
+    """
+    rows = [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(rows)
+
+
+def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
+    """One token a row.
+
+    The draw inverts the cumulative distribution: the tokens are laid side by side on a line, each as long as its
+    probability, and `noise` says where on the line to look.
+
+    Args:
+        logits: `[B, V]`; minus infinity forbids a token.
+        noise: uniform `[B]` in [0, 1).
+
+    Returns:
+        int64 `[B]`.
+
+    >>> logits = torch.tensor([[0.0, 2.0, 1.0]])
+    >>> choose_tokens(logits, torch.tensor([0.99]), Sampling(max_tokens=1, top_k=2))
+    tensor([2])
+    """
+    if sampling.greedy:
+        return logits.argmax(-1)
+    logits = logits.float() / sampling.temperature
+    kept = logits.shape[-1] if sampling.top_k is None else min(sampling.top_k, logits.shape[-1])
+    values, tokens = logits.topk(kept, dim=-1)  # [B, kept], most likely first
+    probability = values.softmax(-1)
+    if sampling.top_p is not None:
+        before = probability.cumsum(-1) - probability  # probability of everything more likely
+        inside = before < sampling.top_p
+        inside[:, 0] = True  # rounding must never leave a row without a token
+        probability = probability * inside
+    line = probability.cumsum(-1)  # [B, kept]
+    place = torch.searchsorted(line, (noise.to(line) * line[:, -1])[:, None], right=True)  # [B, 1]
+    last = (probability > 0).sum(-1, keepdim=True) - 1  # rounding must never reach a forbidden token
+    return tokens.gather(-1, torch.minimum(place, last))[:, 0]

@@ -1,0 +1,192 @@
+"""From codes and captions to the rectangular batches the decoder reads.
+
+    tokens  [PAD PAD PAD][c0 c1 c2][END][PAD ...]      PAD under the text slots: they are replaced by text features
+    labels  [ -   -  c0 ][c1 c2 END][ - ][ -  ...]      each position predicts the next token; `-` is IGNORE
+
+The last text slot predicts the first code. END is predicted once. Motion follows its own text with no gap, so a row
+reads the same in a batch as alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.llama.corruption import corrupt_codes
+from motionlab.text.choice import choose_caption
+from motionlab.text.encoder import TextFeatures
+
+IGNORE = -100
+"""Label of a position without a target; it is also torch's own default for `ignore_index`."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch: `tokens`, `labels` int64 `[B, S]`; `text` float32 `[B, W, text_dim]`; `text_mask` bool `[B, W]`."""
+
+    tokens: Tensor
+    labels: Tensor
+    text: Tensor
+    text_mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def n_labels(self) -> int:
+        """How many tokens are predicted; the weight of this batch when gradients are accumulated."""
+        return int((self.labels != IGNORE).sum())
+
+    def to(self, device: torch.device | str) -> Sequences:
+        """The same batch on another device."""
+        parts = (self.tokens, self.labels, self.text, self.text_mask)
+        return Sequences(*(part.to(device, non_blocking=True) for part in parts))
+
+
+class TextSource(Protocol):
+    """What gives features for captions; `text.cache.TextCache` is one."""
+
+    def features(self, captions: Sequence[str]) -> TextFeatures:
+        """Padded features, one row a caption."""
+        ...
+
+    def token_counts(self, captions: Sequence[str]) -> list[int]:
+        """Text slots that each caption takes."""
+        ...
+
+
+def build_sequences(
+    codes: Sequence[Tensor], text: TextFeatures, codebook_size: int, max_length: int = 301
+) -> Sequences:
+    """Lay out one batch.
+
+    Args:
+        codes: one int tensor `[m]` a row.
+        text: features of one caption a row, in use from slot 0.
+        max_length: longest allowed text + codes + END.
+
+    Raises:
+        InputError: a row is too long, or a code is outside the codebook.
+
+    >>> text = TextFeatures(torch.zeros(1, 2, 4), torch.ones(1, 2, dtype=torch.bool))
+    >>> batch = build_sequences([torch.tensor([5, 6])], text, codebook_size=10)
+    >>> batch.tokens.tolist(), batch.labels.tolist()
+    ([[11, 11, 5, 6, 10]], [[-100, 5, 6, 10, -100]])
+    """
+    end, pad = codebook_size, codebook_size + 1
+    widths = text.mask.sum(1).tolist()
+    length = max(width + len(row) + 1 for width, row in zip(widths, codes, strict=True))
+    if length > max_length:
+        raise InputError(
+            "sequence",
+            found=f"{length} positions (text + codes + END)",
+            expected=f"at most {max_length}",
+            fix="Cut the motion, shorten the caption, or raise max_length.",
+        )
+    tokens = torch.full((len(codes), length), pad)
+    labels = torch.full((len(codes), length), IGNORE)
+    for row, (width, code) in enumerate(zip(widths, codes, strict=True)):
+        if len(code) and not 0 <= int(code.min()) <= int(code.max()) < codebook_size:
+            raise InputError(
+                f"codes of row {row}",
+                found=f"values {int(code.min())} to {int(code.max())}",
+                expected=f"0 to {codebook_size - 1}",
+                fix="Use the tokenizer that the codes were made with.",
+            )
+        stop = width + len(code)
+        tokens[row, width:stop] = code
+        tokens[row, stop] = end
+        labels[row, width - 1 : stop] = tokens[row, width : stop + 1]  # shifted by one
+    return Sequences(tokens, labels, text.states, text.mask)
+
+
+class SequenceBatches:
+    """Batch number `i` of an endless training: a pure function of `(seed, i)`, so a run can resume at a number.
+
+    Every epoch visits every clip once, in a new order, with a caption drawn anew. Clips of similar length share a
+    batch, so little is spent on padding: the shuffled clips are cut into pools of `pool` batches, each pool is
+    sorted by length and cut into batches, and the batches are shuffled. The last batch of an epoch may be short.
+
+    Args:
+        codes: the codes of each clip.
+        captions: the captions of each clip; one is drawn at each access.
+        texts: gives the features of captions.
+        max_length: longest allowed text + codes + END.
+        edge_drop: probability that a clip loses one code at its head or tail (published: 1/3).
+        keep_codes: probability that an input code is not replaced; see `corruption.py`.
+        pool: batches sorted together. 1 switches bucketing off; larger saves more padding and mixes less.
+    """
+
+    def __init__(
+        self,
+        codes: Sequence[Tensor],
+        captions: Sequence[Sequence[str]],
+        texts: TextSource,
+        *,
+        codebook_size: int,
+        batch_size: int,
+        seed: int,
+        max_length: int = 301,
+        edge_drop: float = 0.0,
+        keep_codes: float = 1.0,
+        pool: int = 16,
+    ) -> None:
+        if len(codes) != len(captions) or len(codes) == 0:
+            raise InputError(
+                "sequence batches",
+                found=f"codes of {len(codes)} clips and captions of {len(captions)}",
+                expected="the same number, at least one",
+                fix="Prepare the corpus again.",
+            )
+        self.codes, self.captions, self.texts = [row.long().cpu() for row in codes], captions, texts
+        self.codebook_size, self.batch_size, self.seed, self.max_length = codebook_size, batch_size, seed, max_length
+        self.edge_drop, self.keep_codes, self.pool = edge_drop, keep_codes, pool
+        self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Calls that visit every clip once."""
+        return -(-len(self.codes) // self.batch_size)
+
+    def __call__(self, i: int) -> Sequences:
+        epoch, place = divmod(i, self.batches_per_epoch)
+        rows = self._order(epoch)[place].tolist()
+        random = np.random.default_rng((self.seed, i, 1))
+        codes = [self._drop_edge(self.codes[row], random) for row in rows]
+        batch = build_sequences(
+            codes, self.texts.features([self._caption(row, epoch) for row in rows]), self.codebook_size, self.max_length
+        )
+        if self.keep_codes == 1.0:
+            return batch
+        generator = torch.Generator().manual_seed(int(random.integers(2**62)))
+        return replace(batch, tokens=corrupt_codes(batch.tokens, self.keep_codes, self.codebook_size, generator))
+
+    def _caption(self, row: int, epoch: int) -> str:
+        return choose_caption(self.captions[row], self.seed, row, epoch)
+
+    def _drop_edge(self, codes: Tensor, random: np.random.Generator) -> Tensor:
+        drop, head = random.random(2)
+        if drop >= self.edge_drop or len(codes) < 2:
+            return codes
+        return codes[1:] if head < 0.5 else codes[:-1]
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        """The rows of every batch of an epoch. The last epoch asked for is kept."""
+        if self._epoch[0] != epoch:
+            random = np.random.default_rng((self.seed, epoch, 0))
+            count = len(self.codes)
+            widths = np.asarray(self.texts.token_counts([self._caption(row, epoch) for row in range(count)]))
+            lengths = widths + np.asarray([len(row) for row in self.codes])
+            shuffled, size, batches = random.permutation(count), self.pool * self.batch_size, []
+            for start in range(0, count, size):
+                rows = shuffled[start : start + size]
+                rows = rows[np.argsort(lengths[rows], kind="stable")]
+                batches += [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
+            self._epoch = (epoch, [batches[at] for at in random.permutation(len(batches))])
+        return self._epoch[1]

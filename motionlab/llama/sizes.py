@@ -1,0 +1,59 @@
+"""The published model sizes, and how many parameters a size has.
+
+Sizes are named after the LLaMA family they copy. With a codebook of 64,000 the embedding and the output weigh more
+than the small decoders themselves: "44M" has 93.9 M parameters, of which 27.3 M are decoder layers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from motionlab.llama.block import swiglu_hidden
+
+
+class Size(NamedTuple):
+    """Arguments of `MotionLlama`: `MotionLlama(K, **SIZES["44M"]._asdict(), text_dim=2048)`."""
+
+    n_layer: int
+    n_head: int
+    dim: int
+
+
+SIZES: dict[str, Size] = {
+    "44M": Size(8, 8, 512),
+    "111M": Size(12, 12, 768),
+    "343M": Size(24, 16, 1024),
+    "775M": Size(36, 20, 1280),
+    "1B": Size(48, 24, 1536),
+    "3B": Size(24, 32, 3200),
+    "5B": Size(24, 32, 4096),
+    "6B": Size(28, 32, 4096),
+    "7B": Size(36, 32, 4096),
+    "13B": Size(40, 40, 5120),
+    "30B": Size(60, 52, 6656),
+    "65B": Size(80, 64, 8192),
+}
+
+
+def parameter_count(
+    codebook_size: int,
+    *,
+    n_layer: int,
+    n_head: int,
+    dim: int,
+    text_dim: int,
+    n_kv_heads: int | None = None,
+    hidden: int | None = None,
+) -> int:
+    """Parameters of `MotionLlama` with these arguments, by formula.
+
+    With d = dim, h = hidden, G/H = n_kv_heads / n_head, V = codebook_size + 2:
+    `L (2 d d + 2 d d G/H + 3 d h + 2 d) + d + V d + (V - 1) d + text_dim d + d`.
+
+    >>> parameter_count(64_000, **SIZES["44M"]._asdict(), text_dim=2048)
+    93858304
+    """
+    d, h, vocab = dim, hidden or swiglu_hidden(dim), codebook_size + 2
+    kv_width = d // n_head * (n_kv_heads or n_head)
+    layer = 2 * d * d + 2 * d * kv_width + 3 * d * h + 2 * d
+    return n_layer * layer + d + vocab * d + (vocab - 1) * d + text_dim * d + d

@@ -1,0 +1,137 @@
+"""Read motions in the DeepMimic layout: a JSON file, one row of 44 numbers a frame.
+
+The layout is that of Peng et al., "DeepMimic" (2018); the `pybullet` package carries twenty such clips. A row holds:
+
+| numbers | content                          | numbers | content                         |
+|---------|----------------------------------|---------|---------------------------------|
+| 0       | time until the next frame, s     | 25:29   | right shoulder, quaternion      |
+| 1:4     | root position, m                 | 29      | right elbow, angle              |
+| 4:8     | root, quaternion                 | 30:34   | left hip, quaternion            |
+| 8:12    | chest, quaternion                | 34      | left knee, angle                |
+| 12:16   | neck, quaternion                 | 35:39   | left ankle, quaternion          |
+| 16:20   | right hip, quaternion            | 39:43   | left shoulder, quaternion       |
+| 20      | right knee, angle                | 43      | left elbow, angle               |
+| 21:25   | right ankle, quaternion          |         |                                 |
+
+Quaternions are (w, x, y, z), relative to the parent; angles are radians about the joint's own z axis. Axes: x forward,
+y up, z to the right. `retarget.retarget_deepmimic` turns a clip into the 22 joints and the axes of this package.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+
+ROW_LENGTH = 44
+QUATERNIONS: dict[str, int] = {
+    "root": 4,
+    "chest": 8,
+    "neck": 12,
+    "right_hip": 16,
+    "right_ankle": 21,
+    "right_shoulder": 25,
+    "left_hip": 30,
+    "left_ankle": 35,
+    "left_shoulder": 39,
+}
+ANGLES: dict[str, int] = {"right_knee": 20, "right_elbow": 29, "left_knee": 34, "left_elbow": 43}
+
+
+@dataclass(frozen=True)
+class DeepMimicClip:
+    """One clip as the file has it: own axes, own joints, frames at irregular times.
+
+    Args:
+        times: `[T]` seconds, from 0, increasing.
+        root_position: `[T, 3]` metres.
+        quaternions: joint name to `[T, 4]`, unit length.
+        angles: joint name to `[T]` radians.
+        wraps: the file says that the motion may be repeated.
+    """
+
+    times: Tensor
+    root_position: Tensor
+    quaternions: dict[str, Tensor]
+    angles: dict[str, Tensor]
+    wraps: bool
+
+
+def read_deepmimic(source: str | Path | bytes, name: str | None = None) -> DeepMimicClip:
+    """Read a clip from a file, or from the bytes of one (a member of a zip file needs no temporary copy).
+
+    Args:
+        source: a path or the file's content.
+        name: what to call the source in messages; by default the path.
+
+    Raises:
+        InputError: not JSON, not this layout, numbers that are not finite, or time that does not move on.
+
+    >>> row = [0.1, 0, 0.9, 0] + [1, 0, 0, 0] * 4 + [0] + [1, 0, 0, 0] * 2 + [0] + [1, 0, 0, 0] + [0]
+    >>> row += [1, 0, 0, 0] * 2 + [0]
+    >>> clip = read_deepmimic(json.dumps({"Loop": "wrap", "Frames": [row, row]}).encode())
+    >>> clip.times
+    tensor([0.0000, 0.1000], dtype=torch.float64)
+    """
+    where = name or (str(source) if isinstance(source, (str, Path)) else "DeepMimic clip")
+    document = _parse(source, where)
+    rows = document.get("Frames") if isinstance(document, dict) else None
+    if not isinstance(rows, list) or len(rows) < 2:
+        raise _wrong(where, f"no list 'Frames' with at least two rows ({type(document).__name__})")
+    for number, row in enumerate(rows):
+        if not isinstance(row, list) or len(row) != ROW_LENGTH:
+            size = len(row) if isinstance(row, list) else type(row).__name__
+            raise _wrong(where, f"frame {number} of {size} numbers")
+        if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in row):
+            raise _wrong(where, f"something that is not a number in frame {number}")
+    try:
+        table = torch.tensor(rows, dtype=torch.float64)  # [T, 44]
+    except (OverflowError, RuntimeError) as error:
+        raise _wrong(where, f"a number that is too large ({error})") from error
+    if not bool(torch.isfinite(table).all()):
+        frame = int((~torch.isfinite(table)).nonzero()[0, 0])
+        raise _wrong(where, f"a number that is not finite in frame {frame}")
+    steps = table[:-1, 0]  # the last frame has no next one; files write 0 or repeat the step there
+    if not bool((steps > 0).all()):
+        raise _wrong(where, f"time step {float(steps.min())} in frame {int(steps.argmin())}")
+    quaternions = {}
+    for joint, start in QUATERNIONS.items():
+        values = table[:, start : start + 4]
+        length = values.norm(dim=-1, keepdim=True)
+        if not bool(((length - 1).abs() < 0.5).all()):
+            raise _wrong(where, f"a quaternion of length {float(length.min()):.3g} at joint {joint}")
+        quaternions[joint] = values / length  # some files were edited by hand: lengths down to 0.58
+    return DeepMimicClip(
+        times=torch.cat((steps.new_zeros(1), steps.cumsum(0))),
+        root_position=table[:, 1:4],
+        quaternions=quaternions,
+        angles={joint: table[:, column] for joint, column in ANGLES.items()},
+        wraps=document.get("Loop") == "wrap",
+    )
+
+
+def _parse(source: str | Path | bytes, where: str) -> dict[str, object]:
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise InputError(
+            where, found=error.strerror or error, expected="a DeepMimic motion file", fix="Check the path."
+        ) from error
+    try:
+        return json.loads(content)  # type: ignore[no-any-return]
+    except (ValueError, RecursionError) as error:
+        raise _wrong(where, f"text that is not JSON ({error})") from error
+
+
+def _wrong(where: str, found: str) -> InputError:
+    return InputError(
+        where,
+        found=found,
+        expected=f"a DeepMimic motion: JSON with 'Frames', rows of {ROW_LENGTH} numbers",
+        fix="Use a humanoid3d motion file; other bodies (for example laikago) have another layout.",
+    )

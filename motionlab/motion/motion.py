@@ -1,0 +1,217 @@
+"""`Motion`: one clip, its 272 features in physical units, and the views people ask for."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.files import atomic_path
+from motionlab.motion import features as f
+from motionlab.motion import transforms
+from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A clip of `T` frames.
+
+    Args:
+        features: `[T, 272]`, physical units (metres, metres a frame) unless `normalized`.
+        fps: frames a second.
+        name: for messages and players.
+        normalized: whether a `Normalizer` was applied. The views refuse such a motion, because its numbers are no
+            longer metres.
+        skeleton: bone lengths for `joints("rotations")`; the canonical skeleton when not given.
+
+    >>> motion = Motion.from_joints_rotations(torch.zeros(60, 22, 3), torch.eye(3).expand(60, 22, 3, 3))
+    >>> motion
+    Motion(60 frames, 2.0 s at 30 fps)
+    >>> motion.joints().shape, len(motion.crop(0, 30))
+    (torch.Size([60, 22, 3]), 30)
+    """
+
+    features: Tensor
+    fps: float = 30.0
+    name: str = ""
+    normalized: bool = False
+    skeleton: Skeleton | None = None
+
+    def __post_init__(self) -> None:
+        where = self.name or "motion"
+        if self.features.ndim != 2:
+            raise InputError(
+                where,
+                found=f"shape {tuple(self.features.shape)}",
+                expected=f"(frames, {f.DIM})",
+                fix="A Motion is one clip; take one row of a batch.",
+            )
+        f.check_features(self.features, where)
+        if not self.fps > 0:
+            raise InputError(where, found=f"fps {self.fps}", expected="a positive number", fix="Give the frame rate.")
+
+    def __len__(self) -> int:
+        return self.features.shape[0]
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        state = ", normalized" if self.normalized else ""
+        return f"Motion({name}{len(self)} frames, {self.duration:.1f} s at {self.fps:g} fps{state})"
+
+    @property
+    def duration(self) -> float:
+        """Seconds: every frame lasts 1 / fps."""
+        return len(self) / self.fps
+
+    def joints(self, path: str = "positions") -> Tensor:
+        """Joint positions `[T, 22, 3]` in metres.
+
+        Args:
+            path: `"positions"` reads the slice 8:74; `"rotations"` reads the joint angles and runs forward kinematics,
+                so bones have the lengths of the skeleton. For a motion made by a network the two differ.
+        """
+        self._need_physical("joints")
+        if path == "positions":
+            return f.decode_positions(self.features)
+        if path == "rotations":
+            rotations, root = f.decode_rotations(self.features)
+            skeleton = self.skeleton or canonical_skeleton(self.features.dtype)
+            return forward_kinematics(rotations, root, skeleton.offsets)
+        raise InputError("path", found=repr(path), expected="'positions' or 'rotations'", fix="Choose one of the two.")
+
+    def rotations(self) -> Tensor:
+        """Local joint rotations `[T, 22, 3, 3]`; the root's is its world rotation."""
+        self._need_physical("rotations")
+        return f.decode_rotations(self.features)[0]
+
+    def root(self) -> tuple[Tensor, Tensor]:
+        """Pelvis position `[T, 3]` in metres and heading `[T]` in radians (0 = facing +z, not wrapped)."""
+        self._need_physical("root")
+        return f.decode_rotations(self.features)[1], f.decode_heading(self.features)
+
+    def crop(self, start: int, stop: int) -> Motion:
+        """Frames `start` to `stop` (excluded), starting again at the origin, facing +z."""
+        self._need_physical("crop")
+        return replace(self, features=f.crop(self.features, start, stop - start))
+
+    def mirror(self) -> Motion:
+        """Swap left and right. Remember to swap the words in the captions too."""
+        self._need_physical("mirror")
+        return replace(self, features=transforms.mirror(self.features))
+
+    def resample(self, speed: float = 1.0, fps: float | None = None) -> Motion:
+        """Play `speed` times as fast and/or read at another frame rate."""
+        self._need_physical("resample")
+        fps = self.fps if fps is None else fps
+        step = speed * self.fps / fps
+        if step == 1.0:
+            return self
+        return replace(self, features=transforms.resample(self.features, step, self.skeleton), fps=fps)
+
+    def place(self, position: tuple[float, float] = (0.0, 0.0), heading: float = 0.0) -> Motion:
+        """Start at `position` (x, z in metres), facing `heading` (radians)."""
+        self._need_physical("place")
+        return replace(self, features=transforms.place(self.features, position, heading))
+
+    @classmethod
+    def from_joints_rotations(
+        cls,
+        joints: Tensor,
+        rotations: Tensor,
+        fps: float = 30.0,
+        name: str = "",
+        skeleton: Skeleton | None = None,
+        ground: bool = True,
+    ) -> Motion:
+        """Encode joints `[T, 22, 3]` (metres, y up) and local rotations `[T, 22, 3, 3]`.
+
+        With `ground`, the lowest joint of the clip is put at height 0.
+        """
+        where = name or "motion"
+        for what, value, shape in (("joints", joints, (22, 3)), ("rotations", rotations, (22, 3, 3))):
+            if tuple(value.shape[1:]) != shape or len(value) != len(joints):
+                expected = f"({len(joints)}, {', '.join(map(str, shape))})"
+                raise InputError(
+                    where,
+                    found=f"{what} of shape {tuple(value.shape)}",
+                    expected=expected,
+                    fix="Give one pose of 22 joints a frame.",
+                )
+        return cls(f.encode(joints, rotations, ground=ground), fps=fps, name=name, skeleton=skeleton)
+
+    @classmethod
+    def load(cls, path: str | Path, fps: float = 30.0) -> Motion:
+        """Read features from `.npy` (an array `[T, 272]`) or `.npz` (as written by `save`, or with a key `features`).
+
+        Args:
+            fps: frame rate of an `.npy`, which cannot say it itself.
+
+        Raises:
+            InputError: no such file, not a numpy file, wrong shape, or NaN; the message names the file.
+        """
+        path = Path(path)
+        try:
+            with open(path, "rb") as file:
+                loaded = np.load(file, allow_pickle=False)
+                single = isinstance(loaded, np.ndarray)
+                arrays = {"features": loaded} if single else {key: loaded[key] for key in loaded.files}
+        except FileNotFoundError as error:
+            raise InputError(path, found="no file", expected="a .npy or .npz file", fix="Check the path.") from error
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(
+                path, found=f"unreadable content ({error})", expected="a .npy or .npz file", fix="Make the file again."
+            ) from error
+        if "features" not in arrays:
+            raise InputError(
+                path, found=f"arrays {sorted(arrays)}", expected="one named 'features'", fix="Save it with Motion.save."
+            )
+        values = arrays["features"]
+        if values.ndim != 2 or values.shape[-1] != f.DIM or values.dtype.kind != "f":
+            raise InputError(
+                path,
+                found=f"shape {values.shape} and dtype {values.dtype}",
+                expected=f"(frames, {f.DIM}) floating point",
+                fix="Encode the motion first.",
+            )
+        features = torch.from_numpy(np.ascontiguousarray(values)).float()
+        f.check_features(features, path)
+        return cls(
+            features,
+            fps=float(arrays.get("fps", fps)),
+            name=str(arrays.get("name", path.stem)),
+            normalized=bool(arrays.get("normalized", False)),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write `.npy` (features only; refused when normalised, because the file could not say so) or `.npz`."""
+        path = Path(path)
+        if path.suffix not in (".npy", ".npz"):
+            raise InputError(path, found=f"suffix {path.suffix!r}", expected=".npy or .npz", fix="Choose one of these.")
+        values = self.features.detach().cpu().numpy()
+        if path.suffix == ".npy":
+            self._need_physical("save as .npy")
+        with atomic_path(path) as temporary:
+            if path.suffix == ".npy":
+                np.save(temporary, values)
+            else:
+                np.savez_compressed(
+                    temporary, features=values, fps=self.fps, name=self.name, normalized=self.normalized
+                )
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Motion:
+        """Move the features to a device and/or dtype."""
+        return replace(self, features=self.features.to(device=device, dtype=dtype))
+
+    def _need_physical(self, what: str) -> None:
+        if self.normalized:
+            raise InputError(
+                self.name or "motion",
+                found="normalized features",
+                expected=f"physical units for {what}",
+                fix="Call normalizer.denormalize(motion) first.",
+            )

@@ -1,0 +1,213 @@
+"""Rotations in five notations: matrix, 6D, axis-angle, quaternion and Euler angles.
+
+Matrices act on column vectors. "6D" is the first two ROWS of the matrix, as in the 272 features (Zhou et al., "On the
+Continuity of Rotation Representations in Neural Networks", 2019, use the first two columns). Quaternions are
+(w, x, y, z). All functions take any leading shape, keep dtype and device, and have finite gradients everywhere,
+also at the identity and at 180 degrees.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def matrix_to_6d(matrix: Tensor) -> Tensor:
+    """`[..., 3, 3] -> [..., 6]`: rows 0 and 1, one after the other.
+
+    >>> matrix_to_6d(torch.eye(3))
+    tensor([1., 0., 0., 0., 1., 0.])
+    """
+    return matrix[..., :2, :].flatten(-2)
+
+
+def matrix_from_6d(values: Tensor) -> Tensor:
+    """`[..., 6] -> [..., 3, 3]` by Gram-Schmidt, so any two rows that are not parallel give a true rotation.
+
+    A network's output is never exactly orthogonal; Gram-Schmidt keeps the direction of the first row and takes the
+    part of the second row that is orthogonal to it.
+    """
+    first, second = values[..., :3], values[..., 3:]
+    row0 = _unit(first)
+    row1 = _unit(second - (row0 * second).sum(-1, keepdim=True) * row0)
+    return torch.stack((row0, row1, torch.linalg.cross(row0, row1)), dim=-2)
+
+
+def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
+    """`[..., 3] -> [..., 3, 3]`: turn about the vector's direction by its length in radians (Rodrigues' formula)."""
+    return quaternion_to_matrix(axis_angle_to_quaternion(axis_angle))
+
+
+def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
+    """`[..., 3, 3] -> [..., 3]`, length in `[0, pi]` radians."""
+    return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
+
+
+def axis_angle_to_quaternion(axis_angle: Tensor) -> Tensor:
+    """`[..., 3] -> [..., 4]`."""
+    squared = (axis_angle * axis_angle).sum(-1, keepdim=True)
+    small = squared < 1e-8
+    angle = torch.where(small, torch.ones_like(squared), squared).sqrt()  # sqrt has no gradient at 0
+    # sin(a/2)/a, by its series near 0 where 0/0 would be.
+    scale = torch.where(small, 0.5 - squared / 48, torch.sin(angle / 2) / angle)
+    cosine = torch.where(small, 1 - squared / 8, torch.cos(angle / 2))
+    return torch.cat((cosine, scale * axis_angle), dim=-1)
+
+
+def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
+    """`[..., 4] -> [..., 3]`, length in `[0, pi]` radians; of q and -q, the same rotation, the shorter turn is given."""
+    quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+    cosine, vector = quaternion[..., :1], quaternion[..., 1:]
+    squared = (vector * vector).sum(-1, keepdim=True)
+    small = squared < 1e-12
+    sine = torch.where(small, torch.ones_like(squared), squared).sqrt()
+    # atan2 keeps full precision at 180 degrees, where acos(cosine) would lose half the digits.
+    scale = torch.where(small, 2 / cosine.clamp(min=0.5), 2 * torch.atan2(sine, cosine) / sine)
+    return scale * vector
+
+
+def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
+    """`[..., 4] -> [..., 3, 3]`. The quaternion is normalised first.
+
+    >>> quaternion_to_matrix(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.],
+            [0., 0., 1.]])
+    """
+    w, x, y, z = _unit(quaternion).unbind(-1)
+    # fmt: off
+    entries = (
+        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+    )
+    # fmt: on
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
+def matrix_to_quaternion(matrix: Tensor) -> Tensor:
+    """`[..., 3, 3] -> [..., 4]` with w >= 0, correct for every rotation.
+
+    The four rows of the symmetric matrix 4 q q^T can be read off a rotation matrix. Each row is q times one of its
+    own entries, so the row of the largest entry is never near zero. The well-known short cut (signs of x, y, z from
+    the off-diagonal differences) loses the signs at 180 degrees, where those differences are all zero.
+    """
+    m = matrix
+    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
+    wx, wy, wz = m[..., 2, 1] - m[..., 1, 2], m[..., 0, 2] - m[..., 2, 0], m[..., 1, 0] - m[..., 0, 1]
+    xy, xz, yz = m[..., 0, 1] + m[..., 1, 0], m[..., 0, 2] + m[..., 2, 0], m[..., 1, 2] + m[..., 2, 1]
+    rows = torch.stack(
+        (
+            torch.stack((1 + xx + yy + zz, wx, wy, wz), -1),
+            torch.stack((wx, 1 + xx - yy - zz, xy, xz), -1),
+            torch.stack((wy, xy, 1 - xx + yy - zz, yz), -1),
+            torch.stack((wz, xz, yz, 1 - xx - yy + zz), -1),
+        ),
+        dim=-2,
+    )  # [..., 4, 4] = 4 q q^T
+    largest = torch.diagonal(rows, dim1=-2, dim2=-1).argmax(-1)  # [...]
+    row = rows.gather(-2, largest[..., None, None].expand(*largest.shape, 1, 4))[..., 0, :]  # [..., 4]
+    quaternion = _unit(row)
+    return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
+
+
+def slerp(start: Tensor, end: Tensor, t: Tensor | float) -> Tensor:
+    """Turn from one quaternion to another by the shorter way, at constant speed (Shoemake, 1985).
+
+    Args:
+        start, end: `[..., 4]`, unit length.
+        t: `[...]` or a number; 0 gives `start`, 1 gives `end`.
+
+    >>> half = slerp(torch.tensor([1.0, 0, 0, 0]), torch.tensor([0.0, 0, 1, 0]), 0.5)
+    >>> print([round(value, 4) for value in half.tolist()])
+    [0.7071, 0.0, 0.7071, 0.0]
+    """
+    t = torch.as_tensor(t, dtype=start.dtype, device=start.device)[..., None]
+    dot = (start * end).sum(-1, keepdim=True)
+    end = torch.where(dot < 0, -end, end)
+    dot = dot.abs()
+    # Nearly equal: sin(angle) is 0, and the straight line is the same to rounding.
+    near = dot > 1 - 1e-6
+    angle = torch.acos(torch.where(near, torch.zeros_like(dot), dot))
+    sine = torch.sin(angle)
+    weight0 = torch.where(near, 1 - t, torch.sin((1 - t) * angle) / sine)
+    weight1 = torch.where(near, t, torch.sin(t * angle) / sine)
+    return _unit(weight0 * start + weight1 * end)
+
+
+def yaw_matrix(angle: Tensor) -> Tensor:
+    """`[...] -> [..., 3, 3]`: rotation about the vertical axis, Ry = [[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]."""
+    return yaw_matrix_of(torch.cos(angle), torch.sin(angle))
+
+
+def yaw_matrix_of(cosine: Tensor, sine: Tensor) -> Tensor:
+    """`yaw_matrix` for a known cosine and sine."""
+    zero, one = torch.zeros_like(cosine), torch.ones_like(cosine)
+    entries = (cosine, zero, sine, zero, one, zero, -sine, zero, cosine)
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
+def heading_vector(root_rotation: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the heading psi, `[..., 3, 3] -> [...], [...]`.
+
+    The heading is the direction on the floor that the pelvis' z axis points to. When that axis is vertical (a flip, a
+    roll, crawling) there is no such direction; exactly there the heading is defined as 0. Whatever is chosen, the
+    features remain decodable, because the decoder undoes the very same turn.
+    """
+    sine, cosine = root_rotation[..., 0, 2], root_rotation[..., 2, 2]
+    squared = sine * sine + cosine * cosine
+    undefined = squared == 0
+    length = torch.where(undefined, torch.ones_like(squared), squared).sqrt()
+    return torch.where(undefined, torch.ones_like(cosine), cosine / length), sine / length
+
+
+def heading_angle(root_rotation: Tensor) -> Tensor:
+    """Heading psi in radians, `[..., 3, 3] -> [...]`: atan2(R[0, 2], R[2, 2]), 0 when the pelvis faces +z.
+
+    >>> round(heading_angle(yaw_matrix(torch.tensor(0.5))).item(), 4)
+    0.5
+    """
+    cosine, sine = heading_vector(root_rotation)
+    return torch.atan2(sine, cosine)
+
+
+def euler_zyx_to_matrix(degrees: Tensor) -> Tensor:
+    """`[..., 3]` angles (Z, Y, X) in degrees `-> [..., 3, 3]` with R = Rz Ry Rx, the channel order of our BVH files."""
+    z, y, x = torch.deg2rad(degrees).unbind(-1)
+    cz, sz, cy, sy, cx, sx = z.cos(), z.sin(), y.cos(), y.sin(), x.cos(), x.sin()
+    # fmt: off
+    entries = (
+        cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx,
+        sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx,
+        -sy, cy * sx, cy * cx,
+    )
+    # fmt: on
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
+def matrix_to_euler_zyx(matrix: Tensor) -> Tensor:
+    """`[..., 3, 3] -> [..., 3]` angles (Z, Y, X) in degrees.
+
+    At Y = +-90 degrees Z and X turn about the same axis (gimbal lock); then X is set to 0 and Z takes the whole turn.
+    """
+    m = matrix
+    cosine = torch.sqrt(m[..., 0, 0] ** 2 + m[..., 1, 0] ** 2)  # cos Y, never negative
+    y = torch.atan2(-m[..., 2, 0], cosine)
+    locked = cosine < 16 * torch.finfo(matrix.dtype).eps
+    z = torch.where(locked, torch.atan2(-m[..., 0, 1], m[..., 1, 1]), torch.atan2(m[..., 1, 0], m[..., 0, 0]))
+    x = torch.where(locked, torch.zeros_like(y), torch.atan2(m[..., 2, 1], m[..., 2, 2]))
+    return torch.stack((z, y, x), dim=-1) * (180 / math.pi)
+
+
+def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
+    """Angle in radians between two rotations, `[..., 3, 3], [..., 3, 3] -> [...]`."""
+    return matrix_to_axis_angle(a.mT @ b).norm(dim=-1)
+
+
+def _unit(vector: Tensor) -> Tensor:
+    """Divide by the length; a zero vector stays zero instead of becoming NaN (also in the gradient)."""
+    squared = (vector * vector).sum(-1, keepdim=True)
+    zero = squared == 0
+    return vector / torch.where(zero, torch.ones_like(squared), squared).sqrt()

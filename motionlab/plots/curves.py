@@ -1,0 +1,122 @@
+"""Curves and bars about training and codebooks: numbers in, a matplotlib figure out, nothing else.
+
+The figures are made without pyplot: no window, no global state, nothing to close.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motionlab.plots.player import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Line = tuple[Sequence[float], Sequence[float]]  # x values, y values
+
+
+def line_figure(
+    lines: Mapping[str, Line],
+    *,
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    markers: bool = False,
+) -> Figure:
+    """Return one set of axes with a named line for each entry of `lines`.
+
+    >>> figure = line_figure({"FSQ": ([1, 2], [0.4, 0.2])}, x_label="step", y_label="loss")
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['FSQ']
+    """
+    figure, axes = _axes(title, x_label, y_label)
+    for i, (name, (x, y)) in enumerate(lines.items()):
+        axes.plot(x, y, label=name, color=PALETTE[i % len(PALETTE)], marker="o" if markers else None, linewidth=1.6)
+    if log_x:
+        axes.set_xscale("log", base=2)
+    if log_y:
+        axes.set_yscale("log")
+    if len(lines) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
+def loss_figure(losses: Mapping[str, Line], *, title: str = "", y_label: str = "loss") -> Figure:
+    """Return loss over optimizer steps, logarithmic when every loss is positive."""
+    positive = all(len(y) > 0 and min(y) > 0 for _, y in losses.values())
+    return line_figure(losses, x_label="optimizer step", y_label=y_label, title=title, log_y=positive)
+
+
+def learning_rate_figure(steps: Sequence[float], rates: Sequence[float], *, title: str = "") -> Figure:
+    """Return the learning rate over optimizer steps."""
+    return line_figure({"lr": (steps, rates)}, x_label="optimizer step", y_label="learning rate", title=title)
+
+
+def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
+    """Return how often each code was used, most frequent first, one line a quantizer.
+
+    A flat line is a codebook in full use; a line that falls to nothing early is a collapsed one. Codes never used
+    have no place on the logarithmic axis, so the legend counts them.
+
+    Args:
+        histograms: name -> counts [codebook_size].
+    """
+    figure, axes = _axes(title, "code, most used first (% of the codebook)", "share of all tokens")
+    for i, (name, counts) in enumerate(histograms.items()):
+        ordered = np.sort(np.asarray(counts, dtype=np.float64))[::-1]
+        used = int((ordered > 0).sum())
+        share = ordered[:used] / max(ordered.sum(), 1.0)
+        position = 100 * (np.arange(used) + 1) / len(ordered)
+        label = f"{name}: {used:,} of {len(ordered):,} used"
+        axes.plot(position, share, label=label, color=PALETTE[i % len(PALETTE)], linewidth=1.6)
+    axes.set_yscale("log")
+    axes.set_xlim(0, 100)
+    axes.legend(frameon=False)
+    return figure
+
+
+def bar_figure(values: Mapping[str, float], *, y_label: str, title: str = "", number: str = "{:.1f}") -> Figure:
+    """Return one bar an entry, with its number above it."""
+    figure, axes = _axes(title, "", y_label)
+    colors = [PALETTE[i % len(PALETTE)] for i in range(len(values))]
+    bars = axes.bar(list(values), list(values.values()), color=colors, width=0.6)
+    axes.bar_label(bars, labels=[number.format(value) for value in values.values()], padding=2)
+    axes.margins(y=0.15)
+    return figure
+
+
+def figure_to_svg(figure: Figure) -> str:
+    """Return the figure as an `<svg>` element to put into HTML. The same figure gives the same text."""
+    import matplotlib
+
+    buffer = io.StringIO()
+    # A fixed salt makes the ids inside the picture repeatable, and no date is written.
+    with matplotlib.rc_context({"svg.hashsalt": "motionlab", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]  # without the XML heading, which has no place inside HTML
+
+
+def figure_to_png(figure: Figure, dpi: int = 80) -> bytes:
+    """Return the figure as PNG bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def _axes(title: str, x_label: str, y_label: str, size: tuple[float, float] = (6.0, 3.4)) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

@@ -1,0 +1,1 @@
+"""Vectors to codes: one file each, one interface, usage statistics."""

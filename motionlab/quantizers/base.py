@@ -1,0 +1,105 @@
+"""What every quantizer promises: vectors in; codes, indices and a loss out.
+
+Notation: B batch, N tokens, D = `dim` (width of a vector), K = `codebook_size`.
+
+Quantizing is an island of exact numbers. bf16 has 8 significant bits: it holds 256 but not 257, and rounding a value in
+bf16 before rounding it to a code can give another code. So every quantizer computes in float32 (or in float64 for a
+float64 model) even inside `torch.autocast`, and indices are int64.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from motionlab.errors import InputError
+
+
+class Quantized(NamedTuple):
+    """The result of quantizing.
+
+    Fields:
+        codes: `[..., D]`, the vectors the decoder sees; the gradient passes straight through to the input.
+        indices: `[...]` int64 in `0..K-1`.
+        loss: scalar, already weighted; 0 where the quantizer needs no loss.
+    """
+
+    codes: Tensor
+    indices: Tensor
+    loss: Tensor
+
+
+class Quantizer(nn.Module, ABC):
+    """Maps each vector to one of `codebook_size` codes.
+
+    Attributes:
+        dim: D, the width of the vectors.
+        codebook_size: K, the number of codes that really exist (64,000 for the table entry 65,536 of FSQ).
+    """
+
+    dim: int
+    codebook_size: int
+
+    @abstractmethod
+    def forward(self, z: Tensor, mask: Tensor | None = None) -> Quantized:
+        """Quantize `z [..., D]`. `mask [...]` is true where a vector is real; padding teaches nothing."""
+
+    @abstractmethod
+    def indices_to_codes(self, indices: Tensor) -> Tensor:
+        """Look up indices `[...]` and return codes `[..., D]`, the same that `forward` gives."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Quantized:  # only to tell the type checker what comes back
+        result: Quantized = super().__call__(*args, **kwargs)
+        return result
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, quantized: Tensor) -> Tensor:
+        return quantized.view_as(quantized)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
+
+
+def straight_through(value: Tensor, quantized: Tensor) -> Tensor:
+    """Return `quantized` exactly, and hand the gradient to `value` as if nothing had been rounded.
+
+    Bengio et al. 2013 (arXiv 1308.3432). The usual spelling `value + (quantized - value).detach()` has the same
+    gradient, but its result is off by a rounding error, so a code that should be 0.25 can come out as 0.25000003.
+
+    >>> x = torch.tensor([0.3, 1.8], requires_grad=True)
+    >>> y = straight_through(x, x.round())
+    >>> y.sum().backward(); y.tolist(), x.grad.tolist()
+    ([0.0, 2.0], [1.0, 1.0])
+    """
+    result: Tensor = _StraightThrough.apply(value, quantized)
+    return result
+
+
+def full_precision(tensor: Tensor) -> contextlib.AbstractContextManager[None]:
+    """Switch autocast off for the device of `tensor`: an explicit number island."""
+    if torch.amp.is_autocast_available(tensor.device.type):
+        return torch.autocast(tensor.device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
+def work_dtype(weight: Tensor) -> torch.dtype:
+    """The dtype to compute in: that of the weight, and never below float32."""
+    return torch.promote_types(weight.dtype, torch.float32)
+
+
+def check_vectors(z: Tensor, dim: int) -> None:
+    """Raise `InputError` unless `z` is `[..., dim]`."""
+    if z.shape[-1:] != (dim,):
+        raise InputError(
+            "quantizer input",
+            found=f"shape {tuple(z.shape)}",
+            expected=f"(..., {dim})",
+            fix="Give vectors of the quantizer's dim in the last axis.",
+        )

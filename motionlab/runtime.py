@@ -1,0 +1,168 @@
+"""What this machine can do: device and dtype, each with the reason it was chosen; seeds; profile; cache folder.
+
+An automatic choice that is not explained cannot be questioned, so every choice here is a `Choice`: a value and why.
+torch is imported inside the functions: `import motionlab` must stay instant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from motionlab.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+PROFILES = ("ci", "cpu", "gpu")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value and the reason it was chosen."""
+
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.reason})"
+
+
+def choose_device(requested: str = "auto") -> Choice:
+    """Pick `cuda`, `mps` or `cpu`.
+
+    Raises:
+        InputError: a device was asked for by name and torch cannot use it.
+    """
+    import torch
+
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    kind = requested.split(":")[0]
+    if requested != "auto":
+        if not available.get(kind, False):
+            raise InputError(
+                "device",
+                found=repr(requested),
+                expected="one of " + ", ".join(name for name, there in available.items() if there),
+                fix="Use device=auto, or install a torch build that supports it.",
+            )
+        return Choice(requested, "asked for")
+    if available["cuda"]:
+        return Choice("cuda", f"torch sees {torch.cuda.get_device_name(0)}")
+    if available["mps"]:
+        return Choice("mps", "torch sees an Apple GPU")
+    return Choice("cpu", "torch sees no GPU")
+
+
+def choose_precision(device: str, requested: str = "auto") -> Choice:
+    """Pick the autocast dtype `fp32`, `bf16` or `fp16` for a device.
+
+    bf16 is chosen only where the hardware multiplies it natively (compute capability 8.0 or later): elsewhere it is
+    emulated and slower than fp32. fp16 is never chosen by itself on a CPU.
+    """
+    import torch
+
+    names = ("fp32", "bf16", "fp16")
+    if requested != "auto":
+        if requested not in names:
+            raise InputError(
+                "precision", found=repr(requested), expected="auto, " + ", ".join(names), fix="Choose one of these."
+            )
+        return Choice(requested, "asked for")
+    if device.startswith("cuda"):
+        major, minor = torch.cuda.get_device_capability()
+        if major >= 8:
+            return Choice("bf16", f"compute capability {major}.{minor} multiplies bf16 natively")
+        return Choice("fp16", f"compute capability {major}.{minor} has fp16 but no bf16 units; GradScaler is on")
+    return Choice("fp32", f"half precision is not faster on {device}")
+
+
+def profile() -> str:
+    """How much work a lesson should do: `ci` (seconds), `cpu` (minutes), `gpu`. `MOTIONLAB_PROFILE` decides.
+
+    Raises:
+        InputError: the variable holds something else.
+    """
+    value = os.environ.get("MOTIONLAB_PROFILE")
+    if value is None:
+        return "gpu" if choose_device().value == "cuda" else "cpu"
+    if value not in PROFILES:
+        raise InputError(
+            "MOTIONLAB_PROFILE", found=repr(value), expected=" or ".join(PROFILES), fix="Set it to one of these."
+        )
+    return value
+
+
+def cache_dir() -> Path:
+    """Folder for what can be made again (corpora, text features). `MOTIONLAB_CACHE` moves it."""
+    configured = os.environ.get("MOTIONLAB_CACHE")
+    if configured:
+        return Path(configured)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "motionlab"
+
+
+def set_threads(count: int | None = None) -> int:
+    """Set torch's CPU threads to `count`, or to `OMP_NUM_THREADS`, or to the physical cores; return the number.
+
+    Threads that wait spin, so more threads than free cores can be several times slower than one.
+    """
+    import psutil
+    import torch
+
+    if count is None:
+        text = os.environ.get("OMP_NUM_THREADS", "")
+        count = int(text) if text.isdigit() else (psutil.cpu_count(logical=False) or 1)
+    torch.set_num_threads(count)
+    return count
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, numpy and torch (all devices)."""
+    import numpy as np
+    import torch
+
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run a block with its own seed and put every generator back afterwards.
+
+    A notebook cell that draws random numbers inside `with seeded(0):` gives the same result however often, and in
+    whatever order, it is run.
+    """
+    import numpy as np
+    import torch
+
+    python, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda_states = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    try:
+        seed_everything(seed)
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(torch_state)
+        if cuda_states:
+            torch.cuda.set_rng_state_all(cuda_states)
+
+
+def as_device(device: str | torch.device | None = None) -> torch.device:
+    """`None` or `"auto"` becomes the chosen device; anything else is passed to `torch.device`."""
+    import torch
+
+    if device is None or device == "auto":
+        return torch.device(choose_device().value)
+    return torch.device(device)

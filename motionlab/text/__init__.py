@@ -1,0 +1,1 @@
+"""Captions to vectors: encoders, caption choice, cache."""

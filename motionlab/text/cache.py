@@ -1,0 +1,194 @@
+"""Text features on disk: the encoder is frozen, so each caption is encoded once and never again.
+
+The published training runs a 1.2-billion-parameter encoder inside the data loader, one caption at a time, in every
+epoch. Here training reads float16 rows from memory; three decimal digits are plenty for a caption.
+
+On disk, in one folder for each encoder:
+    features-<hash>.safetensors   "states" float16 [tokens of all captions, dim]
+    index.json                    format, encoder, dim, name and sha256 of the file above, captions, lengths
+A save writes a new features file first, then the index that points to it, then removes the old file. A crash at any
+moment leaves an index whose file is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.files import atomic_path, write_text
+from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions
+
+FORMAT = 1
+_AT_ONCE = 1024  # captions encoded at a time, so that the padded float32 block stays small
+_MAKE_AGAIN = "Delete this folder; the features are made again when they are needed."
+
+
+class TextCache:
+    """Features of captions, from memory, from disk, or from the encoder.
+
+    Args:
+        folder: holds one sub-folder an encoder. None keeps everything in memory.
+        encoder: encodes what is not there yet. None: only what is there can be read.
+        name: the encoder to read when there is no `encoder`; may be left out when the folder knows only one.
+
+    Raises:
+        InputError: a damaged cache, or a folder that holds features of no encoder or of several.
+    """
+
+    def __init__(
+        self, folder: str | Path | None, encoder: TextEncoder | None = None, *, name: str | None = None
+    ) -> None:
+        self.encoder = encoder
+        self.name = encoder.name if encoder is not None else name or _only_encoder(folder)
+        self.dim = encoder.dim if encoder is not None else 0
+        self.folder = None if folder is None else Path(folder) / re.sub(r"[^\w.-]+", "_", self.name)
+        self._row: dict[str, int] = {}
+        self._rows: list[Tensor] = []  # float16 [l_i, dim] each
+        self._file: str | None = None
+        if self.folder is not None and (self.folder / "index.json").is_file():
+            self._load(self.folder)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, caption: str) -> bool:
+        return caption in self._row
+
+    def features(self, captions: Sequence[str]) -> TextFeatures:
+        """Padded features, one row a caption, in order; what is missing is encoded first and saved.
+
+        Raises:
+            InputError: an empty caption; a caption over the encoder's limit; or no encoder for a new caption.
+        """
+        return TextFeatures.from_rows([self._rows[at] for at in self._find(captions)])
+
+    def token_counts(self, captions: Sequence[str]) -> list[int]:
+        """How many tokens each caption has; encodes what is missing, as `features` does."""
+        return [len(self._rows[at]) for at in self._find(captions)]
+
+    def add(self, captions: Sequence[str], features: TextFeatures) -> None:
+        """Put in features that were made elsewhere (bundled with the samples, for example). Known captions stay."""
+        self._insert(captions, features)
+        self.save()
+
+    def save(self) -> None:
+        """Write everything to the folder; the old file stays valid until the new one is complete."""
+        if self.folder is None or not self._rows:
+            return
+        content = save({"states": torch.cat(self._rows)})  # [tokens of all captions, dim]
+        digest = hashlib.sha256(content).hexdigest()
+        file = f"features-{digest[:16]}.safetensors"
+        if file == self._file:
+            return
+        with atomic_path(self.folder / file) as temporary:
+            temporary.write_bytes(content)
+        index = {
+            "format": FORMAT,
+            "encoder": self.name,
+            "dim": self.dim,
+            "file": file,
+            "sha256": digest,
+            "captions": list(self._row),
+            "lengths": [len(rows) for rows in self._rows],
+        }
+        write_text(self.folder / "index.json", json.dumps(index, ensure_ascii=False, indent=0))
+        if self._file is not None:
+            (self.folder / self._file).unlink(missing_ok=True)
+        self._file = file
+
+    def _find(self, captions: Sequence[str]) -> list[int]:
+        missing = [caption for caption in dict.fromkeys(captions) if caption not in self._row]
+        if missing:
+            check_captions(missing)
+            if self.encoder is None:
+                raise InputError(
+                    f"caption {missing[0][:60]!r}",
+                    found=f"no features from {self.name} for it, and no text encoder",
+                    expected="a caption in the cache, or an encoder",
+                    fix=THREE_CHOICES,
+                )
+            for start in range(0, len(missing), _AT_ONCE):
+                some = missing[start : start + _AT_ONCE]
+                self._insert(some, self.encoder.encode(some))
+            self.save()
+        return [self._row[caption] for caption in captions]
+
+    def _insert(self, captions: Sequence[str], features: TextFeatures) -> None:
+        self.dim = self.dim or features.dim
+        if features.dim != self.dim or len(features) != len(captions):
+            raise InputError(
+                f"text cache of {self.name}",
+                found=f"{len(features)} features of width {features.dim}",
+                expected=f"{len(captions)} of width {self.dim}",
+                fix="Use the encoder that the cache is named after.",
+            )
+        for caption, states, mask in zip(captions, features.states, features.mask, strict=True):
+            if caption not in self._row:
+                self._row[caption] = len(self._rows)
+                self._rows.append(states[mask].to("cpu", torch.float16))  # [l, dim]
+
+    def _load(self, folder: Path) -> None:
+        index_path = folder / "index.json"
+        try:
+            index = json.loads(index_path.read_text(encoding="utf-8"))
+            file, digest, dim = str(index["file"]), index["sha256"], int(index["dim"])
+            captions, lengths, version = list(index["captions"]), list(index["lengths"]), index["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                index_path, found=f"an unreadable index ({error!r})", expected="an index", fix=_MAKE_AGAIN
+            ) from error
+        if version != FORMAT or (self.dim and dim != self.dim):
+            raise InputError(
+                index_path,
+                found=f"format {version}, width {dim}",
+                expected=f"format {FORMAT}, width {self.dim or dim}",
+                fix=_MAKE_AGAIN,
+            )
+        path = folder / file
+        content = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise InputError(
+                path,
+                found=f"{len(content):,} bytes that are not what was saved",
+                expected=f"a file with sha256 {digest[:12]}...",
+                fix=_MAKE_AGAIN,
+            )
+        states = load(content)["states"]  # [tokens of all captions, dim]
+        if len(captions) != len(lengths) or sum(lengths) != len(states) or states.shape[1] != dim:
+            raise InputError(
+                index_path,
+                found=f"{len(captions)} captions with {sum(lengths)} tokens of width {dim}",
+                expected=f"{len(states)} tokens of width {states.shape[1]}",
+                fix=_MAKE_AGAIN,
+            )
+        self.dim, self._file = dim, file
+        self._rows = list(states.split(lengths))
+        self._row = {caption: at for at, caption in enumerate(captions)}
+
+
+def _only_encoder(folder: str | Path | None) -> str:
+    """The one encoder whose features are in `folder`."""
+    names = []
+    for path in sorted(Path(folder).glob("*/index.json")) if folder is not None else []:
+        try:
+            names.append(str(json.loads(path.read_text(encoding="utf-8"))["encoder"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                path, found=f"an unreadable index ({error!r})", expected="an index", fix=_MAKE_AGAIN
+            ) from error
+    if len(names) != 1:
+        raise InputError(
+            folder or "text cache",
+            found="features of " + (" and ".join(names) if names else "no encoder"),
+            expected="features of one encoder",
+            fix="Name the encoder to read." if names else THREE_CHOICES,
+        )
+    return names[0]

@@ -1,0 +1,40 @@
+"""Which caption of a clip to read this time.
+
+A clip has several captions. Reading another one at each access teaches that they mean the same motion. The draw is a
+pure function of `(seed, clip, access)`: a resumed run draws what the uninterrupted run would have drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motionlab.errors import InputError
+
+_MASK = 2**64 - 1
+
+
+def choose_caption(captions: Sequence[str], seed: int, clip: int, access: int) -> str:
+    """Draw one caption, each with the same chance.
+
+    Args:
+        captions: what to choose from.
+        seed: of the run.
+        clip: number of the clip.
+        access: how often this clip was read before; the epoch number will do.
+
+    >>> [choose_caption(["walks", "strolls", "goes"], seed=0, clip=7, access=k) for k in range(4)]
+    ['goes', 'strolls', 'walks', 'walks']
+    """
+    if not captions:
+        raise InputError(
+            f"clip {clip}", found="no captions", expected="at least one", fix="Drop the clip or caption it."
+        )
+    return captions[_mix(_mix(_mix(seed) + clip) + access) % len(captions)]
+
+
+def _mix(number: int) -> int:
+    """Scramble 64 bits so that neighbours have nothing in common (the finaliser of SplitMix64, Steele et al. 2014)."""
+    number = (number + 0x9E3779B97F4A7C15) & _MASK
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK
+    return number ^ (number >> 31)

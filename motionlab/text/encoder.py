@@ -1,0 +1,153 @@
+"""What a text encoder is: captions in, one feature vector a text token out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+
+THREE_CHOICES = (
+    "Choose one of three: the bundled MiniLM (text.encoder=minilm), a local T5, flan-T5 or ByT5 folder "
+    "(text.encoder=t5 text.folder=...), or captions whose features are already in the cache."
+)
+"""What to do without an encoder; the end of every message about a missing one."""
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """Features of N captions: `states` float32 `[N, L, dim]`; `mask` bool `[N, L]`, True on real tokens.
+
+    Real tokens start at slot 0 of each row; states of unused slots are 0.
+
+    >>> features = TextFeatures(torch.ones(2, 3, 4), torch.tensor([[True, True, True], [True, False, False]]))
+    >>> features.rows([1]).states.shape  # the width shrinks to the longest row that is left
+    torch.Size([1, 1, 4])
+    """
+
+    states: Tensor
+    mask: Tensor
+
+    def __post_init__(self) -> None:
+        if self.states.dim() != 3 or self.mask.shape != self.states.shape[:2] or self.mask.dtype != torch.bool:
+            raise InputError(
+                "text features",
+                found=f"states {list(self.states.shape)} with a {self.mask.dtype} mask {list(self.mask.shape)}",
+                expected="states [N, L, dim] with a bool mask [N, L]",
+                fix="Pass features as a text encoder returns them.",
+            )
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def dim(self) -> int:
+        """Width of one feature vector."""
+        return self.states.shape[2]
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each caption, int64 `[N]`."""
+        return self.mask.sum(1)
+
+    def rows(self, index: Sequence[int] | Tensor) -> TextFeatures:
+        """Some captions, in the order of `index`, without columns that none of them uses."""
+        index = torch.as_tensor(index, dtype=torch.long)
+        mask = self.mask[index]
+        width = int(mask.sum(1).max()) if len(index) else 0
+        return TextFeatures(self.states[index, :width], mask[:, :width])
+
+    def to(self, device: torch.device | str) -> TextFeatures:
+        """The same features on another device."""
+        return TextFeatures(self.states.to(device), self.mask.to(device))
+
+    @staticmethod
+    def from_rows(rows: Sequence[Tensor]) -> TextFeatures:
+        """Pad a list of `[l_i, dim]` to one block.
+
+        >>> TextFeatures.from_rows([torch.ones(2, 4), torch.ones(1, 4)]).mask
+        tensor([[ True,  True],
+                [ True, False]])
+        """
+        lengths = torch.tensor([len(row) for row in rows])
+        states = torch.nn.utils.rnn.pad_sequence([row.float() for row in rows], batch_first=True)  # [N, L, dim]
+        return TextFeatures(states, torch.arange(states.shape[1]) < lengths[:, None])
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """A frozen encoder. `name` changes whenever its features do: the cache is keyed by it.
+
+    Making one is cheap. The model is loaded by the first `encode`, so a run whose captions are all in the cache needs
+    neither the model nor transformers.
+    """
+
+    name: str
+    dim: int
+    max_tokens: int
+
+    def encode(self, captions: Sequence[str]) -> TextFeatures:
+        """Features of the captions, in their order."""
+        ...
+
+
+def check_captions(captions: Sequence[str]) -> None:
+    """Raise InputError when there is no caption, or one without a visible character."""
+    if isinstance(captions, str):
+        raise InputError("captions", found="one string", expected="a list of strings", fix="Put it in a list.")
+    if len(captions) == 0:
+        raise InputError("captions", found="an empty list", expected="at least one caption", fix="Add a caption.")
+    for number, caption in enumerate(captions):
+        if not caption.strip():
+            raise InputError(
+                "caption" if len(captions) == 1 else f"caption {number}",
+                found=repr(caption),
+                expected="a sentence, such as 'a person walks forward'",
+                fix="Write what the person does.",
+            )
+
+
+def check_token_counts(captions: Sequence[str], counts: Sequence[int], max_tokens: int) -> None:
+    """Raise InputError when a caption has more tokens than the encoder reads. Nothing is cut in silence."""
+    worst = max(range(len(counts)), key=counts.__getitem__)
+    if counts[worst] > max_tokens:
+        raise InputError(
+            f"caption '{captions[worst][:40]}...'",
+            found=f"{counts[worst]} tokens",
+            expected=f"at most {max_tokens}",
+            fix="Shorten the caption.",
+        )
+
+
+def encode_sorted(
+    token_ids: Sequence[Sequence[int]], run: Callable[[Tensor, Tensor], Tensor], pad_id: int, batch_size: int = 128
+) -> list[Tensor]:
+    """Run a model over captions of similar length at a time, and give the states back in the first order.
+
+    Padding is computed like any token, so batches of equal length waste nothing. On captions of 5-30 tokens this
+    is more than twice as fast as batches in the given order.
+
+    Args:
+        token_ids: the ids of each caption.
+        run: the model: ids int64 `[B, L]` and mask `[B, L]` to states `[B, L, dim]`.
+        pad_id: the id that fills short rows.
+
+    Returns:
+        one `[l_i, dim]` a caption, on the CPU, float32.
+    """
+    order = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
+    states: list[Tensor] = [torch.empty(0)] * len(token_ids)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        width = len(token_ids[rows[-1]])
+        ids = torch.tensor([[*token_ids[row], *[pad_id] * (width - len(token_ids[row]))] for row in rows])  # [B, L]
+        lengths = torch.tensor([len(token_ids[row]) for row in rows])
+        mask = torch.arange(width) < lengths[:, None]  # [B, L]
+        block = run(ids, mask).float().cpu()  # [B, L, dim]
+        for row, found, length in zip(rows, block, lengths.tolist(), strict=True):
+            states[row] = found[:length].clone()
+    return states

@@ -1,0 +1,39 @@
+"""A text encoder by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from motionlab.errors import InputError
+from motionlab.text.encoder import THREE_CHOICES, TextEncoder
+
+
+def load_text_encoder(
+    kind: str = "minilm", folder: str | Path | None = None, *, max_tokens: int = 150, pooled: bool = False
+) -> TextEncoder:
+    """`"minilm"` (bundled, pinned by hash) or `"t5"` (a local folder). The weights are read when they are first needed.
+
+    Args:
+        max_tokens: longest caption, in tokens; a longer one is an error, it is never cut.
+        pooled: MiniLM only: one vector a caption instead of one a token.
+
+    Raises:
+        InputError: an unknown kind, a setting that the kind does not have, or a T5 folder that is missing.
+
+    >>> load_text_encoder("clip")
+    Traceback (most recent call last):
+    motionlab.errors.InputError: text.encoder: found 'clip', expected minilm or t5. Choose one of three: ...
+    """
+    if kind == "minilm":
+        from motionlab.text.minilm import MiniLM
+
+        return MiniLM(pooled=pooled, max_tokens=max_tokens)
+    if kind != "t5":
+        raise InputError("text.encoder", found=repr(kind), expected="minilm or t5", fix=THREE_CHOICES)
+    if pooled:
+        raise InputError("text.pooled", found="true", expected="false with text.encoder=t5", fix="Set it to false.")
+    if folder is None:
+        raise InputError("text.folder", found="nothing", expected="the folder of a T5 model", fix=THREE_CHOICES)
+    from motionlab.text.t5 import T5Folder
+
+    return T5Folder(folder, max_tokens=max_tokens)

@@ -1,0 +1,103 @@
+"""A T5, flan-T5 or ByT5 encoder from a folder on disk, as published models use it (flan-t5-xl, 2048 numbers a token).
+
+The folder is one that `save_pretrained` wrote; an encoder-decoder checkpoint works too, its decoder is not loaded.
+Nothing is ever downloaded.  Raffel et al., arXiv:1910.10683; Xue et al., "ByT5", arXiv:2105.13626.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions, check_token_counts, encode_sorted
+from motionlab.text.quiet import quiet_loading, transformers_module
+
+
+class T5Folder:
+    """Encoder from a local folder.
+
+    Args:
+        folder: holds `config.json`, the weights and the tokenizer's files.
+        max_tokens: longest caption, end mark included (published: 150).
+        dtype: of the weights; bfloat16 halves the memory of the large ones.
+
+    Raises:
+        InputError: the folder is missing, or its config is not that of a T5.
+    """
+
+    def __init__(
+        self, folder: str | Path, *, max_tokens: int = 150, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.folder, self.max_tokens, self.device, self.dtype = Path(folder), max_tokens, device, dtype
+        try:
+            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            self.dim = int(config["d_model"])
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                self.folder,
+                found=f"no config.json of a T5 ({type(error).__name__})",
+                expected="the folder of a T5 model",
+                fix=THREE_CHOICES,
+            ) from error
+        self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}"
+
+    @torch.inference_mode()
+    def encode(self, captions: Sequence[str]) -> TextFeatures:
+        """Features of the captions: `[N, L, dim]`.
+
+        Raises:
+            InputError: an empty caption, one over `max_tokens`, or a folder that cannot be loaded.
+            MissingExtra: transformers is not installed.
+        """
+        check_captions(captions)
+        tokenizer, model = self._loaded
+        ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]
+        check_token_counts(captions, [len(row) for row in ids], self.max_tokens)
+
+        def run(ids: Tensor, mask: Tensor) -> Tensor:
+            return model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state
+
+        return TextFeatures.from_rows(encode_sorted(ids, run, pad_id=tokenizer.pad_token_id))
+
+    @cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        transformers = transformers_module("read a T5 folder")
+        try:
+            with quiet_loading():
+                tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
+                model = transformers.T5EncoderModel.from_pretrained(
+                    self.folder, local_files_only=True, dtype=self.dtype
+                )
+        except Exception as error:  # transformers raises many kinds here, for missing and for broken files
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(
+                self.folder,
+                found=f"{type(error).__name__}: {reason}",
+                expected="a complete T5 model folder (config, weights, tokenizer)",
+                fix=THREE_CHOICES,
+            ) from error
+        return tokenizer, model.to(self.device).eval().requires_grad_(False)
+
+
+def _fingerprint(folder: Path) -> str:
+    """Eight hex digits that change with the model: the config, and size and both ends of each weight file.
+
+    A hash of the whole would read 10 GB for flan-t5-xl at every start.
+    """
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+        size, end = path.stat().st_size, 1 << 20
+        digest.update(f"{path.name} {size}".encode())
+        with open(path, "rb") as file:
+            digest.update(file.read(end))
+            file.seek(max(0, size - end))
+            digest.update(file.read(end))
+    return digest.hexdigest()[:8]

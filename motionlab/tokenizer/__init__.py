@@ -1,0 +1,1 @@
+"""Stage 1, motion <-> tokens: convolutions, model, losses."""

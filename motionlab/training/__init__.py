@@ -1,0 +1,1 @@
+"""The one loop, knowing no model: precision, accumulation, schedules, checkpoints, history."""

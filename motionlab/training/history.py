@@ -1,0 +1,140 @@
+"""What happened during training, as a CSV file that a spreadsheet opens and a plot reads.
+
+One row for every `log_every` steps and for every validation. An empty cell means "not measured in this row".
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from motionlab.errors import InputError
+from motionlab.files import write_text
+
+Row = dict[str, float]
+FIRST_COLUMNS = ("step", "items", "seconds", "skipped", "lr", "grad_norm", "items_per_second", "loss")
+
+
+class History:
+    """Rows of numbers in memory and, when a path is given, in a CSV file that grows with them.
+
+    >>> history = History()
+    >>> history.append({"step": 1, "loss": 0.5}); history.append({"step": 2, "loss": 0.25, "val_loss": 0.3})
+    >>> history.column("loss"), history.points("val_loss")
+    ([0.5, 0.25], ([2.0], [0.3]))
+    """
+
+    def __init__(self, path: str | Path | None = None, rows: Sequence[Mapping[str, float]] = ()) -> None:
+        self.path = None if path is None else Path(path)
+        self.rows: list[Row] = [dict(row) for row in rows]
+        self.columns = self._all_columns()
+        if self.path is not None:
+            write_text(self.path, self._as_csv())
+
+    def append(self, row: Mapping[str, float]) -> None:
+        """Add a row. A new column makes the file be written anew; otherwise one line is appended.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        self.rows.append(dict(row))
+        if self.path is None:
+            self.columns = self._all_columns()
+        elif any(name not in self.columns for name in row):
+            self.columns = self._all_columns()
+            write_text(self.path, self._as_csv())
+        else:
+            try:
+                with open(self.path, "a", encoding="utf-8", newline="") as file:
+                    file.write(self._line(row))
+            except OSError as error:
+                raise InputError(
+                    self.path, found=f"{error.strerror} while writing", expected="free space", fix="Free some space."
+                ) from error
+
+    def column(self, name: str) -> list[float]:
+        """One value a row, nan where the row has none.
+
+        Raises:
+            InputError: no row has this column.
+        """
+        if name not in self.columns:
+            raise InputError(
+                self.path or "history",
+                found=repr(name),
+                expected=", ".join(self.columns),
+                fix="Use one of these columns.",
+            )
+        return [float(row.get(name, math.nan)) for row in self.rows]
+
+    def points(self, name: str) -> tuple[list[float], list[float]]:
+        """Steps and values of the rows that have this column: ready to plot."""
+        pairs = [
+            (step, value)
+            for step, value in zip(self.column("step"), self.column(name), strict=True)
+            if not math.isnan(value)
+        ]
+        return [step for step, _ in pairs], [value for _, value in pairs]
+
+    @classmethod
+    def read(cls, path: str | Path) -> History:
+        """Read a history file. A last line without its newline was cut by a crash and is left out.
+
+        Raises:
+            InputError: no such file, or a line that is not numbers under the header (the line is named).
+        """
+        history = cls(rows=_read_rows(Path(path)))
+        return history
+
+    @classmethod
+    def resume(cls, path: str | Path, step: int) -> History:
+        """Go on with a history file, without the rows beyond the resumed step: they will be written again."""
+        rows = _read_rows(Path(path)) if Path(path).exists() else []
+        return cls(path, [row for row in rows if row["step"] <= step])
+
+    def _all_columns(self) -> list[str]:
+        """The fixed columns first, then the others as they came: the order never depends on the run's length."""
+        names = {name: None for row in self.rows for name in row}
+        return [*FIRST_COLUMNS, *(name for name in names if name not in FIRST_COLUMNS)]
+
+    def _line(self, row: Mapping[str, float]) -> str:
+        return ",".join(_cell(row.get(name)) for name in self.columns) + "\n"
+
+    def _as_csv(self) -> str:
+        return ",".join(self.columns) + "\n" + "".join(self._line(row) for row in self.rows)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
+def _read_rows(path: Path) -> list[Row]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, found=str(error), expected="a history.csv", fix="Name the folder of a run.") from error
+    whole = text[: text.rfind("\n") + 1]
+    lines = csv.reader(io.StringIO(whole))
+    columns = next(lines, [])
+    if "step" not in columns:
+        raise InputError(path, found="no column step", expected="a history.csv", fix="Name the history of a run.")
+    rows = []
+    for cells in lines:
+        try:
+            rows.append({name: _number(cell) for name, cell in zip(columns, cells, strict=True) if cell})
+            rows[-1]["step"]
+        except (ValueError, KeyError) as error:
+            raise InputError(
+                f"{path}, line {lines.line_num}",
+                found=",".join(cells)[:60],
+                expected=f"{len(columns)} numbers",
+                fix="Remove the line.",
+            ) from error
+    return rows

@@ -1,0 +1,51 @@
+"""The state of every random generator, as JSON values.
+
+A resumed run equals the uninterrupted one only if dropout and code resets draw the same numbers, so the generators
+belong in the checkpoint. They are plain text there: nothing has to be unpickled.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def rng_state() -> dict[str, Any]:
+    """The generators of Python, numpy, torch and every CUDA device.
+
+    >>> state = rng_state(); first = torch.rand(1)
+    >>> set_rng_state(state); bool(torch.rand(1) == first)
+    True
+    """
+    version, words, gauss = random.getstate()
+    numpy_state: Any = np.random.get_state(legacy=False)
+    numpy_state["state"]["key"] = numpy_state["state"]["key"].tolist()
+    return {
+        "python": [version, list(words), gauss],
+        "numpy": numpy_state,
+        "torch": _to_hex(torch.get_rng_state()),
+        "cuda": [_to_hex(state) for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Put back what `rng_state` returned. CUDA generators are put back only on a machine with as many devices."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    numpy_state = dict(state["numpy"])
+    numpy_state["state"] = {**numpy_state["state"], "key": np.array(numpy_state["state"]["key"], dtype=np.uint32)}
+    np.random.set_state(numpy_state)
+    torch.set_rng_state(_from_hex(state["torch"]))
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all([_from_hex(text) for text in state["cuda"]])
+
+
+def _to_hex(state: torch.Tensor) -> str:
+    return bytes(state.cpu().numpy()).hex()
+
+
+def _from_hex(text: str) -> torch.Tensor:
+    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)

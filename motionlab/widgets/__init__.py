@@ -1,0 +1,1 @@
+"""Panels: a plot, its controls, and nothing that cannot be tested without a browser."""

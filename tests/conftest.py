@@ -1,0 +1,69 @@
+"""Fixtures that every test may use: golden vectors, a private cache, the browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Any]:
+    """`golden("motion272.npz")` opens a file of reference values made with the original code base.
+
+    The files are not part of the repository. `MOTIONLAB_GOLDEN` names their folder; without it, a folder
+    `shared/golden` beside the repository is used. A test without its file is skipped, and the skip names the file.
+    """
+    import numpy as np
+
+    folder = Path(os.environ.get("MOTIONLAB_GOLDEN") or ROOT.parent / "shared" / "golden")
+
+    def load(name: str) -> Any:
+        path = folder / name
+        if not path.is_file():
+            pytest.skip(f"golden file {name} is not here; set MOTIONLAB_GOLDEN to the folder that holds it")
+        return np.load(path, allow_pickle=False)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium-like browser. Without one the test is skipped; under CI it fails, or it would never run."""
+    for name in (os.environ.get("MOTIONLAB_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (found := shutil.which(name)):
+            return found
+    message = "no chromium found; install it (Debian: apt-get install chromium) or set MOTIONLAB_CHROMIUM"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_session() -> Iterator[None]:
+    """Tests do little work and never download."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOTIONLAB_PROFILE", os.environ.get("MOTIONLAB_PROFILE", "ci"))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("TOKENIZERS_PARALLELISM", "false")
+        yield
+
+
+@pytest.fixture
+def private_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for one test, so that it meets nothing that another run left."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MOTIONLAB_CACHE", str(folder))
+    return folder

@@ -1,0 +1,227 @@
+"""The command line: exit codes, one-line errors, and what reaches the jobs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from motionlab import cli
+from motionlab.errors import InputError, MissingExtra
+
+
+def run_cli(*arguments: str) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.raises(SystemExit) as exit:
+        cli.main(list(arguments))
+    code = exit.value.code
+    return int(code or 0)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """Put recorders in the place of the jobs: these tests are about the command line only."""
+    calls: dict[str, list[Any]] = {}
+
+    def stand_in(module: str, result: Any = None) -> None:
+        name = module.rsplit(".", 1)[1]
+
+        def record(*args: Any, **kwargs: Any) -> Any:
+            calls[name] = [args, kwargs]
+            return result(*args) if callable(result) else result
+
+        fake = types.ModuleType(module)
+        setattr(fake, name, record)
+        monkeypatch.setitem(sys.modules, module, fake)
+
+    stand_in("motionlab.jobs.run", lambda config, folder: folder / "report.html")
+    stand_in("motionlab.jobs.train_tokenizer")
+    stand_in("motionlab.jobs.train_llama")
+    stand_in("motionlab.jobs.generate")
+    stand_in("motionlab.jobs.evaluate", {"accuracy": 0.5})
+    return calls
+
+
+def failing_job(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    fake = types.ModuleType("motionlab.jobs.run")
+
+    def run(*_: Any) -> None:
+        raise error
+
+    fake.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "motionlab.jobs.run", fake)
+
+
+def test_run_gives_the_config_and_the_folder_to_the_job(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_cli(
+        "run", "--preset", "ci", "--name", "first", "--out", str(tmp_path), "llama_training.lr=2e-4", "seed=3"
+    )
+    (config, folder), _ = jobs["run"]
+    assert code == 0
+    assert (config.name, config.seed, config.llama_training.lr) == ("first", 3, 2e-4)
+    assert folder == tmp_path / "first"
+    assert capsys.readouterr().out.splitlines()[-1] == f"report: {tmp_path / 'first' / 'report.html'}"
+
+
+def test_the_name_of_a_run_comes_from_its_config(jobs: dict[str, list[Any]]) -> None:
+    assert run_cli("run", "--preset", "ci") == 0
+    (config, folder), _ = jobs["run"]
+    assert folder == Path("runs") / config.name
+
+
+def test_a_name_that_looks_like_a_number_stays_text(jobs: dict[str, list[Any]]) -> None:
+    assert run_cli("run", "--preset", "ci", "--name", "007") == 0
+    assert jobs["run"][0][0].name == "007"
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ".."])
+def test_a_name_cannot_leave_the_folder(
+    jobs: dict[str, list[Any]], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("run", "--name", name) == 2
+    assert "--name" in capsys.readouterr().err and not jobs
+
+
+@pytest.mark.parametrize("stage", ["tokenizer", "llama"])
+def test_train_calls_its_job(jobs: dict[str, list[Any]], stage: str, tmp_path: Path) -> None:
+    assert run_cli("train", stage, "--preset", "ci", "--out", str(tmp_path), "--name", "x") == 0
+    (config, folder), _ = jobs[f"train_{stage}"]
+    assert config.name == "x" and folder == tmp_path / "x"
+
+
+def test_generate_passes_only_the_options_that_were_given(jobs: dict[str, list[Any]], tmp_path: Path) -> None:
+    out = tmp_path / "walk.bvh"
+    assert run_cli("generate", "a person walks", "--run", "r", "--out", str(out), "--top-k", "5", "--seed", "0") == 0
+    assert jobs["generate"] == [("a person walks", Path("r"), out), {"top_k": 5, "seed": 0}]
+    assert run_cli("generate", "a person walks", "--run", "r", "--out", str(out), "--greedy") == 0
+    assert jobs["generate"][1] == {"greedy": True}
+
+
+def test_evaluate_prints_what_the_job_found(jobs: dict[str, list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("evaluate", "--run", "r") == 0
+    assert capsys.readouterr().out == "accuracy: 0.5\n"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("walk.npy", found="a\nb", expected="c", fix="Mend it."),
+        MissingExtra("transformers", extra="text", purpose="encode new captions"),
+    ],
+)
+def test_an_error_of_the_user_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    failing_job(monkeypatch, error)
+    assert run_cli("run", "--preset", "ci") == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("motionlab: error: ") and printed.count("\n") == 1
+
+
+def test_an_error_of_motionlab_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_job(monkeypatch, ZeroDivisionError("a bug"))
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["run", "--preset", "ci"])
+
+
+def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_job(monkeypatch, KeyboardInterrupt())
+    assert run_cli("run", "--preset", "ci") == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["run", "--preset", "tinny"], "Did you mean 'tiny'?"),
+        (["run", "llama_training.lrr=1"], "llama_training.lr"),
+        (["run", "llama.dim"], "key=value"),
+        (["params", "tokenizer", "--preset", "nowhere.yaml"], "nowhere.yaml"),
+        (["nonsense"], "nonsense"),
+        (["generate", "walks"], "--run"),
+        (["run", "--temperature", "1"], "--temperature"),
+    ],
+)
+def test_wrong_words_exit_with_2_and_name_the_cause(
+    arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(*arguments) == 2
+    printed = capsys.readouterr().err
+    assert named in printed and "Traceback" not in printed
+
+
+def test_the_report_is_opened_only_where_there_is_a_display(
+    jobs: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(cli.webbrowser, "open", lambda address: opened.append(address))
+    monkeypatch.setattr(cli.platform, "system", lambda: "Linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    run_cli("run", "--preset", "ci", "--out", str(tmp_path), "--open")
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    run_cli("run", "--preset", "ci", "--out", str(tmp_path))
+    assert opened == []
+    run_cli("run", "--preset", "ci", "--out", str(tmp_path), "--open")
+    assert len(opened) == 1 and opened[0].startswith("file://") and opened[0].endswith("report.html")
+
+
+def test_lab_starts_jupyter_on_the_notebooks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "call", lambda command: started.append(command) or 3)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert run_cli("lab", "--no-browser", "--port", "8889") == 3
+    (command,) = started
+    assert command[1:4] == ["-m", "jupyterlab", str(tmp_path / "notebooks")]
+    assert command[4:7] == ["--no-browser", "--port", "8889"]
+    assert ("--allow-root" in command) == (hasattr(os, "geteuid") and os.geteuid() == 0)
+
+
+def test_lab_without_jupyter_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run_cli("lab") == 2
+    assert 'pip install "motionlab[notebooks]"' in capsys.readouterr().err
+
+
+def test_doctor_exits_with_1_when_something_needed_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from motionlab.jobs import doctor
+
+    monkeypatch.setattr(
+        doctor, "doctor", lambda: [doctor.Row("numpy", "not installed", "missing", "pip install numpy")]
+    )
+    assert run_cli("doctor") == 1
+    printed = capsys.readouterr().out
+    assert "-> pip install numpy" in printed and "Missing: numpy." in printed
+
+
+def test_the_published_tokenizer_has_its_published_number_of_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("params", "tokenizer", "--preset", "motionmillion") == 0
+    assert "11,349,782" in capsys.readouterr().out
+
+
+def test_params_llama_prints_a_total(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("params", "llama", "--preset", "tiny") == 0
+    assert "total" in capsys.readouterr().out.lower()
+
+
+def test_python_dash_m_is_the_same_command() -> None:
+    import motionlab
+
+    done = subprocess.run([sys.executable, "-m", "motionlab", "version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"motionlab {motionlab.__version__}\n")
+    wrong = subprocess.run([sys.executable, "-m", "motionlab", "run", "--preset", "?"], capture_output=True, text=True)
+    assert wrong.returncode == 2 and wrong.stdout == "" and wrong.stderr.count("\n") == 1

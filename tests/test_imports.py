@@ -1,0 +1,172 @@
+"""Who may import whom, and what `import motionlab` may not load."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# docs/architecture.md shows this order. A part may import the parts before it, never one after it.
+ORDER = (
+    "errors", "files", "runtime", "config", "motion", "data", "text", "quantizers", "tokenizer", "llama", "training",
+    "evaluation", "params", "plots", "jobs", "widgets", "lessons", "cli", "__main__",
+)  # fmt: skip
+# The package itself hands out names lazily, so importing from it would hide an edge of the order.
+# Lessons are written as a reader would write them, and the command line asks for the version.
+MAY_IMPORT_THE_PACKAGE = ("lessons", "cli", "__main__")
+HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
+LIGHT_MODULES = ("__init__.py", "cli.py", "errors.py", "files.py", "runtime.py", "config.py")
+# Where the name that is imported differs from the name that is installed.
+DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "IPython": "ipykernel", "jupyter_client": "ipykernel"}
+OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget"}
+
+
+def imported_modules(tree: ast.AST, package: str) -> Iterator[str]:
+    """Every module named by an import anywhere in a file, also inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, node.module] if node.module else above)
+            # `from motionlab import config` names a module; `from motionlab.config import X` names a thing inside one.
+            yield from (f"{base}.{alias.name}" if base == "motionlab" else base for alias in node.names)
+
+
+def violations(package_folder: Path) -> list[str]:
+    """One line for each import that goes against ORDER."""
+    found = []
+    for path in sorted(package_folder.rglob("*.py")):
+        parts = path.relative_to(package_folder).with_suffix("").parts
+        if parts == ("__init__",):
+            continue
+        part = parts[0]
+        if part not in ORDER:
+            found.append(f"{path.name}: {part} has no place in ORDER")
+            continue
+        package = ".".join(["motionlab", *parts[:-1]])
+        for module in imported_modules(ast.parse(path.read_text(encoding="utf-8")), package):
+            names = module.split(".")
+            if names[0] != "motionlab":
+                continue
+            target = names[1] if len(names) > 1 else ""
+            if target == "__version__":
+                continue
+            if target not in ORDER:
+                allowed = part in MAY_IMPORT_THE_PACKAGE
+            else:
+                allowed = ORDER.index(target) <= ORDER.index(part)
+            if not allowed:
+                found.append(f"{'/'.join(parts)}.py imports {module}")
+    return found
+
+
+def top_level_imports(path: Path) -> set[str]:
+    """Packages that are loaded when the file is imported: imports outside functions, classes and TYPE_CHECKING."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Try):
+            names |= {name.split(".")[0] for inner in node.body for name in imported_modules(inner, "motionlab")}
+    return names
+
+
+def test_imports_point_in_one_direction(root: Path) -> None:
+    assert violations(root / "motionlab") == []
+
+
+def test_every_part_of_the_package_is_in_the_order(root: Path) -> None:
+    package = root / "motionlab"
+    parts = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    assert parts - {"__init__", "presets"} <= set(ORDER)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from motionlab.llama.model import MotionLlama", "quantizers/fsq.py imports motionlab.llama.model"),
+        ("def late():\n    import motionlab.jobs.run", "quantizers/fsq.py imports motionlab.jobs.run"),
+        ("from ..training import loop", "quantizers/fsq.py imports motionlab.training"),
+        ("from motionlab import cli", "quantizers/fsq.py imports motionlab.cli"),
+        ("import motionlab as ml", "quantizers/fsq.py imports motionlab"),
+        ("from motionlab.motion import features\nfrom . import base", None),
+    ],
+)
+def test_the_check_sees_a_wrong_import(tmp_path: Path, source: str, expected: str | None) -> None:
+    (tmp_path / "quantizers").mkdir()
+    (tmp_path / "quantizers" / "fsq.py").write_text(source)
+    assert violations(tmp_path) == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize("name", LIGHT_MODULES)
+def test_light_modules_import_nothing_heavy(root: Path, name: str) -> None:
+    assert top_level_imports(root / "motionlab" / name) & HEAVY == set()
+
+
+def test_optional_packages_are_imported_only_where_they_are_used(root: Path) -> None:
+    package = root / "motionlab"
+    guilty = {
+        str(path.relative_to(package)): sorted(used)
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package).parts[0] != "widgets" and (used := top_level_imports(path) & OPTIONAL)
+    }
+    assert guilty == {}
+
+
+@pytest.mark.parametrize("module", ["motionlab", "motionlab.cli", "motionlab.config"])
+def test_import_loads_nothing_heavy(module: str) -> None:
+    """The cause of a slow import, rather than its time: benchmarks/import_time.py measures the time."""
+    code = f"import sys, {module}; print(sorted(set(sys.modules) & {HEAVY!r}))"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed.strip() == "[]"
+
+
+def test_every_public_name_can_be_imported() -> None:
+    import motionlab
+
+    missing = []
+    for name in motionlab.__all__:
+        try:
+            getattr(motionlab, name)
+        except (ImportError, AttributeError) as error:
+            missing.append(f"{name}: {error}")
+    assert missing == []
+    with pytest.raises(AttributeError, match="no attribute 'MotionLama'"):
+        _ = motionlab.MotionLama
+
+
+def test_the_architecture_page_shows_this_order(root: Path) -> None:
+    table = (root / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Nouns")[0]
+    listed = [
+        name.removesuffix("/").removesuffix(".py")
+        for cell in re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", cell)
+    ]
+    assert [name for name in listed if name != "presets"] == [name for name in ORDER if name != "__main__"]
+
+
+def test_everything_that_the_package_imports_is_declared(root: Path) -> None:
+    """A package that happens to be installed with another one may be gone tomorrow."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = sum(project["optional-dependencies"].values(), project["dependencies"])
+    declared = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
+    used = (
+        {
+            module.split(".")[0]
+            for path in (root / "motionlab").rglob("*.py")
+            for module in imported_modules(ast.parse(path.read_text(encoding="utf-8")), "motionlab")
+        }
+        - set(sys.stdlib_module_names)
+        - {"motionlab"}
+    )
+    assert {"torch", "yaml"} <= used
+    assert {name for name in used if DISTRIBUTIONS.get(name, name).lower() not in declared} == set()

@@ -1,0 +1,282 @@
+"""Build the motions of `data_samples/` again, byte for byte, from two public packages.
+
+    python tools/build_samples.py                    # downloads with pip and apt-get, rebuilds, writes
+    python tools/build_samples.py --pybullet-wheel FILE --assimp-deb FILE
+    python tools/build_samples.py --check            # rebuilds and only compares
+    python tools/build_samples.py --hashes           # after editing captions.jsonl: embeddings and provenance only
+
+Neither package is installed: a wheel is a zip file and a .deb is an `ar` archive with a tar file in it, so this needs
+Debian only for the download. All arithmetic is float64 and the result is stored as float16, so differences between
+machines in the last bits are rounded away. The caption embeddings come from a float32 network, where this does not
+hold: they are compared within a tolerance, and kept as they are while they agree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from motionlab.data.samples import CAPTIONS, EMBEDDINGS, PROVENANCE, read_captions
+from motionlab.errors import InputError
+from motionlab.files import atomic_path, sha256, write_text
+from motionlab.motion.bvh import parse_bvh
+from motionlab.motion.deepmimic import read_deepmimic
+from motionlab.motion.features import crop, encode
+from motionlab.motion.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh, retarget_deepmimic
+from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
+
+FOLDER = Path(__file__).resolve().parent.parent / "data_samples"
+FPS = 30.0
+
+
+@dataclass(frozen=True)
+class Package:
+    """A file that a public archive serves, and how to get it."""
+
+    name: str
+    version: str
+    sha256: str
+    licence: str
+    command: tuple[str, ...]
+
+
+PYBULLET = Package(
+    "pybullet",
+    "3.2.7",
+    "5d858abf7c12a21ef3ed351cf81dac1b5e486ec25c9ab59bfc84beb89034edff",
+    "zlib",
+    (sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--platform", "manylinux2014_x86_64")
+    + ("--python-version", "3.11", "pybullet==3.2.7"),
+)
+ASSIMP = Package(
+    "assimp-testmodels",
+    "5.2.5~ds0-1",
+    "526f326186000cd6f631ea806128548a7d3d391abd8149fddc5c4c8513e80b8a",
+    "CMU: free for all uses; the boxing take: BSD-3-Clause",
+    ("apt-get", "download", "assimp-testmodels=5.2.5~ds0-1"),
+)
+
+
+@dataclass(frozen=True)
+class Take:
+    """A recording in a package.
+
+    Args:
+        floor: height in metres, after scaling, of the lowest foot joint when the recorded person stands. It is taken
+            away, so that all clips share one floor and can follow each other.
+    """
+
+    package: Package
+    member: str
+    body: BvhMap | None = None
+    floor: float = 0.0
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Part of a take, in seconds; all of it by default."""
+
+    name: str
+    take: str
+    start: float = 0.0
+    stop: float | None = None
+
+
+_MOTIONS = "pybullet_data/data/motions"
+_BVH = "./usr/share/assimp/models/BVH"
+_SINGLE = {
+    **{
+        name: f"humanoid3d_{name}.txt"
+        for name in ("walk", "run", "jump", "kick", "punch", "spinkick", "spin", "cartwheel", "backflip", "roll")
+        + ("crawl", "dance_a", "dance_b", "getup_facedown", "getup_faceup")
+    },
+    "walk_forward": "walker/0walk_forward.txt",
+    **{name: f"walker/{name}.txt" for name in ("turn_left0", "turn_left1", "turn_right0", "turn_right1")},
+}
+TAKES: dict[str, Take] = {
+    **{f"pybullet {name}": Take(PYBULLET, f"{_MOTIONS}/{file}") for name, file in _SINGLE.items()},
+    "CMU 01_01": Take(ASSIMP, f"{_BVH}/01_01.bvh", CMU_MAP, floor=0.05),
+    "CMU 01_03": Take(ASSIMP, f"{_BVH}/01_03.bvh", CMU_MAP, floor=0.05),
+    "boxing": Take(ASSIMP, f"{_BVH}/Boxing_Toes.bvh", TOES_MAP, floor=0.01),
+}
+
+# The long takes begin with a T-pose, which is left out. Seconds were chosen by looking at the rendered takes.
+CLIPS: tuple[Clip, ...] = (
+    *(Clip(name, f"pybullet {name}") for name in _SINGLE),
+    Clip("cmu_jump_1", "CMU 01_01", 0.6, 2.8),
+    Clip("cmu_jump_2", "CMU 01_01", 2.8, 4.4),
+    Clip("cmu_jump_3", "CMU 01_01", 4.4, 5.9),
+    Clip("cmu_jump_4", "CMU 01_01", 5.9, 7.4),
+    Clip("cmu_stand", "CMU 01_01", 7.4, 8.5),
+    Clip("cmu_turn_around_right", "CMU 01_01", 8.4, 10.0),
+    Clip("cmu_jump_5", "CMU 01_01", 10.0, 11.6),
+    Clip("cmu_jump_6", "CMU 01_01", 12.1, 13.7),
+    Clip("cmu_jump_7", "CMU 01_01", 14.0, 15.7),
+    Clip("cmu_turn_around_left", "CMU 01_01", 16.1, 17.7),
+    Clip("cmu_jump_8", "CMU 01_01", 17.7, 19.3),
+    Clip("cmu_jump_9", "CMU 01_01", 19.5, 21.1),
+    Clip("cmu_jump_10", "CMU 01_01", 21.3, 22.9),
+    Clip("cmu_walk_turn_right", "CMU 01_03", 0.5, 2.4),
+    Clip("cmu_climb_up_1", "CMU 01_03", 2.4, 5.8),
+    Clip("cmu_lean_over", "CMU 01_03", 5.8, 9.5),
+    Clip("cmu_climb_down_1", "CMU 01_03", 9.5, 12.0),
+    Clip("cmu_walk_around_1", "CMU 01_03", 12.0, 14.1),
+    Clip("cmu_swing_1", "CMU 01_03", 14.1, 18.0),
+    Clip("cmu_walk_around_2", "CMU 01_03", 18.0, 20.2),
+    Clip("cmu_climb_up_2", "CMU 01_03", 20.2, 23.2),
+    Clip("cmu_climb_down_2", "CMU 01_03", 24.7, 27.6),
+    Clip("cmu_walk_around_3", "CMU 01_03", 27.6, 29.7),
+    Clip("cmu_swing_2", "CMU 01_03", 29.7, 34.8),
+    Clip("cmu_let_go", "CMU 01_03", 34.8, 37.5),
+    Clip("boxing_jab_1", "boxing", 2.3, 4.5),
+    Clip("boxing_combination_1", "boxing", 4.5, 6.9),
+    Clip("boxing_combination_2", "boxing", 8.4, 10.6),
+    Clip("boxing_jab_2", "boxing", 11.9, 13.3),
+    Clip("boxing_jab_3", "boxing", 13.6, 15.0),
+    Clip("boxing_guard_1", "boxing", 15.0, 17.2),
+    Clip("boxing_guard_2", "boxing", 18.9, 22.0),
+    Clip("boxing_fall", "boxing", 22.0, 24.7),
+    Clip("boxing_sit", "boxing", 24.7, 26.9),
+    Clip("boxing_get_up", "boxing", 26.9, 30.3),
+)
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="the data_samples folder")
+    parser.add_argument("--pybullet-wheel", type=Path, help="the downloaded wheel; by default pip downloads it")
+    parser.add_argument("--assimp-deb", type=Path, help="the downloaded package; by default apt-get downloads it")
+    parser.add_argument("--check", action="store_true", help="compare with what is there and write nothing")
+    parser.add_argument("--hashes", action="store_true", help="leave the motions; redo embeddings and provenance")
+    arguments = parser.parse_args()
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            if not arguments.hashes:
+                wheel = arguments.pybullet_wheel or download(PYBULLET, Path(temporary))
+                deb = arguments.assimp_deb or download(ASSIMP, Path(temporary))
+                built = build_motions(wheel, deb)
+                if arguments.check:
+                    return _compare(built, arguments.folder)
+                for name, content in built.items():
+                    with atomic_path(arguments.folder / name) as path:
+                        path.write_bytes(content)
+        return 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def build_motions(wheel: Path, deb: Path) -> dict[str, bytes]:
+    """File name to content for every clip."""
+    content = read_members(wheel, deb)
+    takes = {name: _take_features(name, take, content[name]) for name, take in TAKES.items()}
+    result = {}
+    for clip in CLIPS:
+        features = takes[clip.take]
+        start = round(clip.start * FPS)
+        stop = len(features) if clip.stop is None else round(clip.stop * FPS)
+        result[f"motions/{clip.name}.npy"] = npy_bytes(crop(features, start, stop - start))
+    return result
+
+
+def npy_bytes(features: torch.Tensor) -> bytes:
+    """A `.npy` file in memory. Adding 0.0 turns -0.0 into 0.0: the sign of a zero is noise."""
+    buffer = io.BytesIO()
+    np.save(buffer, features.numpy().astype(np.float16) + np.float16(0), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _take_features(name: str, take: Take, content: bytes) -> torch.Tensor:
+    """`[T, 272]` float64. Heights stay relative to the take's own floor, not to the lowest joint of each clip."""
+    if take.body is None:
+        rotations, root = retarget_deepmimic(read_deepmimic(content, name), FPS)
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the boxing take has one row more than its header says
+            clip = parse_bvh(content.decode("latin-1"), name)
+        rotations, root = retarget_bvh(clip, take.body, FPS)
+    joints = forward_kinematics(rotations, root, canonical_skeleton(torch.float64).offsets)
+    joints[..., 1] -= take.floor
+    return encode(joints, rotations, ground=False)
+
+
+def read_members(wheel: Path, deb: Path) -> dict[str, bytes]:
+    """Content of every take, after checking the packages."""
+    for package, path in ((PYBULLET, wheel), (ASSIMP, deb)):
+        if not path.is_file():
+            raise InputError(path, found="no file", expected=f"{package.name} {package.version}", fix="Check the path.")
+        digest = sha256(path)
+        if digest != package.sha256:
+            raise InputError(
+                path,
+                found=f"sha256 {digest[:16]}...",
+                expected=f"{package.sha256[:16]}... ({package.name} {package.version})",
+                fix="Download it with: " + " ".join(package.command[-6:]),
+            )
+    result = {}
+    with zipfile.ZipFile(wheel) as archive, _open_deb(deb) as tar:
+        for name, take in TAKES.items():
+            if take.package is PYBULLET:
+                result[name] = archive.read(take.member)
+            else:
+                file = tar.extractfile(take.member)
+                assert file is not None  # the package was checked by its sha256
+                result[name] = file.read()
+    return result
+
+
+def _open_deb(path: Path) -> tarfile.TarFile:
+    """The `data.tar` of a Debian package. `ar`: 8 bytes of magic, then members with a header of 60 bytes."""
+    content = path.read_bytes()
+    position = 8
+    while position < len(content):
+        header = content[position : position + 60]
+        name, size = header[:16].decode().strip().rstrip("/"), int(header[48:58])
+        if name.startswith("data.tar"):
+            return tarfile.open(fileobj=io.BytesIO(content[position + 60 : position + 60 + size]))
+        position += 60 + size + size % 2  # members begin at even places
+    raise InputError(path, found="no data.tar", expected="a Debian package", fix="Download it again.")
+
+
+def download(package: Package, folder: Path) -> Path:
+    """Fetch a package with its own client into `folder`."""
+    try:
+        subprocess.run(package.command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InputError(
+            package.name,
+            found=f"a failed download ({error})",
+            expected=f"version {package.version}",
+            fix="Download it by hand and give its path (see --help).",
+        ) from error
+    return next(path for path in folder.iterdir() if path.name.startswith(package.name))
+
+
+def _compare(built: dict[str, bytes], folder: Path) -> int:
+    different = [name for name, content in built.items() if not _same(folder / name, content)]
+    for name in different:
+        print(f"differs: {folder / name}")
+    print(f"{len(built) - len(different)} of {len(built)} files are the same")
+    return 1 if different else 0
+
+
+def _same(path: Path, content: bytes) -> bool:
+    return path.is_file() and sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
