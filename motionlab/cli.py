@@ -12,11 +12,14 @@ import platform
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from motionlab.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    from motionlab.config import RunConfig
 
 app = typer.Typer(
     name="motionlab",
@@ -64,8 +67,7 @@ def run(
     config, folder = _config_and_folder(preset, overrides, name, out)
     from motionlab.jobs.run import run as job
 
-    report = job(config, folder)
-    print(f"report: {report}")
+    report = job(config, folder)  # prints its path itself
     if open_report and _has_display():
         webbrowser.open(Path(report).resolve().as_uri())
 
@@ -86,14 +88,21 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
 
 @train_app.command("tokenizer")
 def train_tokenizer(
-    overrides: Overrides = None, preset: Preset = "tiny", name: Name = None, out: Out = Path("runs")
+    overrides: Overrides = None,
+    preset: Preset = "tiny",
+    name: Name = None,
+    out: Out = Path("runs"),
+    quantizer: Annotated[str | None, typer.Option(help="fsq or vq_ema. Default: the config's.")] = None,
 ) -> None:
-    """Stage 1: motion <-> tokens."""
+    """Stage 1: motion <-> tokens. Goes on from the last checkpoint when there is one."""
     config, folder = _config_and_folder(preset, overrides, name, out)
+    from motionlab.jobs.prepare import prepare
+    from motionlab.jobs.run_folder import Run
     from motionlab.jobs.train_tokenizer import train_tokenizer as job
 
-    job(config, folder)
-    print(f"trained: {folder}")
+    this = Run.create(folder, config)
+    job(this, prepare(config.corpus), quantizer)
+    print(f"trained: {this.tokenizer_folder(quantizer or config.tokenizer.quantizer)}")
 
 
 @train_app.command("llama")
@@ -102,10 +111,13 @@ def train_llama(
 ) -> None:
     """Stage 2: text and earlier tokens -> next token. Needs the tokenizer of stage 1 in the same folder."""
     config, folder = _config_and_folder(preset, overrides, name, out)
+    from motionlab.jobs.prepare import prepare
+    from motionlab.jobs.run_folder import Run
     from motionlab.jobs.train_llama import train_llama as job
 
-    job(config, folder)
-    print(f"trained: {folder}")
+    this = Run.create(folder, config)
+    job(this, prepare(config.corpus))
+    print(f"trained: {folder / 'llama'}")
 
 
 @app.command()
@@ -121,27 +133,35 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
 ) -> None:
     """Write the motion that a trained run generates from a prompt. An option that is not given comes from the run."""
-    from motionlab.jobs.generate import generate as job
+    from motionlab.jobs.generate import generate_file as job
 
-    options: dict[str, Any] = {
-        "greedy": greedy,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "max_tokens": max_tokens,
-        "seed": seed,
-    }
-    job(prompt, run, out, **{key: value for key, value in options.items() if value is not None})
+    job(
+        prompt,
+        run,
+        out,
+        greedy=greedy,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        max_tokens=max_tokens,
+        seed=seed,
+    )
     print(f"written: {out}")
 
 
 @app.command()
 def evaluate(run: RunFolder) -> None:
-    """Score a finished run again."""
+    """Score the generations of a finished run again, and write its report again."""
     from motionlab.jobs.evaluate import evaluate as job
+    from motionlab.jobs.prepare import prepare
+    from motionlab.jobs.report import write_report
+    from motionlab.jobs.run_folder import Run
 
-    for key, value in job(run).items():
-        print(f"{key}: {value}")
+    this = Run.open(run)
+    for split, result in job(this, prepare(this.config.corpus)).items():
+        scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result["score"].items())
+        print(f"{split} ({result['clips']} captions), action score: {scores}")
+    print(f"report: {write_report(this)}")
 
 
 @params_app.command("tokenizer")
@@ -189,7 +209,7 @@ def version() -> None:
     print(f"motionlab {__version__}")
 
 
-def _config_and_folder(preset: str, overrides: list[str] | None, name: str | None, out: Path) -> tuple[Any, Path]:
+def _config_and_folder(preset: str, overrides: list[str] | None, name: str | None, out: Path) -> tuple[RunConfig, Path]:
     """The config with its name settled, and the folder of the run."""
     from motionlab.config import load_config
 

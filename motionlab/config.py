@@ -92,6 +92,7 @@ class TokenizerConfig:
     causal: bool = option(False, "convolutions look only backwards (for streaming)")
     velocity_weight: float = option(0.5, "weight of the velocity or position loss beside the reconstruction loss")
     velocity_loss: Literal["true", "published"] = option("true", "true: dims 74:140; published: dims 8:74 (positions)")
+    root_weight: float = option(0.0, "weight of an extra loss on root and heading (dims 0:8), where errors add up")
     window: int = option(96, "frames of a training window")
 
 

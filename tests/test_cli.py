@@ -28,22 +28,25 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """Put recorders in the place of the jobs: these tests are about the command line only."""
     calls: dict[str, list[Any]] = {}
 
-    def stand_in(module: str, result: Any = None) -> None:
-        name = module.rsplit(".", 1)[1]
-
+    def stand_in(module: str, name: str, result: Any = None) -> None:
         def record(*args: Any, **kwargs: Any) -> Any:
             calls[name] = [args, kwargs]
             return result(*args) if callable(result) else result
 
-        fake = types.ModuleType(module)
+        fake = sys.modules.get(module) if module in faked else types.ModuleType(module)
+        faked.add(module)
         setattr(fake, name, record)
         monkeypatch.setitem(sys.modules, module, fake)
 
-    stand_in("motionlab.jobs.run", lambda config, folder: folder / "report.html")
-    stand_in("motionlab.jobs.train_tokenizer")
-    stand_in("motionlab.jobs.train_llama")
-    stand_in("motionlab.jobs.generate")
-    stand_in("motionlab.jobs.evaluate", {"accuracy": 0.5})
+    faked: set[str] = set()
+    scores = {"test_seen": {"clips": 4, "score": {"real": 1.0, "generated": 0.5}}}
+    stand_in("motionlab.jobs.run", "run", lambda config, folder: folder / "report.html")
+    stand_in("motionlab.jobs.prepare", "prepare", "the corpus")
+    stand_in("motionlab.jobs.train_tokenizer", "train_tokenizer")
+    stand_in("motionlab.jobs.train_llama", "train_llama")
+    stand_in("motionlab.jobs.generate", "generate_file")
+    stand_in("motionlab.jobs.evaluate", "evaluate", scores)
+    stand_in("motionlab.jobs.report", "write_report", lambda run: run.folder / "report.html")
     return calls
 
 
@@ -57,9 +60,7 @@ def failing_job(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setitem(sys.modules, "motionlab.jobs.run", fake)
 
 
-def test_run_gives_the_config_and_the_folder_to_the_job(
-    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_run_gives_the_config_and_the_folder_to_the_job(jobs: dict[str, list[Any]], tmp_path: Path) -> None:
     code = run_cli(
         "run", "--preset", "ci", "--name", "first", "--out", str(tmp_path), "llama_training.lr=2e-4", "seed=3"
     )
@@ -67,7 +68,6 @@ def test_run_gives_the_config_and_the_folder_to_the_job(
     assert code == 0
     assert (config.name, config.seed, config.llama_training.lr) == ("first", 3, 2e-4)
     assert folder == tmp_path / "first"
-    assert capsys.readouterr().out.splitlines()[-1] == f"report: {tmp_path / 'first' / 'report.html'}"
 
 
 def test_the_name_of_a_run_comes_from_its_config(jobs: dict[str, list[Any]]) -> None:
@@ -90,23 +90,55 @@ def test_a_name_cannot_leave_the_folder(
 
 
 @pytest.mark.parametrize("stage", ["tokenizer", "llama"])
-def test_train_calls_its_job(jobs: dict[str, list[Any]], stage: str, tmp_path: Path) -> None:
+def test_train_makes_the_run_and_calls_its_job(jobs: dict[str, list[Any]], stage: str, tmp_path: Path) -> None:
     assert run_cli("train", stage, "--preset", "ci", "--out", str(tmp_path), "--name", "x") == 0
-    (config, folder), _ = jobs[f"train_{stage}"]
-    assert config.name == "x" and folder == tmp_path / "x"
+    (run, corpus, *_), _ = jobs[f"train_{stage}"]
+    assert run.folder == tmp_path / "x" and run.config.name == "x" and corpus == "the corpus"
+    assert (tmp_path / "x" / "config.yaml").is_file()
 
 
-def test_generate_passes_only_the_options_that_were_given(jobs: dict[str, list[Any]], tmp_path: Path) -> None:
+def test_train_tokenizer_takes_another_quantizer(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "--quantizer", "vq_ema"]
+    assert run_cli(*words) == 0
+    assert jobs["train_tokenizer"][0][2] == "vq_ema"
+    assert capsys.readouterr().out == f"trained: {tmp_path / 'ci' / 'tokenizer-vq_ema'}\n"
+
+
+def test_generate_passes_the_options_that_were_given(jobs: dict[str, list[Any]], tmp_path: Path) -> None:
     out = tmp_path / "walk.bvh"
-    assert run_cli("generate", "a person walks", "--run", "r", "--out", str(out), "--top-k", "5", "--seed", "0") == 0
-    assert jobs["generate"] == [("a person walks", Path("r"), out), {"top_k": 5, "seed": 0}]
-    assert run_cli("generate", "a person walks", "--run", "r", "--out", str(out), "--greedy") == 0
-    assert jobs["generate"][1] == {"greedy": True}
+
+    def given(*words: str) -> dict[str, Any]:
+        assert run_cli("generate", "a person walks", "--run", "r", "--out", str(out), *words) == 0
+        assert jobs["generate_file"][0] == ("a person walks", Path("r"), out)
+        return {name: value for name, value in jobs["generate_file"][1].items() if value is not None}
+
+    assert given() == {}
+    assert given("--top-k", "5", "--seed", "0") == {"top_k": 5, "seed": 0}
+    assert given("--greedy", "--max-tokens", "7") == {"greedy": True, "max_tokens": 7}
+    assert given("--sample", "--temperature", "0.7", "--top-p", "0.9") == {
+        "greedy": False,
+        "temperature": 0.7,
+        "top_p": 0.9,
+    }
 
 
-def test_evaluate_prints_what_the_job_found(jobs: dict[str, list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_cli("evaluate", "--run", "r") == 0
-    assert capsys.readouterr().out == "accuracy: 0.5\n"
+def test_evaluate_prints_the_scores_and_the_report(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_cli("train", "llama", "--preset", "ci", "--out", str(tmp_path), "--name", "x")
+    capsys.readouterr()
+    assert run_cli("evaluate", "--run", str(tmp_path / "x")) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "test_seen (4 captions), action score: real 1.000, generated 0.500",
+        f"report: {tmp_path / 'x' / 'report.html'}",
+    ]
+
+
+def test_evaluate_needs_a_run(jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("evaluate", "--run", str(tmp_path)) == 2
+    assert str(tmp_path) in capsys.readouterr().err and "evaluate" not in jobs
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,13 @@ MAY_IMPORT_THE_PACKAGE = ("lessons", "cli", "__main__")
 HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
 LIGHT_MODULES = ("__init__.py", "cli.py", "errors.py", "files.py", "runtime.py", "config.py")
 # Where the name that is imported differs from the name that is installed.
-DISTRIBUTIONS = {"yaml": "pyyaml", "PIL": "pillow", "IPython": "ipykernel", "jupyter_client": "ipykernel"}
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "PIL": "pillow",
+    "markupsafe": "jinja2",
+    "IPython": "ipykernel",
+    "jupyter_client": "ipykernel",
+}
 OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget"}
 
 

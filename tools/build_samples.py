@@ -25,21 +25,25 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
-from motionlab.data.samples import CAPTIONS, EMBEDDINGS, PROVENANCE, read_captions
-from motionlab.errors import InputError
+from motionlab.data.samples import CAPTIONS, EMBEDDINGS, PROVENANCE, load_caption_embeddings, read_captions
+from motionlab.errors import InputError, MissingExtra
 from motionlab.files import atomic_path, sha256, write_text
 from motionlab.motion.bvh import parse_bvh
 from motionlab.motion.deepmimic import read_deepmimic
 from motionlab.motion.features import crop, encode
 from motionlab.motion.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh, retarget_deepmimic
 from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
+from motionlab.text.minilm import MiniLM
 
 FOLDER = Path(__file__).resolve().parent.parent / "data_samples"
 FPS = 30.0
+TOLERANCE = 2e-3  # of one number in a caption embedding; float16 steps are 2.4e-4 below 0.5
 
 
 @dataclass(frozen=True)
@@ -133,14 +137,14 @@ CLIPS: tuple[Clip, ...] = (
     Clip("cmu_climb_up_1", "CMU 01_03", 2.4, 5.8),
     Clip("cmu_lean_over", "CMU 01_03", 5.8, 9.5),
     Clip("cmu_climb_down_1", "CMU 01_03", 9.5, 12.0),
-    Clip("cmu_walk_around_1", "CMU 01_03", 12.0, 14.1),
-    Clip("cmu_swing_1", "CMU 01_03", 14.1, 18.0),
-    Clip("cmu_walk_around_2", "CMU 01_03", 18.0, 20.2),
+    Clip("cmu_walk_around_1", "CMU 01_03", 12.0, 13.9),
+    Clip("cmu_swing_1", "CMU 01_03", 13.9, 18.3),
+    Clip("cmu_walk_around_2", "CMU 01_03", 18.5, 20.2),
     Clip("cmu_climb_up_2", "CMU 01_03", 20.2, 23.2),
     Clip("cmu_climb_down_2", "CMU 01_03", 24.7, 27.6),
-    Clip("cmu_walk_around_3", "CMU 01_03", 27.6, 29.7),
-    Clip("cmu_swing_2", "CMU 01_03", 29.7, 34.8),
-    Clip("cmu_let_go", "CMU 01_03", 34.8, 37.5),
+    Clip("cmu_walk_around_3", "CMU 01_03", 27.6, 29.5),
+    Clip("cmu_swing_2", "CMU 01_03", 29.5, 34.9),
+    Clip("cmu_let_go", "CMU 01_03", 34.9, 37.5),
     Clip("boxing_jab_1", "boxing", 2.3, 4.5),
     Clip("boxing_combination_1", "boxing", 4.5, 6.9),
     Clip("boxing_combination_2", "boxing", 8.4, 10.6),
@@ -154,7 +158,23 @@ CLIPS: tuple[Clip, ...] = (
 )
 
 
-def main() -> int:
+# What zlib's second condition asks to be marked, and what the others deserve too.
+ALTERED = (
+    "Retargeted to a body of 22 joints: bone directions are kept, bone lengths are those of the pybullet humanoid.",
+    "The CMU and boxing takes are scaled to that body's legs, cut into segments, and their T-poses left out.",
+    "Resampled to 30 frames a second (linear for the root, slerp for rotations).",
+    "Heights are relative to the floor of the recording.",
+    "Encoded as 272 features a frame and rounded to float16.",
+    "Captions, phrases and labels were written for this project by looking at the rendered clips.",
+)
+BACKGROUND = (
+    "The pybullet package states the zlib licence for its files. Its humanoid clips came to it through the DeepMimic "
+    "project (MIT licence) from public motion capture libraries; this last step is background knowledge, it is not "
+    "stated in the package."
+)
+
+
+def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the data_samples folder")
@@ -162,28 +182,39 @@ def main() -> int:
     parser.add_argument("--assimp-deb", type=Path, help="the downloaded package; by default apt-get downloads it")
     parser.add_argument("--check", action="store_true", help="compare with what is there and write nothing")
     parser.add_argument("--hashes", action="store_true", help="leave the motions; redo embeddings and provenance")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    folder: Path = arguments.folder
     try:
-        with tempfile.TemporaryDirectory() as temporary:
-            if not arguments.hashes:
+        names = [row["name"] for row in read_captions(folder / CAPTIONS)]
+        if names != [clip.name for clip in CLIPS]:
+            raise InputError(
+                folder / CAPTIONS, found="other clips", expected="those of CLIPS, in order", fix="Edit one."
+            )
+        if arguments.hashes:
+            sources = read_provenance(folder)["sources"]
+        else:
+            with tempfile.TemporaryDirectory() as temporary:
                 wheel = arguments.pybullet_wheel or download(PYBULLET, Path(temporary))
                 deb = arguments.assimp_deb or download(ASSIMP, Path(temporary))
-                built = build_motions(wheel, deb)
-                if arguments.check:
-                    return _compare(built, arguments.folder)
-                for name, content in built.items():
-                    with atomic_path(arguments.folder / name) as path:
-                        path.write_bytes(content)
+                takes = read_members(wheel, deb)
+            built, sources = build_motions(takes), describe_sources(takes)
+            if arguments.check:
+                return compare(built, sources, folder)
+            for name, content in built.items():
+                with atomic_path(folder / name) as path:
+                    path.write_bytes(content)
+        write_embeddings(folder)
+        write_text(folder / PROVENANCE, json.dumps(provenance(folder, sources), indent=1, ensure_ascii=False) + "\n")
+        print(f"{len(names)} clips in {folder}")
         return 0
-    except InputError as error:
+    except (InputError, MissingExtra) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def build_motions(wheel: Path, deb: Path) -> dict[str, bytes]:
-    """File name to content for every clip."""
-    content = read_members(wheel, deb)
-    takes = {name: _take_features(name, take, content[name]) for name, take in TAKES.items()}
+def build_motions(content: dict[str, bytes]) -> dict[str, bytes]:
+    """File name to content for every clip, from the content of every take."""
+    takes = {name: take_features(name, take, content[name]) for name, take in TAKES.items()}
     result = {}
     for clip in CLIPS:
         features = takes[clip.take]
@@ -200,7 +231,7 @@ def npy_bytes(features: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def _take_features(name: str, take: Take, content: bytes) -> torch.Tensor:
+def take_features(name: str, take: Take, content: bytes) -> torch.Tensor:
     """`[T, 272]` float64. Heights stay relative to the take's own floor, not to the lowest joint of each clip."""
     if take.body is None:
         rotations, root = retarget_deepmimic(read_deepmimic(content, name), FPS)
@@ -266,16 +297,88 @@ def download(package: Package, folder: Path) -> Path:
     return next(path for path in folder.iterdir() if path.name.startswith(package.name))
 
 
-def _compare(built: dict[str, bytes], folder: Path) -> int:
-    different = [name for name, content in built.items() if not _same(folder / name, content)]
+def describe_sources(takes: dict[str, bytes]) -> list[dict[str, Any]]:
+    """What was read, for the provenance file."""
+    result: list[dict[str, Any]] = []
+    for package in (PYBULLET, ASSIMP):
+        members = {
+            take.member: hashlib.sha256(takes[name]).hexdigest()
+            for name, take in TAKES.items()
+            if take.package is package
+        }
+        get = " ".join(word if word != sys.executable else "python" for word in package.command)
+        result.append(
+            {
+                "package": package.name,
+                "version": package.version,
+                "sha256": package.sha256,
+                "licence": package.licence,
+                "get": get,
+                "members": members,
+            }
+        )
+    return result
+
+
+def provenance(folder: Path, sources: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where every file comes from, with sha256."""
+    files = [CAPTIONS, EMBEDDINGS, *(f"motions/{clip.name}.npy" for clip in CLIPS)]
+    files += sorted(str(path.relative_to(folder)) for path in (folder / "LICENSES").iterdir())
+    return {
+        "made_by": "tools/build_samples.py",
+        "altered": list(ALTERED),
+        "background": BACKGROUND,
+        "sources": sources,
+        "clips": {
+            clip.name: {"member": TAKES[clip.take].member, "start_s": clip.start, "stop_s": clip.stop} for clip in CLIPS
+        },
+        "files": {name: sha256(folder / name) for name in files},
+    }
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """The provenance file that is there."""
+    try:
+        content: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError) as error:
+        raise InputError(
+            folder / PROVENANCE,
+            found=f"nothing readable ({error})",
+            expected="a JSON file",
+            fix="Rebuild without --hashes.",
+        ) from error
+
+
+def write_embeddings(folder: Path) -> None:
+    """Encode all captions; leave the file alone when it already agrees within `TOLERANCE`."""
+    captions = [caption for row in read_captions(folder / CAPTIONS) for caption in row["captions"]]
+    encoder = MiniLM(pooled=True)
+    vectors = encoder.encode(captions).states[:, 0].half()  # [N, 384]
+    if (folder / EMBEDDINGS).is_file():
+        old = load_caption_embeddings(folder, check=False)
+        same = old.encoder == encoder.name and old.captions == tuple(captions)
+        if same and float((old.vectors - vectors.float()).abs().max()) < TOLERANCE:
+            return
+    # One key only: safetensors does not keep the order of several, and the file should be the same each time.
+    index = json.dumps({"encoder": encoder.name, "captions": captions}, ensure_ascii=False)
+    with atomic_path(folder / EMBEDDINGS) as path:
+        path.write_bytes(save({"vectors": vectors.contiguous()}, metadata={"index": index}))
+
+
+def compare(built: dict[str, bytes], sources: list[dict[str, Any]], folder: Path) -> int:
+    """Print each file that differs from the rebuilt one; 1 if there is any, else 0."""
+    different = [
+        name
+        for name, content in built.items()
+        if not (folder / name).is_file() or (folder / name).read_bytes() != content
+    ]
+    if read_provenance(folder) != provenance(folder, sources):
+        different.append(PROVENANCE)
     for name in different:
         print(f"differs: {folder / name}")
-    print(f"{len(built) - len(different)} of {len(built)} files are the same")
+    print(f"{len(built)} motions rebuilt, {len(different)} files differ")
     return 1 if different else 0
-
-
-def _same(path: Path, content: bytes) -> bool:
-    return path.is_file() and sha256(path) == hashlib.sha256(content).hexdigest()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ would belong to one action. Here every frame of every clip is played and the sea
 
 What fades how:
 
-* joint angles and pelvis height: the offset (as a rotation vector) goes from its value and velocity at the seam to
-  zero along the quintic of least jerk, so pose and velocity are continuous;
+* joint angles: the offset (a rotation vector) goes from its value and velocity at the seam to zero along the quintic
+  of least jerk, so pose and velocity are continuous;
+* height: the height of the lowest joint fades, and the pelvis follows from the pose, so the floor is kept;
 * travel and heading: their VELOCITY offset fades. Were the position offset faded, a runner who stops would glide
   forward and slide back again.
 
@@ -18,14 +19,27 @@ Positions never jump because they are integrated, exactly as in the 272 features
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.motion import features as f
-from motionlab.motion.rotations import axis_angle_to_matrix, matrix_from_6d, matrix_to_axis_angle, yaw_matrix
+from motionlab.motion.rotations import (
+    axis_angle_to_matrix,
+    heading_vector,
+    matrix_from_6d,
+    matrix_to_axis_angle,
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    slerp,
+    yaw_matrix,
+    yaw_matrix_of,
+)
 from motionlab.motion.skeleton import JOINT_COUNT, canonical_skeleton, forward_kinematics
 
 
@@ -62,76 +76,128 @@ def join(clips: Sequence[Tensor], blend_frames: int) -> tuple[Tensor, list[int]]
     Returns:
         features `[1 + sum(T_i - 1), 272]` and the frame at which each clip's own frames begin (0 for the first).
     """
-    for number, clip in enumerate(clips):
-        if len(clip) < 2:
-            raise InputError(f"clip {number}", found="one frame", expected="two or more", fix="Use a longer clip.")
-    parts = [_Parts.of(clip) for clip in clips]
-    joined, starts = parts[0], [0]
-    for part in parts[1:]:
-        starts.append(len(joined.height))
-        joined = joined.followed_by(part, blend_frames)
+    joined, starts = join_tracks([Track.of(clip) for clip in clips], blend_frames)
     return joined.features(), starts
 
 
-class _Parts:
-    """A motion taken apart: what continues by integration (steps, turns) and what is a state (height, rotations)."""
+def join_tracks(tracks: Sequence[Track], blend_frames: int) -> tuple[Track, list[int]]:
+    """`join` for clips that are taken apart already."""
+    for number, track in enumerate(tracks):
+        if len(track) < 2:
+            raise InputError(f"clip {number}", found="one frame", expected="two or more", fix="Use a longer clip.")
+    joined, starts = tracks[0], [0]
+    for track in tracks[1:]:
+        starts.append(len(joined))
+        joined = joined.followed_by(track, blend_frames)
+    return joined, starts
 
-    def __init__(self, steps: Tensor, turns: Tensor, height: Tensor, low: Tensor, rotations: Tensor) -> None:
-        self.steps = steps  # [T, 2] pelvis x, z velocity in the heading frame of the previous frame
-        self.turns = turns  # [T] heading change since the previous frame, radians
-        self.height = height  # [T] pelvis, metres
-        self.low = low  # [T] height of the lowest joint, metres
-        self.rotations = rotations  # [T, 22, 3, 3] local, the root's without heading
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A motion taken apart: what continues by integration (steps, turns) and what is a state (heights, rotations).
+
+    Args:
+        steps: `[T, 2]` pelvis velocity (x, z) in the heading frame of the previous frame, metres a frame.
+        turns: `[T]` heading change since the previous frame, radians.
+        height: `[T]` of the pelvis, metres.
+        low: `[T]` height of the lowest joint, metres.
+        rotations: `[T, 22, 3, 3]` local, the root's without heading.
+    """
+
+    steps: Tensor
+    turns: Tensor
+    height: Tensor
+    low: Tensor
+    rotations: Tensor
+
+    def __len__(self) -> int:
+        return len(self.height)
 
     @classmethod
-    def of(cls, features: Tensor) -> _Parts:
+    def of(cls, features: Tensor) -> Track:
+        """Take features `[T, 272]` (physical units) apart."""
         turns = torch.atan2(-features[:, f.HEADING.start + 2], features[:, f.HEADING.start])
         rotations = matrix_from_6d(features[:, f.ROTATIONS].unflatten(-1, (JOINT_COUNT, 6)))
         heights = features[:, f.POSITIONS.start + 1 : f.POSITIONS.stop : 3]  # [T, 22]
         return cls(features[:, f.ROOT_VELOCITY], turns, heights[:, 0], heights.amin(-1), rotations)
 
-    def followed_by(self, new: _Parts, blend_frames: int) -> _Parts:
+    def features(self) -> Tensor:
+        """Put it together again: `[T, 272]`."""
+        world, root = self._world
+        joints = forward_kinematics(world, root, canonical_skeleton(root.dtype).offsets)
+        return f.encode(joints, world, ground=False)
+
+    def resampled(self, step: float) -> Track:
+        """Like `transforms.resample`, but much cheaper when one track is resampled often."""
+        (world, root), last = self._world, len(self) - 1
+        count = math.floor(last / step + 1e-6) + 1
+        times = (torch.arange(count, dtype=root.dtype) * step).clamp(max=last)
+        before = times.floor().long().clamp(max=max(last - 1, 0))
+        after, t = (before + 1).clamp(max=last), times - before
+        quaternions = self._quaternions
+        turned = quaternion_to_matrix(slerp(quaternions[before], quaternions[after], t[:, None]))
+        moved = torch.lerp(root[before], root[after], t[:, None])
+        # The heading is measured again, not interpolated: where it jumps, only the world rotation is smooth.
+        cosine, sine = heading_vector(turned[:, 0])
+        unturn = yaw_matrix_of(cosine, -sine)
+        free = torch.cat(((unturn @ turned[:, 0])[:, None], turned[:, 1:]), dim=1)
+        turns = torch.atan2(
+            sine[1:] * cosine[:-1] - cosine[1:] * sine[:-1], cosine[1:] * cosine[:-1] + sine[1:] * sine[:-1]
+        )
+        steps = (unturn[:-1] @ (moved[1:] - moved[:-1])[..., None])[:, [0, 2], 0]
+        return Track(
+            torch.cat((self.steps[:1], steps)),
+            torch.cat((self.turns[:1], turns)),
+            moved[:, 1],
+            torch.lerp(self.low[before], self.low[after], t),
+            free,
+        )
+
+    @functools.cached_property
+    def _world(self) -> tuple[Tensor, Tensor]:
+        """Rotations `[T, 22, 3, 3]` with the heading put back, and the path of the pelvis `[T, 3]`."""
+        turn = yaw_matrix(self.turns.cumsum(0))  # [T, 3, 3]
+        step = torch.stack((self.steps[:, 0], torch.zeros_like(self.height), self.steps[:, 1]), -1)  # [T, 3]
+        path = torch.cat((step[:1], (turn[:-1] @ step[1:, :, None])[..., 0])).cumsum(0)
+        root = torch.stack((path[:, 0], self.height, path[:, 2]), -1)
+        return torch.cat(((turn @ self.rotations[:, 0])[:, None], self.rotations[:, 1:]), dim=1), root
+
+    @functools.cached_property
+    def _quaternions(self) -> Tensor:
+        return matrix_to_quaternion(self._world[0])
+
+    def followed_by(self, new: Track, blend_frames: int) -> Track:
+        """Append `new` without its first frame, which coincides with the last one here."""
         count = len(new.height) - 1
         width = min(blend_frames, count)
         t = torch.arange(1, count + 1, dtype=new.height.dtype) / max(width, 1)
         position, velocity = fade_position(t), fade_velocity(t) * width
 
-        def velocity_at(values: Tensor) -> Tensor:
-            return values[-1] - values[-2]
-
-        # States: offset and velocity offset at the seam.
+        # Joint angles: offset and velocity offset at the seam, as rotation vectors in the parent's axes.
         offset = matrix_to_axis_angle(self.rotations[-1] @ new.rotations[0].mT)  # [22, 3]
-        spin = matrix_to_axis_angle(
-            torch.stack(
-                (self.rotations[-1] @ self.rotations[-2].mT, new.rotations[1] @ new.rotations[0].mT),
-            )
-        )  # [2, 22, 3], radians a frame
-        fading = position[:, None, None] * offset + velocity[:, None, None] * (spin[0] - spin[1])  # [count, 22, 3]
-        rotations = new.rotations[1:].clone()
-        rotations[:width] = axis_angle_to_matrix(fading[:width]) @ rotations[:width]
+        spins = torch.stack((self.rotations[-1] @ self.rotations[-2].mT, new.rotations[1] @ new.rotations[0].mT))
+        spin_before, spin_after = matrix_to_axis_angle(spins)  # [22, 3] each, radians a frame
+        fading = position[:width, None, None] * offset + velocity[:width, None, None] * (spin_before - spin_after)
+        blended = axis_angle_to_matrix(fading) @ new.rotations[1 : width + 1]  # [width, 22, 3, 3]
+        # Height: the lowest joint fades instead of the pelvis, so that mixed leg poses neither sink nor float.
         low = new.low[1:] + position * (self.low[-1] - new.low[0])
-        height = (
-            new.height[1:]
-            + position * (self.height[-1] - new.height[0])
-            + velocity * (velocity_at(self.height) - (new.height[1] - new.height[0]))
-        )
-        # Velocities: their own offset.
+        low = torch.maximum(low, new.low[1:].clamp(max=0))
+        height = new.height[1:].clone()
+        height[:width] = low[:width] - _lowest_below_pelvis(blended)
+        # Travel and heading: only their velocities fade.
         steps = new.steps[1:] + position[:, None] * (self.steps[-1] - new.steps[1])
         turns = new.turns[1:] + position * (self.turns[-1] - new.turns[1])
-        return _Parts(
+        return Track(
             torch.cat((self.steps, steps)),
             torch.cat((self.turns, turns)),
             torch.cat((self.height, height)),
             torch.cat((self.low, low)),
-            torch.cat((self.rotations, rotations)),
+            torch.cat((self.rotations, blended, new.rotations[width + 1 :])),
         )
 
-    def features(self) -> Tensor:
-        turn = yaw_matrix(self.turns.cumsum(0))  # [T, 3, 3]
-        step = torch.stack((self.steps[:, 0], torch.zeros_like(self.height), self.steps[:, 1]), -1)  # [T, 3]
-        root = torch.cat((step[:1], (turn[:-1] @ step[1:, :, None])[..., 0])).cumsum(0)
-        root[:, 1] = self.height
-        rotations = self.rotations.clone()
-        rotations[:, 0] = turn @ rotations[:, 0]
-        joints = forward_kinematics(rotations, root, canonical_skeleton(root.dtype).offsets)
-        return f.encode(joints, rotations, ground=False)
+
+def _lowest_below_pelvis(rotations: Tensor) -> Tensor:
+    """Height of the lowest joint relative to the pelvis, `[T, 22, 3, 3] -> [T]`."""
+    root = rotations.new_zeros(len(rotations), 3)
+    offsets = canonical_skeleton(rotations.dtype).offsets
+    return forward_kinematics(rotations, root, offsets)[..., 1].amin(-1)

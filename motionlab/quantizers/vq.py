@@ -124,9 +124,10 @@ class VQEMA(Quantizer):
         if self._flag_read or len(vectors) == 0:
             return
         if not self.initialised:
+            share = self._share(torch.tensor(len(vectors) * (dist.get_world_size() if _several_processes() else 1)))
             self.codebook.copy_(self._candidates(vectors))
-            self.cluster_sum.copy_(self.codebook)
-            self.cluster_size.fill_(1.0)
+            self.cluster_sum.copy_(self.codebook * share)
+            self.cluster_size.fill_(share)
             self.initialised.fill_(True)
         self._flag_read = True
 
@@ -142,7 +143,7 @@ class VQEMA(Quantizer):
         self.cluster_sum.lerp_(total.to(self.cluster_sum.dtype), 1 - self.decay)
         if self.reset and len(vectors) > 0:
             # torch.where on all rows, not a loop over dead ones: asking which are dead would wait for the GPU.
-            share = (count.sum() / self.codebook_size).clamp(max=1.0).to(self.cluster_size.dtype)
+            share = self._share(count.sum())
             dead = self.cluster_size < DEAD_BELOW * share  # [K]
             fresh = self._candidates(vectors) * share
             self.cluster_sum.copy_(torch.where(dead.unsqueeze(1), fresh, self.cluster_sum))
@@ -151,6 +152,10 @@ class VQEMA(Quantizer):
         alive = (self.cluster_size > 1e-12).unsqueeze(1)
         means = self.cluster_sum / self.cluster_size.clamp(min=1e-12).unsqueeze(1)
         self.codebook.copy_(torch.where(alive, means, self.codebook))
+
+    def _share(self, vectors: Tensor) -> Tensor:
+        """The fair share of hits a batch and code, min(1, n / K)."""
+        return (vectors / self.codebook_size).clamp(max=1.0).to(self.cluster_size)
 
     def _candidates(self, vectors: Tensor) -> Tensor:
         """K vectors of the batch `[K, D]` in random order; repeated ones get a little noise so that they differ."""

@@ -68,7 +68,7 @@ class MiniLM:
         self.pooled, self.max_tokens, self.device = pooled, max_tokens, device
         self.name = f"all-MiniLM-L6-v2-{WEIGHTS_SHA256[:8]}" + ("-pooled" if pooled else "")
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: its tensors cannot be saved for backward when the decoder trains on them
     def encode(self, captions: Sequence[str]) -> TextFeatures:
         """Features of the captions: `[N, L, 384]`, or `[N, 1, 384]` when pooled.
 

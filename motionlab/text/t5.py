@@ -40,7 +40,7 @@ class T5Folder:
         try:
             config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
             self.dim = int(config["d_model"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 self.folder,
                 found=f"no config.json of a T5 ({type(error).__name__})",
@@ -49,7 +49,7 @@ class T5Folder:
             ) from error
         self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}"
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference_mode: its tensors cannot be saved for backward when the decoder trains on them
     def encode(self, captions: Sequence[str]) -> TextFeatures:
         """Features of the captions: `[N, L, dim]`.
 
@@ -73,9 +73,11 @@ class T5Folder:
         try:
             with quiet_loading():
                 tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
-                model = transformers.T5EncoderModel.from_pretrained(
-                    self.folder, local_files_only=True, dtype=self.dtype
+                model, report = transformers.T5EncoderModel.from_pretrained(
+                    self.folder, local_files_only=True, dtype=self.dtype, output_loading_info=True
                 )
+            if report["missing_keys"]:  # transformers only warns, and goes on with random numbers in their place
+                raise KeyError(f"no weights for {sorted(report['missing_keys'])[0]}")
         except Exception as error:  # transformers raises many kinds here, for missing and for broken files
             reason = " ".join(str(error).split())[:160]
             raise InputError(

@@ -62,8 +62,8 @@ def tokenizer_losses(
     """
     error = F.smooth_l1_loss(output.reconstruction.float(), target.float(), reduction="none")  # [B, T, 272]
     error = error.flatten(0, 1) if mask is None else error[mask]  # [frames, 272]
-    # One mean over the frames, then slices of 272 numbers: slicing the large tensor costs a large tensor of zeros in the
-    # backward pass for each slice.
+    # One mean over the frames, then slices of 272 numbers: each slice of the large tensor would cost a large tensor of
+    # zeros in the backward pass.
     by_dim = error.mean(0)  # [272]
     terms = {
         "reconstruction": by_dim.mean(),

@@ -83,7 +83,7 @@ def fit(
     optimizer = make_optimizer(
         model, lr=settings.lr, betas=settings.betas, eps=settings.eps, weight_decay=settings.weight_decay
     )
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     checkpoints, counters = folder / "checkpoints", Counters()
     if resume:
         tensors, record = read_checkpoint(checkpoints)

@@ -22,10 +22,10 @@ def rng_state() -> dict[str, Any]:
     """
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=False)
-    numpy_state["state"]["key"] = numpy_state["state"]["key"].tolist()
+    key = numpy_state["state"]["key"]
     return {
-        "python": [version, list(words), gauss],
-        "numpy": numpy_state,
+        "python": [version, np.array(words, dtype="<u4").tobytes().hex(), gauss],
+        "numpy": {**numpy_state, "state": {**numpy_state["state"], "key": key.astype("<u4").tobytes().hex()}},
         "torch": _to_hex(torch.get_rng_state()),
         "cuda": [_to_hex(state) for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_available() else [],
     }
@@ -34,13 +34,16 @@ def rng_state() -> dict[str, Any]:
 def set_rng_state(state: dict[str, Any]) -> None:
     """Put back what `rng_state` returned. CUDA generators are put back only on a machine with as many devices."""
     version, words, gauss = state["python"]
-    random.setstate((version, tuple(words), gauss))
-    numpy_state = dict(state["numpy"])
-    numpy_state["state"] = {**numpy_state["state"], "key": np.array(numpy_state["state"]["key"], dtype=np.uint32)}
-    np.random.set_state(numpy_state)
+    random.setstate((version, tuple(_words(words).tolist()), gauss))
+    numpy_state = state["numpy"]
+    np.random.set_state({**numpy_state, "state": {**numpy_state["state"], "key": _words(numpy_state["state"]["key"])}})
     torch.set_rng_state(_from_hex(state["torch"]))
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([_from_hex(text) for text in state["cuda"]])
+
+
+def _words(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    return np.frombuffer(bytes.fromhex(text), dtype="<u4").astype(np.uint32)
 
 
 def _to_hex(state: torch.Tensor) -> str:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ def pack(
         "architecture": dict(architecture),
         "scaler": scaler.state_dict(),
         "rng": rng_state(),
-        "versions": versions(),
+        "versions": dict(versions()),
     }
     return tensors, record
 
@@ -145,6 +146,7 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Versions of what can change the numbers of a run."""
     result = {"python": platform.python_version()}

@@ -148,3 +148,10 @@ def test_no_kernel_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", missing)
     row = find(doctor.doctor(), "Jupyter kernel")
     assert row.status == "optional" and "ipykernel install" in row.fix
+
+
+def test_the_environment_of_a_report_holds_no_path() -> None:
+    facts = doctor.environment()
+    assert facts["torch"].startswith(__import__("torch").__version__.split("+")[0])
+    assert all(isinstance(value, str) for value in facts.values())
+    assert not any(str(folder) in value for folder in (sys.prefix, Path.home(), Path.cwd()) for value in facts.values())

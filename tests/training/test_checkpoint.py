@@ -42,9 +42,7 @@ def test_loading_needs_no_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("moment", ["tensors", "hash", "record"])
-def test_failure_at_any_moment_keeps_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
+def test_failure_at_any_moment_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     write(tmp_path, 1)
 
     def full(*arguments: object, **more: object) -> None:

@@ -74,8 +74,8 @@ def test_accumulation_equals_one_big_batch(toy: Any, settings: Any, tmp_path: Pa
     for key in a:
         torch.testing.assert_close(a[key], b[key], atol=1e-6, rtol=0)
     again = History.read(tmp_path / "small" / "history.csv")
-    assert again.column("loss") == pytest.approx(history.column("loss"), abs=1e-6)
-    assert again.column("absolute") == pytest.approx(history.column("absolute"), abs=1e-6)
+    assert again.column("loss") == pytest.approx(history.column("loss"), rel=1e-6)
+    assert again.column("absolute") == pytest.approx(history.column("absolute"), rel=1e-6)
     assert again.column("items") == history.column("items") == [8.0 * s for s in history.column("step")]
 
 
@@ -116,7 +116,9 @@ def test_every_step_saves_once(toy: Any, settings: Any, tmp_path: Path, monkeypa
     saved: list[tuple[str, int]] = []
     write = loop.write_checkpoint
     monkeypatch.setattr(
-        loop, "write_checkpoint", lambda folder, name, step, *rest: (saved.append((name, step)), write(folder, name, step, *rest))
+        loop,
+        "write_checkpoint",
+        lambda folder, name, step, *rest: (saved.append((name, step)), write(folder, name, step, *rest)),
     )
     toy().fit(tmp_path, settings(), validate=None)
     assert saved == [("last", 5), ("last", 10)]
@@ -202,11 +204,14 @@ def test_an_unknown_best_metric_is_named(toy: Any, settings: Any, tmp_path: Path
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_bad_loss_stops_with_the_step_named(toy: Any, settings: Any, tmp_path: Path, bad: float, precision: str) -> None:
+def test_bad_loss_stops_with_the_step_named(
+    toy: Any, settings: Any, tmp_path: Path, bad: float, precision: str
+) -> None:
     a = toy()
 
     def step(batch: torch.Tensor) -> Losses:
-        losses = a.step(batch)
+        with torch.autocast("cpu", enabled=False):
+            losses = a.step(batch)
         return Losses(losses.total * bad if int(a.model.seen) == 7 else losses.total)
 
     with pytest.raises(InputError, match=r"training step 7 \(micro-batches from 6\): found loss (nan|inf)"):
@@ -288,11 +293,19 @@ def test_nineteen_skips_do_not(toy: Any, settings: Any, tmp_path: Path) -> None:
 
 
 def test_scale_is_undone_before_the_optimizer_and_the_log(toy: Any, settings: Any, tmp_path: Path) -> None:
-    full, half = toy(dropout=0.0), toy(dropout=0.0)
-    a = full.fit(tmp_path / "full", settings(log_every=1))
-    b = half.fit(tmp_path / "half", settings(log_every=1, precision="fp16"))
-    assert b.column("loss") == pytest.approx(a.column("loss"), rel=0.02)
-    assert b.column("grad_norm") == pytest.approx(a.column("grad_norm"), rel=0.02)
+    """A scale is a power of two, so scaling and unscaling change no bit."""
+    full, scaled = toy(), toy()
+    a = full.fit(tmp_path / "full", settings())
+    b = scaled.fit(
+        tmp_path / "scaled", settings(precision="fp16"), step=spoiled(scaled, lambda n: False), validate=None
+    )
+    assert same(weights(full.model), weights(scaled.model))
+    assert a.column("grad_norm")[0] == b.column("grad_norm")[0]
+
+
+def test_fp16_learns(toy: Any, settings: Any, tmp_path: Path) -> None:
+    history = toy(dropout=0.0).fit(tmp_path, settings(steps=100, lr=0.05, log_every=20, precision="fp16"))
+    assert history.column("loss")[-1] < 0.3 * history.column("loss")[0]
 
 
 def test_bf16_needs_no_scaler(toy: Any, settings: Any, tmp_path: Path) -> None:
@@ -305,12 +318,19 @@ def test_bf16_needs_no_scaler(toy: Any, settings: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_resume_is_exact_after_a_crash_anywhere(toy: Any, settings: Any, tmp_path: Path, precision: str) -> None:
-    """Crash in every micro-batch in turn; with a save each step, each second step, and each third."""
-    for save_every in (1, 2, 3):
+    """Crash in one micro-batch after another: between saves, within a history window, within an accumulation.
+
+    Under fp16 the third group (micro-batches 4 and 5) is skipped.
+    """
+
+    def bad(n: int) -> bool:
+        return precision == "fp16" and n == 6
+
+    for save_every, first_crash, stride in ((1, 2, 5), (2, 4, 5), (3, 8 if precision == "fp16" else 6, 1)):
         options = settings(steps=7, grad_accum_steps=2, save_every=save_every, precision=precision, val_every=2)
         whole = toy(sizes=(8, 3))
-        expected = whole.fit(tmp_path / f"whole-{save_every}", options, step=spoiled(whole, lambda n: n == 6))
-        for crash in range(2 * save_every, 14):
+        expected = whole.fit(tmp_path / f"whole-{save_every}", options, step=spoiled(whole, bad))
+        for crash in range(first_crash, 14, stride):
             folder = tmp_path / f"run-{save_every}-{crash}"
             first = toy(sizes=(8, 3))
 
@@ -320,10 +340,10 @@ def test_resume_is_exact_after_a_crash_anywhere(toy: Any, settings: Any, tmp_pat
                 return first.batches(i)
 
             with pytest.raises(Stop):
-                first.fit(folder, options, batches=stop, step=spoiled(first, lambda n: n == 6))
+                first.fit(folder, options, batches=stop, step=spoiled(first, bad))
             torch.rand(5)  # the process that resumes is another one
             second = toy(sizes=(8, 3))
-            history = second.fit(folder, options, step=spoiled(second, lambda n: n == 6), resume=True)
+            history = second.fit(folder, options, step=spoiled(second, bad), resume=True)
             assert same(weights(second.model), weights(whole.model)), (save_every, crash)
             assert without_times(history) == without_times(expected)
             assert same(

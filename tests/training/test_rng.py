@@ -8,7 +8,14 @@ from motionlab.training.rng import rng_state, set_rng_state
 
 
 def draw() -> tuple[float, ...]:
-    return random.random(), random.gauss(), np.random.rand(), np.random.randn(), float(torch.rand(1)), float(torch.randn(1))
+    return (
+        random.random(),
+        random.gauss(),
+        np.random.rand(),
+        np.random.randn(),
+        float(torch.rand(1)),
+        float(torch.randn(1)),
+    )
 
 
 def test_state_survives_json_for_every_generator() -> None:

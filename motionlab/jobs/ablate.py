@@ -1,0 +1,234 @@
+"""The ablation of lesson 03: the same small tokenizer with three quantizers, several codebook sizes and several seeds.
+
+    python -m motionlab.jobs.ablate --out notebooks/results/fsq_vs_vq.json
+
+trains every point and writes one JSON file, which the lesson draws. A point that the file already holds with the same
+settings is not trained again, so the command can be stopped and started. Only the quantizer differs between the
+three: the convolutions, the data, their order, the optimizer and the number of steps are equal, and so is the
+number of codes (that of FSQ's levels: 240, not 256).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionlab.config import RunConfig, load_config, to_mapping
+from motionlab.data.batches import WindowBatches
+from motionlab.data.corpus import Corpus, build_corpus
+from motionlab.errors import InputError
+from motionlab.files import write_text
+from motionlab.jobs.prepare import training_clips
+from motionlab.jobs.train_tokenizer import measure_tokenizer
+from motionlab.motion.normalizer import Normalizer
+from motionlab.quantizers.base import Quantizer
+from motionlab.quantizers.fsq import FSQ
+from motionlab.quantizers.levels import levels_for
+from motionlab.quantizers.usage import CodeUsage, Usage
+from motionlab.quantizers.vq import VQEMA
+from motionlab.runtime import choose_device, seed_everything, set_threads
+from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.loop import Losses, fit
+
+KINDS = ("fsq", "vq_ema", "vq_ema_no_reset")
+SIZES = (64, 256, 1024, 4096, 16384)
+SEEDS = (0, 1, 2)
+USAGE_BATCHES = 40  # batches of training windows over which codes are counted
+
+# The main job's tiny preset, smaller: a point takes seconds on one core.
+OVERRIDES = (
+    "corpus.n_train=300", "corpus.n_test_seen=32", "corpus.n_test_unseen=8",
+    "tokenizer.width=96", "tokenizer.code_dim=32", "tokenizer.depth=2", "tokenizer.down_t=2", "tokenizer.window=64",
+    "tokenizer_training.steps=400", "tokenizer_training.batch_size=32", "tokenizer_training.warmup_steps=30",
+    "tokenizer_training.lr=1e-3", "tokenizer_training.precision=fp32", "tokenizer_training.save_every=1000000",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trained tokenizer and what it reached.
+
+    Fields:
+        quantizer: one of `KINDS`.
+        nominal: the codebook size asked for; `codebook_size` the number of codes there really are.
+        steps: optimizer steps.
+        mpjpe_mm: reconstruction error on whole test clips (combinations of actions seen in training).
+        tokens: how many tokens were counted for the three numbers below, all from training windows.
+        used, used_fraction, perplexity: see `quantizers.usage.Usage`.
+    """
+
+    quantizer: str
+    nominal: int
+    codebook_size: int
+    seed: int
+    steps: int
+    mpjpe_mm: float
+    tokens: int
+    used: int
+    used_fraction: float
+    perplexity: float
+
+
+def ablation_config(overrides: Sequence[str] = ()) -> RunConfig:
+    """The settings of every point of the ablation."""
+    return load_config("tiny", [*OVERRIDES, *overrides])
+
+
+def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
+    """A quantizer with the number of codes that FSQ has for a nominal size.
+
+    >>> make_ablation_quantizer("vq_ema", 256, 32).codebook_size
+    240
+    """
+    levels = levels_for(nominal)
+    size = math.prod(levels)
+    makers: dict[str, Callable[[], Quantizer]] = {
+        "fsq": lambda: FSQ(levels, dim),
+        "vq_ema": lambda: VQEMA(size, dim),
+        "vq_ema_no_reset": lambda: VQEMA(size, dim, reset=False),
+    }
+    if kind not in makers:
+        raise InputError("quantizer", found=repr(kind), expected=" or ".join(KINDS), fix="Choose one of these.")
+    return makers[kind]()
+
+
+def train_point(
+    kind: str, nominal: int, seed: int, *, config: RunConfig, corpus: Corpus
+) -> tuple[Point, MotionTokenizer, Usage]:
+    """Train one tokenizer and measure it. Returns its numbers, the model and the histogram of its codes."""
+    settings, shape = config.tokenizer_training, config.tokenizer
+    device = torch.device(choose_device(config.device).value)
+    clips = training_clips(corpus.train)
+    normalizer = Normalizer.fit(corpus.train.features(i) for i in clips)
+    seed_everything(seed)  # every quantizer meets the same first convolutions
+    model = MotionTokenizer(
+        make_ablation_quantizer(kind, nominal, shape.code_dim),
+        width=shape.width,
+        depth=shape.depth,
+        down_t=shape.down_t,
+        dilation_growth_rate=shape.dilation_growth_rate,
+        activation=shape.activation,
+        norm=shape.norm,
+    )
+    batches = WindowBatches(corpus.train, normalizer, shape.window, settings.batch_size, seed=seed, clips=clips)
+    weights = LossWeights(velocity=shape.velocity_weight, velocity_loss=shape.velocity_loss)
+
+    def step(batch: torch.Tensor) -> Losses:
+        x = batch.to(device)  # [B, window, 272]
+        return Losses(tokenizer_losses(model(x), x, weights)["total"])
+
+    with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
+        fit(
+            model, batches=batches, step=step, settings=settings, folder=folder, device=device, title=f"{kind} {nominal}"
+        )
+    usage = count_codes(model, batches, device)
+    scores, _ = measure_tokenizer(model, corpus.test_seen, normalizer.to(device))
+    point = Point(
+        quantizer=kind,
+        nominal=nominal,
+        codebook_size=model.codebook_size,
+        seed=seed,
+        steps=settings.steps,
+        mpjpe_mm=round(scores["mpjpe_mm"], 3),
+        tokens=usage.tokens,
+        used=usage.used,
+        used_fraction=round(usage.used_fraction, 5),
+        perplexity=round(usage.perplexity, 2),
+    )
+    return point, model, usage
+
+
+@torch.inference_mode()
+def count_codes(model: MotionTokenizer, batches: WindowBatches, device: torch.device) -> Usage:
+    """Use of the codebook over the first `USAGE_BATCHES` batches of training windows."""
+    model.eval()
+    usage = CodeUsage(model.codebook_size)
+    for number in range(USAGE_BATCHES):
+        usage.update(model.encode(batches(number).to(device)).cpu())
+    return usage.summary()
+
+
+def ablate(
+    out: Path,
+    *,
+    kinds: Iterable[str] = KINDS,
+    sizes: Iterable[int] = SIZES,
+    seeds: Iterable[int] = SEEDS,
+    config: RunConfig | None = None,
+) -> list[Point]:
+    """Train every point that `out` does not hold yet, and write `out` after each of them."""
+    config = config or ablation_config()
+    corpus = build_corpus(config.corpus)
+    points = {(p.quantizer, p.nominal, p.seed): p for p in _earlier(out, config)}
+    wanted = [(kind, size, seed) for size in sizes for seed in seeds for kind in kinds]
+    for key in wanted:
+        if key in points:
+            continue
+        point, _, usage = train_point(*key, config=config, corpus=corpus)
+        points[key] = point
+        write_text(out, _to_json([points[k] for k in sorted(points)], config))
+        print(f"{point.quantizer:<16} {point.codebook_size:>6} seed {point.seed}: {point.mpjpe_mm:.1f} mm, {usage}")
+    return [points[key] for key in wanted]
+
+
+def load_points(path: str | Path) -> list[Point]:
+    """Read the points of a result file.
+
+    Raises:
+        InputError: the file is missing or not of this form.
+    """
+    path = Path(path)
+    try:
+        return [Point(**row) for row in json.loads(path.read_text(encoding="utf-8"))["points"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {COMMAND}"
+        ) from None
+
+
+COMMAND = "python -m motionlab.jobs.ablate --out notebooks/results/fsq_vs_vq.json"
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    kept = to_mapping(config)
+    return {name: kept[name] for name in ("corpus", "tokenizer", "tokenizer_training")}
+
+
+def _earlier(out: Path, config: RunConfig) -> list[Point]:
+    """Points of an earlier call, if it had the same settings."""
+    if not out.exists():
+        return []
+    points = load_points(out)
+    if json.loads(out.read_text(encoding="utf-8"))["settings"] != _settings(config):
+        raise InputError(out, found="results of other settings", expected="a new file", fix="Choose another --out.")
+    return points
+
+
+def _to_json(points: Sequence[Point], config: RunConfig) -> str:
+    head = {"command": COMMAND, "torch": torch.__version__, "settings": _settings(config)}
+    rows = ",\n".join("  " + json.dumps(asdict(point)) for point in points)  # one point a line: a readable diff
+    return json.dumps(head, indent=1)[:-2] + ',\n "points": [\n' + rows + "\n ]\n}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train the points of lesson 03's ablation.")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write, or to add to.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="nominal codebook sizes")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    arguments = parser.parse_args()
+    set_threads()
+    ablate(arguments.out, kinds=arguments.kinds, sizes=arguments.sizes, seeds=arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()

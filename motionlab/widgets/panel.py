@@ -1,0 +1,173 @@
+"""Panels: a picture, the controls that change it, and one line of text that says what is to be seen.
+
+What a panel computes is a pure function of its controls, tested without a browser. In a notebook the panel stands as the
+last expression of a cell; the next cell drives it with `set(...)` and prints `summary()`, which the build compares.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from motionlab.errors import InputError, MissingExtra
+
+try:
+    import ipywidgets as W
+except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
+    raise MissingExtra("ipywidgets", extra="notebooks", purpose="show panels") from None
+
+
+class Panel(W.VBox):
+    """Base of every panel. A subclass says which controls there are, what they compute and how it is shown.
+
+    Subclasses write:
+        `make_controls()`: name -> control, in the order of the page. The names are the parameters.
+        `compute(**params)`: a static, pure function; it may be slow but knows no widget.
+        `picture(result)`: PNG bytes.
+        `describe(result)`: one line, with `≈` before every float.
+        `rows(result)`: the same as a table, for readers without widgets: the first row holds the titles.
+        `PRESETS`: name -> parameters worth looking at.
+    """
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Any] = self.make_controls()
+        self._defaults = {name: control.value for name, control in self.inputs.items()}
+        self._image = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        self._text = W.HTML()
+        self._quiet = False
+        self.result: Any = None
+        for control in self.inputs.values():
+            if hasattr(control, "continuous_update"):
+                control.continuous_update = False  # compute when the slider is let go, not at every pixel
+            control.observe(self._changed, names="value")
+        buttons = [self._button(name, values) for name, values in self.PRESETS.items()]
+        buttons.append(self._button("reset", self._defaults))
+        super().__init__([*self.inputs.values(), W.HBox(buttons), self._text, self._image])
+        self._update()
+
+    # ---- what a subclass writes ----
+    def make_controls(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    @staticmethod
+    def compute(**params: Any) -> Any:
+        raise NotImplementedError
+
+    def picture(self, result: Any) -> bytes:
+        raise NotImplementedError
+
+    def describe(self, result: Any) -> str:
+        raise NotImplementedError
+
+    def rows(self, result: Any) -> Sequence[Sequence[str]]:
+        raise NotImplementedError
+
+    # ---- what a lesson uses ----
+    @property
+    def params(self) -> dict[str, Any]:
+        """The value of every control."""
+        return {name: control.value for name, control in self.inputs.items()}
+
+    def set(self, **params: Any) -> None:
+        """Move several controls at once and compute once, as a hand would.
+
+        Raises:
+            InputError: no such control, or a value that the control cannot take.
+        """
+        before = self.params
+        self._quiet = True
+        try:
+            for name, value in params.items():
+                if name not in self.inputs:
+                    raise InputError("panel", found=repr(name), expected=", ".join(self.inputs), fix="Check the name.")
+                self._assign(name, value)
+        except InputError:
+            for name, value in before.items():  # all or nothing: a refused call leaves the panel as it was
+                self.inputs[name].value = value
+            raise
+        finally:
+            self._quiet = False
+        self._update()
+
+    def reset(self) -> None:
+        """Put every control back."""
+        self.set(**self._defaults)
+
+    def preset(self, name: str) -> None:
+        """Move the controls to a preset."""
+        if name not in self.PRESETS:
+            raise InputError("preset", found=repr(name), expected=", ".join(self.PRESETS), fix="Choose one of these.")
+        self.set(**self.PRESETS[name])
+
+    def summary(self) -> str:
+        """One line: the parameters and what they give."""
+        settings = ", ".join(f"{name}={value}" for name, value in self.params.items())
+        return f"{settings} -> {self.describe(self.result)}"
+
+    def table(self) -> Table:
+        """The result as a table, for a page without a kernel."""
+        return Table(self.rows(self.result))
+
+    def __repr__(self) -> str:  # the default one prints every child and changes with each version of ipywidgets
+        return f"<{type(self).__name__}: {', '.join(self.inputs)}>"
+
+    # ---- inside ----
+    def _assign(self, name: str, value: Any) -> None:
+        from traitlets import TraitError
+
+        control = self.inputs[name]
+        try:
+            control.value = value
+        except TraitError as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"panel {name}", found=repr(value), expected=text, fix="Choose another value.") from None
+        if control.value != value:  # sliders pull a value into their range without a word
+            limits = f"{control.min} to {control.max}" if hasattr(control, "min") else "a value of the control"
+            raise InputError(f"panel {name}", found=repr(value), expected=limits, fix="Choose another value.")
+
+    def _button(self, name: str, values: Mapping[str, Any]) -> Any:
+        button = W.Button(description=name, layout=W.Layout(width="auto"))
+        button.on_click(lambda _: self.set(**values))
+        return button
+
+    def _changed(self, change: Any) -> None:
+        if not self._quiet:
+            self._update()
+
+    def _update(self) -> None:
+        # An exception inside an observer would vanish into the log of the notebook server; show it where the reader
+        # looks. Only user-caused errors: a bug still raises.
+        try:
+            self.result = self.compute(**self.params)
+        except InputError as error:
+            self._text.value = f'<p role="alert">{html.escape(str(error))}</p>'
+            return
+        self._image.value = self.picture(self.result)
+        self._text.value = f'<p class="motionlab-summary">{html.escape(self.describe(self.result))}</p>'
+
+
+class Table:
+    """A small table that prints as aligned text and shows as HTML. The first row holds the titles.
+
+    >>> Table([("size", "used"), ("64", "60")])
+    size  used
+    64    60
+    """
+
+    def __init__(self, rows: Sequence[Sequence[str]]) -> None:
+        self.rows = [[str(cell) for cell in row] for row in rows]
+
+    def __repr__(self) -> str:
+        widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.rows]
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _repr_html_(self) -> str:
+        def line(cells: Sequence[str], tag: str) -> str:
+            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+        body = "".join(line(row, "td") for row in self.rows[1:])
+        return f"<table><thead>{line(self.rows[0], 'th')}</thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,85 @@
+"""The skeleton player as a notebook widget. It draws in the browser with `plots/player.js` and asks no network.
+
+Python sees which frame is shown and whether it plays, and can change both:
+
+    player = SkeletonPlayer([Track("real", motion.joints())], "a person walks")
+    player.frame = 30
+    player.playing = True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motionlab.errors import MissingExtra
+from motionlab.plots.player import Track, clip_data, player_source
+
+try:
+    import anywidget
+    import traitlets
+except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
+    raise MissingExtra("anywidget", extra="notebooks", purpose="show the player in a notebook") from None
+
+# anywidget wants an ES module with a default export. The player itself is the file that the report embeds too.
+_GLUE = """
+export default {
+  render({ model, el }) {
+    const player = motionlabPlayer(el, model.get("clip"));
+    let told = 0;
+    player.onchange = (frame, playing) => {
+      const now = performance.now();
+      if (playing === model.get("playing") && playing && now - told < 250) return; // four messages a second are enough
+      told = now;
+      model.set("frame", frame);
+      model.set("playing", playing);
+      model.save_changes();
+    };
+    const follow = () => { if (!model.get("playing")) player.set(model.get("frame")); };
+    const run = () => (model.get("playing") ? player.play() : player.pause());
+    model.on("change:frame", follow);
+    model.on("change:playing", run);
+    follow();
+    run();
+    return () => { // the cell was cleared: no timer may go on
+      model.off("change:frame", follow);
+      model.off("change:playing", run);
+      player.onchange = null;
+      player.destroy();
+    };
+  },
+};
+"""
+
+
+class SkeletonPlayer(anywidget.AnyWidget):
+    """A player with one skeleton a track, side by side.
+
+    Args:
+        tracks: skeletons and their labels.
+        caption: text above them.
+        fps: frames a second of the joints.
+
+    Attributes:
+        frame: the frame shown, from 0. While it plays, it is reported about four times a second.
+        playing: whether it plays.
+
+    Raises:
+        InputError: no track, a wrong shape, or a number that is not finite.
+    """
+
+    _esm = player_source() + _GLUE
+    clip = traitlets.Dict().tag(sync=True)
+    frame = traitlets.Int(0).tag(sync=True)
+    playing = traitlets.Bool(False).tag(sync=True)
+
+    def __init__(self, tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> None:
+        self._labels = [track.label for track in tracks]
+        self._frames = max((len(track.joints) for track in tracks), default=0)
+        super().__init__(clip=clip_data(tracks, caption, fps))
+
+    @traitlets.validate("frame")
+    def _inside(self, proposal: dict[str, int]) -> int:
+        return min(max(proposal["value"], 0), max(self._frames - 1, 0))
+
+    def __repr__(self) -> str:
+        return f"<SkeletonPlayer: {', '.join(self._labels)}, {self._frames} frames>"

@@ -1,0 +1,60 @@
+"""A sentence becomes a file in every format; bad requests fail before any work and leave nothing behind."""
+
+import numpy as np
+import pytest
+
+from motionlab.errors import InputError
+from motionlab.jobs.generate import generate_file, generate_motions, sampling_of
+from motionlab.motion.motion import Motion
+
+PROMPT = "a person walks forward, then kicks"
+
+
+@pytest.mark.parametrize("suffix", [".bvh", ".npy", ".gif", ".html"])
+def test_every_format(finished_run, tmp_path, suffix):
+    out = tmp_path / f"walk{suffix}"
+    result = generate_file(PROMPT, finished_run.folder, out, max_tokens=6)
+    assert out.stat().st_size > 100
+    assert len(result.motion) == 4 * max(len(result.generated.tokens), 1)
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+def test_the_npy_is_the_motion(finished_run, tmp_path):
+    result = generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", seed=3)
+    assert np.allclose(Motion.load(tmp_path / "walk.npy").features, result.motion.features)
+
+
+def test_a_seed_gives_the_same_motion_alone_and_in_a_batch(finished_run):
+    sampling = sampling_of(finished_run.config.sampling, seed=5, max_tokens=12)
+    alone = generate_motions(finished_run, [PROMPT], sampling)[0]
+    batch = generate_motions(finished_run, [PROMPT, "a person jumps"], sampling)[0]
+    assert alone[0].generated.tokens.tolist() == batch[0].generated.tokens.tolist()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "out", "message"),
+    [
+        (PROMPT, "walk.fbx", r"\.fbx.*\.bvh"),
+        ("", "walk.npy", "caption"),
+        ("   ", "walk.npy", "caption"),
+        ("very " * 200 + "long", "walk.npy", r"at most 48|48"),
+    ],
+)
+def test_bad_requests_are_one_line_and_write_nothing(finished_run, tmp_path, prompt, out, message):
+    with pytest.raises(InputError, match=message) as caught:
+        generate_file(prompt, finished_run.folder, tmp_path / out)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_leaves_nothing(finished_run, tmp_path, monkeypatch):
+    import errno
+    import os
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        generate_file(PROMPT, finished_run.folder, tmp_path / "walk.bvh", max_tokens=4)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,93 @@
+"""The main job end to end on the smallest preset: what it leaves behind, and that it can be continued."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from motionlab.config import load_config
+from motionlab.errors import InputError
+from motionlab.jobs.report import write_report
+from motionlab.jobs.run import run
+from motionlab.jobs.run_folder import Run
+
+
+def test_the_folder_holds_what_the_docstring_promises(finished_run):
+    for name in (
+        "config.yaml",
+        "normalizer.safetensors",
+        "tokenizer-fsq/model.safetensors",
+        "tokenizer-fsq/history.csv",
+        "tokenizer-vq_ema/model.safetensors",
+        "llama/model.safetensors",
+        "llama/checkpoints/last.json",
+        "llama/checkpoints/best.json",
+        "codes.safetensors",
+        "metrics.json",
+        "report.html",
+    ):
+        assert (finished_run.folder / name).is_file(), name
+    assert not list(finished_run.folder.rglob("*.pt")) and not list(finished_run.folder.rglob("*.pkl"))
+    assert not [path for path in finished_run.folder.rglob(".*") if path.is_file()], "temporary files left behind"
+
+
+def test_the_two_tokenizers_had_the_same_budget(finished_run):
+    from motionlab.training.history import History
+
+    histories = [History.read(finished_run.tokenizer_folder(kind) / "history.csv") for kind in ("fsq", "vq_ema")]
+    assert histories[0].column("items") == histories[1].column("items")
+    assert histories[0].column("lr") == histories[1].column("lr")
+
+
+def test_the_metrics_are_whole_and_finite(finished_run):
+    metrics = finished_run.metrics
+    text = json.dumps(metrics)
+    assert "NaN" not in text and "Infinity" not in text
+    for kind in ("fsq", "vq_ema"):
+        values = metrics["tokenizers"][kind]
+        assert values["used"] + values["dead"] == values["codebook_size"] == len(values["histogram"])
+        assert sum(values["histogram"]) == values["tokens"]
+        assert 1.0 <= values["perplexity"] <= values["codebook_size"]
+    for split in ("test_seen", "test_unseen"):
+        scores = metrics["generation"][split]["score"]
+        assert set(scores) == {"real", "reconstructed", "generated", "other caption"}
+        assert all(0.0 <= score <= 1.0 for score in scores.values())
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(finished_run):
+    page = (finished_run.folder / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+    assert str(finished_run.folder.parent) not in page, "a path of the machine in the report"
+    for words in ("test-unseen", "perplexity", "Learning rate", "tokens a second", "MPJPE", "decoder: total"):
+        assert words in page, words
+    captions = [player["caption"] for player in finished_run.metrics["generation"]["test_seen"]["players"]]
+    assert captions and all(caption in page for caption in captions)
+    assert page.count("motionlabPlayer(") >= 2 * len(captions)
+
+
+def test_the_report_is_a_function_of_the_folder(finished_run, tmp_path):
+    copy = Run.open(shutil.copytree(finished_run.folder, tmp_path / "ci"))
+    before = (copy.folder / "report.html").read_bytes()
+    assert write_report(copy).read_bytes() == before
+
+
+def test_a_run_that_was_stopped_goes_on(finished_run, tmp_path, capsys):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    (folder / "llama" / "model.safetensors").unlink()  # stopped after the last checkpoint
+    weights = (folder / "tokenizer-fsq" / "model.safetensors").stat().st_mtime_ns
+    run(load_config("ci"), folder)
+    assert (folder / "tokenizer-fsq" / "model.safetensors").stat().st_mtime_ns == weights, "stage 1 was done again"
+    again, first = Run.open(folder).llama, finished_run.llama
+    assert all(a.equal(b) for a, b in zip(again.state_dict().values(), first.state_dict().values(), strict=True))
+
+
+def test_another_config_does_not_overwrite_a_run(finished_run):
+    with pytest.raises(InputError, match=r"config\.yaml: found a run with other settings"):
+        run(load_config("ci", ["llama.dim=64"]), finished_run.folder)
+
+
+def test_a_report_needs_scores(tmp_path):
+    started = Run.create(tmp_path / "fresh", load_config("ci"))
+    with pytest.raises(InputError, match="without scores"):
+        write_report(started)

@@ -1,0 +1,40 @@
+"""A folder that is not a run, a run without weights, and weights of another architecture are named."""
+
+import shutil
+
+import pytest
+
+from motionlab.config import load_config
+from motionlab.errors import InputError
+from motionlab.jobs.run_folder import Run
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(InputError, match=r"no config\.yaml.*motionlab run"):
+        Run.open(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "llama", "normalizer"])
+def test_a_run_without_weights(tmp_path, part, finished_run):
+    empty = Run.create(tmp_path / "empty", load_config("ci"))
+    if part == "llama":
+        shutil.copytree(finished_run.tokenizer_folder("fsq"), empty.tokenizer_folder("fsq"))
+    with pytest.raises(InputError, match="no such file") as caught:
+        value = getattr(empty, part)
+        value()  # only tokenizer is a method; the others raise one line earlier
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_architecture(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "other")
+    config = (folder / "config.yaml").read_text().replace("width: 32", "width: 48")
+    (folder / "config.yaml").write_text(config)
+    with pytest.raises(InputError, match=r"model\.safetensors.*encoder.*instead of"):
+        Run.open(folder).tokenizer()
+
+
+def test_metrics_are_added_not_replaced(tmp_path):
+    fresh = Run.create(tmp_path / "fresh", load_config("ci"))
+    fresh.record(a=1)
+    fresh.record(b=2)
+    assert fresh.metrics == {"a": 1, "b": 2}

@@ -1,0 +1,110 @@
+"""The checks of lesson 03: the reference passes, and each typical mistake gets the message that names it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from motionlab.lessons.exercise import run_check
+from motionlab.lessons.lesson03 import perplexity, round_ste, steps_to_index
+from motionlab.quantizers.fsq import FSQ
+from motionlab.quantizers.usage import CodeUsage
+
+ROUND_MUTANTS = {
+    "no gradient": (lambda x: x.round(), "gradient is zero"),
+    "the wrong part detached": (lambda x: x.round() + (x - x).detach(), "gradient is zero"),
+    "everything detached": (lambda x: x.round().detach(), "cut off from x"),
+    "nothing rounded": (lambda x: x + (x.round() - x) - (x.round() - x).detach(), "nothing is rounded"),
+    "rounded down": (lambda x: x + (x.floor() - x).detach(), "rounds down"),
+    "gradient doubled": (lambda x: 2 * x + (x.round() - 2 * x).detach(), "multiplied by 2"),
+    "scaled": (lambda x: x + (2 * x.round() - x).detach(), "forward value is wrong"),
+    "a number": (lambda x: 3.0, "should be a tensor"),
+    "broken": (lambda x: x.rounds(), "raised AttributeError"),
+}
+
+
+def _weights(levels):
+    return torch.tensor([math.prod(levels[:i]) for i in range(len(levels))])
+
+
+def _half(levels):
+    return torch.tensor([level // 2 for level in levels])
+
+
+def _last_fastest(steps, levels):
+    weights = torch.tensor([math.prod(levels[i + 1 :]) for i in range(len(levels))])
+    return ((steps.long() + _half(levels)) * weights).sum(-1)
+
+
+INDEX_MUTANTS = {
+    "last dimension fastest": (_last_fastest, "LAST dimension runs fastest"),
+    "not shifted": (lambda s, levels: (s.long() * _weights(levels)).sum(-1), "negative"),
+    "no weights": (lambda s, levels: (s.long() + _half(levels)).sum(-1), "two codes share one"),
+    "weights of one base": (
+        lambda s, levels: ((s.long() + _half(levels)) * torch.tensor([1, 8, 64, 512, 4096, 32768])[: len(levels)]).sum(-1),
+        "only 200 codes",
+    ),
+    "left as a float": (
+        lambda s, levels: ((s + _half(levels)) * _weights(levels)).sum(-1),
+        "whole number",
+    ),
+    "not summed": (lambda s, levels: (s.long() + _half(levels)) * _weights(levels), "shape"),
+    "in bfloat16": (
+        lambda s, levels: ((s + _half(levels)).bfloat16() * _weights(levels).bfloat16()).sum(-1).long(),
+        "44836",
+    ),
+}
+
+
+def _p(indices, size):
+    return torch.bincount(indices.reshape(-1), minlength=size) / indices.numel()
+
+
+PERPLEXITY_MUTANTS = {
+    "entropy in bits": (lambda i, k: -(_p(i, k) * _p(i, k).log2()).sum(), "entropy in bits"),
+    "entropy in nats": (lambda i, k: -(_p(i, k) * _p(i, k).log()).sum(), "entropy in nats"),
+    "mixed bases": (lambda i, k: 2 ** -(_p(i, k) * _p(i, k).log()).sum(), "do not fit together"),
+    "sign lost": (lambda i, k: 2 ** (_p(i, k) * _p(i, k).log2()).sum(), "sign is wrong"),
+    "zeros kept": (lambda i, k: 2 ** -(_p(i, k) * _p(i, k).log2()).sum(), "nan"),
+    "share of used codes": (lambda i, k: len(i.unique()) / k, "share of codes"),
+    "number of used codes": (lambda i, k: float(len(i.unique())), "counts the used codes"),
+    "a histogram": (lambda i, k: _p(i, k), "one number"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [("fsq.round_ste", round_ste), ("fsq.steps_to_index", steps_to_index), ("usage.perplexity", perplexity)],
+)
+def test_the_reference_passes(name: str, reference) -> None:
+    assert run_check(name, reference).startswith(f"✓ {name}: correct.")
+
+
+@pytest.mark.parametrize(
+    ("name", "mutants"),
+    [
+        ("fsq.round_ste", ROUND_MUTANTS),
+        ("fsq.steps_to_index", INDEX_MUTANTS),
+        ("usage.perplexity", PERPLEXITY_MUTANTS),
+    ],
+)
+def test_every_mistake_is_named(name: str, mutants: dict) -> None:
+    wrong = {}
+    for mistake, (function, words) in mutants.items():
+        verdict = run_check(name, function)
+        if not verdict.startswith("✗") or words not in verdict:
+            wrong[mistake] = verdict
+    assert wrong == {}
+
+
+def test_references_agree_with_the_package() -> None:
+    fsq = FSQ((8, 5, 5, 5), dim=4)
+    indices = torch.arange(fsq.codebook_size)
+    steps = fsq.indices_to_implicit(indices) * torch.tensor([4, 2, 2, 2])
+    assert torch.equal(steps_to_index(steps, (8, 5, 5, 5)), indices)
+    drawn = torch.randint(0, 9, (3, 50), generator=torch.Generator().manual_seed(0))
+    usage = CodeUsage(16)
+    usage.update(drawn)
+    assert perplexity(drawn, 16) == pytest.approx(usage.summary().perplexity, rel=1e-9)

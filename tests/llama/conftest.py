@@ -1,0 +1,46 @@
+"""A decoder small enough to run in milliseconds, with weights large enough that its choices differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from motionlab.llama.model import MotionLlama
+from motionlab.runtime import seeded
+from motionlab.text.encoder import TextFeatures
+
+
+@pytest.fixture
+def make_model() -> Callable[..., MotionLlama]:
+    """`make_model(n_kv_heads=2, ...)`; the same arguments give the same weights."""
+
+    def make(**changes: object) -> MotionLlama:
+        arguments: dict[str, object] = {
+            "codebook_size": 20,
+            "n_layer": 2,
+            "n_head": 4,
+            "dim": 32,
+            "text_dim": 6,
+            "hidden": 48,
+            "max_length": 48,
+        }
+        with seeded(3):
+            model = MotionLlama(**{**arguments, **changes})  # type: ignore[arg-type]
+            for parameter in model.parameters():
+                parameter.data.normal_(std=0.4)
+        return model
+
+    return make
+
+
+@pytest.fixture
+def text() -> TextFeatures:
+    """Four prompts of 1, 5, 3 and 7 tokens. Unused slots hold large numbers: nothing may read them."""
+    generator = torch.Generator().manual_seed(5)
+    lengths = torch.tensor([1, 5, 3, 7])
+    mask = torch.arange(7) < lengths[:, None]
+    states = torch.randn(4, 7, 6, generator=generator)
+    states[~mask] = 1e3
+    return TextFeatures(states, mask)

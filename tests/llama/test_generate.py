@@ -1,0 +1,141 @@
+"""Generating: cached equals plain, together equals alone, stops are reported, nothing is cut in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from motionlab.errors import InputError
+from motionlab.llama.generate import Generated, generate
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.sampling import Sampling
+from motionlab.text.encoder import TextFeatures
+
+Make = Callable[..., MotionLlama]
+
+
+def same(first: list[Generated], second: list[Generated]) -> bool:
+    return all(
+        torch.equal(a.tokens, b.tokens) and a.stopped_by == b.stopped_by for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.fixture(params=[4, 2, 1], ids=lambda heads: f"n_kv_heads={heads}")
+def model(request: pytest.FixtureRequest, make_model: Make) -> MotionLlama:
+    return make_model(n_kv_heads=request.param)
+
+
+@pytest.mark.parametrize("sampling", [Sampling(max_tokens=30, greedy=True), Sampling(max_tokens=30, seed=1)])
+def test_cached_equals_plain_token_for_token(model: MotionLlama, text: TextFeatures, sampling: Sampling) -> None:
+    cached = generate(model, text.states, text.mask, sampling)
+    plain = generate(model, text.states, text.mask, sampling, use_cache=False)
+    assert same(cached, plain)
+
+
+def test_cached_logits_equal_the_full_forward(model: MotionLlama, text: TextFeatures) -> None:
+    codes = torch.randint(20, (4, 12), generator=torch.Generator().manual_seed(1))
+    cache = model.new_cache(4, 7 + 12)
+    steps = [model.prefill(text.states, text.mask, cache)]
+    for at in range(12):
+        cache.used += 1
+        steps.append(model.step(codes[:, at], text.lengths + at, cache))
+    for row, width in enumerate(text.lengths.tolist()):
+        tokens = torch.cat([torch.full((width,), model.pad_token), codes[row]])[None]
+        full = model(tokens, text.states[row : row + 1, :width], text.mask[row : row + 1, :width])
+        expected = full[0, width - 1 :]  # from the last text slot on
+        torch.testing.assert_close(torch.stack(steps)[:, row], expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_together_equals_alone_with_different_texts_and_ends(
+    model: MotionLlama, text: TextFeatures, use_cache: bool
+) -> None:
+    sampling, seeds = Sampling(max_tokens=30, temperature=1.5), [11, 12, 13, 14]
+    together = generate(model, text.states, text.mask, sampling, seeds=seeds, use_cache=use_cache)
+    alone = [
+        generate(model, part.states, part.mask, sampling, seeds=[seed], use_cache=use_cache)[0]
+        for part, seed in ((text.rows([row]), seed) for row, seed in enumerate(seeds))
+    ]
+    assert same(together, alone)
+    assert len({len(one.tokens) for one in together}) > 1, "the test needs rows that end at different steps"
+
+
+def test_default_seeds_count_up(make_model: Make, text: TextFeatures) -> None:
+    model, sampling = make_model(), Sampling(max_tokens=20, seed=40)
+    given_seeds = generate(model, text.states, text.mask, sampling, seeds=[40, 41, 42, 43])
+    assert same(generate(model, text.states, text.mask, sampling), given_seeds)
+    other = generate(model, text.states, text.mask, Sampling(max_tokens=20, seed=90))
+    assert not same(given_seeds, other)
+
+
+def always_end(model: MotionLlama, wins: bool) -> MotionLlama:
+    """END gets the largest logit always, or never: every code has logit 0 and END the sign of `wins`."""
+
+    class Fixed(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = torch.zeros(*x.shape[:-1], model.end_token + 1)
+            logits[..., model.end_token] = 100.0 if wins else -100.0
+            return logits
+
+    model.lm_head = Fixed()  # type: ignore[assignment]
+    return model
+
+
+def test_limit_is_reported(make_model: Make, text: TextFeatures) -> None:
+    model = always_end(make_model(), wins=False)
+    for one in generate(model, text.states, text.mask, Sampling(max_tokens=9)):
+        assert one.stopped_by == "limit" and len(one.tokens) == 9
+
+
+@pytest.mark.parametrize("min_tokens", [0, 1, 4])
+def test_end_stops_but_not_before_min_tokens(make_model: Make, text: TextFeatures, min_tokens: int) -> None:
+    model = always_end(make_model(), wins=True)
+    for greedy in (True, False):
+        sampling = Sampling(max_tokens=9, min_tokens=min_tokens, greedy=greedy)
+        for one in generate(model, text.states, text.mask, sampling):
+            assert one.stopped_by == "end" and len(one.tokens) == min_tokens
+            assert (one.tokens < model.end_token).all()
+
+
+def test_end_as_the_last_allowed_token_is_an_end(make_model: Make, text: TextFeatures) -> None:
+    """max_tokens=1, min_tokens=0 and END at once: an empty motion that ended, not one that was cut."""
+    model = always_end(make_model(), wins=True)
+    for one in generate(model, text.states, text.mask, Sampling(max_tokens=1, min_tokens=0)):
+        assert one.stopped_by == "end" and len(one.tokens) == 0
+
+
+def test_the_mode_of_the_model_is_put_back(make_model: Make, text: TextFeatures) -> None:
+    model = make_model().train()
+    generate(model, text.states, text.mask, Sampling(max_tokens=2))
+    assert model.training
+
+
+def test_tokens_can_be_used_outside(make_model: Make, text: TextFeatures) -> None:
+    """The result must not be an inference-mode tensor: autograd would refuse to save it."""
+    tokens = generate(make_model(), text.states, text.mask, Sampling(max_tokens=2))[0].tokens
+    table = torch.nn.Embedding(30, 3)
+    table(tokens).sum().backward()
+    assert table.weight.grad is not None
+
+
+def test_prompt_over_the_limit_says_both_numbers(make_model: Make, text: TextFeatures) -> None:
+    model = make_model(max_length=30)
+    generate(model, text.states, text.mask, Sampling(max_tokens=22, greedy=True))  # 7 + 22 + END = 30 fits
+    with pytest.raises(InputError, match="prompt: found 7 tokens, expected at most 6"):
+        generate(model, text.states, text.mask, Sampling(max_tokens=23, greedy=True))
+
+
+def test_bad_text(make_model: Make, text: TextFeatures) -> None:
+    model, sampling = make_model(), Sampling(max_tokens=3)
+    with pytest.raises(InputError, match="text encoder that the model was trained with"):
+        generate(model, text.states[..., :4], text.mask, sampling)
+    empty, gap = text.mask.clone(), text.mask.clone()
+    empty[2] = False
+    gap[3, 2] = False
+    for mask in (empty, gap):
+        with pytest.raises(InputError, match="text_mask"):
+            generate(model, text.states, mask, sampling)
+    with pytest.raises(InputError, match="found 3 seeds, expected 4"):
+        generate(model, text.states, text.mask, sampling, seeds=[1, 2, 3])

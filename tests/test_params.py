@@ -1,0 +1,172 @@
+"""Parameter tables against hand-counted ones and against the real modules."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from motionlab.config import LlamaConfig, RunConfig, TextConfig, TokenizerConfig, load_config
+from motionlab.errors import InputError
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.sizes import SIZES
+from motionlab.params import (
+    ParameterRow,
+    format_rows,
+    llama_parameters,
+    parameter_rows,
+    tokenizer_count,
+    tokenizer_parameters,
+    training_memory,
+)
+from motionlab.quantizers.build import make_quantizer
+from motionlab.tokenizer.model import MotionTokenizer
+
+
+def published_log() -> list[tuple[str, list[int]]]:
+    """The 66 rows that the published training script prints, written out by hand."""
+    rows: list[tuple[str, list[int]]] = []
+
+    def layer(name: str, *shape: int) -> None:
+        rows.extend([(f"vqvae.{name}.weight", list(shape)), (f"vqvae.{name}.bias", [shape[0]])])
+
+    def blocks(name: str) -> None:
+        for i in (0, 1, 2):
+            layer(f"{name}.model.{i}.norm1", 512)
+            layer(f"{name}.model.{i}.norm2", 512)
+            layer(f"{name}.model.{i}.conv1", 512, 512, 3)
+            layer(f"{name}.model.{i}.conv2", 512, 512, 1)
+
+    layer("encoder.model.1", 512, 272, 3)
+    layer("encoder.model.3.0", 512, 512, 4)
+    blocks("encoder.model.3.1")
+    layer("encoder.model.4", 512, 512, 3)
+    layer("decoder.model.0", 512, 512, 3)
+    blocks("decoder.model.2.0")
+    layer("decoder.model.2.2", 512, 512, 3)
+    layer("decoder.model.3", 512, 512, 3)
+    layer("decoder.model.5", 272, 512, 3)
+    layer("quantizer.project_in", 6, 512)
+    layer("quantizer.project_out", 512, 6)
+    return rows
+
+
+def tokenizer_on_meta(config: TokenizerConfig) -> MotionTokenizer:
+    with torch.device("meta"):
+        return MotionTokenizer(
+            make_quantizer(config.quantizer, config.codebook_size, config.code_dim),
+            width=config.width,
+            depth=config.depth,
+            down_t=config.down_t,
+            norm=config.norm,
+            causal=config.causal,
+        )
+
+
+def test_the_published_table() -> None:
+    config = load_config("motionmillion").tokenizer
+    for rows in (tokenizer_parameters(config), parameter_rows(tokenizer_on_meta(config), prefix="vqvae.")):
+        assert [(row.name, list(row.shape)) for row in rows] == published_log()
+        assert len(rows) == 66 and sum(row.count for row in rows) == 11_349_782
+    assert tokenizer_count(config) == {
+        "encoder": 5_409_280, "decoder": 5_933_840, "quantizer": 6_662, "total": 11_349_782,
+    }  # fmt: skip
+
+
+def test_the_log_line_by_line() -> None:
+    text = format_rows(tokenizer_parameters(TokenizerConfig()), language="zh").splitlines()
+    assert text[0] == "vqvae.encoder.model.1.weight: torch.Size([512, 272, 3]) | 参数数量: 417,792"
+    assert text[-3] == "vqvae.quantizer.project_out.bias: torch.Size([512]) | 参数数量: 512"
+    assert text[-2:] == ["总参数量: 11,349,782", "可训练参数量: 11,349,782"]
+    assert len(text) == 68
+
+
+@pytest.mark.parametrize(
+    ("changes", "total"),
+    [
+        ({"norm": None}, 11_337_494),
+        ({"causal": True}, 11_349_782),
+        ({"down_t": 2}, 19_495_702),
+        ({"down_t": 3}, 27_641_622),
+        ({"codebook_size": 512}, 11_346_707),
+        ({"codebook_size": 1024}, 11_347_732),
+        ({"codebook_size": 4096}, 11_348_757),
+    ],
+)
+def test_published_totals_of_variants(changes: dict[str, object], total: int) -> None:
+    config = TokenizerConfig(**changes)  # type: ignore[arg-type]
+    assert tokenizer_count(config)["total"] == total
+
+
+@pytest.mark.parametrize("quantizer", ["fsq", "vq_ema"])
+@pytest.mark.parametrize("norm", ["LN", None])
+@pytest.mark.parametrize(("down_t", "depth"), [(0, 3), (1, 0), (2, 1), (3, 2)])
+def test_formula_equals_the_module(quantizer: str, norm: str | None, down_t: int, depth: int) -> None:
+    config = TokenizerConfig(
+        quantizer=quantizer,  # type: ignore[arg-type]
+        codebook_size=256, width=24, code_dim=10, down_t=down_t, depth=depth, norm=norm,  # type: ignore[arg-type]
+    )  # fmt: skip
+    model = tokenizer_on_meta(config)
+    rows = tokenizer_parameters(config, prefix="")
+    assert rows == parameter_rows(model)
+    count = tokenizer_count(config)
+    for part in ("encoder", "decoder", "quantizer"):
+        assert count[part] == sum(row.count for row in rows if row.name.startswith(part))
+    assert count["total"] == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("llama", [LlamaConfig(3, 6, 2, 96), LlamaConfig(2, 4, None, 64, 100), LlamaConfig()])
+def test_decoder_formula_equals_the_module(llama: LlamaConfig) -> None:
+    config = RunConfig(llama=llama, tokenizer=TokenizerConfig(codebook_size=1024))
+    with torch.device("meta"):
+        model = MotionLlama(
+            1000, n_layer=llama.n_layer, n_head=llama.n_head, n_kv_heads=llama.n_kv_heads, dim=llama.dim,
+            hidden=llama.hidden, text_dim=384,
+        )  # fmt: skip
+    rows = llama_parameters(config)
+    assert {row.name: row.shape for row in rows} == {row.name: row.shape for row in parameter_rows(model)}
+    assert [row.name for row in rows] == [row.name for row in parameter_rows(model)]
+
+
+@pytest.mark.parametrize(
+    ("name", "total"), [("44M", 93_858_304), ("111M", 184_833_792), ("3B", 3_404_764_800), ("7B", 7_818_498_048)]
+)
+def test_published_decoder_totals(name: str, total: int) -> None:
+    n_layer, n_head, dim = SIZES[name]
+    config = RunConfig(text=TextConfig(encoder="t5"), llama=LlamaConfig(n_layer=n_layer, n_head=n_head, dim=dim))
+    assert sum(row.count for row in llama_parameters(config)) == total
+
+
+def test_frozen_parameters_are_not_counted_as_trainable() -> None:
+    layer = nn.Linear(3, 2)
+    layer.bias.requires_grad_(False)
+    rows = parameter_rows(layer, prefix="head.")
+    assert rows == [ParameterRow("head.weight", (2, 3), True), ParameterRow("head.bias", (2,), False)]
+    assert format_rows(rows).splitlines()[-2:] == ["total: 8", "trainable: 6"]
+
+
+def test_memory_is_what_adamw_holds() -> None:
+    layer = nn.Linear(30, 20)
+    optimizer = torch.optim.AdamW(layer.parameters())
+    layer(torch.randn(2, 30)).sum().backward()
+    optimizer.step()
+    weights = list(layer.parameters())
+    averages = [state[key] for state in optimizer.state.values() for key in ("exp_avg", "exp_avg_sq")]
+    estimate = training_memory(sum(weight.numel() for weight in weights))
+    assert estimate.weights == sum(weight.nbytes for weight in weights)
+    assert estimate.gradients == sum(weight.grad.nbytes for weight in weights if weight.grad is not None)
+    assert estimate.optimizer == sum(average.nbytes for average in averages)
+    assert estimate.total == estimate.weights + estimate.gradients + estimate.optimizer
+
+
+def test_unknown_language() -> None:
+    with pytest.raises(InputError, match="found 'de', expected en or zh"):
+        format_rows([], language="de")
+
+
+def test_tables_come_without_torch() -> None:
+    code = "import sys, motionlab.params; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

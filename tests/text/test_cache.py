@@ -1,0 +1,164 @@
+"""The cache: each caption is encoded once, survives on disk, and damage is found, not read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from motionlab.errors import InputError
+from motionlab.text.cache import TextCache
+from motionlab.text.encoder import TextFeatures
+
+FIRST = ["a person walks", "a person kicks twice"]
+SECOND = ["runs", *FIRST]
+
+
+def only_file(folder: Path, pattern: str) -> Path:
+    (path,) = folder.rglob(pattern)
+    return path
+
+
+def test_each_caption_is_encoded_once(tmp_path: Path, fake: Any) -> None:
+    cache = TextCache(tmp_path, fake)
+    first = cache.features(FIRST)
+    assert first.lengths.tolist() == [3, 4] and first.states.dtype == torch.float32
+    torch.testing.assert_close(first.states, fake.encode(FIRST).states, rtol=1e-3, atol=0)  # float16 on the way
+    fake.encoded.clear()
+    again = cache.features([*SECOND, "runs"])
+    assert fake.encoded == ["runs"] and again.lengths.tolist() == [1, 3, 4, 1]
+    assert cache.token_counts(SECOND) == [1, 3, 4] and len(cache) == 3 and "runs" in cache
+
+
+def test_a_second_process_reads_the_disk(tmp_path: Path, fake: Any) -> None:
+    written = TextCache(tmp_path, fake)
+    written.features(FIRST)
+    written.features(SECOND)
+    fake.encoded.clear()
+    read = TextCache(tmp_path, fake)
+    torch.testing.assert_close(read.features(SECOND).states, written.features(SECOND).states, rtol=0, atol=0)
+    assert fake.encoded == []
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 1, "the file that was replaced is removed"
+
+
+def test_without_an_encoder(tmp_path: Path, fake: Any, other_fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    cache = TextCache(tmp_path)
+    assert cache.name == fake.name and cache.dim == 4
+    assert len(cache.features(FIRST)) == 2
+    with pytest.raises(InputError, match="'runs'.*minilm.*T5.*already in the cache"):
+        cache.features(["runs"])
+    TextCache(tmp_path, other_fake).features(FIRST)
+    with pytest.raises(InputError, match="fake/1 and fake/2"):
+        TextCache(tmp_path)
+    assert TextCache(tmp_path, name="fake/2").dim == 5
+
+
+def test_an_empty_folder_names_the_three_choices(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="minilm.*T5.*already in the cache"):
+        TextCache(tmp_path / "nothing")
+
+
+def test_memory_only(fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert len(TextCache(None, fake).features(FIRST)) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_features_made_elsewhere(tmp_path: Path, fake: Any) -> None:
+    cache = TextCache(tmp_path, fake)
+    cache.add(["jumps"], TextFeatures.from_rows([torch.ones(2, 4)]))
+    assert cache.token_counts(["jumps"]) == [2] and fake.encoded == []
+    assert TextCache(tmp_path).token_counts(["jumps"]) == [2]
+    with pytest.raises(InputError, match="width 7.*width 4"):
+        cache.add(["rolls"], TextFeatures.from_rows([torch.ones(2, 7)]))
+
+
+def test_features_can_be_trained_on(tmp_path: Path, fake: Any) -> None:
+    states = TextCache(tmp_path, fake).features(FIRST).states
+    layer = torch.nn.Linear(4, 1)
+    layer(states).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_empty_caption(tmp_path: Path, fake: Any) -> None:
+    with pytest.raises(InputError, match="caption"):
+        TextCache(tmp_path, fake).features(["a person walks", " "])
+
+
+def test_truncated_file(tmp_path: Path, fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    path = only_file(tmp_path, "*.safetensors")
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(InputError, match="not what was saved.*Delete this folder"):
+        TextCache(tmp_path, fake)
+
+
+def test_missing_file(tmp_path: Path, fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    only_file(tmp_path, "*.safetensors").unlink()
+    with pytest.raises(InputError, match="found 0 bytes"):
+        TextCache(tmp_path, fake)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 1, "encoder": 3, "file": []}'])
+def test_broken_index(tmp_path: Path, fake: Any, content: str) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    only_file(tmp_path, "index.json").write_text(content)
+    with pytest.raises(InputError, match="index.json.*Delete this folder"):
+        TextCache(tmp_path, fake)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"format": 2}, {"dim": 9}, {"lengths": [1, 2]}, {"captions": ["one"]}, {"sha256": "0" * 64}]
+)
+def test_index_that_does_not_fit(tmp_path: Path, fake: Any, changes: dict[str, Any]) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    path = only_file(tmp_path, "index.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(InputError, match="Delete this folder"):
+        TextCache(tmp_path, fake)
+
+
+def test_encoder_of_another_width(tmp_path: Path, fake: Any, other_fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    other_fake.name = fake.name
+    with pytest.raises(InputError, match="width 4.*width 5"):
+        TextCache(tmp_path, other_fake)
+
+
+def test_a_crash_while_saving_keeps_what_was_there(tmp_path: Path, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    cache = TextCache(tmp_path, fake)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("motionlab.files.os.fsync", full)
+    with pytest.raises(InputError, match="No space left"):
+        cache.features(SECOND)
+    monkeypatch.undo()
+    assert len(TextCache(tmp_path).features(FIRST)) == 2
+    assert not [path for path in tmp_path.rglob("*") if path.name.startswith(".")], "no temporary file is left"
+
+
+def test_a_crash_between_the_two_files(tmp_path: Path, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    cache = TextCache(tmp_path, fake)
+    monkeypatch.setattr("motionlab.text.cache.write_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        cache.features(SECOND)
+    monkeypatch.undo()
+    assert len(TextCache(tmp_path).features(FIRST)) == 2
+
+
+def test_names_with_any_character(tmp_path: Path, fake: Any) -> None:
+    fake.name = "../a b:c/é"
+    TextCache(tmp_path / "cache", fake).features(FIRST)
+    assert TextCache(tmp_path / "cache").name == fake.name
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+    shutil.rmtree(tmp_path / "cache")

@@ -1,0 +1,48 @@
+"""Residual blocks: order of dilations, norms, activations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from motionlab.errors import InputError
+from motionlab.tokenizer.resnet import ResidualBlock, ResidualStack, activation_layer, norm_layer
+
+
+def stack(depth: int = 3, **changes: object) -> ResidualStack:
+    arguments: dict[str, object] = {"growth": 3, "activation": "relu", "norm": "LN", "causal": False} | changes
+    return ResidualStack(8, depth, **arguments)  # type: ignore[arg-type]
+
+
+def test_dilations_run_from_wide_to_narrow() -> None:
+    assert [block.conv1.dilation for block in stack().model] == [(9,), (3,), (1,)]
+    assert len(stack(depth=0).model) == 0
+
+
+@pytest.mark.parametrize("norm", ["LN", None])
+@pytest.mark.parametrize("activation", ["relu", "silu", "gelu"])
+def test_block_is_its_formula(norm: str | None, activation: str) -> None:
+    torch.manual_seed(0)
+    block = ResidualBlock(6, dilation=3, activation=activation, norm=norm, causal=False)
+    function = {"relu": torch.relu, "silu": lambda v: v * v.sigmoid(), "gelu": nn.functional.gelu}[activation]
+
+    def normed(layer: nn.Module, v: torch.Tensor) -> torch.Tensor:
+        if norm is None:
+            return v
+        centred = v - v.mean(-1, keepdim=True)
+        return centred / (v.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt() * layer.weight + layer.bias
+
+    x = torch.randn(2, 10, 6)
+    h = function(normed(block.norm1, x)).transpose(1, 2)
+    h = nn.functional.conv1d(h, block.conv1.weight, block.conv1.bias, padding=3, dilation=3).transpose(1, 2)
+    h = function(normed(block.norm2, h)).transpose(1, 2)
+    expected = x + nn.functional.conv1d(h, block.conv2.weight, block.conv2.bias).transpose(1, 2)
+    torch.testing.assert_close(block(x), expected)
+
+
+def test_unknown_names_list_the_known_ones() -> None:
+    with pytest.raises(InputError, match="found 'swiGLU', expected relu or silu or gelu"):
+        activation_layer("swiGLU")
+    with pytest.raises(InputError, match="found 'BN', expected 'LN' or None"):
+        norm_layer("BN", 8)

@@ -1,0 +1,50 @@
+"""The tool that saves the outputs of the lessons."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.mark.slow
+def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_path: Path) -> None:
+    good, bad = tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"
+    cells = [
+        new_code_cell("import ipywidgets\nipywidgets.IntSlider(3)"),
+        new_code_cell("print('a')\nprint('b')"),
+        new_code_cell(
+            "from motionlab.runtime import choose_precision\nchoose_precision('cpu', 'fp8')",
+            metadata={"tags": ["raises-exception"]},
+        ),
+    ]
+    nbformat.write(new_notebook(cells=cells), good)
+    nbformat.write(new_notebook(cells=[new_code_cell("1 / 0")]), bad)
+    untouched = bad.read_bytes()
+
+    def run(*paths: Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(root / "tools" / "execute_notebooks.py"), *map(str, paths)]
+        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)})
+
+    first = run(good, bad)
+    assert first.returncode == 1, first.stderr
+    assert "01_good.ipynb: written" in first.stdout and "02_bad.ipynb: FAILED" in first.stderr
+    assert bad.read_bytes() == untouched
+
+    notebook = nbformat.read(good, as_version=4)
+    slider, printed, error = (cell.outputs for cell in notebook.cells)
+    assert slider[0].data["text/plain"] == "IntSlider(value=3)" and WIDGET_VIEW not in slider[0].data
+    assert [output.text for output in printed] == ["a\nb\n"]
+    assert error[0].ename == "InputError" and str(root) not in "".join(error[0].traceback)
+    assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3]
+    assert "widgets" not in notebook.metadata and set(notebook.metadata.language_info) == {"name"}
+
+    second = run(good)
+    assert second.returncode == 0 and "01_good.ipynb: unchanged" in second.stdout

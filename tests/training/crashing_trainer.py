@@ -1,0 +1,179 @@
+"""A trainer that is killed with SIGKILL again and again; run by test_crash.py, prints what happened as JSON.
+
+torch takes seconds to import, so it is imported once and each trainer is a fork. The parent never runs a backward
+pass itself: autograd's threads do not survive a fork.
+
+    python crashing_trainer.py FOLDER
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+sys.path.insert(0, str(Path(__file__).parent))
+from conftest import Toy, ToyModel  # noqa: E402
+
+from motionlab.config import TrainConfig  # noqa: E402
+from motionlab.errors import InputError  # noqa: E402
+from motionlab.training import weights  # noqa: E402
+from motionlab.training.checkpoint import has_checkpoint, read_checkpoint  # noqa: E402
+from motionlab.training.optimizer import make_optimizer  # noqa: E402
+
+STEPS = 8
+PAUSE = 0.02  # seconds a batch, so that a kill from outside lands somewhere in the run
+
+
+def train(folder: Path, pause: float = 0.0) -> None:
+    """Start or resume, and run to the end. A save each step: most kills fall into one."""
+    torch.manual_seed(3)
+    toy = Toy(ToyModel(), sizes=(8, 3))
+    settings = TrainConfig(
+        steps=STEPS, warmup_steps=3, lr=1e-2, grad_accum_steps=2, val_every=2, save_every=1, log_every=2
+    )
+
+    def batches(i: int) -> torch.Tensor:
+        time.sleep(pause)
+        return toy.batches(i)
+
+    toy.fit(folder, settings, batches=batches, resume=has_checkpoint(folder / "checkpoints"))
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Run `work` in a fork that exits with 0, or with 1 after an InputError; return its process id."""
+    process = os.fork()
+    if process == 0:
+        code = 3
+        try:
+            work()
+            code = 0
+        except InputError as error:
+            print(error, file=sys.stderr, flush=True)
+            code = 1
+        finally:
+            os._exit(code)
+    return process
+
+
+def wait(process: int) -> int:
+    """The exit code, or minus the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def result(folder: Path) -> tuple[dict[str, torch.Tensor], str]:
+    """The final weights, moments and history; columns that hold times are left out."""
+    lines = (folder / "history.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    kept = [i for i, name in enumerate(names) if name not in ("seconds", "items_per_second")]
+    history = "\n".join(",".join(line.split(",")[i] for i in kept) for line in lines)
+    return read_checkpoint(folder / "checkpoints")[0], history
+
+
+def same(a: Path, b: Path) -> bool:
+    """Whether two runs ended bit for bit alike."""
+    (tensors, history), (others, other_history) = result(a), result(b)
+    return (
+        history == other_history
+        and tensors.keys() == others.keys()
+        and all(torch.equal(tensors[key], others[key]) for key in tensors)
+    )
+
+
+def die_at(event: int) -> None:
+    """Kill this process just before its `event`-th call (from 1) that changes the disk for good."""
+    calls = 0
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **more: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == event:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **more)
+
+        return call
+
+    os.fsync, os.replace, os.unlink = counted(os.fsync), counted(os.replace), counted(os.unlink)
+
+
+def die_inside_a_write(at_save: int) -> None:
+    """Kill this process when half of a tensor file is written."""
+    saves, whole = 0, weights.save_file
+
+    def half(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == at_save:
+            content = save(tensors, metadata)
+            Path(path).write_bytes(content[: len(content) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        whole(tensors, path, metadata)
+
+    weights.save_file = half
+
+
+def main(root: Path) -> None:
+    torch.set_num_threads(1)
+    os.environ["MOTIONLAB_PROFILE"] = "ci"
+    make_optimizer(ToyModel(), lr=1e-2).step()  # imports what torch imports late, before the forks
+    report: dict[str, Any] = {}
+    whole = root / "whole"
+    report["whole"] = wait(fork(lambda: train(whole)))
+
+    # 1. killed from outside at random moments, four times in one run
+    folder, moments, codes = root / "outside", random.Random(0), []
+    for _ in range(4):
+        process = fork(lambda: train(folder, PAUSE))
+        time.sleep(moments.uniform(0.02, 0.2))
+        os.kill(process, signal.SIGKILL)
+        codes.append(wait(process))
+    report["outside"] = {"codes": codes, "end": wait(fork(lambda: train(folder))), "same": same(folder, whole)}
+
+    # 2. killed before every single operation from the first save to the second, with the history and "best" between
+    report["operations"] = []
+    for event in range(13, 34):
+        folder = root / f"operation-{event}"
+        code = wait(fork(lambda folder=folder, event=event: (die_at(event), train(folder))))
+        end = wait(fork(lambda folder=folder: train(folder)))
+        files = sorted(path.name.split("-")[0] for path in (folder / "checkpoints").iterdir())
+        report["operations"].append({"code": code, "end": end, "same": same(folder, whole), "files": files})
+
+    # 3. killed with half a tensor file written
+    folder = root / "half"
+    code = wait(fork(lambda: (die_inside_a_write(5), train(folder))))
+    litter = len(list((folder / "checkpoints").glob(".*.safetensors")))
+    step = read_checkpoint(folder / "checkpoints")[1]["step"]
+    end = wait(fork(lambda: train(folder)))
+    report["half"] = {"code": code, "litter": litter, "step": step, "end": end, "same": same(folder, whole)}
+
+    # 4. the operating system refuses to write more: a limit on the size of a file stands for the full disk
+    folder = root / "full"
+    first = TrainConfig(steps=4, warmup_steps=0, val_every=4, save_every=2)
+    code = wait(fork(lambda: Toy(ToyModel(64)).fit(folder, first) and None))
+    before = sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        more = TrainConfig(steps=8, warmup_steps=0, val_every=8, save_every=2)
+        Toy(ToyModel(64)).fit(folder, more, resume=True)
+
+    refused = wait(fork(limited))
+    after = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    step = read_checkpoint(folder / "checkpoints")[1]["step"]
+    report["full"] = {"first": code, "refused": refused, "unchanged": before == after, "step": step}
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

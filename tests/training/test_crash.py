@@ -1,0 +1,65 @@
+"""Killed with SIGKILL at random and at every awkward moment, a run resumes and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="SIGKILL and fork are POSIX"), pytest.mark.slow]
+KILLED = -signal.SIGKILL if hasattr(signal, "SIGKILL") else None
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[dict[str, Any], str]:
+    """The report of crashing_trainer.py and what it wrote to stderr."""
+    script = Path(__file__).with_name("crashing_trainer.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("runs"))],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+@pytest.fixture(scope="module")
+def report(ran: tuple[dict[str, Any], str]) -> dict[str, Any]:
+    assert ran[0]["whole"] == 0
+    return ran[0]
+
+
+def test_killed_from_outside(report: dict[str, Any]) -> None:
+    outside = report["outside"]
+    assert KILLED in outside["codes"] and set(outside["codes"]) <= {KILLED, 0}
+    assert outside["end"] == 0 and outside["same"]
+
+
+def test_killed_before_every_operation_of_a_save(report: dict[str, Any]) -> None:
+    for event, run in enumerate(report["operations"], start=1):
+        assert run["code"] == KILLED, event
+        assert run["end"] == 0 and run["same"], event
+        assert run["files"] == ["best", "best.json", "last", "last.json"], f"litter after event {event}"
+
+
+def test_killed_with_half_a_file_written(report: dict[str, Any]) -> None:
+    half = report["half"]
+    assert half["code"] == KILLED and half["litter"] == 1
+    assert half["step"] > 0 and half["end"] == 0 and half["same"]
+
+
+def test_refused_by_the_operating_system(ran: tuple[dict[str, Any], str]) -> None:
+    full = ran[0]["full"]
+    assert full["first"] == 0 and full["refused"] == 1
+    assert full["unchanged"] and full["step"] == 4
+    assert "File too large while writing, expected a folder that can be written" in ran[1]
+    assert "Traceback" not in ran[1]
