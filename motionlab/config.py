@@ -152,6 +152,7 @@ class SamplingConfig:
     top_k: int | None = option(None, "draw from the k most likely tokens only")
     top_p: float | None = option(None, "draw from the smallest set whose probability reaches p")
     max_tokens: int = option(150, "tokens at most; stopping here is reported, never silent")
+    min_tokens: int = option(1, "END cannot be drawn before this many tokens")
     seed: int = option(0, "seed of the draw; every sample has its own stream")
 
 

@@ -6,6 +6,9 @@ what was found, what was expected, and what to do. The command line prints the l
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 
 class InputError(ValueError):
     """Something the user handed over cannot be used.
@@ -24,6 +27,10 @@ class InputError(ValueError):
         self.where, self.found, self.expected, self.fix = str(where), str(found), str(expected), fix
         super().__init__(f"{where}: found {found}, expected {expected}. {fix}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # pickle would call InputError(message) and fail; errors cross process boundaries in worker pools.
+        return partial(InputError, found=self.found, expected=self.expected, fix=self.fix), (self.where,)
+
 
 class MissingExtra(ImportError):
     """An optional package is not installed; the message names the extra that brings it.
@@ -33,8 +40,11 @@ class MissingExtra(ImportError):
     """
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        self.extra, self.purpose = extra, purpose
         super().__init__(
-            f"{package} is not installed, and it is needed to {purpose}. "
-            f'Run: pip install "motionlab[{extra}]"',
+            f'{package} is not installed, and it is needed to {purpose}. Run: pip install "motionlab[{extra}]"',
             name=package,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(MissingExtra, extra=self.extra, purpose=self.purpose), (self.name,)

@@ -138,7 +138,7 @@ CLIPS: tuple[Clip, ...] = (
     Clip("cmu_lean_over", "CMU 01_03", 5.8, 9.5),
     Clip("cmu_climb_down_1", "CMU 01_03", 9.5, 12.0),
     Clip("cmu_walk_around_1", "CMU 01_03", 12.0, 13.9),
-    Clip("cmu_swing_1", "CMU 01_03", 13.9, 18.3),
+    Clip("cmu_swing_1", "CMU 01_03", 13.9, 18.1),
     Clip("cmu_walk_around_2", "CMU 01_03", 18.5, 20.2),
     Clip("cmu_climb_up_2", "CMU 01_03", 20.2, 23.2),
     Clip("cmu_climb_down_2", "CMU 01_03", 24.7, 27.6),

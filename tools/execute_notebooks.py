@@ -4,9 +4,9 @@
     python tools/execute_notebooks.py notebooks/03*.ipynb   some
 
 Kept: outputs and execution counts, because the tests compare them. Dropped: widget state and widget views (they hold
-random ids, and a page without a kernel cannot draw them; the text form stays), times, the version of this Python, and the
-path of this checkout in tracebacks. So a lesson whose results did not change gives the same file. A lesson that fails is
-not written.
+random ids, and a page without a kernel cannot draw them; the text form stays), times, the version of this Python, and
+the path of this checkout in tracebacks. So a lesson whose results did not change gives the same file. A lesson that
+fails is not written.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def compose_captions(
         `count` captions, all different, each from another template.
 
     >>> compose_captions([["turns left"], ["kicks"]], np.random.default_rng(0), count=2, mirrored=True)
-    ['a person turns right and kicks', 'the person turns right; after that, the person kicks']
+    ['first a person turns right, then the person kicks', 'a person turns right and kicks']
     """
     templates = (_SINGLE, _PAIR, _MANY)[min(len(phrases), 3) - 1]
     captions = []

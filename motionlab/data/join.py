@@ -42,6 +42,9 @@ from motionlab.motion.rotations import (
 )
 from motionlab.motion.skeleton import JOINT_COUNT, canonical_skeleton, forward_kinematics
 
+# Radians that a joint may turn within `blend_frames`; up to twice that turn takes proportionally longer.
+_QUICK_TURN = math.pi / 2
+
 
 def fade_position(t: Tensor) -> Tensor:
     """From 1 to 0 with zero velocity and acceleration at both ends: the curve of least jerk (Flash & Hogan, 1985).
@@ -129,7 +132,7 @@ class Track:
 
     def resampled(self, step: float) -> Track:
         """Like `transforms.resample`, but much cheaper when one track is resampled often."""
-        (world, root), last = self._world, len(self) - 1
+        root, last = self._world[1], len(self) - 1
         count = math.floor(last / step + 1e-6) + 1
         times = (torch.arange(count, dtype=root.dtype) * step).clamp(max=last)
         before = times.floor().long().clamp(max=max(last - 1, 0))
@@ -169,12 +172,14 @@ class Track:
     def followed_by(self, new: Track, blend_frames: int) -> Track:
         """Append `new` without its first frame, which coincides with the last one here."""
         count = len(new.height) - 1
-        width = min(blend_frames, count)
+        offset = matrix_to_axis_angle(self.rotations[-1] @ new.rotations[0].mT)  # [22, 3], as seen by the parent
+        # A large difference takes longer, or an arm that swings round would be faster than any real one.
+        largest = float(offset.norm(dim=-1).max())
+        width = min(round(blend_frames * min(max(largest / _QUICK_TURN, 1.0), 2.0)), count)
         t = torch.arange(1, count + 1, dtype=new.height.dtype) / max(width, 1)
         position, velocity = fade_position(t), fade_velocity(t) * width
 
-        # Joint angles: offset and velocity offset at the seam, as rotation vectors in the parent's axes.
-        offset = matrix_to_axis_angle(self.rotations[-1] @ new.rotations[0].mT)  # [22, 3]
+        # Joint angles: offset and velocity offset at the seam, as rotation vectors.
         spins = torch.stack((self.rotations[-1] @ self.rotations[-2].mT, new.rotations[1] @ new.rotations[0].mT))
         spin_before, spin_after = matrix_to_axis_angle(spins)  # [22, 3] each, radians a frame
         fading = position[:width, None, None] * offset + velocity[:width, None, None] * (spin_before - spin_after)

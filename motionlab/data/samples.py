@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-
 from torch import Tensor
 
 from motionlab.errors import InputError

@@ -15,7 +15,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,22 @@ from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.loop import Losses, fit
 
 KINDS = ("fsq", "vq_ema", "vq_ema_no_reset")
-SIZES = (64, 256, 1024, 4096, 16384)
+SIZES = (256, 1024, 4096, 16384)
 SEEDS = (0, 1, 2)
+RATES = (1e-3,)  # peak learning rates; the middle size is also trained with HIGH_RATE
+MIDDLE, HIGH_RATE = 1024, 3e-3
 USAGE_BATCHES = 40  # batches of training windows over which codes are counted
 
 # The main job's tiny preset, smaller: a point takes seconds on one core.
 OVERRIDES = (
     "corpus.n_train=300", "corpus.n_test_seen=32", "corpus.n_test_unseen=8",
-    "tokenizer.width=96", "tokenizer.code_dim=32", "tokenizer.depth=2", "tokenizer.down_t=2", "tokenizer.window=64",
-    "tokenizer_training.steps=400", "tokenizer_training.batch_size=32", "tokenizer_training.warmup_steps=30",
-    "tokenizer_training.lr=1e-3", "tokenizer_training.precision=fp32", "tokenizer_training.save_every=1000000",
+    "tokenizer.width=64", "tokenizer.code_dim=32", "tokenizer.depth=1", "tokenizer.down_t=2", "tokenizer.window=64",
+    "tokenizer_training.steps=300", "tokenizer_training.batch_size=32", "tokenizer_training.warmup_steps=30",
+    "tokenizer_training.precision=fp32", "tokenizer_training.save_every=1000000",
 )  # fmt: skip
+
+
+Key = tuple[str, int, int, float]  # quantizer, nominal size, seed, learning rate
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,10 @@ class Point:
     Fields:
         quantizer: one of `KINDS`.
         nominal: the codebook size asked for; `codebook_size` the number of codes there really are.
+        lr: peak learning rate.
         steps: optimizer steps.
-        mpjpe_mm: reconstruction error on whole test clips (combinations of actions seen in training).
+        mpjpe_heading_mm: joint error on whole test clips (combinations seen in training), pelvis and heading aligned.
+        mpjpe_mm: the same with only the pelvis aligned; it also counts the heading, which drifts over a clip.
         tokens: how many tokens were counted for the three numbers below, all from training windows.
         used, used_fraction, perplexity: see `quantizers.usage.Usage`.
     """
@@ -70,7 +77,9 @@ class Point:
     nominal: int
     codebook_size: int
     seed: int
+    lr: float
     steps: int
+    mpjpe_heading_mm: float
     mpjpe_mm: float
     tokens: int
     used: int
@@ -102,10 +111,10 @@ def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
 
 
 def train_point(
-    kind: str, nominal: int, seed: int, *, config: RunConfig, corpus: Corpus
+    kind: str, nominal: int, seed: int, lr: float = RATES[0], *, config: RunConfig, corpus: Corpus
 ) -> tuple[Point, MotionTokenizer, Usage]:
     """Train one tokenizer and measure it. Returns its numbers, the model and the histogram of its codes."""
-    settings, shape = config.tokenizer_training, config.tokenizer
+    settings, shape = replace(config.tokenizer_training, lr=lr, seed=seed), config.tokenizer
     device = torch.device(choose_device(config.device).value)
     clips = training_clips(corpus.train)
     normalizer = Normalizer.fit(corpus.train.features(i) for i in clips)
@@ -137,7 +146,9 @@ def train_point(
         nominal=nominal,
         codebook_size=model.codebook_size,
         seed=seed,
+        lr=settings.lr,
         steps=settings.steps,
+        mpjpe_heading_mm=round(scores["mpjpe_heading_mm"], 3),
         mpjpe_mm=round(scores["mpjpe_mm"], 3),
         tokens=usage.tokens,
         used=usage.used,
@@ -157,27 +168,25 @@ def count_codes(model: MotionTokenizer, batches: WindowBatches, device: torch.de
     return usage.summary()
 
 
-def ablate(
-    out: Path,
-    *,
-    kinds: Iterable[str] = KINDS,
-    sizes: Iterable[int] = SIZES,
-    seeds: Iterable[int] = SEEDS,
-    config: RunConfig | None = None,
-) -> list[Point]:
+def grid(kinds: Iterable[str] = KINDS, sizes: Iterable[int] = SIZES, seeds: Iterable[int] = SEEDS) -> list[Key]:
+    """Every point of the ablation, seed by seed, so that a run that is stopped early has whole seeds."""
+    conditions = [(size, lr) for size in sizes for lr in (*RATES, *([HIGH_RATE] if size == MIDDLE else []))]
+    return [(kind, size, seed, lr) for seed in seeds for size, lr in conditions for kind in kinds]
+
+
+def ablate(out: Path, keys: Sequence[Key], config: RunConfig | None = None) -> list[Point]:
     """Train every point that `out` does not hold yet, and write `out` after each of them."""
     config = config or ablation_config()
     corpus = build_corpus(config.corpus)
-    points = {(p.quantizer, p.nominal, p.seed): p for p in _earlier(out, config)}
-    wanted = [(kind, size, seed) for size in sizes for seed in seeds for kind in kinds]
-    for key in wanted:
+    points = {(p.quantizer, p.nominal, p.seed, p.lr): p for p in _earlier(out, config)}
+    for key in keys:
         if key in points:
             continue
         point, _, usage = train_point(*key, config=config, corpus=corpus)
         points[key] = point
         write_text(out, _to_json([points[k] for k in sorted(points)], config))
-        print(f"{point.quantizer:<16} {point.codebook_size:>6} seed {point.seed}: {point.mpjpe_mm:.1f} mm, {usage}")
-    return [points[key] for key in wanted]
+        print(f"{point}\n{usage}", flush=True)
+    return [points[key] for key in keys]
 
 
 def load_points(path: str | Path) -> list[Point]:
@@ -227,7 +236,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
     arguments = parser.parse_args()
     set_threads()
-    ablate(arguments.out, kinds=arguments.kinds, sizes=arguments.sizes, seeds=arguments.seeds)
+    ablate(arguments.out, grid(arguments.kinds, arguments.sizes, arguments.seeds))
 
 
 if __name__ == "__main__":

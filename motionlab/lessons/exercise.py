@@ -47,7 +47,11 @@ class Exercise:
     hints: tuple[str, ...]
 
 
-_TOPICS = {"fsq": "motionlab.lessons.lesson03", "usage": "motionlab.lessons.lesson03"}  # topic -> module with EXERCISES
+_TOPICS = {  # topic of an exercise name -> module with EXERCISES
+    "start": "motionlab.lessons.lesson00",
+    "fsq": "motionlab.lessons.lesson03",
+    "usage": "motionlab.lessons.lesson03",
+}
 _announced: set[str] = set()  # exercises whose fallback note was printed since the lesson started
 
 

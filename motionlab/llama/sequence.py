@@ -148,6 +148,8 @@ class SequenceBatches:
         self.codebook_size, self.batch_size, self.seed, self.max_length = codebook_size, batch_size, seed, max_length
         self.edge_drop, self.keep_codes, self.pool = edge_drop, keep_codes, pool
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
+        # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.
+        texts.token_counts(list(dict.fromkeys(caption for some in captions for caption in some)))
 
     @property
     def batches_per_epoch(self) -> int:

@@ -35,9 +35,9 @@ class BvhClip:
     Args:
         names: `J` joint names, parents before children; the first is the root.
         parents: index of each joint's parent, -1 for the root.
-        offsets: `[J, 3]` from the parent, in the rest pose.
+        offsets: `[J, 3]` from the parent, in the rest pose; the root's is its first position.
         rotations: `[T, J, 3, 3]`, relative to the parent.
-        root_position: `[T, 3]`, the root's OFFSET included.
+        root_position: `[T, 3]`.
         fps: frames a second.
     """
 
@@ -74,8 +74,8 @@ class BvhClip:
 def read_bvh(path: str | Path) -> BvhClip:
     """Read a BVH file of any joint tree and channel order; float64.
 
-    Rows after the announced number of frames are dropped with a warning. Joints other than the root may carry position
-    channels as long as these stand still; they then replace the OFFSET.
+    Rows after the announced number of frames are dropped with a warning. Position channels replace the OFFSET; joints
+    other than the root may have them as long as they stand still.
 
     Raises:
         InputError: names the file and the line that cannot be understood.
@@ -149,13 +149,12 @@ class _Lines:
     def __init__(self, text: str, where: object) -> None:
         self.where = where
         self.lines = text.splitlines()
-        self.row = 0  # next line of the MOTION part
-        self.number = 1  # line of the last word, for messages
+        self.number = 1  # line of the last word, counted from 1
         self._words = self._iterate()
 
     def _iterate(self) -> Iterator[str]:
-        for self.row, line in enumerate(self.lines):
-            self.number = self.row + 1
+        for number, line in enumerate(self.lines, start=1):
+            self.number = number
             yield from line.replace("{", " { ").replace("}", " } ").split()
 
     def word(self, expected: str) -> str:
@@ -259,14 +258,14 @@ def _read_rows(lines: _Lines, frames: int, columns: int) -> Tensor:
     """`[T, columns]`."""
     rows: list[list[float]] = []
     extra = 0
-    for lines.row in range(lines.row + 1, len(lines.lines)):
-        words = lines.lines[lines.row].split()
+    for number in range(lines.number + 1, len(lines.lines) + 1):
+        words = lines.lines[number - 1].split()
         if not words:
             continue
         if len(rows) == frames:
             extra += 1
             continue
-        lines.number = lines.row + 1
+        lines.number = number
         if len(words) != columns:
             lines.fail(f"{len(words)} numbers", f"{columns}, one for each channel")
         rows.append([lines.number_from(word) for word in words])
@@ -281,33 +280,30 @@ def _read_rows(lines: _Lines, frames: int, columns: int) -> Tensor:
 def _assemble(tree: list[_Joint], table: Tensor, frame_time: float, lines: _Lines) -> BvhClip:
     frames = table.shape[0]
     offsets = torch.tensor([joint.offset for joint in tree], dtype=torch.float64)  # [J, 3]
-    root_position = offsets[0].expand(frames, 3)
     size = float(offsets.norm(dim=-1).sum())
-    rotations = []
+    positions, rotations = [], []
     column = 0
     for index, joint in enumerate(tree):
         rotation = torch.eye(3, dtype=torch.float64).expand(frames, 3, 3)
-        position = torch.zeros(frames, 3, dtype=torch.float64)
+        position = offsets[index].repeat(frames, 1)  # [T, 3]
         for channel in joint.channels:
             values = table[:, column]
             axis = "XYZ".index(channel[0])
             if channel.endswith("rotation"):
                 rotation = rotation @ _axis_rotation(axis, torch.deg2rad(values))
             else:
-                position[:, axis] = values
+                position[:, axis] = values  # replaces the OFFSET, as Blender and MotionBuilder read it
             column += 1
+        positions.append(position)
         rotations.append(rotation)
-        if index == 0:
-            root_position = root_position + position
-        elif any(channel.endswith("position") for channel in joint.channels):
-            if float((position.amax(0) - position.amin(0)).max()) > 1e-3 * max(size, 1e-9):
-                raise InputError(
-                    lines.where,
-                    found=f"joint '{joint.name}' that moves away from its parent",
-                    expected="bones that keep their length",
-                    fix="Export the motion with rotations only (and positions for the root).",
-                )
-            offsets[index] = position[0]
+        if index > 0 and float((position - position[0]).abs().max()) > 1e-3 * size:
+            raise InputError(
+                lines.where,
+                found=f"joint '{joint.name}' that moves away from its parent",
+                expected="bones that keep their length",
+                fix="Export the motion with rotations only (and positions for the root).",
+            )
+        offsets[index] = position[0]
     fps = 1 / frame_time
     if abs(fps - round(fps)) < 1e-4 * fps:
         fps = float(round(fps))  # files write 0.008333 for 1/120
@@ -316,7 +312,7 @@ def _assemble(tree: list[_Joint], table: Tensor, frame_time: float, lines: _Line
         parents=tuple(joint.parent for joint in tree),
         offsets=offsets,
         rotations=torch.stack(rotations, dim=1),
-        root_position=root_position,
+        root_position=positions[0],
         fps=fps,
     )
 

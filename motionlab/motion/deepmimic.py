@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ def read_deepmimic(source: str | Path | bytes, name: str | None = None) -> DeepM
     )
 
 
-def _parse(source: str | Path | bytes, where: str) -> dict[str, object]:
+def _parse(source: str | Path | bytes, where: str) -> Any:
     try:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
     except OSError as error:
@@ -123,7 +124,7 @@ def _parse(source: str | Path | bytes, where: str) -> dict[str, object]:
             where, found=error.strerror or error, expected="a DeepMimic motion file", fix="Check the path."
         ) from error
     try:
-        return json.loads(content)  # type: ignore[no-any-return]
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise _wrong(where, f"text that is not JSON ({error})") from error
 

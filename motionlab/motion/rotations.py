@@ -57,7 +57,7 @@ def axis_angle_to_quaternion(axis_angle: Tensor) -> Tensor:
 
 
 def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
-    """`[..., 4] -> [..., 3]`, length in `[0, pi]` radians; of q and -q, the same rotation, the shorter turn is given."""
+    """`[..., 4] -> [..., 3]`, length in `[0, pi]` radians. Of q and -q (one rotation) it takes the shorter turn."""
     quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
     cosine, vector = quaternion[..., :1], quaternion[..., 1:]
     squared = (vector * vector).sum(-1, keepdim=True)

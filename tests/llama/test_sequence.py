@@ -114,6 +114,19 @@ def test_edge_drop() -> None:
     assert 170 < whole < 230 and 30 < head < 70 and 30 < tail < 70
 
 
+def test_every_caption_is_encoded_before_training() -> None:
+    class Counting(WordCount):
+        asked: list[list[str]] = []
+
+        def token_counts(self, captions: Sequence[str]) -> list[int]:
+            self.asked.append(list(captions))
+            return super().token_counts(captions)
+
+    captions = [["1 a", "1 b"], ["2", "1 a"]]
+    SequenceBatches([torch.zeros(3)] * 2, captions, Counting(), codebook_size=K, batch_size=2, seed=0)
+    assert Counting.asked == [["1 a", "1 b", "2"]]
+
+
 def test_corruption_changes_inputs_only() -> None:
     clean, noisy = make_batches()(0), make_batches(keep_codes=0.5)(0)
     assert torch.equal(clean.labels, noisy.labels)

@@ -191,6 +191,14 @@ def test_gradient_at_an_undefined_heading_is_finite():
     assert torch.isfinite(rotations.grad).all()
 
 
+def test_everything_stays_on_the_device_of_the_input():
+    """The meta device computes shapes only, and fails when a tensor of another device is mixed in, as a GPU does."""
+    joints, rotations = (values.to("meta") for values in random_motion(2, 5))
+    values = f.encode(joints, rotations)
+    decoded, root = f.decode_rotations(f.crop(values, 1, 3))
+    assert {x.device.type for x in (values, decoded, root, f.decode_positions(values))} == {"meta"}
+
+
 def test_constant_features_are_ignored_when_the_root_is_decoded():
     joints, rotations = random_motion(10)
     values = f.encode(joints, rotations)

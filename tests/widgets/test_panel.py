@@ -1,0 +1,120 @@
+"""Panels without a browser: controls are traits, and what is computed is a pure function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from motionlab.errors import InputError
+from motionlab.widgets.panel import Panel, Table
+from motionlab.widgets.quantizer_panel import QuantizerPanel
+
+
+@pytest.fixture(scope="module")
+def quantizers() -> QuantizerPanel:
+    return QuantizerPanel()
+
+
+class Counting(Panel):
+    """A panel so small that one sees when it computes."""
+
+    PRESETS = {"top": {"n": 9}}
+
+    def make_controls(self) -> dict[str, Any]:
+        import ipywidgets as W
+
+        self.calls = 0
+        return {"n": W.IntSlider(3, 0, 9), "m": W.IntSlider(1, 0, 9)}
+
+    def compute(self, n: int, m: int) -> int:  # not static here: it counts
+        self.calls += 1
+        if n == 5:
+            raise InputError("n", found=5, expected="anything else", fix="Move <b>on</b>.")
+        return n + m
+
+    def picture(self, result: int) -> bytes:
+        return bytes([result])
+
+    def describe(self, result: int) -> str:
+        return f"sum {result}"
+
+    def rows(self, result: int) -> list[list[str]]:
+        return [["sum"], [str(result)]]
+
+
+def test_moving_a_control_computes_and_shows() -> None:
+    panel = Counting()
+    assert panel.calls == 1 and panel.summary() == "n=3, m=1 -> sum 4"
+    panel.inputs["n"].value = 7  # what the browser does
+    assert panel.calls == 2 and panel.result == 8
+    assert "sum 8" in panel._text.value and bytes(panel._image.value) == bytes([8])
+    assert panel.inputs["n"].continuous_update is False
+
+
+def test_set_computes_once() -> None:
+    panel = Counting()
+    panel.set(n=1, m=2)
+    assert panel.calls == 2 and panel.summary() == "n=1, m=2 -> sum 3"
+
+
+def test_buttons_are_presets_and_reset() -> None:
+    panel = Counting()
+    top, reset = panel.children[2].children
+    top.click()
+    assert panel.params == {"n": 9, "m": 1}
+    reset.click()
+    assert panel.params == {"n": 3, "m": 1} and panel.result == 4
+
+
+@pytest.mark.parametrize(
+    ("params", "words"), [({"n": 12}, "0 to 9"), ({"k": 1}, "n, m"), ({"m": 2, "n": "x"}, "panel n")]
+)
+def test_a_refused_value_changes_nothing(params: dict[str, Any], words: str) -> None:
+    panel = Counting()
+    with pytest.raises(InputError, match=words):
+        panel.set(**params)
+    assert panel.summary() == "n=3, m=1 -> sum 4"
+
+
+def test_an_error_is_shown_where_the_reader_looks() -> None:
+    panel = Counting()
+    panel.inputs["n"].value = 5
+    assert 'role="alert"' in panel._text.value and "&lt;b&gt;" in panel._text.value
+    panel.inputs["n"].value = 6
+    assert "sum 7" in panel._text.value
+
+
+def test_unknown_preset() -> None:
+    with pytest.raises(InputError, match="top"):
+        Counting().preset("bottom")
+
+
+def test_repr_is_short_and_table_prints() -> None:
+    panel = Counting()
+    assert repr(panel) == "<Counting: n, m>"
+    assert repr(panel.table()) == "sum\n4"
+    assert Table([["a<"], ["1"]])._repr_html_().count("&lt;") == 1
+
+
+def test_quantizer_panel_shows_collapse_and_rescue(quantizers: QuantizerPanel) -> None:
+    quantizers.preset("collapse")
+    collapsed = quantizers.result
+    quantizers.preset("rescued")
+    rescued = quantizers.result
+    assert collapsed.vq_usage.used < 10 and rescued.vq_usage.used > 45
+    assert collapsed.fsq_usage.used == rescued.fsq_usage.used  # FSQ has no such switch
+    assert bytes(quantizers._image.value).startswith(b"\x89PNG")
+    quantizers.reset()
+    assert quantizers.summary().startswith("levels=5, spread=1.0, start=far away, rescue=False -> 25 codes each")
+
+
+def test_quantizer_panel_table_agrees_with_its_text(quantizers: QuantizerPanel) -> None:
+    quantizers.reset()
+    rows = {row[0]: row for row in quantizers.table().rows}
+    assert f"FSQ uses {rows['FSQ'][2]}," in quantizers.summary() and f"VQ uses {rows['VQ'][2]}," in quantizers.summary()
+    assert int(rows["VQ"][2]) + int(rows["VQ"][3]) == int(rows["VQ"][1]) == 25
+
+
+def test_compute_needs_no_widget() -> None:
+    assert QuantizerPanel.compute(levels=3, spread=1.0, start="on the data", rescue=True).vq_usage.used == 9
