@@ -7,6 +7,7 @@ a traceback means a bug in motionlab.
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -215,12 +216,12 @@ def _config_and_folder(preset: str, overrides: list[str] | None, name: str | Non
 
     texts = list(overrides or [])
     if name is not None:
-        if not name or Path(name).name != name or name in (".", ".."):
-            raise InputError(
-                "--name", found=repr(name), expected="one folder name", fix="Use --out for the folder above."
-            )
-        texts.append(f"name={name!r}")  # quoted: YAML would read 007 as a number
+        texts.append(f"name={json.dumps(name)}")  # quoted: YAML would read 007 as a number
     config = load_config(preset, texts)
+    if Path(config.name).name != config.name or config.name in ("", "..", "."):
+        raise InputError(
+            "name", found=repr(config.name), expected="the name of one folder", fix="Use --out for the folder above it."
+        )
     return config, out / config.name
 
 

@@ -29,6 +29,7 @@ DISTRIBUTIONS = {
     "markupsafe": "jinja2",
     "IPython": "ipykernel",
     "jupyter_client": "ipykernel",
+    "traitlets": "ipywidgets",
 }
 OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget"}
 

@@ -42,8 +42,8 @@ from motionlab.training.loop import Losses, fit
 KINDS = ("fsq", "vq_ema", "vq_ema_no_reset")
 SIZES = (256, 1024, 4096, 16384)
 SEEDS = (0, 1, 2)
-RATES = (1e-3,)  # peak learning rates; the middle size is also trained with HIGH_RATE
-MIDDLE, HIGH_RATE = 1024, 3e-3
+RATE = 3e-3  # peak learning rate of every size
+MIDDLE, OTHER_RATES = 1024, (1e-3, 1e-2)  # this size is trained with these rates too
 USAGE_BATCHES = 40  # batches of training windows over which codes are counted
 
 # The main job's tiny preset, smaller: a point takes seconds on one core.
@@ -111,7 +111,7 @@ def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
 
 
 def train_point(
-    kind: str, nominal: int, seed: int, lr: float = RATES[0], *, config: RunConfig, corpus: Corpus
+    kind: str, nominal: int, seed: int, lr: float = RATE, *, config: RunConfig, corpus: Corpus
 ) -> tuple[Point, MotionTokenizer, Usage]:
     """Train one tokenizer and measure it. Returns its numbers, the model and the histogram of its codes."""
     settings, shape = replace(config.tokenizer_training, lr=lr, seed=seed), config.tokenizer
@@ -170,7 +170,7 @@ def count_codes(model: MotionTokenizer, batches: WindowBatches, device: torch.de
 
 def grid(kinds: Iterable[str] = KINDS, sizes: Iterable[int] = SIZES, seeds: Iterable[int] = SEEDS) -> list[Key]:
     """Every point of the ablation, seed by seed, so that a run that is stopped early has whole seeds."""
-    conditions = [(size, lr) for size in sizes for lr in (*RATES, *([HIGH_RATE] if size == MIDDLE else []))]
+    conditions = [(size, lr) for size in sizes for lr in (RATE, *(OTHER_RATES if size == MIDDLE else ()))]
     return [(kind, size, seed, lr) for seed in seeds for size, lr in conditions for kind in kinds]
 
 
@@ -202,6 +202,14 @@ def load_points(path: str | Path) -> list[Point]:
         raise InputError(
             path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {COMMAND}"
         ) from None
+
+
+def mean(points: Iterable[Point], field: str, kind: str, nominal: int, lr: float = RATE) -> float:
+    """Mean over the seeds of one field of the points of one quantizer, size and learning rate."""
+    values = [getattr(p, field) for p in points if (p.quantizer, p.nominal, p.lr) == (kind, nominal, lr)]
+    if not values:
+        raise InputError("points", found="none", expected=f"{kind} {nominal} with lr {lr}", fix=f"Run: {COMMAND}")
+    return float(sum(values) / len(values))
 
 
 COMMAND = "python -m motionlab.jobs.ablate --out notebooks/results/fsq_vs_vq.json"

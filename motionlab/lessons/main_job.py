@@ -33,6 +33,8 @@ def keep(run_folder: str | Path, out: str | Path) -> None:
         for name, numbers in metrics["tokenizers"].items()
     }
     kept = {name: metrics[name] for name in KEPT if name in metrics} | {"tokenizers": tokenizers}
+    for split in kept["generation"].values():
+        split.pop("players", None)
     write_text(out, json.dumps(kept, indent=1) + "\n")
 
 
@@ -44,6 +46,16 @@ def tokenizer_rows(path: str | Path) -> list[tuple[str, ...]]:
         seen = numbers["test_seen"]
         errors = (f"{seen['mpjpe_mm']:.1f}", f"{seen['mpjpe_heading_mm']:.1f}")
         rows.append((name, str(numbers["codebook_size"]), f"{numbers['used_fraction']:.0%}", *errors))
+    return rows
+
+
+def score_rows(path: str | Path) -> list[tuple[str, ...]]:
+    """Rows for a table: how many actions a classifier finds in real, reconstructed and generated motion."""
+    kept: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    kinds = ("real", "reconstructed", "generated", "other caption")
+    rows: list[tuple[str, ...]] = [("split", *kinds)]
+    for split, numbers in kept["generation"].items():
+        rows.append((split, *(f"{numbers['score'][kind]:.0%}" for kind in kinds)))
     return rows
 
 

@@ -95,8 +95,12 @@ def load_weights(model: torch.nn.Module, folder: str | Path, name: str = "best")
         InputError: no such checkpoint, or one of another architecture.
     """
     tensors, record = read_checkpoint(folder, name)
-    state = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
-    load_into(model, state, where=Path(folder) / record["tensors"])
+    load_into(model, model_tensors(tensors), where=Path(folder) / record["tensors"])
+
+
+def model_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state dict of the model within the tensors of a checkpoint."""
+    return {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
 
 
 def remove_checkpoint(folder: str | Path, name: str) -> None:

@@ -18,14 +18,13 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.training.checkpoint import read_checkpoint
+from motionlab.training.checkpoint import model_tensors
 from motionlab.training.rng import rng_state, set_rng_state
 from motionlab.training.weights import first_differences, load_into
 
@@ -116,21 +115,6 @@ def unpack(
         scaler.load_state_dict(record["scaler"])
     set_rng_state(record["rng"])
     return Counters(**record["counters"])
-
-
-def read_model(folder: str | Path, name: str = "best") -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state dict (on the CPU) and the architecture settings of a checkpoint, for inference.
-
-    Raises:
-        InputError: `folder` holds no whole checkpoint of this name.
-    """
-    tensors, record = read_checkpoint(folder, name)
-    return model_tensors(tensors), record["architecture"]
-
-
-def model_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The state dict of the model within the tensors of a checkpoint."""
-    return {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

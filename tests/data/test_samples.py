@@ -151,7 +151,7 @@ def test_poses_at_the_ends_are_what_is_said() -> None:
             else:
                 assert pelvis < 0.25, sample.name
             hands = (joint(sample, "left_wrist")[frame, 1], joint(sample, "right_wrist")[frame, 1])
-            assert pose != "hang" or min(hands) > head + 0.1, sample.name
+            assert pose != "hang" or min(hands) > head + 0.05, sample.name
 
 
 # ---------------------------------------------------------------- left and right

@@ -31,8 +31,8 @@ from motionlab.training import weights  # noqa: E402
 from motionlab.training.checkpoint import has_checkpoint, read_checkpoint  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 
-STEPS = 8
-PAUSE = 0.02  # seconds a batch, so that a kill from outside lands somewhere in the run
+STEPS = 5
+PAUSE = 0.03  # seconds a batch, so that a kill from outside lands somewhere in the run
 
 
 def train(folder: Path, pause: float = 0.0) -> None:
@@ -40,7 +40,7 @@ def train(folder: Path, pause: float = 0.0) -> None:
     torch.manual_seed(3)
     toy = Toy(ToyModel(), sizes=(8, 3))
     settings = TrainConfig(
-        steps=STEPS, warmup_steps=3, lr=1e-2, grad_accum_steps=2, val_every=2, save_every=1, log_every=2
+        steps=STEPS, warmup_steps=2, lr=1e-2, grad_accum_steps=2, val_every=2, save_every=1, log_every=2
     )
 
     def batches(i: int) -> torch.Tensor:

@@ -8,7 +8,13 @@ import torch
 
 from motionlab.errors import InputError
 from motionlab.training import checkpoint, weights
-from motionlab.training.checkpoint import has_checkpoint, read_checkpoint, remove_checkpoint, write_checkpoint
+from motionlab.training.checkpoint import (
+    has_checkpoint,
+    load_weights,
+    read_checkpoint,
+    remove_checkpoint,
+    write_checkpoint,
+)
 
 
 def write(folder: Path, step: int, name: str = "last") -> None:
@@ -103,3 +109,15 @@ def test_remove(tmp_path: Path) -> None:
     remove_checkpoint(tmp_path, "last")
     assert not has_checkpoint(tmp_path) and has_checkpoint(tmp_path, "best")
     assert value(tmp_path, "best") == (1.0, 1)
+
+
+def test_load_weights_takes_the_model_only_and_names_the_file(tmp_path: Path) -> None:
+    model = torch.nn.Linear(2, 1, bias=False)
+    weight = torch.tensor([[1.0, 2.0]])
+    write_checkpoint(tmp_path, "best", 7, {"model.weight": weight, "optimizer.weight:step": torch.ones(())}, {})
+    load_weights(model, tmp_path)
+    assert torch.equal(model.weight, weight)
+    with pytest.raises(InputError, match=r"best-00000007-.*found weight \[1, 2\] instead of \[3, 2\]"):
+        load_weights(torch.nn.Linear(2, 3, bias=False), tmp_path)
+    with pytest.raises(InputError, match="no last.json"):
+        load_weights(model, tmp_path, "last")

@@ -9,7 +9,7 @@ from motionlab.errors import InputError
 from motionlab.training.checkpoint import read_checkpoint, write_checkpoint
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.precision import make_precision
-from motionlab.training.state import Counters, optimizer_tensors, pack, read_model, unpack, versions
+from motionlab.training.state import Counters, optimizer_tensors, pack, unpack, versions
 
 
 def one_step(toy: Any, optimizer: torch.optim.Optimizer) -> None:
@@ -36,10 +36,6 @@ def test_everything_comes_back_through_the_disk(toy: Any, settings: Any, tmp_pat
     mine, others = optimizer_tensors(a.model, optimizer), optimizer_tensors(b.model, other)
     assert mine.keys() == others.keys() and len(mine) == 3 * 6  # step and two moments of six parameters
     assert all(torch.equal(mine[key], others[key]) for key in mine)
-    one_step(a, optimizer)  # another dropout mask than b's, were the generators not put back
-    torch.rand(3)
-    read, architecture = read_model(tmp_path, "last")
-    assert architecture == {"depth": 3} and torch.equal(read["inner.weight"], b.model.inner.weight)
 
 
 def test_the_rate_is_not_taken_from_the_file(toy: Any, settings: Any) -> None:

@@ -1,0 +1,210 @@
+"""A reader's first minutes, in a real browser: open lesson 03 in JupyterLab, move the panel's slider, play a motion.
+
+Run with `make test-browser`. Nothing may be asked from another machine, and the console must stay free of errors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+
+from motionlab.plots.player import Track, player_page
+
+pytestmark = pytest.mark.browser
+MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        opened = driver.chromium.launch(executable_path=chromium, args=flags)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page that remembers what went wrong and where it asked for something."""
+    context = browser.new_context(viewport={"width": 1300, "height": 1000})
+    opened = context.new_page()
+    opened.set_default_timeout(2 * MINUTE)
+    opened.problems = []
+    opened.on("console", lambda message: message.type == "error" and opened.problems.append(message.text))
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    opened.on(
+        "request",
+        lambda request: local(request.url) or opened.problems.append(f"asked {request.url}"),
+    )
+    yield opened
+    folder = os.environ.get("MOTIONLAB_SCREENSHOTS")  # for a person who wants to look
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        opened.screenshot(path=str(Path(folder) / f"{os.environ['PYTEST_CURRENT_TEST'].split('::')[1].split(' ')[0]}.png"))
+    context.close()
+
+
+def local(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "file://", "data:", "blob:", "about:"))
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """JupyterLab with settings of its own on a free port, over a copy of the lessons; gives its address."""
+    home = tmp_path_factory.mktemp("lab")
+    lessons = home / "notebooks"
+    shutil.copytree(root / "notebooks", lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+    settings = home / "config" / "labconfig"
+    settings.mkdir(parents=True)
+    # The extension that asks jupyter.org for news would open a pop-up over the notebook.
+    (settings / "page_config.json").write_text(
+        json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}})
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(root)])),
+        "MOTIONLAB_PROFILE": "ci",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={lessons}"]
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    log = home / "lab.log"
+    with open(log, "w") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(address, server, log)
+        yield address
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(f"{address}/api", timeout=2)
+            return
+        except OSError:
+            time.sleep(0.3)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
+
+
+def open_lesson(page: Any, lab: str, name: str, root: Path, last: str) -> None:
+    """Open a lesson and run its cells up to the one whose source holds `last`."""
+    # A workspace of its own: Lab would open the lessons of earlier tests again, in front of or behind this one.
+    page.goto(f"{lab}/lab/workspaces/{Path(name).stem}/tree/{name}")
+    # "Run" before the kernel is ready opens a dialog that asks which kernel to use, and waits for ever.
+    page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+    cells = nbformat.read(root / "notebooks" / name, as_version=4).cells
+    count = 1 + next(i for i, cell in enumerate(cells) if cell.cell_type == "code" and last in cell.source)
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    for _ in range(count):
+        page.keyboard.press("Shift+Enter")
+        page.wait_for_timeout(60)  # Lab moves to the next cell after the key, not during it
+
+
+def test_the_slider_of_lesson_03_changes_the_text(page: Any, lab: str, root: Path) -> None:
+    open_lesson(page, lab, "03_fsq_vs_vq_vae.ipynb", root, "ml.QuantizerPanel()")
+    summary = page.locator(".motionlab-summary").first
+    summary.wait_for()
+    assert summary.inner_text().startswith("25 codes each")
+    picture = page.locator(".jp-OutputArea .widget-image").first
+    before = picture.get_attribute("src")
+
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    handle.focus()
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("36 codes each").first.wait_for()
+    assert picture.get_attribute("src") != before
+
+    page.get_by_role("button", name="rescued").first.click()
+    page.get_by_text("49 codes each | FSQ uses 22, perplexity ≈12.1 | VQ uses 49").first.wait_for()
+    assert page.problems == []
+
+
+def test_the_player_of_lesson_00_plays_and_tells_python(page: Any, lab: str, root: Path) -> None:
+    open_lesson(page, lab, "00_start_here.ipynb", root, "player.frame = 20")
+    player = page.locator(".motionlab-player").first
+    player.wait_for()
+    player.scroll_into_view_if_needed()
+    page.get_by_text("frame 20 /").first.wait_for()  # set from Python
+    check_playing(page, player)
+    assert page.problems == []
+
+
+def test_a_written_page_plays_without_a_server(page: Any, tmp_path: Path) -> None:
+    joints = np.zeros((40, 22, 3))
+    joints[..., 1] = np.linspace(0, 1.7, 22)
+    joints[..., 2] = np.linspace(0, 1, 40)[:, None]
+    path = tmp_path / "motion.html"
+    path.write_text(player_page([Track("real", joints), Track("short", joints[:10])], "walks", autoplay=False))
+    page.goto(path.as_uri())
+    player = page.locator(".motionlab-player")
+    before = pixels(page)
+    check_playing(page, player)
+    assert pixels(page) != before
+    slider = player.get_by_role("slider")
+    slider.fill("7")
+    assert "frame 7 / 39" in player.locator("output").inner_text()
+
+    box = player.locator("canvas").bounding_box()
+    before = pixels(page)
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 180, box["y"] + 120)
+    page.mouse.up()
+    turned = pixels(page)
+    assert turned != before
+    player.locator("canvas").dblclick()
+    assert pixels(page) == before
+    player.locator("canvas").press("ArrowRight")
+    assert "frame 8 / 39" in player.locator("output").inner_text()
+    assert page.problems == []
+
+
+def check_playing(page: Any, player: Any) -> None:
+    """Play moves the frame, Pause stops it."""
+    clock = player.locator("output")
+    first = clock.inner_text()
+    player.get_by_role("button", name="Play").click()
+    page.wait_for_function("([node, text]) => node.innerText !== text", arg=[clock.element_handle(), first])
+    player.get_by_role("button", name="Pause").click()
+    stopped = clock.inner_text()
+    page.wait_for_timeout(300)
+    assert clock.inner_text() == stopped
+    player.get_by_role("button", name="Play").wait_for()
+
+
+def pixels(page: Any) -> str:
+    return str(page.locator("canvas").first.evaluate("canvas => canvas.toDataURL()"))

@@ -1,0 +1,155 @@
+"""Rules that keep the comparison of saved outputs honest. Each was broken somewhere in public, unnoticed."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from motionlab.lessons.exercise import find_exercise
+from motionlab.lessons.glossary import glossary
+
+HEADINGS = (
+    "What you will be able to do", "Intuition", "From scratch", "The package's version", "Ablation", "Exercises", "Summary",
+)  # fmt: skip
+BANNED = {
+    r"\binteract(ive|_manual|ive_output)?\(": "its output lands in a widget, which nbval cannot follow: use a Panel",
+    r"\bOutput\(": "its output lands in a widget, which nbval cannot follow: use a Panel",
+    r"clear_output": "the saved output would depend on timing",
+    r"update_display|display_id": "the saved output would depend on timing",
+    r"\btqdm\b": "it prints times; training shows its own progress",
+    r"FigureWidget": "it carries random ids",
+    r"to_jshtml": "it stores megabytes",
+    r"^\s*[!%]": "magics hide what runs",
+}
+NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
+SKIPPED_MIMES = {"image/png", "image/jpeg", "text/html", "application/vnd.plotly.v1+json"}
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[Any]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def markdown(notebook: nbformat.NotebookNode) -> str:
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def compared_text(cell: Any) -> str:
+    """What nbval really compares of a cell: text without the marked parts."""
+    if NOT_COMPARED & set(cell.metadata.get("tags", [])):
+        return ""
+    texts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+    return re.sub(r"≈\S+|⏱.*|device: .*|<[^>]*>", "", "\n".join(texts)).strip()
+
+
+def test_there_are_lessons() -> None:
+    folder = Path(__file__).resolve().parents[2] / "notebooks"
+    names = [path.name for path in sorted(folder.glob("*.ipynb"))]
+    assert "00_start_here.ipynb" in names and "03_fsq_vs_vq_vae.ipynb" in names
+    assert all(re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", name) for name in names)
+
+
+def test_every_cell_was_executed_once_in_order(notebook: nbformat.NotebookNode) -> None:
+    """On a notebook without outputs nbval compares nothing, and passes."""
+    cells = code_cells(notebook)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+def test_outputs_are_compared(notebook: nbformat.NotebookNode) -> None:
+    with_output = [cell for cell in code_cells(notebook) if cell.outputs]
+    with_text = [cell for cell in with_output if compared_text(cell)]
+    assert len(with_text) >= 5
+    compared = [cell for cell in with_output if not NOT_COMPARED & set(cell.metadata.get("tags", []))]
+    assert len(compared) >= 0.7 * len(with_output)
+
+
+def test_what_is_not_compared_says_why(notebook: nbformat.NotebookNode) -> None:
+    for cell in code_cells(notebook):
+        assert not re.search(r"nbval", cell.source, re.IGNORECASE), "use a tag with a reason, not a comment"
+        if cell.metadata.get("tags"):
+            assert cell.metadata.get("motionlab", {}).get("reason"), cell.source
+
+
+def test_nothing_went_wrong_unseen(notebook: nbformat.NotebookNode) -> None:
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert output.get("name") != "stderr", output.text
+            if output.output_type == "error":
+                assert "raises-exception" in cell.metadata.get("tags", []), cell.source
+
+
+@pytest.mark.parametrize("pattern", BANNED)
+def test_no_banned_call(notebook: nbformat.NotebookNode, pattern: str) -> None:
+    guilty = [cell.source for cell in code_cells(notebook) if re.search(pattern, cell.source, re.MULTILINE)]
+    assert guilty == [], BANNED[pattern]
+
+
+def test_no_widget_state_and_no_secrets_of_the_machine(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    assert "widgets" not in notebook.metadata
+    text = lesson.read_text(encoding="utf-8")
+    assert "application/vnd.jupyter.widget" not in text
+    assert not re.search(r"/home/|/root/|/Users/|/tmp/|site-packages", text)
+
+
+def test_sizes(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    assert lesson.stat().st_size <= 1_000_000
+    assert "base64," not in markdown(notebook)
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= 25, cell.source
+        for output in cell.outputs:
+            assert len(json.dumps(output)) <= 200_000, cell.source
+
+
+def test_one_question_eight_headings(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    text = markdown(notebook)
+    titles = re.findall(r"^# (.+)$", text, re.MULTILINE)
+    assert len(titles) == 1 and titles[0].startswith(f"{lesson.stem[:2]} · ") and titles[0].endswith("?")
+    assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == HEADINGS
+
+
+def test_prose_outweighs_code(notebook: nbformat.NotebookNode) -> None:
+    """About two cells of prose to one of code; a lesson is read, not scrolled."""
+    cells = len(notebook.cells)
+    assert 1.2 <= (cells - len(code_cells(notebook))) / len(code_cells(notebook)) <= 3
+
+
+def test_one_setup_cell(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    setups = [i for i, cell in enumerate(code_cells(notebook)) if "ml.setup(" in cell.source]
+    assert setups == [0]
+    assert f'ml.setup("{lesson.stem[:2]}")' in code_cells(notebook)[0].source
+
+
+def test_code_is_valid_and_panels_are_driven(notebook: nbformat.NotebookNode) -> None:
+    """A panel is followed by a cell that prints its summary: widgets themselves are not compared."""
+    cells = code_cells(notebook)
+    for i, cell in enumerate(cells):
+        ast.parse(cell.source)
+        if re.search(r"Panel\(\)", cell.source):
+            assert any(".summary()" in later.source for later in cells[i + 1 : i + 3]), cell.source
+
+
+def test_new_terms_stand_beside_their_chinese(notebook: nbformat.NotebookNode) -> None:
+    names = re.findall(r"ml\.glossary\(([^)]*)\)", "\n".join(cell.source for cell in code_cells(notebook)))
+    assert names, "a lesson ends with its terms"
+    for term in glossary(*ast.literal_eval(f"({names[-1]},)")).terms:
+        assert term.chinese in markdown(notebook), f"{term.english} ({term.chinese}) is not introduced in the text"
+
+
+def test_every_exercise_is_a_stub_with_a_check(notebook: nbformat.NotebookNode) -> None:
+    sources = [cell.source for cell in code_cells(notebook)]
+    found = 0
+    for i, source in enumerate(sources):
+        for name in re.findall(r"@ml\.exercise\(\"([\w.]+)\"\)", source):
+            found += 1
+            task = find_exercise(name)
+            (function,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+            assert ast.unparse(function.body[0]) == "raise NotImplementedError", "the committed state is unsolved"
+            assert [argument.arg for argument in function.args.args] == list(inspect.signature(task.reference).parameters)
+            assert f"ml.check({function.name})" in source + "".join(sources[i + 1 : i + 2])
+    assert found >= 1
