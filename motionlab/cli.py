@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.errors import InputError, MissingExtra
+from motionlab.runtime import wait_passively
 
 if TYPE_CHECKING:
     from motionlab.config import RunConfig
@@ -136,7 +137,7 @@ def generate(
     """Write the motion that a trained run generates from a prompt. An option that is not given comes from the run."""
     from motionlab.jobs.generate import generate_file as job
 
-    job(
+    result = job(
         prompt,
         run,
         out,
@@ -147,7 +148,10 @@ def generate(
         max_tokens=max_tokens,
         seed=seed,
     )
-    print(f"written: {out}")
+    print(f"written: {out} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
+    if result.generated.stopped_by == "limit":
+        tokens = len(result.generated.tokens)
+        print(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
 
 
 @app.command()
@@ -247,6 +251,7 @@ def _notebooks_folder() -> Path:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 interrupted."""
+    wait_passively()
     try:
         app(args=arguments, prog_name="motionlab")
     except (InputError, MissingExtra) as error:

@@ -59,9 +59,7 @@ class CorpusConfig:
     def __post_init__(self) -> None:
         for name in ("n_train", "n_test_seen", "n_test_unseen", "max_actions"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
-        require(
-            "max_frames", self.max_frames, self.max_frames > self.min_frames > 1, "min_frames < max_frames"
-        )
+        require("max_frames", self.max_frames, self.max_frames > self.min_frames > 1, "min_frames < max_frames")
         require("speed_min", self.speed_min, 0 < self.speed_min <= self.speed_max, "0 < speed_min <= speed_max")
         require("mirror_probability", self.mirror_probability, 0 <= self.mirror_probability <= 1, "0 to 1")
 
@@ -253,7 +251,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(path, found=f"no valid YAML ({reason})", expected="key: value lines", fix="Mend the file.") from None
+        raise InputError(
+            path, found=f"no valid YAML ({reason})", expected="key: value lines", fix="Mend the file."
+        ) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
@@ -270,7 +270,9 @@ def _apply_override(values: dict[str, Any], text: str) -> None:
     for section in sections:
         target = target.setdefault(section, {})
         if not isinstance(target, dict):
-            raise InputError(f"override {text}", found=f"{section} is a value", expected="a group", fix="Check the key.")
+            raise InputError(
+                f"override {text}", found=f"{section} is a value", expected="a group", fix="Check the key."
+            )
     try:
         target[last] = yaml.safe_load(value)
     except yaml.YAMLError:
@@ -291,6 +293,9 @@ def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str, prefix: s
         if dataclasses.is_dataclass(hints[key]):
             if not isinstance(value, Mapping):
                 raise InputError(
-                    f"{where}: {prefix}{key}", found=repr(value), expected="a group of keys", fix="Indent its keys below."
+                    f"{where}: {prefix}{key}",
+                    found=repr(value),
+                    expected="a group of keys",
+                    fix="Indent its keys below.",
                 )
-            _refuse_unknown(hints[key], value, where, f"{prefix}{key}.")  # type: ignore[arg-type]
+            _refuse_unknown(hints[key], value, where, f"{prefix}{key}.")

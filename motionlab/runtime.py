@@ -126,6 +126,15 @@ def set_threads(count: int | None = None) -> int:
     return count
 
 
+def wait_passively() -> None:
+    """Let idle OpenMP threads sleep instead of spin. Has an effect only before torch is first imported.
+
+    When another process takes a core, a thread that spins at a barrier keeps the one it waits for from running. Two
+    threads beside five busy processes trained 10 times faster with this setting (41 windows a second instead of 3).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch (all devices)."""
     import numpy as np

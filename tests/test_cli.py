@@ -23,6 +23,17 @@ def run_cli(*arguments: str) -> int:
     return int(code or 0)
 
 
+class TwoSeconds(list[int]):
+    """A motion as the command line sees it: a length and a duration."""
+
+    duration = 2.0
+
+
+GENERATED = types.SimpleNamespace(
+    motion=TwoSeconds(range(60)), generated=types.SimpleNamespace(tokens=[7] * 15, stopped_by="limit")
+)
+
+
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """Put recorders in the place of the jobs: these tests are about the command line only."""
@@ -44,7 +55,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     stand_in("motionlab.jobs.prepare", "prepare", "the corpus")
     stand_in("motionlab.jobs.train_tokenizer", "train_tokenizer")
     stand_in("motionlab.jobs.train_llama", "train_llama")
-    stand_in("motionlab.jobs.generate", "generate_file")
+    stand_in("motionlab.jobs.generate", "generate_file", GENERATED)
     stand_in("motionlab.jobs.evaluate", "evaluate", scores)
     stand_in("motionlab.jobs.report", "write_report", lambda run: run.folder / "report.html")
     return calls
@@ -122,6 +133,19 @@ def test_generate_passes_the_options_that_were_given(jobs: dict[str, list[Any]],
         "temperature": 0.7,
         "top_p": 0.9,
     }
+
+
+def test_generate_says_when_a_motion_was_cut(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["generate", "a person walks", "--run", "r", "--out", str(tmp_path / "walk.bvh")]
+    assert run_cli(*words) == 0
+    written, cut = capsys.readouterr().out.splitlines()
+    assert written.startswith(f"written: {tmp_path / 'walk.bvh'}") and "60 frames, 2.0 s" in written
+    assert cut.startswith("cut at 15 tokens") and "--max-tokens" in cut
+    monkeypatch.setattr(GENERATED.generated, "stopped_by", "end")
+    assert run_cli(*words) == 0
+    assert "cut" not in capsys.readouterr().out
 
 
 def test_evaluate_prints_the_scores_and_the_report(

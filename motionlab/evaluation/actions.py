@@ -1,9 +1,10 @@
 """Which actions does a motion show? A small classifier that scores generated motions against their captions.
 
 Text-to-motion papers score with a learned text-motion evaluator. A corpus of twenty actions does not feed one, but it
-has something better: every frame of a composed clip knows its action. So a small temporal convolution is trained to name
-the action of each frame of *real* clips, its own accuracy on held-out real clips is reported first, and only then is
-it used on generated ones. The order of the actions is read off the frames and compared with what the caption asked for.
+has something better: every frame of a composed clip knows its action. So a small temporal convolution is trained to
+name the action of each frame of *real* clips, its own accuracy on held-out real clips is reported first, and only then
+is it used on generated ones. The order of the actions is read off the frames and compared with what the caption asked
+for.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def train_classifier(
     actions = sorted({segment.action for i in range(len(store)) for segment in store.segments(i)})
     classes = {name: i for i, name in enumerate(actions)}
     labels = [frame_labels(store, i, classes) for i in range(len(store))]
+    window = min(window, int(store.lengths.min()))  # every clip can then give a window
     with seeded(seed):
         model = ActionClassifier(actions, normalizer)
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)

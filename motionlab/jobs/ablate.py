@@ -14,14 +14,14 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from motionlab.config import RunConfig, load_config, to_mapping
+from motionlab.config import RunConfig, from_mapping, to_mapping
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.errors import InputError
@@ -46,13 +46,22 @@ RATE = 3e-3  # peak learning rate of every size
 MIDDLE, OTHER_RATES = 1024, (1e-3, 1e-2)  # this size is trained with these rates too
 USAGE_BATCHES = 40  # batches of training windows over which codes are counted
 
-# The main job's tiny preset, smaller: a point takes seconds on one core.
-OVERRIDES = (
-    "corpus.n_train=300", "corpus.n_test_seen=32", "corpus.n_test_unseen=8",
-    "tokenizer.width=64", "tokenizer.code_dim=32", "tokenizer.depth=1", "tokenizer.down_t=2", "tokenizer.window=64",
-    "tokenizer_training.steps=300", "tokenizer_training.batch_size=32", "tokenizer_training.warmup_steps=30",
-    "tokenizer_training.precision=fp32", "tokenizer_training.save_every=1000000",
-)  # fmt: skip
+# Written out in full, and independent of the presets: a preset may change, and these results stand in a lesson.
+# A point takes half a minute on one core.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "corpus": {
+        "n_train": 300, "n_test_seen": 32, "n_test_unseen": 8, "min_frames": 60, "max_frames": 300, "max_actions": 3,
+        "blend_frames": 10, "mirror_probability": 0.5, "speed_min": 0.8, "speed_max": 1.25, "seed": 0,
+    },
+    "tokenizer": {
+        "width": 64, "code_dim": 32, "depth": 1, "down_t": 2, "dilation_growth_rate": 3, "activation": "relu",
+        "norm": "LN", "velocity_weight": 0.5, "velocity_loss": "true", "window": 64,
+    },
+    "tokenizer_training": {
+        "steps": 300, "batch_size": 32, "grad_accum_steps": 1, "warmup_steps": 30, "min_lr_ratio": 0.0,
+        "betas": [0.9, 0.99], "weight_decay": 0.01, "clip_norm": 1.0, "precision": "fp32",
+    },
+}  # fmt: skip
 
 
 Key = tuple[str, int, int, float]  # quantizer, nominal size, seed, learning rate
@@ -87,9 +96,14 @@ class Point:
     perplexity: float
 
 
-def ablation_config(overrides: Sequence[str] = ()) -> RunConfig:
-    """The settings of every point of the ablation."""
-    return load_config("tiny", [*OVERRIDES, *overrides])
+def ablation_config(changes: Mapping[str, Mapping[str, Any]] | None = None) -> RunConfig:
+    """The settings of every point of the ablation, with changes by section.
+
+    >>> ablation_config({"tokenizer_training": {"steps": 60}}).tokenizer_training.steps
+    60
+    """
+    values = {section: {**keys, **(changes or {}).get(section, {})} for section, keys in SETTINGS.items()}
+    return from_mapping(RunConfig, values, where="ablation")
 
 
 def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
@@ -137,7 +151,13 @@ def train_point(
 
     with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
         fit(
-            model, batches=batches, step=step, settings=settings, folder=folder, device=device, title=f"{kind} {nominal}"
+            model,
+            batches=batches,
+            step=step,
+            settings=settings,
+            folder=folder,
+            device=device,
+            title=f"{kind} {nominal}",
         )
     usage = count_codes(model, batches, device)
     scores, _ = measure_tokenizer(model, corpus.test_seen, normalizer.to(device))
@@ -216,8 +236,9 @@ COMMAND = "python -m motionlab.jobs.ablate --out notebooks/results/fsq_vs_vq.jso
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
+    """The settings that decide the result, as they stand in the file."""
     kept = to_mapping(config)
-    return {name: kept[name] for name in ("corpus", "tokenizer", "tokenizer_training")}
+    return {section: {key: kept[section][key] for key in keys} for section, keys in SETTINGS.items()}
 
 
 def _earlier(out: Path, config: RunConfig) -> list[Point]:
@@ -242,9 +263,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="nominal codebook sizes")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--steps", type=int, default=SETTINGS["tokenizer_training"]["steps"], help="optimizer steps")
+    parser.add_argument("--rate", type=float, help="one peak learning rate instead of those of the grid")
     arguments = parser.parse_args()
     set_threads()
-    ablate(arguments.out, grid(arguments.kinds, arguments.sizes, arguments.seeds))
+    keys = grid(arguments.kinds, arguments.sizes, arguments.seeds)
+    if arguments.rate:
+        keys = list(dict.fromkeys((kind, size, seed, arguments.rate) for kind, size, seed, _ in keys))
+    ablate(arguments.out, keys, ablation_config({"tokenizer_training": {"steps": arguments.steps}}))
 
 
 if __name__ == "__main__":

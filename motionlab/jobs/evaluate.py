@@ -61,7 +61,9 @@ def score_split(run: Run, judge: ActionClassifier, store: MotionStore, name: str
         if i < run.config.evaluation.n_players:
             tracks = {"real": real, **restored, "generated": motion.motion.features}
             players.append(_keep(folder, f"{name}-{i:02d}", caption, tracks, wanted[i], recognised["generated"][-1]))
-    scores = {kind: [order_score(w, f) for w, f in zip(wanted, found, strict=True)] for kind, found in recognised.items()}
+    scores = {
+        kind: [order_score(w, f) for w, f in zip(wanted, found, strict=True)] for kind, found in recognised.items()
+    }
     # Chance: each generated motion against the caption of the next clip.
     scores["other caption"] = [
         order_score(wanted[(k + 1) % len(wanted)], found) for k, found in enumerate(recognised["generated"])

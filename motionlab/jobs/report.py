@@ -1,7 +1,7 @@
 """The report of a run: one HTML file with every number, figure and player, and no request to anywhere.
 
 It is a pure function of the run folder (`metrics.json`, `history.csv`, `motions/`), so it can be written again at any
-time: `motionlab report --run runs/tiny`.
+time; `motionlab evaluate --run runs/tiny` does.
 """
 
 from __future__ import annotations
@@ -191,9 +191,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
             ["split", "clips", "minutes"],
             [[name, values["clips"], f"{values['minutes']:.1f}"] for name, values in metrics["corpus"].items()],
         ),
-        "time": table(
-            ["stage", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in metrics["seconds"].items()]
-        ),
+        "time": table(["stage", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in metrics["seconds"].items()]),
         "environment": table(["", ""], list(metrics["environment"].items())),
     }
 
@@ -214,7 +212,8 @@ def _parameter_table(run: Run) -> dict[str, Any]:
 
 def _tokenizer_figures(run: Run, metrics: Mapping[str, Any]) -> list[Any]:
     histories = {
-        NAMES.get(kind, kind): History.read(run.tokenizer_folder(kind) / "history.csv") for kind in metrics["tokenizers"]
+        NAMES.get(kind, kind): History.read(run.tokenizer_folder(kind) / "history.csv")
+        for kind in metrics["tokenizers"]
     }
     first = next(iter(histories.values()))
     return [
@@ -255,10 +254,11 @@ def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
                 Track(NAMES.get(label, label), Motion.load(run.folder / "motions" / file).joints(), COLORS.get(label))
                 for label, file in player["files"].items()
             ]
+            wanted, found = ", ".join(player["wanted"]), ", ".join(player["found"]) or "nothing"
             players.append(
                 {
                     "split": name,
-                    "note": f"asked for {', '.join(player['wanted'])}; recognised {', '.join(player['found']) or 'nothing'}",
+                    "note": f"asked for {wanted}; recognised in the generated motion: {found}",
                     "html": player_html(tracks, player["caption"], script=False),
                 }
             )

@@ -53,7 +53,9 @@ def run(config: RunConfig, folder: str | Path) -> Path:
         training_codes(this, corpus)
     with _stage(this, "text features"):
         captions = [caption for i in range(len(corpus.train)) for caption in corpus.train.captions(i)]
-        this.text.token_counts(captions)  # encodes what the cache does not hold; the padded features are not needed here
+        this.text.token_counts(
+            captions
+        )  # encodes what the cache does not hold yet
     with _stage(this, "llama"):
         if not (this.folder / "llama" / "model.safetensors").exists():
             train_llama(this, corpus)

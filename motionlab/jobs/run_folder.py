@@ -1,13 +1,13 @@
 """What a finished run leaves behind, and how to open it again.
 
-    runs/<name>/
-      config.yaml                 every setting, resolved
-      normalizer.safetensors      mean and std of the 272 features
-      tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder a quantizer)
-      llama/                      model.safetensors, history.csv, checkpoints/
-      motions/                    the motions that the report shows, as .npy of 272 features
-      metrics.json                every number of the report
-      report.html                 one file, no network
+runs/<name>/
+  config.yaml                 every setting, resolved
+  normalizer.safetensors      mean and std of the 272 features
+  tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder a quantizer)
+  llama/                      model.safetensors, history.csv, checkpoints/
+  motions/                    the motions that the report shows, as .npy of 272 features
+  metrics.json                every number of the report
+  report.html                 one file, no network
 """
 
 from __future__ import annotations

@@ -109,7 +109,10 @@ def check(function: Callable[..., Any]) -> None:
     name = getattr(function, "exercise", None)
     if name is None:
         raise InputError(
-            "check", found="a function without @ml.exercise(...)", expected="an exercise", fix="Keep the decorator line."
+            "check",
+            found="a function without @ml.exercise(...)",
+            expected="an exercise",
+            fix="Keep the decorator line.",
         )
     verdict = run_check(name, function.attempt)  # type: ignore[attr-defined]
     if _solutions() and not verdict.startswith("✓"):

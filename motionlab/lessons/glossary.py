@@ -32,7 +32,7 @@ TERMS = (
     Term("encoder", "编码器", "Turns motion into a few vectors a second."),
     Term("exponential moving average", "指数移动平均", "A running mean that forgets the past a little at each step."),
     Term("FSQ", "有限标量量化", "Finite scalar quantization: squeeze a vector to a few numbers, round each of them."),
-    Term("implicit codebook", "隐式码本", "A codebook that is a formula, all combinations of levels: nothing is stored."),
+    Term("implicit codebook", "隐式码本", "A codebook that is a formula, all combinations of levels; none is stored."),
     Term("latent", "隐变量", "A number or vector inside a network, between encoder and decoder."),
     Term("mixed radix", "混合进制", "Counting with digits of different ranges, as hours, minutes and seconds do."),
     Term("motion tokenizer", "动作分词器", "Encoder, quantizer and decoder: motion to tokens and back."),
@@ -41,10 +41,10 @@ TERMS = (
     Term("quantizer", "量化器", "Maps each vector to one of finitely many codes, and so to a whole number."),
     Term("random seed", "随机种子", "The number from which a generator starts; the same seed gives the same numbers."),
     Term("reconstruction", "重建", "What the decoder makes of the tokens of a motion."),
-    Term("straight-through estimator", "直通估计器", "Round forward; backward, pass the gradient as if nothing happened."),
+    Term("straight-through estimator", "直通估计器", "Round forward; pass the gradient backward as it is."),
     Term("token", "词元", "A whole number that stands for a short piece of motion, as a word piece does for text."),
     Term("usage", "码本利用率", "The share of codes that occur at least once in the data that was counted."),
-    Term("VQ-VAE", "矢量量化变分自编码器", "An autoencoder whose bottleneck picks the nearest vector of a learned codebook."),
+    Term("VQ-VAE", "矢量量化变分自编码器", "An autoencoder that picks the nearest vector of a learned codebook."),
 )  # fmt: skip
 
 _BY_NAME = {term.english.lower(): term for term in TERMS}

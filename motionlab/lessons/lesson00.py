@@ -22,7 +22,7 @@ def _diagnose(function: Callable[..., Any]) -> str | None:
     if answers[61] == 15 and answers[63] == 15:
         return "the frames at the end are lost: 61 frames need 16 tokens, not 15. Round up instead of down."
     if answers[61] == 15:
-        return "this rounds to the nearest whole number: 61 frames fall back to 15 tokens, so one frame is lost. Round up."
+        return "this rounds to the nearest whole number: 61 frames get 15 tokens and one frame is lost. Round up."
     wrong = [frames for frames, answer in answers.items() if answer != token_count(frames, 4)]
     if wrong:
         return f"{wrong[0]} frames at 4 frames a token need {token_count(wrong[0], 4)} tokens, got {answers[wrong[0]]}."
@@ -39,7 +39,7 @@ EXERCISES = (
         "This is how every exercise answers.",
         (
             "How many tokens do 4 frames need at 4 frames a token? And 5 frames?",
-            "math.ceil(frames / frames_per_token) works; so does -(-frames // frames_per_token), with whole numbers only.",
+            "math.ceil(frames / frames_per_token) works; so does -(-frames // frames_per_token).",
         ),
     ),
 )

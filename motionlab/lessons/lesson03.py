@@ -54,7 +54,7 @@ def _diagnose_index(function: Callable[..., Any]) -> str | None:
     steps = torch.cartesian_prod(*ranges).float()  # every code once: [200, 3]
     index = function(steps, levels)
     if not isinstance(index, Tensor) or index.shape != steps.shape[:-1]:
-        return f"the result should have shape {tuple(steps.shape[:-1])}: one index for each row of {len(levels)} numbers."
+        return f"the result should have shape {tuple(steps.shape[:-1])}: one index a row of {len(levels)} numbers."
     if index.min() < 0:
         return "some indices are negative: shift the steps by L // 2 first, so that they run from 0 to L - 1."
     if len(index.unique()) < len(steps):
@@ -82,7 +82,7 @@ def _one(function: Callable[..., Any], levels: Sequence[int]) -> int:
     return int(function(torch.tensor([[1.0] + [0.0] * (len(levels) - 1)]), levels))
 
 
-# ---- 3. how many codes are really in use ------------------------------------------------------------------------------
+# ---- 3. how many codes are really in use -----------------------------------------------------------------------------
 def perplexity(indices: Tensor, codebook_size: int) -> float:
     """2 to the entropy in bits: as many codes as if all were used equally often."""
     counts = torch.bincount(indices.reshape(-1), minlength=codebook_size)
@@ -147,7 +147,7 @@ EXERCISES = (
         _diagnose_index,
         "No codebook is stored: the index IS the position on the grid.",
         (
-            "Think of hours, minutes and seconds: each digit has its own weight, and the weights are products of ranges.",
+            "Think of hours, minutes and seconds: each digit has its own weight, a product of ranges.",
             "Shift each step by level // 2, multiply by 1, L1, L1*L2, ..., and add up, all in int64.",
         ),
     ),

@@ -6,7 +6,7 @@ import os
 import warnings
 
 from motionlab.lessons.exercise import start_lesson
-from motionlab.runtime import choose_device, profile, seed_everything, set_threads
+from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
 
 SEED = 0
 
@@ -20,6 +20,7 @@ def setup(lesson: str) -> None:
     Args:
         lesson: its number, such as "03".
     """
+    wait_passively()  # before torch: the next line imports it
     device, level = choose_device(), profile()
     threads = set_threads()
     seed_everything(SEED)
@@ -44,7 +45,7 @@ def _show_figures() -> None:
     except ImportError:  # a plain Python without notebooks
         return
     shell = get_ipython()
-    if shell is None:
+    if shell is None or shell.display_formatter is None:
         return
     formatter = shell.display_formatter.formatters["image/png"]
     formatter.for_type_by_name(

@@ -42,7 +42,8 @@ class Camera:
         True
         """
         x, y, z = np.moveaxis(points - target, -1, 0)
-        sin_yaw, cos_yaw, sin_pitch, cos_pitch = np.sin(self.yaw), np.cos(self.yaw), np.sin(self.pitch), np.cos(self.pitch)
+        sin_yaw, cos_yaw = np.sin(self.yaw), np.cos(self.yaw)
+        sin_pitch, cos_pitch = np.sin(self.pitch), np.cos(self.pitch)
         right = x * cos_yaw - z * sin_yaw
         up = -x * sin_yaw * sin_pitch + y * cos_pitch - z * cos_yaw * sin_pitch
         depth = DISTANCE - (x * sin_yaw * cos_pitch + y * sin_pitch + z * cos_yaw * cos_pitch)

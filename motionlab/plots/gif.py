@@ -6,6 +6,7 @@ A GIF is what a README or an exported notebook can show: no script runs there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def write_gif(path: str | Path, joints: Any, fps: float = 30.0, *, size: int = 2
     if not 0 < fps <= 50:
         raise InputError("fps", found=fps, expected="more than 0, at most 50", fix="Resample the motion first.")
     tracks = joints if isinstance(joints, list) and joints and isinstance(joints[0], Track) else [Track(label, joints)]
-    length = max(len(as_joints(track.joints)) for track in tracks)
+    tracks = [replace(track, joints=as_joints(track.joints, f"track {track.label!r}")) for track in tracks]
+    length = max(len(track.joints) for track in tracks)
     pictures = [draw_tracks(tracks, frame, Camera(size)) for frame in range(length)]
     # One palette for all frames, taken from the first: they share their colours, and a palette each would flicker.
     palette = pictures[0].quantize(64)
@@ -95,7 +97,8 @@ def _draw_body(pose: NDArray[np.float64], camera: Camera, color: str) -> Image.I
             ends = np.array([[x - reach, 0, value], [x + reach, 0, value]])
             if not across:
                 ends = np.array([[value, 0, z - reach], [value, 0, z + reach]])
-            line(*camera.project(ends, target), _GRID, _SMOOTH)
+            near, far = camera.project(ends, target)
+            line(near, far, _GRID, _SMOOTH)
 
     points = camera.project(pose, target)  # [22, 4]
     floor = camera.project(pose * [1, 0, 1], target)

@@ -90,9 +90,10 @@ def cells_figure(cells: Cells) -> Figure:
     _draw(left, cells, cells.fsq_map, f"FSQ: {usage.used} of {len(usage.histogram)} cells used")
     usage = cells.vq_usage
     _draw(right, cells, cells.vq_map, f"VQ: {usage.used} of {len(usage.histogram)} codes used")
-    alive = usage.histogram > 0
-    right.scatter(*cells.vq_codes[alive].T.numpy(), s=28, facecolor="white", edgecolor=PALETTE[1], linewidth=1.6, zorder=3)
-    right.scatter(*cells.vq_codes[~alive].T.numpy(), s=34, marker="x", color="#6e7781", linewidth=1.2, zorder=3)
+    alive = (usage.histogram > 0).numpy()
+    x, y = cells.vq_codes.numpy().T
+    right.scatter(x[alive], y[alive], s=28, facecolor="white", edgecolor=PALETTE[1], linewidth=1.6, zorder=3)
+    right.scatter(x[~alive], y[~alive], s=34, marker="x", color="#6e7781", linewidth=1.2, zorder=3)
     return figure
 
 
@@ -128,8 +129,8 @@ def _draw(axes: Axes, cells: Cells, owner: Tensor, title: str) -> None:
     edges = torch.zeros_like(owner, dtype=torch.float64)
     edges[:, 1:] += owner[:, 1:] != owner[:, :-1]
     edges[1:, :] += owner[1:, :] != owner[:-1, :]
-    axes.imshow(
-        (edges > 0).numpy(), origin="lower", extent=extent, cmap=ListedColormap(["#ffffff00", "#8c959f"]), interpolation="nearest"
-    )
-    axes.scatter(*cells.points.T.numpy(), s=4, color=PALETTE[0], alpha=0.5, linewidth=0)
+    lines = ListedColormap(["#ffffff00", "#8c959f"])
+    axes.imshow((edges > 0).numpy(), origin="lower", extent=extent, cmap=lines, interpolation="nearest")
+    x, y = cells.points.numpy().T
+    axes.scatter(x, y, s=4, color=PALETTE[0], alpha=0.5, linewidth=0)
     axes.set(title=title, xlabel="latent 1", ylabel="latent 2", xlim=(-REACH, REACH), ylim=(-REACH, REACH))

@@ -1,7 +1,7 @@
 """Panels: a picture, the controls that change it, and one line of text that says what is to be seen.
 
-What a panel computes is a pure function of its controls, tested without a browser. In a notebook the panel stands as the
-last expression of a cell; the next cell drives it with `set(...)` and prints `summary()`, which the build compares.
+What a panel computes is a pure function of its controls, tested without a browser. In a notebook the panel stands as
+the last expression of a cell; the next cell drives it with `set(...)` and prints `summary()`, which the build compares.
 """
 
 from __future__ import annotations

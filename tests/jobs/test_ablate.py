@@ -12,10 +12,11 @@ from motionlab.errors import InputError
 from motionlab.jobs import ablate as job
 from motionlab.quantizers.vq import VQEMA
 
-TINY = (
-    "corpus.n_train=12", "corpus.n_test_seen=2", "corpus.n_test_unseen=2", "tokenizer.width=16", "tokenizer.code_dim=8",
-    "tokenizer_training.steps=2", "tokenizer_training.batch_size=4", "tokenizer_training.warmup_steps=1",
-)  # fmt: skip
+TINY = {
+    "corpus": {"n_train": 12, "n_test_seen": 2, "n_test_unseen": 2},
+    "tokenizer": {"width": 16, "code_dim": 8},
+    "tokenizer_training": {"steps": 2, "batch_size": 4, "warmup_steps": 1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ def test_a_stopped_ablation_goes_on(
     points = job.ablate(out, keys, config)
     assert trained == keys and job.load_points(out) == points
     with pytest.raises(InputError, match="other settings"):
-        job.ablate(out, keys, job.ablation_config([*TINY, "tokenizer.width=24"]))
+        job.ablate(out, keys, job.ablation_config({**TINY, "tokenizer": {"width": 24, "code_dim": 8}}))
 
 
 def test_the_grid_visits_whole_seeds_first() -> None:

@@ -50,7 +50,9 @@ def test_a_wrong_answer_is_used_and_diagnosed(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.startswith("✗ fsq.round_ste: the gradient is zero")
 
 
-def test_solutions_mode_swaps_the_reference_in(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_solutions_mode_swaps_the_reference_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MOTIONLAB_SOLUTIONS", "1")
     function = unfinished()
     check(function)

@@ -43,7 +43,9 @@ INDEX_MUTANTS = {
     "not shifted": (lambda s, levels: (s.long() * _weights(levels)).sum(-1), "negative"),
     "no weights": (lambda s, levels: (s.long() + _half(levels)).sum(-1), "two codes share one"),
     "weights of one base": (
-        lambda s, levels: ((s.long() + _half(levels)) * torch.tensor([1, 8, 64, 512, 4096, 32768])[: len(levels)]).sum(-1),
+        lambda s, levels: ((s.long() + _half(levels)) * torch.tensor([1, 8, 64, 512, 4096, 32768])[: len(levels)]).sum(
+            -1
+        ),
         "only 200 codes",
     ),
     "left as a float": (

@@ -41,7 +41,12 @@ def test_the_sanitizer_hides_numbers_after_marks_only(root: Path) -> None:
     a = "fsq_mse ≈0.0123  ✓ < vq_mse ≈0.0201; 64000 codes; 0.5"
     b = "fsq_mse ≈1.3e-02  ✓ < vq_mse ≈0.9; 64000 codes; 0.5"
     assert sanitize(root, a) == sanitize(root, b)
-    for other in (b.replace("✓ <", "✗ <"), b.replace("64000", "64001"), b.replace("0.5", "0.6"), b.replace("fsq", "vq", 1)):
+    for other in (
+        b.replace("✓ <", "✗ <"),
+        b.replace("64000", "64001"),
+        b.replace("0.5", "0.6"),
+        b.replace("fsq", "vq", 1),
+    ):
         assert sanitize(root, a) != sanitize(root, other)
 
 

@@ -8,7 +8,9 @@ import torch
 from motionlab.lessons.setup import setup
 
 
-def test_setup_says_what_it_decided_and_repeats(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_says_what_it_decided_and_repeats(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MOTIONLAB_PROFILE", "ci")
     setup("03")
     first, a = capsys.readouterr().out, torch.rand(3)

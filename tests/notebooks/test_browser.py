@@ -54,7 +54,9 @@ def page(browser: Any) -> Iterator[Any]:
     folder = os.environ.get("MOTIONLAB_SCREENSHOTS")  # for a person who wants to look
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        opened.screenshot(path=str(Path(folder) / f"{os.environ['PYTEST_CURRENT_TEST'].split('::')[1].split(' ')[0]}.png"))
+        opened.screenshot(
+            path=str(Path(folder) / f"{os.environ['PYTEST_CURRENT_TEST'].split('::')[1].split(' ')[0]}.png")
+        )
     context.close()
 
 

@@ -16,7 +16,8 @@ from motionlab.lessons.exercise import find_exercise
 from motionlab.lessons.glossary import glossary
 
 HEADINGS = (
-    "What you will be able to do", "Intuition", "From scratch", "The package's version", "Ablation", "Exercises", "Summary",
+    "What you will be able to do", "Intuition", "From scratch", "The package's version", "Ablation", "Exercises",
+    "Summary",
 )  # fmt: skip
 BANNED = {
     r"\binteract(ive|_manual|ive_output)?\(": "its output lands in a widget, which nbval cannot follow: use a Panel",
@@ -150,6 +151,8 @@ def test_every_exercise_is_a_stub_with_a_check(notebook: nbformat.NotebookNode) 
             task = find_exercise(name)
             (function,) = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
             assert ast.unparse(function.body[0]) == "raise NotImplementedError", "the committed state is unsolved"
-            assert [argument.arg for argument in function.args.args] == list(inspect.signature(task.reference).parameters)
+            assert [argument.arg for argument in function.args.args] == list(
+                inspect.signature(task.reference).parameters
+            )
             assert f"ml.check({function.name})" in source + "".join(sources[i + 1 : i + 2])
     assert found >= 1
