@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -124,16 +125,10 @@ def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
     return makers[kind]()
 
 
-def train_point(
-    kind: str, nominal: int, seed: int, lr: float = RATE, *, config: RunConfig, corpus: Corpus
-) -> tuple[Point, MotionTokenizer, Usage]:
-    """Train one tokenizer and measure it. Returns its numbers, the model and the histogram of its codes."""
-    settings, shape = replace(config.tokenizer_training, lr=lr, seed=seed), config.tokenizer
-    device = torch.device(choose_device(config.device).value)
-    clips = training_clips(corpus.train)
-    normalizer = Normalizer.fit(corpus.train.features(i) for i in clips)
-    seed_everything(seed)  # every quantizer meets the same first convolutions
-    model = MotionTokenizer(
+def make_ablation_tokenizer(kind: str, nominal: int, config: RunConfig) -> MotionTokenizer:
+    """An untrained tokenizer of the ablation."""
+    shape = config.tokenizer
+    return MotionTokenizer(
         make_ablation_quantizer(kind, nominal, shape.code_dim),
         width=shape.width,
         depth=shape.depth,
@@ -142,6 +137,22 @@ def train_point(
         activation=shape.activation,
         norm=shape.norm,
     )
+
+
+def corpus_normalizer(corpus: Corpus) -> Normalizer:
+    """Mean and standard deviation of the clips that are trained on."""
+    return Normalizer.fit(corpus.train.features(i) for i in training_clips(corpus.train))
+
+
+def train_point(
+    kind: str, nominal: int, seed: int, lr: float = RATE, *, config: RunConfig, corpus: Corpus
+) -> tuple[Point, MotionTokenizer, Usage]:
+    """Train one tokenizer and measure it. Returns its numbers, the model and the histogram of its codes."""
+    settings, shape = replace(config.tokenizer_training, lr=lr, seed=seed), config.tokenizer
+    device = torch.device(choose_device(config.device).value)
+    clips, normalizer = training_clips(corpus.train), corpus_normalizer(corpus)
+    seed_everything(seed)  # every quantizer meets the same first convolutions
+    model = make_ablation_tokenizer(kind, nominal, config)
     batches = WindowBatches(corpus.train, normalizer, shape.window, settings.batch_size, seed=seed, clips=clips)
     weights = LossWeights(velocity=shape.velocity_weight, velocity_loss=shape.velocity_loss)
 
@@ -194,8 +205,15 @@ def grid(kinds: Iterable[str] = KINDS, sizes: Iterable[int] = SIZES, seeds: Iter
     return [(kind, size, seed, lr) for seed in seeds for size, lr in conditions for kind in kinds]
 
 
-def ablate(out: Path, keys: Sequence[Key], config: RunConfig | None = None) -> list[Point]:
-    """Train every point that `out` does not hold yet, and write `out` after each of them."""
+def ablate(out: Path, keys: Sequence[Key], config: RunConfig | None = None, command: str = "") -> list[Point]:
+    """Train every point that `out` does not hold yet, and write `out` after each of them.
+
+    Args:
+        command: how to make the file again, as text to keep in it.
+
+    Raises:
+        InputError: `out` holds results of other settings.
+    """
     config = config or ablation_config()
     corpus = build_corpus(config.corpus)
     points = {(p.quantizer, p.nominal, p.seed, p.lr): p for p in _earlier(out, config)}
@@ -204,7 +222,7 @@ def ablate(out: Path, keys: Sequence[Key], config: RunConfig | None = None) -> l
             continue
         point, _, usage = train_point(*key, config=config, corpus=corpus)
         points[key] = point
-        write_text(out, _to_json([points[k] for k in sorted(points)], config))
+        write_text(out, _to_json([points[k] for k in sorted(points)], config, command or COMMAND))
         print(f"{point}\n{usage}", flush=True)
     return [points[key] for key in keys]
 
@@ -251,8 +269,8 @@ def _earlier(out: Path, config: RunConfig) -> list[Point]:
     return points
 
 
-def _to_json(points: Sequence[Point], config: RunConfig) -> str:
-    head = {"command": COMMAND, "torch": torch.__version__, "settings": _settings(config)}
+def _to_json(points: Sequence[Point], config: RunConfig, command: str) -> str:
+    head = {"command": command, "torch": torch.__version__, "settings": _settings(config)}
     rows = ",\n".join("  " + json.dumps(asdict(point)) for point in points)  # one point a line: a readable diff
     return json.dumps(head, indent=1)[:-2] + ',\n "points": [\n' + rows + "\n ]\n}\n"
 
@@ -270,7 +288,8 @@ def main() -> None:
     keys = grid(arguments.kinds, arguments.sizes, arguments.seeds)
     if arguments.rate:
         keys = list(dict.fromkeys((kind, size, seed, arguments.rate) for kind, size, seed, _ in keys))
-    ablate(arguments.out, keys, ablation_config({"tokenizer_training": {"steps": arguments.steps}}))
+    config = ablation_config({"tokenizer_training": {"steps": arguments.steps}})
+    ablate(arguments.out, keys, config, command=" ".join(["python -m motionlab.jobs.ablate", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

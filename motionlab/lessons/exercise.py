@@ -126,7 +126,7 @@ def run_check(name: str, function: Callable[..., Any]) -> str:
     try:
         problem = task.diagnose(function)
     except NotImplementedError:
-        return f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run both cells again."
+        return f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run it again."
     except Exception as error:  # the learner's code may raise anything
         text = " ".join(str(error).split())[:160]
         return f"✗ {name}: your function raised {type(error).__name__}: {text}"
