@@ -15,7 +15,7 @@ from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama, training_codes
-from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizer
+from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
 
 
@@ -42,20 +42,15 @@ def run(config: RunConfig, folder: str | Path) -> Path:
                 for name, store in splits.items()
             }
         )
-    for quantizer in [config.tokenizer.quantizer, *config.compare_quantizers]:
-        with _stage(this, f"tokenizer {quantizer}"):
-            if not (this.tokenizer_folder(quantizer) / "model.safetensors").exists():
-                train_tokenizer(this, corpus, quantizer)
-            tokenizers = this.metrics.get("tokenizers", {})
-            tokenizers[quantizer] = tokenizer_report(this, corpus, quantizer)
-            this.record(tokenizers=tokenizers)
+    quantizers = [config.tokenizer.quantizer, *config.compare_quantizers]
+    with _stage(this, "tokenizers"):
+        train_tokenizers(this, corpus, quantizers, threads=threads if device.value == "cpu" else 1)
+        this.record(tokenizers={quantizer: tokenizer_report(this, corpus, quantizer) for quantizer in quantizers})
     with _stage(this, "tokens"):
         training_codes(this, corpus)
     with _stage(this, "text features"):
         captions = [caption for i in range(len(corpus.train)) for caption in corpus.train.captions(i)]
-        this.text.token_counts(
-            captions
-        )  # encodes what the cache does not hold yet
+        this.text.token_counts(captions)  # encodes what the cache does not hold yet
     with _stage(this, "llama"):
         if not (this.folder / "llama" / "model.safetensors").exists():
             train_llama(this, corpus)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from motionlab.data.batches import WindowBatches
-from motionlab.data.corpus import Corpus
+from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.data.store import MotionStore
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
 from motionlab.jobs.build import loss_weights, make_tokenizer
@@ -17,7 +20,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.motion.features import decode_positions
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.usage import CodeUsage
-from motionlab.runtime import choose_device, seed_everything
+from motionlab.runtime import choose_device, seed_everything, set_threads
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoint import has_checkpoint, load_weights
@@ -70,6 +73,30 @@ def train_tokenizer(run: Run, corpus: Corpus, quantizer: str | None = None) -> M
     load_weights(model, folder / "checkpoints", "best")
     run.save(model, folder.name)
     return model.eval()
+
+
+def train_tokenizers(run: Run, corpus: Corpus, quantizers: Sequence[str], threads: int) -> None:
+    """Train one tokenizer a quantizer; those that are there already are left alone.
+
+    With `threads` of 2 or more they are trained side by side, one process each with its share of the threads: a model
+    this small gains 1.5x from a second thread, and 2x from a second core of its own.
+    """
+    missing = [kind for kind in quantizers if not (run.tokenizer_folder(kind) / "model.safetensors").exists()]
+    if len(missing) < 2 or threads < 2:
+        for kind in missing:
+            train_tokenizer(run, corpus, kind)
+        return
+    share = max(threads // len(missing), 1)
+    # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
+    with ProcessPoolExecutor(min(threads, len(missing)), mp_context=get_context("spawn")) as pool:
+        for future in [pool.submit(_train_in_own_process, run.folder, kind, share) for kind in missing]:
+            future.result()
+
+
+def _train_in_own_process(folder: Path, quantizer: str, threads: int) -> None:
+    set_threads(threads)
+    run = Run.open(folder)
+    train_tokenizer(run, build_corpus(run.config.corpus), quantizer)
 
 
 @torch.inference_mode()
