@@ -30,7 +30,7 @@ def test_null_turns_an_optional_setting_off():
         ("llama.dmi=3", ["llama.dmi", "Did you mean llama.dim?"]),
         ("llama.dim=abc", ["llama.dim", "'abc'", "integer"]),
         ("llama.dim=100", ["llama.dim", "100", "multiple"]),
-        ("llama.n_kv_heads=4", ["llama.n_kv_heads", "divisor"]),
+        ("llama.n_kv_heads=3", ["llama.n_kv_heads", "divisor"]),
         ("corpus=3", ["corpus", "group"]),
         ("nonsense", ["override", "key=value"]),
         ("llama.dim.deep=1", ["llama.dim.deep", "dim is a value"]),

@@ -27,6 +27,7 @@ from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.errors import InputError
 from motionlab.files import write_text
+from motionlab.jobs.build import tokenizer_around
 from motionlab.jobs.prepare import training_clips
 from motionlab.jobs.train_tokenizer import measure_tokenizer
 from motionlab.motion.normalizer import Normalizer
@@ -128,15 +129,7 @@ def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
 def make_ablation_tokenizer(kind: str, nominal: int, config: RunConfig) -> MotionTokenizer:
     """An untrained tokenizer of the ablation."""
     shape = config.tokenizer
-    return MotionTokenizer(
-        make_ablation_quantizer(kind, nominal, shape.code_dim),
-        width=shape.width,
-        depth=shape.depth,
-        down_t=shape.down_t,
-        dilation_growth_rate=shape.dilation_growth_rate,
-        activation=shape.activation,
-        norm=shape.norm,
-    )
+    return tokenizer_around(make_ablation_quantizer(kind, nominal, shape.code_dim), shape)
 
 
 def corpus_normalizer(corpus: Corpus) -> Normalizer:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
 from motionlab.llama.model import MotionLlama
+from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.build import make_quantizer
 from motionlab.runtime import cache_dir
 from motionlab.text.cache import TextCache
@@ -16,8 +17,15 @@ from motionlab.tokenizer.model import MotionTokenizer
 
 def make_tokenizer(config: TokenizerConfig, quantizer: str | None = None) -> MotionTokenizer:
     """The tokenizer of a config, or the same with another quantizer: same convolutions, bottleneck and nominal size."""
+    return tokenizer_around(
+        make_quantizer(quantizer or config.quantizer, config.codebook_size, config.code_dim), config
+    )
+
+
+def tokenizer_around(quantizer: Quantizer, config: TokenizerConfig) -> MotionTokenizer:
+    """The convolutions of a config around any quantizer."""
     return MotionTokenizer(
-        make_quantizer(quantizer or config.quantizer, config.codebook_size, config.code_dim),
+        quantizer,
         width=config.width,
         depth=config.depth,
         down_t=config.down_t,
