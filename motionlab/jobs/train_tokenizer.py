@@ -78,8 +78,8 @@ def train_tokenizer(run: Run, corpus: Corpus, quantizer: str | None = None) -> M
 def train_tokenizers(run: Run, corpus: Corpus, quantizers: Sequence[str], threads: int) -> None:
     """Train one tokenizer a quantizer; those that are there already are left alone.
 
-    With `threads` of 2 or more they are trained side by side, one process each with its share of the threads: a model
-    this small gains 1.5x from a second thread, and 2x from a second core of its own.
+    With `threads` of 2 or more they are trained side by side, one process each with its share of the threads: a step
+    of a model this small took 0.092 s with one thread and 0.060 s with two, so a second thread is not fully used.
     """
     missing = [kind for kind in quantizers if not (run.tokenizer_folder(kind) / "model.safetensors").exists()]
     if len(missing) < 2 or threads < 2:
