@@ -126,6 +126,23 @@ def set_threads(count: int | None = None) -> int:
     return count
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Run a block with one torch thread, for work made of thousands of small operations.
+
+    Handing a small matrix to a second thread costs more than it saves: 500 clips of the corpus took 5.8 s with one
+    thread and 8.6 s with two.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def wait_passively() -> None:
     """Let idle OpenMP threads sleep instead of spin. Has an effect only before torch is first imported.
 

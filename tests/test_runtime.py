@@ -132,3 +132,11 @@ def test_importing_runtime_does_not_import_torch() -> None:
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(runtime.__file__).parents[1]).returncode == 0
     )
+
+
+def test_one_thread_is_given_back_also_after_an_error() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError), runtime.one_thread():
+        assert torch.get_num_threads() == 1
+        raise ValueError
+    assert torch.get_num_threads() == before

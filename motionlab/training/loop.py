@@ -117,6 +117,7 @@ def fit(
             group = [batches(counters.micro_step + i) for i in range(settings.grad_accum_steps)]
             counts = [count(batch) for batch in group]
             items, means = sum(counts), GroupMeans()
+            _require_items(counters, items)
             for batch, n in zip(group, counts, strict=True):
                 with precision.autocast():
                     losses = step(batch)
@@ -183,6 +184,17 @@ def _named(losses: Losses) -> dict[str, torch.Tensor | float]:
     if taken:
         raise ValueError(f"the history has a column {taken[0]!r} of its own; choose another name for this log")
     return {"loss": losses.total, **losses.logs}
+
+
+def _require_items(counters: Counters, items: int) -> None:
+    """A mean over nothing has no gradient; going on would divide by zero."""
+    if items <= 0:
+        raise InputError(
+            f"training step {counters.step + 1} (micro-batches from {counters.micro_step})",
+            found=f"{items} items to learn from",
+            expected="at least one (a clip, or a token that is not padding)",
+            fix="Leave empty clips out of the data; the last checkpoint is unchanged.",
+        )
 
 
 def _require_finite(counters: Counters, loss: float, grad_norm: float, scaled: bool) -> None:

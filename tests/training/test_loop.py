@@ -228,6 +228,12 @@ def test_bad_loss_stops_with_the_step_named(
     assert record["step"] == 5 and all(bool(torch.isfinite(value).all()) for value in tensors.values())
 
 
+def test_a_step_without_anything_to_learn_from_is_named(toy: Any, settings: Any, tmp_path: Path) -> None:
+    a = toy()
+    with pytest.raises(InputError, match=r"training step 1 \(micro-batches from 0\): found 0 items"):
+        a.fit(tmp_path, settings(), count=lambda batch: 0)
+
+
 def test_bad_gradient_of_a_good_loss_stops_too(toy: Any, settings: Any, tmp_path: Path) -> None:
     a = toy()
 
