@@ -35,7 +35,11 @@ train_app = typer.Typer(help="Train one stage by itself.", no_args_is_help=True,
 params_app = typer.Typer(
     help="List every parameter of a model without building a run.", no_args_is_help=True, rich_markup_mode=None
 )
+ablate_app = typer.Typer(
+    help="Train the same small model at every point of a grid.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(train_app, name="train")
+app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
 
 Preset = Annotated[str, typer.Option("--preset", "-p", help="A preset's name, or a YAML file.")]
@@ -167,6 +171,26 @@ def evaluate(run: RunFolder) -> None:
         scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result["score"].items())
         print(f"{split} ({result['clips']} captions), action score: {scores}")
     print(f"report: {write_report(this)}")
+
+
+@ablate_app.command("tokenizer")
+def ablate_tokenizer(
+    more: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUES", help="Axes, e.g. quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="JSON lines, one a trained point; the picture stands beside it.")] = Path(
+        "runs/tokenizer_ablation.jsonl"
+    ),
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")] = None,
+) -> None:
+    """Compare tokenizers. Any key of the tokenizer or of its training is an axis. Goes on where it was stopped."""
+    from motionlab.jobs.ablate import ablate as job
+    from motionlab.jobs.ablate import parse_grid
+
+    job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers)
+    print(f"numbers: {out}\npicture: {out.with_suffix('.png')}")
 
 
 @params_app.command("tokenizer")

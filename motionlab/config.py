@@ -78,20 +78,48 @@ class TextConfig:
 class TokenizerConfig:
     """Stage 1: motion <-> tokens. The defaults are the published MotionMillion tokenizer."""
 
-    quantizer: Literal["fsq", "vq_ema"] = option("fsq", "fsq, or vq_ema (learned codebook with dead-code reset)")
+    quantizer: Literal[
+        "fsq", "ifsq", "fsq_noise", "vq", "vq_ema", "vq_ema_no_reset", "vq_cosine", "vq_rotation", "simvq",
+        "lfq", "bsq", "rvq", "rfsq",
+    ] = option("fsq", "how a vector becomes a code; see motionlab.quantizers, one file each")  # fmt: skip
     codebook_size: int = option(65536, "nominal size; FSQ takes the levels of its paper's table (65536 -> 64,000)")
     width: int = option(512, "channels of the convolutions")
     code_dim: int = option(512, "channels at the bottleneck")
     depth: int = option(3, "residual blocks a stage")
-    down_t: int = option(1, "times the frame rate is halved; one token covers 2**down_t frames")
+    down_t: int = option(1, "stages, each halves the frame rate; 0 also means no residual blocks, which sit in them")
     dilation_growth_rate: int = option(3, "dilations are powers of this")
+    kernel_size: Literal[3, 5] = option(3, "width in frames of the stride-1 convolutions")
     activation: Literal["relu", "silu", "gelu"] = option("relu", "nonlinearity of the residual blocks")
-    norm: Literal["LN"] | None = option("LN", "normalisation in the residual blocks, or null")
+    norm: Literal["LN", "GN", "BN"] | None = option("LN", "LN, GN (32 groups), BN or null, in the residual blocks")
     causal: bool = option(False, "convolutions look only backwards (for streaming)")
+    patcher: Literal["wavelet", "compat"] | None = option(
+        None, "wavelet: Haar packets, patch_size times the channels; compat: the published one, which does nothing"
+    )
+    patch_size: Literal[1, 2, 4, 8] = option(1, "frames that the wavelet puts into one; 1 without a wavelet")
     velocity_weight: float = option(0.5, "weight of the velocity or position loss beside the reconstruction loss")
     velocity_loss: Literal["true", "published"] = option("true", "true: dims 74:140; published: dims 8:74 (positions)")
     root_weight: float = option(0.0, "weight of an extra loss on root and heading (dims 0:8), where errors add up")
+    acceleration_weight: float = option(0.0, "weight of a loss on the second difference of the joint positions")
+    joint_weight: float = option(0.0, "weight of a loss on the joint positions that the joint angles give")
     window: int = option(96, "frames of a training window")
+
+    def __post_init__(self) -> None:
+        sizes = "2, 4 or 8 with patcher: wavelet, else 1 (a wavelet of 1 does nothing; patcher: compat asks for that)"
+        require("patch_size", self.patch_size, (self.patch_size > 1) == (self.patcher == "wavelet"), sizes)
+        require("down_t", self.down_t, 0 <= self.down_t <= 3, "0 to 3")
+        require("depth", self.depth, self.depth >= 0, "0 or more")
+        for name in ("codebook_size", "width", "code_dim", "dilation_growth_rate", "window"):
+            require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
+        for name in ("velocity_weight", "root_weight", "acceleration_weight", "joint_weight"):
+            require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
+        causal_norm = "LN, BN or null with causal: true (GN averages over the whole clip, so it sees the future)"
+        require("norm", self.norm, not (self.causal and self.norm == "GN"), causal_norm)
+        require("width", self.width, self.norm != "GN" or self.width % 32 == 0, "a multiple of 32 for norm: GN")
+
+    @property
+    def frames_per_token(self) -> int:
+        """Frames that one token covers: patch_size * 2**down_t."""
+        return int(self.patch_size * 2**self.down_t)
 
 
 @dataclass
@@ -104,14 +132,32 @@ class LlamaConfig:
     dim: int = option(768, "width of the residual stream")
     hidden: int | None = option(None, "width inside the SwiGLU; null means 8/3 dim rounded up to a multiple of 256")
     rope_theta: float = option(10000.0, "base of the rotary frequencies")
-    label_smoothing: float = option(0.0, "probability mass spread over all codes in the loss")
+    rope_scaling: Literal["linear", "ntk", "llama3"] | None = option(
+        None, "slower rotations for sequences longer than training had; null is none"
+    )
+    rope_factor: float = option(1.0, "new length divided by trained length, for rope_scaling")
+    rope_original_length: int = option(301, "trained length in tokens, for rope_scaling: llama3")
+    qk_norm: bool = option(False, "normalise query and key heads; keeps attention scores bounded")
+    tied_embeddings: bool = option(False, "one table for reading and writing codes")
+    strategy: Literal["next_token", "scheduled_sampling"] = option(
+        "next_token", "codes that are not kept become random ones, or (scheduled_sampling) the model's own"
+    )
     keep_codes: float = option(1.0, "chance that an input code is kept in training; 1 is plain teacher forcing")
+    keep_rate: Literal["fixed", "batch", "sample"] = option(
+        "fixed", "keep_codes is the chance itself, or the lower end of a chance drawn for each batch or sample"
+    )
+    label_smoothing: float = option(0.0, "probability mass spread over all codes in the loss")
+    text_drop: float = option(0.0, "chance that a clip loses its text in training; needed for sampling.guidance")
     edge_drop: float = option(0.0, "chance that a clip loses its first or last code; published: 1/3")
 
     def __post_init__(self) -> None:
         require("dim", self.dim, self.dim % (2 * self.n_head) == 0, f"a multiple of 2 x n_head ({self.n_head})")
         heads = self.n_kv_heads or self.n_head
         require("n_kv_heads", heads, self.n_head % heads == 0, f"a divisor of n_head ({self.n_head})")
+        fits = self.rope_factor == 1 or (self.rope_scaling is not None and self.rope_factor > 1)
+        require("rope_factor", self.rope_factor, fits, "1 or more with rope_scaling, else 1")
+        for name in ("keep_codes", "label_smoothing", "text_drop", "edge_drop"):
+            require(name, getattr(self, name), 0 <= getattr(self, name) <= 1, "0 to 1")
 
 
 @dataclass
@@ -151,6 +197,9 @@ class SamplingConfig:
     top_p: float | None = option(None, "draw from the smallest set whose probability reaches p")
     max_tokens: int = option(150, "tokens at most; stopping here is reported, never silent")
     min_tokens: int = option(1, "END cannot be drawn before this many tokens")
+    guidance: float = option(1.0, "scale of classifier-free guidance; 1 is off, and right without llama.text_drop")
+    repetition_penalty: float = option(1.0, "above 1, codes that were written become less likely")
+    no_repeat_ngram: int = option(0, "no run of this many codes is written twice; 0 is off")
     seed: int = option(0, "seed of the draw; every sample has its own stream")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from motionlab.config import RunConfig, TokenizerConfig
@@ -20,9 +20,9 @@ from motionlab.quantizers.levels import levels_for
 if TYPE_CHECKING:
     from torch import nn
 
-Rows = Iterator[tuple[str, tuple[int, ...]]]
-
 TEXT_DIMS = {"minilm": 384, "t5": 2048}  # t5: flan-t5-xl, the published choice; other folders differ
+LEVELLED = ("fsq", "ifsq", "fsq_noise", "rfsq")  # quantizers whose codes are combinations of levels
+PROJECTED = (*LEVELLED, "lfq", "bsq")  # those with a linear map in and one out
 WORDS = {"en": ("parameters", "total", "trainable"), "zh": ("参数数量", "总参数量", "可训练参数量")}
 
 
@@ -76,39 +76,40 @@ def tokenizer_parameters(config: TokenizerConfig, input_dim: int = 272, prefix: 
     >>> len(rows), sum(row.count for row in rows)
     (66, 11349782)
     """
-    return [ParameterRow(prefix + name, shape) for name, shape in _tokenizer(config, input_dim)]
+    return [replace(row, name=prefix + row.name) for row in _tokenizer(config, input_dim)]
 
 
 def llama_parameters(config: RunConfig, text_dim: int | None = None) -> list[ParameterRow]:
     """Rows of the decoder that `config` describes; `text_dim` is that of its text encoder unless given."""
     codebook = _codes(config.tokenizer)
-    return [
-        ParameterRow(name, shape)
-        for name, shape in _llama(config, codebook, text_dim or TEXT_DIMS[config.text.encoder])
-    ]
+    return list(_llama(config, codebook, text_dim or TEXT_DIMS[config.text.encoder]))
 
 
 def tokenizer_count(config: TokenizerConfig, input_dim: int = 272) -> dict[str, int]:
-    """The tokenizer's parameters by part, by arithmetic alone.
+    """The tokenizer's parameters by part, by arithmetic alone. Frozen ones (SimVQ's table) are counted too.
 
-    With C = width, D = code_dim, F = input_dim, n = depth, s = down_t, d = number of FSQ levels (k C C + C is a
-    convolution of kernel k with its bias):
+    With C = width, D = code_dim, k = kernel_size, F = input_dim * patch_size, n = depth, s = down_t, d = number of FSQ
+    levels or of LFQ bits, K = codebook_size (k C C + C is a convolution of kernel k with its bias):
 
-        block   = [4 C with LN] + (3 C C + C) + (C C + C)
-        encoder = (3 F C + C) + s (4 C C + C + n block) + (3 C D + D)
-        decoder = (3 D C + C) + s (n block + 3 C C + C) + (3 C C + C) + (3 C F + F)
-        FSQ     = (D d + d) + (d D + D);  a VQ codebook is a buffer and counts 0
+        block   = [4 C with a norm] + (k C C + C) + (C C + C)
+        encoder = (k F C + C) + s (4 C C + C + n block) + (k C D + D)
+        decoder = (k D C + C) + s (n block + 3 C C + C) + (k C C + C) + (k C F + F)
+        FSQ, LFQ, BSQ: (D d + d) + (d D + D);  VQ: K D;  SimVQ: K D + D D;  other codebooks are buffers and count 0
 
     >>> tokenizer_count(TokenizerConfig())
     {'encoder': 5409280, 'decoder': 5933840, 'quantizer': 6662, 'total': 11349782}
     """
-    c, d, f = config.width, config.code_dim, input_dim
-    block = (4 * c if config.norm else 0) + (3 * c * c + c) + (c * c + c)
+    c, d, k, f = config.width, config.code_dim, config.kernel_size, input_dim * config.patch_size
+    block = (4 * c if config.norm else 0) + (k * c * c + c) + (c * c + c)
     stack = config.depth * block
-    encoder = (3 * f * c + c) + config.down_t * (4 * c * c + c + stack) + (3 * c * d + d)
-    decoder = (3 * d * c + c) + config.down_t * (stack + 3 * c * c + c) + (3 * c * c + c) + (3 * c * f + f)
-    levels = len(levels_for(config.codebook_size)) if config.quantizer == "fsq" else 0
-    quantizer = (d * levels + levels) + (levels * d + d) if levels else 0
+    encoder = (k * f * c + c) + config.down_t * (4 * c * c + c + stack) + (k * c * d + d)
+    decoder = (k * d * c + c) + config.down_t * (stack + 3 * c * c + c) + (k * c * c + c) + (k * c * f + f)
+    quantizer = 0
+    if config.quantizer in PROJECTED:
+        digits = _digits(config)
+        quantizer = (d * digits + digits) + (digits * d + d)
+    elif config.quantizer in ("vq", "simvq"):
+        quantizer = config.codebook_size * d + (d * d if config.quantizer == "simvq" else 0)
     return {"encoder": encoder, "decoder": decoder, "quantizer": quantizer, "total": encoder + decoder + quantizer}
 
 
@@ -145,63 +146,73 @@ def training_memory(parameters: int, weight_bytes: int = 4) -> MemoryEstimate:
 
 
 def _codes(config: TokenizerConfig) -> int:
-    return math.prod(levels_for(config.codebook_size)) if config.quantizer == "fsq" else config.codebook_size
+    """K, the codes that really exist."""
+    return math.prod(levels_for(config.codebook_size)) if config.quantizer in LEVELLED else config.codebook_size
 
 
-def _conv(name: str, inputs: int, outputs: int, kernel: int) -> Rows:
-    yield f"{name}.weight", (outputs, inputs, kernel)
-    yield f"{name}.bias", (outputs,)
+def _digits(config: TokenizerConfig) -> int:
+    """d, the numbers that a code of `PROJECTED` consists of."""
+    if config.quantizer in LEVELLED:
+        return len(levels_for(config.codebook_size))
+    return config.codebook_size.bit_length() - 1
 
 
-def _stack(name: str, config: TokenizerConfig) -> Rows:
+def _layer(name: str, *shape: int) -> Iterator[ParameterRow]:
+    """A weight of this shape and its bias."""
+    yield ParameterRow(f"{name}.weight", shape)
+    yield ParameterRow(f"{name}.bias", shape[:1])
+
+
+def _stack(name: str, config: TokenizerConfig) -> Iterator[ParameterRow]:
     c = config.width
     for i in range(config.depth):
         block = f"{name}.model.{i}"
         if config.norm:
-            for norm in ("norm1", "norm2"):
-                yield f"{block}.{norm}.weight", (c,)
-                yield f"{block}.{norm}.bias", (c,)
-        yield from _conv(f"{block}.conv1", c, c, 3)
-        yield from _conv(f"{block}.conv2", c, c, 1)
+            yield from _layer(f"{block}.norm1", c)
+            yield from _layer(f"{block}.norm2", c)
+        yield from _layer(f"{block}.conv1", c, c, config.kernel_size)
+        yield from _layer(f"{block}.conv2", c, c, 1)
 
 
-def _tokenizer(config: TokenizerConfig, input_dim: int) -> Rows:
-    c, d, stages = config.width, config.code_dim, config.down_t
-    yield from _conv("encoder.model.1", input_dim, c, 3)
+def _tokenizer(config: TokenizerConfig, input_dim: int) -> Iterator[ParameterRow]:
+    c, d, k, stages, f = config.width, config.code_dim, config.kernel_size, config.down_t, input_dim * config.patch_size
+    yield from _layer("encoder.model.1", c, f, k)
     for stage in range(3, 3 + stages):  # after the patcher's place, the convolution and its ReLU
-        yield from _conv(f"encoder.model.{stage}.0", c, c, 4)
+        yield from _layer(f"encoder.model.{stage}.0", c, c, 4)
         yield from _stack(f"encoder.model.{stage}.1", config)
-    yield from _conv(f"encoder.model.{3 + stages}", c, d, 3)
-    yield from _conv("decoder.model.0", d, c, 3)
+    yield from _layer(f"encoder.model.{3 + stages}", d, c, k)
+    yield from _layer("decoder.model.0", c, d, k)
     for stage in range(2, 2 + stages):
         yield from _stack(f"decoder.model.{stage}.0", config)
-        yield from _conv(f"decoder.model.{stage}.2", c, c, 3)
-    yield from _conv(f"decoder.model.{2 + stages}", c, c, 3)
-    yield from _conv(f"decoder.model.{4 + stages}", c, input_dim, 3)
-    if config.quantizer == "fsq":
-        levels = len(levels_for(config.codebook_size))
-        yield "quantizer.project_in.weight", (levels, d)
-        yield "quantizer.project_in.bias", (levels,)
-        yield "quantizer.project_out.weight", (d, levels)
-        yield "quantizer.project_out.bias", (d,)
+        yield from _layer(f"decoder.model.{stage}.2", c, c, 3)
+    yield from _layer(f"decoder.model.{2 + stages}", c, c, k)
+    yield from _layer(f"decoder.model.{4 + stages}", f, c, k)
+    if config.quantizer in PROJECTED:
+        yield from _layer("quantizer.project_in", _digits(config), d)
+        yield from _layer("quantizer.project_out", d, _digits(config))
+    elif config.quantizer in ("vq", "simvq"):
+        table = ParameterRow("quantizer.embedding.weight", (config.codebook_size, d))
+        yield replace(table, trainable=config.quantizer == "vq")
+    if config.quantizer == "simvq":
+        yield ParameterRow("quantizer.transform.weight", (d, d))
 
 
-def _llama(config: RunConfig, codebook: int, text_dim: int) -> Rows:
+def _llama(config: RunConfig, codebook: int, text_dim: int) -> Iterator[ParameterRow]:
     llama = config.llama
     d, head_dim = llama.dim, llama.dim // llama.n_head
     hidden = llama.hidden or -(-int(8 * d / 3) // 256) * 256
     kv_width = head_dim * (llama.n_kv_heads or llama.n_head)
-    yield "transformer.wte.weight", (codebook + 2, d)  # codes, END, PAD
+    yield ParameterRow("transformer.wte.weight", (codebook + 2, d))  # codes, END, PAD
     for i in range(llama.n_layer):
         block = f"transformer.h.{i}"
-        yield f"{block}.rms_1.scale", (d,)
-        yield f"{block}.attn.c_attn.weight", (d + 2 * kv_width, d)  # query, key, value
-        yield f"{block}.attn.c_proj.weight", (d, d)
-        yield f"{block}.rms_2.scale", (d,)
-        yield f"{block}.mlp.c_fc1.weight", (hidden, d)
-        yield f"{block}.mlp.c_fc2.weight", (hidden, d)
-        yield f"{block}.mlp.c_proj.weight", (d, hidden)
-    yield "transformer.ln_f.scale", (d,)
-    yield "llama_proj.weight", (d, text_dim)
-    yield "llama_proj.bias", (d,)
-    yield "lm_head.weight", (codebook + 1, d)  # codes and END; PAD is never predicted
+        yield ParameterRow(f"{block}.rms_1.scale", (d,))
+        yield ParameterRow(f"{block}.attn.c_attn.weight", (d + 2 * kv_width, d))  # query, key, value
+        yield ParameterRow(f"{block}.attn.c_proj.weight", (d, d))
+        yield ParameterRow(f"{block}.rms_2.scale", (d,))
+        yield ParameterRow(f"{block}.mlp.c_fc1.weight", (hidden, d))
+        yield ParameterRow(f"{block}.mlp.c_fc2.weight", (hidden, d))
+        yield ParameterRow(f"{block}.mlp.c_proj.weight", (d, hidden))
+    yield ParameterRow("transformer.ln_f.scale", (d,))
+    yield ParameterRow("llama_proj.weight", (d, text_dim))
+    yield ParameterRow("llama_proj.bias", (d,))
+    yield ParameterRow("lm_head.weight", (codebook + 1, d))  # codes and END; PAD is never predicted

@@ -61,6 +61,16 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     return calls
 
 
+@pytest.fixture
+def ablation(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the ablation job is called with."""
+    from motionlab.jobs import ablate
+
+    calls: list[Any] = []
+    monkeypatch.setattr(ablate, "ablate", lambda *args, **kwargs: calls.append((args, kwargs)))
+    return calls
+
+
 def failing_job(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     fake = types.ModuleType("motionlab.jobs.run")
 
@@ -158,6 +168,40 @@ def test_evaluate_prints_the_scores_and_the_report(
         "test_seen (4 captions), action score: real 1.000, generated 0.500",
         f"report: {tmp_path / 'x' / 'report.html'}",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--grid", "quantizer=fsq,vq_ema", "codebook_size=256,1024", "seed=0,1"],
+        ["--grid", "quantizer=fsq,vq_ema", "--grid", "codebook_size=256,1024", "--grid", "seed=0,1"],
+        ["quantizer=fsq,vq_ema", "codebook_size=256,1024", "tokenizer_training.seed=0,1"],
+    ],
+)
+def test_ablate_gives_the_grid_to_the_job(
+    ablation: list[Any], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert run_cli("ablate", "tokenizer", *words, "--out", str(out), "--workers", "2") == 0
+    axes = {"quantizer": ["fsq", "vq_ema"], "codebook_size": [256, 1024], "seed": [0, 1]}
+    assert ablation == [((out, axes), {"workers": 2})]
+    assert capsys.readouterr().out == f"numbers: {out}\npicture: {tmp_path / 'out.png'}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--grid", "quantiser=fsq"], "Did you mean quantizer?"),
+        (["--grid", "codebook_size"], "key=value,value"),
+        ([], "no axis"),
+    ],
+)
+def test_a_wrong_grid_is_one_line(
+    ablation: list[Any], words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("ablate", "tokenizer", *words) == 2
+    printed = capsys.readouterr().err
+    assert named in printed and printed.count("\n") == 1 and ablation == []
 
 
 def test_evaluate_needs_a_run(jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,289 +1,223 @@
-"""The ablation of lesson 03: the same small tokenizer with three quantizers, several codebook sizes and several seeds.
+"""Ablate: train the same small tokenizer at every point of a grid, and draw what changed.
 
-    python -m motionlab.jobs.ablate --out notebooks/results/fsq_vs_vq.json
+    motionlab ablate tokenizer --grid quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2
 
-trains every point and writes one JSON file, which the lesson draws. A point that the file already holds with the same
-settings is not trained again, so the command can be stopped and started. Only the quantizer differs between the
-three: the convolutions, the data, their order, the optimizer and the number of steps are equal, and so is the
-number of codes (that of FSQ's levels: 240, not 256).
+Points are trained side by side in processes of one thread each: a model this small does not fill a second thread. The
+file (`ablate_results`) grows by a line a point, and a point that stands in it is not trained again. So the command can
+be stopped at any time, and given again with a larger grid.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import math
-import sys
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import contextlib
+import functools
+import io
+import itertools
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
-from motionlab.config import RunConfig, from_mapping, to_mapping
-from motionlab.data.batches import WindowBatches
+from motionlab.config import CorpusConfig
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.errors import InputError
-from motionlab.files import write_text
-from motionlab.jobs.build import tokenizer_around
-from motionlab.jobs.prepare import training_clips
-from motionlab.jobs.train_tokenizer import measure_tokenizer
-from motionlab.motion.normalizer import Normalizer
-from motionlab.quantizers.base import Quantizer
-from motionlab.quantizers.fsq import FSQ
-from motionlab.quantizers.levels import levels_for
-from motionlab.quantizers.usage import CodeUsage, Usage
-from motionlab.quantizers.vq import VQEMA
-from motionlab.runtime import choose_device, seed_everything, set_threads
-from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
-from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.loop import Losses, fit
+from motionlab.files import atomic_path
+from motionlab.jobs.ablate_point import Point, Result, canonical, check_key, point_config, train_point
+from motionlab.jobs.ablate_results import Row, append_row, key_of, load_rows, start_file
+from motionlab.plots.ablation import overview_figure
+from motionlab.plots.curves import figure_to_png
 
-KINDS = ("fsq", "vq_ema", "vq_ema_no_reset")
-SIZES = (256, 1024, 4096, 16384)
-SEEDS = (0, 1, 2)
-RATE = 3e-3  # peak learning rate of every size
-MIDDLE, OTHER_RATES = 1024, (1e-3, 1e-2)  # this size is trained with these rates too
-USAGE_BATCHES = 40  # batches of training windows over which codes are counted
-
-# Written out in full, and independent of the presets: a preset may change, and these results stand in a lesson.
-# A point takes half a minute on one core.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "corpus": {
-        "n_train": 300, "n_test_seen": 32, "n_test_unseen": 8, "min_frames": 60, "max_frames": 300, "max_actions": 3,
-        "blend_frames": 10, "mirror_probability": 0.5, "speed_min": 0.8, "speed_max": 1.25, "seed": 0,
-    },
-    "tokenizer": {
-        "width": 64, "code_dim": 32, "depth": 1, "down_t": 2, "dilation_growth_rate": 3, "activation": "relu",
-        "norm": "LN", "velocity_weight": 0.5, "velocity_loss": "true", "window": 64,
-    },
-    "tokenizer_training": {
-        "steps": 300, "batch_size": 32, "grad_accum_steps": 1, "warmup_steps": 30, "min_lr_ratio": 0.0,
-        "betas": [0.9, 0.99], "weight_decay": 0.01, "clip_norm": 1.0, "precision": "fp32",
-    },
-}  # fmt: skip
+Axes = dict[str, list[Any]]  # key -> the values that it takes
 
 
-Key = tuple[str, int, int, float]  # quantizer, nominal size, seed, learning rate
+def parse_grid(texts: Sequence[str]) -> Axes:
+    """Read `key=value,value` texts. Values are YAML, so `norm=LN,null` and `betas=[0.9,0.99],[0.9,0.95]` work.
 
+    >>> parse_grid(["quantizer=fsq,vq_ema", "tokenizer_training.seed=0,1"])
+    {'quantizer': ['fsq', 'vq_ema'], 'seed': [0, 1]}
 
-@dataclass(frozen=True)
-class Point:
-    """One trained tokenizer and what it reached.
-
-    Fields:
-        quantizer: one of `KINDS`.
-        nominal: the codebook size asked for; `codebook_size` the number of codes there really are.
-        lr: peak learning rate.
-        steps: optimizer steps.
-        mpjpe_heading_mm: joint error on whole test clips (combinations seen in training), pelvis and heading aligned.
-        mpjpe_mm: the same with only the pelvis aligned; it also counts the heading, which drifts over a clip.
-        tokens: how many tokens were counted for the three numbers below, all from training windows.
-        used, used_fraction, perplexity: see `quantizers.usage.Usage`.
+    Raises:
+        InputError: no `=`, no value, a key twice, or a key that does not exist (with the nearest one).
     """
-
-    quantizer: str
-    nominal: int
-    codebook_size: int
-    seed: int
-    lr: float
-    steps: int
-    mpjpe_heading_mm: float
-    mpjpe_mm: float
-    tokens: int
-    used: int
-    used_fraction: float
-    perplexity: float
-
-
-def ablation_config(changes: Mapping[str, Mapping[str, Any]] | None = None) -> RunConfig:
-    """The settings of every point of the ablation, with changes by section.
-
-    >>> ablation_config({"tokenizer_training": {"steps": 60}}).tokenizer_training.steps
-    60
-    """
-    values = {section: {**keys, **(changes or {}).get(section, {})} for section, keys in SETTINGS.items()}
-    return from_mapping(RunConfig, values, where="ablation")
-
-
-def make_ablation_quantizer(kind: str, nominal: int, dim: int) -> Quantizer:
-    """A quantizer with the number of codes that FSQ has for a nominal size.
-
-    >>> make_ablation_quantizer("vq_ema", 256, 32).codebook_size
-    240
-    """
-    levels = levels_for(nominal)
-    size = math.prod(levels)
-    makers: dict[str, Callable[[], Quantizer]] = {
-        "fsq": lambda: FSQ(levels, dim),
-        "vq_ema": lambda: VQEMA(size, dim),
-        "vq_ema_no_reset": lambda: VQEMA(size, dim, reset=False),
-    }
-    if kind not in makers:
-        raise InputError("quantizer", found=repr(kind), expected=" or ".join(KINDS), fix="Choose one of these.")
-    return makers[kind]()
-
-
-def make_ablation_tokenizer(kind: str, nominal: int, config: RunConfig) -> MotionTokenizer:
-    """An untrained tokenizer of the ablation."""
-    shape = config.tokenizer
-    return tokenizer_around(make_ablation_quantizer(kind, nominal, shape.code_dim), shape)
-
-
-def corpus_normalizer(corpus: Corpus) -> Normalizer:
-    """Mean and standard deviation of the clips that are trained on."""
-    return Normalizer.fit(corpus.train.features(i) for i in training_clips(corpus.train))
-
-
-def train_point(
-    kind: str, nominal: int, seed: int, lr: float = RATE, *, config: RunConfig, corpus: Corpus
-) -> tuple[Point, MotionTokenizer, Usage]:
-    """Train one tokenizer and measure it. Returns its numbers, the model and the histogram of its codes."""
-    settings, shape = replace(config.tokenizer_training, lr=lr, seed=seed), config.tokenizer
-    device = torch.device(choose_device(config.device).value)
-    clips, normalizer = training_clips(corpus.train), corpus_normalizer(corpus)
-    seed_everything(seed)  # every quantizer meets the same first convolutions
-    model = make_ablation_tokenizer(kind, nominal, config)
-    batches = WindowBatches(corpus.train, normalizer, shape.window, settings.batch_size, seed=seed, clips=clips)
-    weights = LossWeights(velocity=shape.velocity_weight, velocity_loss=shape.velocity_loss)
-
-    def step(batch: torch.Tensor) -> Losses:
-        x = batch.to(device)  # [B, window, 272]
-        return Losses(tokenizer_losses(model(x), x, weights)["total"])
-
-    with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
-        fit(
-            model,
-            batches=batches,
-            step=step,
-            settings=settings,
-            folder=folder,
-            device=device,
-            title=f"{kind} {nominal}",
+    axes: Axes = {}
+    for text in texts:
+        key, equals, listed = text.partition("=")
+        key = key.removeprefix("tokenizer_training.").removeprefix("tokenizer.")
+        try:
+            values = yaml.safe_load(f"[{listed}]") if equals else []
+        except yaml.YAMLError:
+            values = []
+        if not values:
+            raise InputError(
+                "grid", found=repr(text), expected="key=value,value", fix="For example codebook_size=256,1024."
+            )
+        check_key(key)
+        if key in axes:
+            raise InputError("grid", found=f"{key} twice", expected="each key once", fix="Join its values by commas.")
+        axes[key] = values
+    if not axes:
+        raise InputError(
+            "grid", found="no axis", expected="key=value,value", fix="For example --grid quantizer=fsq,vq_ema seed=0,1."
         )
-    usage = count_codes(model, batches, device)
-    scores, _ = measure_tokenizer(model, corpus.test_seen, normalizer.to(device))
-    point = Point(
-        quantizer=kind,
-        nominal=nominal,
-        codebook_size=model.codebook_size,
-        seed=seed,
-        lr=settings.lr,
-        steps=settings.steps,
-        mpjpe_heading_mm=round(scores["mpjpe_heading_mm"], 3),
-        mpjpe_mm=round(scores["mpjpe_mm"], 3),
-        tokens=usage.tokens,
-        used=usage.used,
-        used_fraction=round(usage.used_fraction, 5),
-        perplexity=round(usage.perplexity, 2),
-    )
-    return point, model, usage
+    return axes
 
 
-@torch.inference_mode()
-def count_codes(model: MotionTokenizer, batches: WindowBatches, device: torch.device) -> Usage:
-    """Use of the codebook over the first `USAGE_BATCHES` batches of training windows."""
-    model.eval()
-    usage = CodeUsage(model.codebook_size)
-    for number in range(USAGE_BATCHES):
-        usage.update(model.encode(batches(number).to(device)).cpu())
-    return usage.summary()
+def grid_points(axes: Mapping[str, Sequence[Any]]) -> list[Point]:
+    """Every combination, checked. Seed by seed, so that a run that is stopped early has whole seeds."""
+    keys = sorted(axes, key=lambda key: key != "seed")  # the seed is the outermost loop, the rest keep their order
+    points = [
+        canonical(dict(zip(keys, chosen, strict=True))) for chosen in itertools.product(*(axes[key] for key in keys))
+    ]
+    return list({key_of(point): point for point in points}.values())
 
 
-def grid(kinds: Iterable[str] = KINDS, sizes: Iterable[int] = SIZES, seeds: Iterable[int] = SEEDS) -> list[Key]:
-    """Every point of the ablation, seed by seed, so that a run that is stopped early has whole seeds."""
-    conditions = [(size, lr) for size in sizes for lr in (RATE, *(OTHER_RATES if size == MIDDLE else ()))]
-    return [(kind, size, seed, lr) for seed in seeds for size, lr in conditions for kind in kinds]
-
-
-def ablate(out: Path, keys: Sequence[Key], config: RunConfig | None = None, command: str = "") -> list[Point]:
-    """Train every point that `out` does not hold yet, and write `out` after each of them.
+def ablate(
+    out: str | Path,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    workers: int | None = None,
+    corpus: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Row]:
+    """Train every point of the grid that `out` does not hold yet, and draw all that it holds beside it.
 
     Args:
-        command: how to make the file again, as text to keep in it.
+        out: the result file, `*.jsonl`; the picture has the same name and ends in `.png`.
+        axes: key -> values; see `parse_grid`.
+        workers: processes; by default one a physical core. With 1 everything runs in this process.
+        corpus: changes of the corpus, for a quick trial.
+        say: takes one line a finished point.
+
+    Returns:
+        The rows of the grid, in its order.
 
     Raises:
-        InputError: `out` holds results of other settings.
+        InputError: a wrong grid, results of other settings in `out`, or points that failed. Points that were finished
+            stay in `out` in every case.
     """
-    config = config or ablation_config()
-    corpus = build_corpus(config.corpus)
-    points = {(p.quantizer, p.nominal, p.seed, p.lr): p for p in _earlier(out, config)}
-    for key in keys:
-        if key in points:
+    out, points = Path(out), grid_points(axes)
+    config = point_config(corpus=corpus)
+    held = {key_of(row.point) for row in start_file(out, config)}
+    todo = [point for point in points if key_of(point) not in held]
+    if todo:
+        build_corpus(config.corpus)  # once, here; the processes find it in the cache
+    count = min(workers or _physical_cores(), max(len(todo), 1))
+    say(f"{len(points)} points, {len(points) - len(todo)} of them in {out}; {count} at a time")
+    failed, began = [], time.perf_counter()
+    for done, (point, outcome) in enumerate(_train_all(todo, corpus, count), start=1):
+        if isinstance(outcome, InputError):
+            failed.append(f"{_name(point)} ({outcome})")
+            say(f"{done}/{len(todo)} {_name(point)}: FAILED: {outcome}")
             continue
-        point, _, usage = train_point(*key, config=config, corpus=corpus)
-        points[key] = point
-        write_text(out, _to_json([points[k] for k in sorted(points)], config, command or COMMAND))
-        print(f"{point}\n{usage}", flush=True)
-    return [points[key] for key in keys]
-
-
-def load_points(path: str | Path) -> list[Point]:
-    """Read the points of a result file.
-
-    Raises:
-        InputError: the file is missing or not of this form.
-    """
-    path = Path(path)
-    try:
-        return [Point(**row) for row in json.loads(path.read_text(encoding="utf-8"))["points"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        append_row(out, Row(point, outcome))
+        left = (time.perf_counter() - began) / done * (len(todo) - done)
+        say(f"{done}/{len(todo)} {_name(point)}: {_numbers(outcome)}, {left / 60:.0f} min left")
+    everything = load_rows(out)
+    if everything:
+        with atomic_path(out.with_suffix(".png")) as path:
+            path.write_bytes(figure_to_png(overview_figure(everything)))
+    if failed:
         raise InputError(
-            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {COMMAND}"
+            f"{len(failed)} of {len(todo)} points", found=failed[0], expected="a trained point", fix="Change the grid."
+        )
+    rows = {key_of(row.point): row for row in everything}
+    return [rows[key_of(point)] for point in points]
+
+
+def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
+    """Train one point in this process with one thread and nothing printed. A process of its own can be given this."""
+    with _one_thread(), contextlib.redirect_stdout(io.StringIO()):
+        config = point_config(point, corpus)
+        return train_point(config, _corpus(tuple(sorted((corpus or {}).items())))).result
+
+
+def point_pool(workers: int) -> ProcessPoolExecutor:
+    """Processes for `run_point`. They end when this process ends, however it ends."""
+    # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+
+
+def _train_all(
+    points: Sequence[Point], corpus: Mapping[str, Any] | None, workers: int
+) -> Iterator[tuple[Point, Result | InputError]]:
+    """Every point with its result, or with what was wrong with it, in the order in which they are finished."""
+    if workers == 1:
+        for point in points:
+            try:
+                yield point, run_point(point, corpus)
+            except InputError as error:
+                yield point, error
+        return
+    pool = point_pool(workers)
+    try:
+        futures: dict[Future[Result], Point] = {pool.submit(run_point, point, corpus): point for point in points}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except InputError as error:
+                yield futures[future], error
+    except BrokenProcessPool:
+        raise InputError(
+            "ablation",
+            found="a process that was ended from outside, often for lack of memory",
+            expected="processes that finish",
+            fix="Give the same command again with fewer --workers; finished points are kept.",
         ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def mean(points: Iterable[Point], field: str, kind: str, nominal: int, lr: float = RATE) -> float:
-    """Mean over the seeds of one field of the points of one quantizer, size and learning rate."""
-    values = [getattr(p, field) for p in points if (p.quantizer, p.nominal, p.lr) == (kind, nominal, lr)]
-    if not values:
-        raise InputError("points", found="none", expected=f"{kind} {nominal} with lr {lr}", fix=f"Run: {COMMAND}")
-    return float(sum(values) / len(values))
+@functools.lru_cache(maxsize=1)
+def _corpus(changes: tuple[tuple[str, Any], ...]) -> Corpus:
+    """The corpus, opened once a process."""
+    settings: CorpusConfig = point_config(corpus=dict(changes)).corpus
+    return build_corpus(settings)
 
 
-COMMAND = "python -m motionlab.jobs.ablate --out notebooks/results/fsq_vs_vq.json"
+def _end_with_parent() -> None:
+    """A killed parent cannot stop its children, and a child that waits for work never notices. So it watches."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _settings(config: RunConfig) -> dict[str, Any]:
-    """The settings that decide the result, as they stand in the file."""
-    kept = to_mapping(config)
-    return {section: {key: kept[section][key] for key in keys} for section, keys in SETTINGS.items()}
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _earlier(out: Path, config: RunConfig) -> list[Point]:
-    """Points of an earlier call, if it had the same settings."""
-    if not out.exists():
-        return []
-    points = load_points(out)
-    if json.loads(out.read_text(encoding="utf-8"))["settings"] != _settings(config):
-        raise InputError(out, found="results of other settings", expected="a new file", fix="Choose another --out.")
-    return points
+def _physical_cores() -> int:
+    import psutil
+
+    return psutil.cpu_count(logical=False) or 1
 
 
-def _to_json(points: Sequence[Point], config: RunConfig, command: str) -> str:
-    head = {"command": command, "torch": torch.__version__, "settings": _settings(config)}
-    rows = ",\n".join("  " + json.dumps(asdict(point)) for point in points)  # one point a line: a readable diff
-    return json.dumps(head, indent=1)[:-2] + ',\n "points": [\n' + rows + "\n ]\n}\n"
+def _name(point: Mapping[str, Any]) -> str:
+    return " ".join(str(value) if key == "quantizer" else f"{key}={value}" for key, value in point.items())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the points of lesson 03's ablation.")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write, or to add to.")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="nominal codebook sizes")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
-    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
-    parser.add_argument("--steps", type=int, default=SETTINGS["tokenizer_training"]["steps"], help="optimizer steps")
-    parser.add_argument("--rate", type=float, help="one peak learning rate instead of those of the grid")
-    arguments = parser.parse_args()
-    set_threads()
-    keys = grid(arguments.kinds, arguments.sizes, arguments.seeds)
-    if arguments.rate:
-        keys = list(dict.fromkeys((kind, size, seed, arguments.rate) for kind, size, seed, _ in keys))
-    config = ablation_config({"tokenizer_training": {"steps": arguments.steps}})
-    ablate(arguments.out, keys, config, command=" ".join(["python -m motionlab.jobs.ablate", *sys.argv[1:]]))
-
-
-if __name__ == "__main__":
-    main()
+def _numbers(result: Result) -> str:
+    return (
+        f"{result.mpjpe_heading_mm:.1f} mm, {result.used_fraction:.0%} of {result.codes:,} codes, "
+        f"perplexity {result.perplexity:,.0f}, {result.seconds:.0f} s"
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.rope_scaling import make_scaling
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.build import make_quantizer
 from motionlab.runtime import cache_dir
@@ -30,21 +31,29 @@ def tokenizer_around(quantizer: Quantizer, config: TokenizerConfig) -> MotionTok
         depth=config.depth,
         down_t=config.down_t,
         dilation_growth_rate=config.dilation_growth_rate,
+        kernel_size=config.kernel_size,
         activation=config.activation,
         norm=config.norm,
         causal=config.causal,
+        patcher=config.patcher,
+        patch_size=config.patch_size,
     )
 
 
 def loss_weights(config: TokenizerConfig) -> LossWeights:
     """The weights of the losses that a config asks for."""
-    return LossWeights(velocity=config.velocity_weight, velocity_loss=config.velocity_loss, root=config.root_weight)
+    return LossWeights(
+        velocity=config.velocity_weight,
+        velocity_loss=config.velocity_loss,
+        root=config.root_weight,
+        acceleration=config.acceleration_weight,
+        joint=config.joint_weight,
+    )
 
 
 def max_motion_tokens(config: RunConfig) -> int:
     """The longest motion of the corpus, or the longest generation asked for, in tokens."""
-    frames_per_token = 2**config.tokenizer.down_t
-    return max(-(-config.corpus.max_frames // frames_per_token), config.sampling.max_tokens)
+    return max(-(-config.corpus.max_frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
 
 
 def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int) -> MotionLlama:
@@ -58,6 +67,9 @@ def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int) -> Motio
         dim=llama.dim,
         hidden=llama.hidden,
         rope_theta=llama.rope_theta,
+        rope_scaling=make_scaling(llama.rope_scaling, llama.rope_factor, llama.rope_original_length),
+        qk_norm=llama.qk_norm,
+        tied_embeddings=llama.tied_embeddings,
         text_dim=text_dim,
         max_length=config.text.max_tokens + max_motion_tokens(config) + 1,
     )

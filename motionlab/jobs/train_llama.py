@@ -15,6 +15,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sequence import SequenceBatches, Sequences
+from motionlab.llama.strategies import make_strategy
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import choose_device, seed_everything
 from motionlab.tokenizer.model import MotionTokenizer
@@ -32,7 +33,7 @@ def train_llama(run: Run, corpus: Corpus) -> MotionLlama:
     seed_everything(settings.seed)
     model = make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim)
 
-    def sequence_batches(clips: Sequence[int], batch_size: int, keep_codes: float, edge_drop: float) -> SequenceBatches:
+    def sequence_batches(clips: Sequence[int], batch_size: int, text_drop: float, edge_drop: float) -> SequenceBatches:
         return SequenceBatches(
             [codes[i] for i in clips],
             [corpus.train.captions(i) for i in clips],
@@ -41,17 +42,23 @@ def train_llama(run: Run, corpus: Corpus) -> MotionLlama:
             batch_size=batch_size,
             seed=settings.seed,
             max_length=model.max_length,
-            keep_codes=keep_codes,
+            text_drop=text_drop,
             edge_drop=edge_drop,
         )
 
     batches = sequence_batches(
-        training_clips(corpus.train), settings.batch_size, config.llama.keep_codes, config.llama.edge_drop
+        training_clips(corpus.train), settings.batch_size, config.llama.text_drop, config.llama.edge_drop
     )
-    held_out = sequence_batches(validation_clips(corpus.train), settings.batch_size, 1.0, 0.0)
+    held_out = sequence_batches(validation_clips(corpus.train), settings.batch_size, 0.0, 0.0)
+    strategy = make_strategy(
+        config.llama.strategy,
+        keep=config.llama.keep_codes,
+        per=config.llama.keep_rate,
+        label_smoothing=config.llama.label_smoothing,
+    )
 
     def step(batch: Sequences) -> Losses:
-        losses = sequence_losses(model, batch.to(device), config.llama.label_smoothing)
+        losses = strategy(model, batch.to(device))
         return Losses(losses.loss, {"accuracy": losses.accuracy})
 
     def validate() -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.data.store import MotionStore
+from motionlab.evaluation.anatomy import Pair
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
 from motionlab.jobs.build import loss_weights, make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
@@ -26,9 +27,29 @@ from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoint import has_checkpoint, load_weights
 from motionlab.training.loop import Losses, fit
 
+VALIDATION_CLIPS = 32  # held-out clips that a validation reconstructs
+# Batches of training windows over which a validation counts codes: the same ones every time, so that the curve of usage
+# shows the tokenizer and not the draw. The held-out clips alone would have too few tokens for a large codebook.
+USAGE_BATCHES = 8
+CLIPS_AT_ONCE = 64  # clips that are measured together: this many are held in memory
 
-def train_tokenizer(run: Run, corpus: Corpus, quantizer: str | None = None) -> MotionTokenizer:
-    """Train (or go on training) the tokenizer with one quantizer and keep its best weights with the run."""
+
+def train_tokenizer(
+    run: Run, corpus: Corpus, quantizer: str | None = None, *, watch: Callable[[int], None] | None = None
+) -> MotionTokenizer:
+    """Train (or go on training) the tokenizer with one quantizer and keep its best weights with the run.
+
+    Stopped anywhere and called again, it goes on from its last checkpoint, and the result is the same, bit for bit on a
+    CPU, as without the stop. A run that is finished is not trained again.
+
+    The history (`history.csv` in the folder of the tokenizer) holds, at every validation: `val_mpjpe_mm`,
+    `val_mpjpe_heading_mm` and `val_acceleration_mm` over held-out clips; `val_used_fraction` and `val_perplexity` of
+    the codebook over `val_tokens` tokens of fixed training windows.
+
+    Args:
+        watch: called with the number of each micro-batch, before it is read. For a live plot; what it raises ends the
+            training.
+    """
     config = run.config
     quantizer = quantizer or config.tokenizer.quantizer
     folder = run.tokenizer_folder(quantizer)
@@ -39,7 +60,7 @@ def train_tokenizer(run: Run, corpus: Corpus, quantizer: str | None = None) -> M
     weights = loss_weights(config.tokenizer)
     settings = config.tokenizer_training
 
-    batches = WindowBatches(
+    windows = WindowBatches(
         corpus.train,
         run.normalizer,
         window=config.tokenizer.window,
@@ -48,14 +69,26 @@ def train_tokenizer(run: Run, corpus: Corpus, quantizer: str | None = None) -> M
         clips=training_clips(corpus.train),
     )
 
+    def batches(number: int) -> torch.Tensor:
+        if watch is not None:
+            watch(number)
+        return windows(number)
+
     def step(batch: torch.Tensor) -> Losses:
         x = batch.to(device, non_blocking=True)  # [B, window, 272]
         losses = tokenizer_losses(model(x), x, weights)
         return Losses(losses.pop("total"), losses)
 
     def validate() -> dict[str, float]:
-        kept = validation_clips(corpus.train)[:32]
-        return measure_tokenizer(model, corpus.train, normalizer, kept)[0]
+        kept = validation_clips(corpus.train)[:VALIDATION_CLIPS]
+        errors, _ = measure_tokenizer(model, corpus.train, normalizer, kept)
+        usage = count_codes(model, windows, USAGE_BATCHES).summary()
+        return {
+            **errors,
+            "used_fraction": usage.used_fraction,
+            "perplexity": usage.perplexity,
+            "tokens": usage.tokens,
+        }
 
     fit(
         model,
@@ -107,26 +140,53 @@ def measure_tokenizer(
 
     Errors are means over the frames of all clips: a long clip counts more than a short one.
     """
+    sums: dict[str, float] = {"mpjpe_mm": 0.0, "mpjpe_heading_mm": 0.0, "acceleration_mm": 0.0}
+    frames, usage = 0, CodeUsage(model.codebook_size, model.quantizer.n_codebooks)
+    for pair, indices in reconstructions(model, store, normalizer, clips):
+        usage.update(indices.cpu())
+        a, b = decode_positions(pair.restored), decode_positions(pair.real)  # [T, 22, 3]
+        sums["mpjpe_mm"] += float(mpjpe(a, b, align="pelvis")) * len(a)
+        sums["mpjpe_heading_mm"] += float(mpjpe(a, b, align="heading")) * len(a)
+        sums["acceleration_mm"] += float(acceleration_error(a, b)) * len(a)
+        frames += len(a)
+    return {name: value / max(frames, 1) for name, value in sums.items()}, usage
+
+
+def reconstructions(
+    model: MotionTokenizer, store: MotionStore, normalizer: Normalizer, clips: Sequence[int] | None = None
+) -> Iterator[tuple[Pair, torch.Tensor]]:
+    """Each clip beside what the tokenizer makes of it, in physical units and on the model's device, and its tokens.
+
+    Args:
+        normalizer: on the model's device.
+        clips: numbers of the clips; all of the store by default.
+    """
     model.eval()
     device = next(model.parameters()).device
-    sums: dict[str, float] = {"mpjpe_mm": 0.0, "mpjpe_heading_mm": 0.0, "acceleration_mm": 0.0}
-    frames, usage = 0, CodeUsage(model.codebook_size)
-    for i in range(len(store)) if clips is None else clips:
-        features = store.features(i).to(device)
-        indices = model.encode(normalizer.normalize(features)[None])  # [1, N]
-        usage.update(indices.cpu())
-        restored = reconstruct(model, normalizer, indices)[: len(features)]  # [T, 272]
-        a, b = decode_positions(restored), decode_positions(features)  # [T, 22, 3]
-        sums["mpjpe_mm"] += float(mpjpe(a, b, align="pelvis")) * len(features)
-        sums["mpjpe_heading_mm"] += float(mpjpe(a, b, align="heading")) * len(features)
-        sums["acceleration_mm"] += float(acceleration_error(a, b)) * len(features)
-        frames += len(features)
-    return {name: value / max(frames, 1) for name, value in sums.items()}, usage
+    numbers = list(range(len(store)) if clips is None else clips)
+    for start in range(0, len(numbers), CLIPS_AT_ONCE):
+        real = [store.features(i).to(device) for i in numbers[start : start + CLIPS_AT_ONCE]]
+        with torch.inference_mode():
+            tokens = model.encode_clips([normalizer.normalize(clip) for clip in real])
+            restored = [normalizer.denormalize(clip.float()) for clip in model.decode_clips(tokens)]
+        for clip, row, other in zip(real, tokens, restored, strict=True):
+            yield Pair(clip, other[: len(clip)]), row  # the last token may reach beyond the clip
+
+
+@torch.inference_mode()
+def count_codes(model: MotionTokenizer, batches: Callable[[int], torch.Tensor], number: int) -> CodeUsage:
+    """Use of the codebook over the first `number` batches of normalised windows `[B, window, 272]`."""
+    model.eval()
+    device = next(model.parameters()).device
+    usage = CodeUsage(model.codebook_size, model.quantizer.n_codebooks)
+    for i in range(number):
+        usage.update(model.encode(batches(i).to(device)).cpu())
+    return usage
 
 
 @torch.inference_mode()
 def reconstruct(model: MotionTokenizer, normalizer: Normalizer, indices: torch.Tensor) -> torch.Tensor:
-    """Tokens [1, N] to features [N * frames_per_token, 272] in physical units."""
+    """Tokens [1, N] (or [1, N, Q]) to features [N * frames_per_token, 272] in physical units."""
     return normalizer.denormalize(model.decode(indices)[0].float())
 
 

@@ -49,8 +49,12 @@ class Exercise:
 
 _TOPICS = {  # topic of an exercise name -> module with EXERCISES
     "start": "motionlab.lessons.lesson00",
+    "vq": "motionlab.lessons.lesson02",
     "fsq": "motionlab.lessons.lesson03",
     "usage": "motionlab.lessons.lesson03",
+    "params": "motionlab.lessons.lesson04",
+    "memory": "motionlab.lessons.lesson04",
+    "stage1": "motionlab.lessons.lesson11",
 }
 _announced: set[str] = set()  # exercises whose fallback note was printed since the lesson started
 

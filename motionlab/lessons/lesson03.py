@@ -130,6 +130,74 @@ def _number(value: Any) -> float | None:
         return None
 
 
+# ---- 4. how many bits ------------------------------------------------------------------------------------------------
+def bits_per_frame(levels: Sequence[int], down_t: int) -> float:
+    """What a token can say at most, spread over the frames that it covers."""
+    return math.log2(math.prod(levels)) / 2**down_t
+
+
+def _diagnose_bits(function: Callable[..., Any]) -> str | None:
+    levels = (8, 8, 8, 5, 5, 5)
+    value = _number(function(levels, 1))
+    if value is None:
+        return "the result should be one number."
+    right = bits_per_frame(levels, 1)
+    if abs(value - 2 * right) < 1e-6:
+        return "these are the bits of a token. A token covers 2 ** down_t frames."
+    if abs(value - 8) < 1e-6:
+        return "this is for 65,536 codes, the name in the published options. Use the product of the levels: 64,000."
+    if abs(value - right * math.log(2)) < 1e-6:
+        return "these are nats (natural logarithm). A bit needs log2."
+    if abs(value - math.log2(sum(levels)) / 2) < 1e-6:
+        return "you added the levels. All combinations are codes, so multiply them."
+    if abs(value - 32_000) < 1e-6:
+        return "this is a number of codes. How many yes-or-no answers pick one of 64,000? Use log2."
+    if abs(value - right) > 1e-6:
+        return f"levels (8, 8, 8, 5, 5, 5) with down_t = 1 should give {right:.3f}, got {value:g}."
+    value = _number(function((8, 5, 5, 5), 2))
+    if value is not None and abs(value - math.log2(1000) / 2) < 1e-6:
+        return "right for down_t = 1 only: down_t counts halvings, so a token covers 2 ** down_t frames, not down_t."
+    if value is None or abs(value - math.log2(1000) / 4) > 1e-6:
+        return f"levels (8, 5, 5, 5) with down_t = 2 should give {math.log2(1000) / 4:.3f}, got {value}."
+    value = _number(function((8, 5, 5, 5), 0))
+    if value is None or abs(value - math.log2(1000)) > 1e-6:
+        return f"with down_t = 0 a token covers one frame: {math.log2(1000):.3f} bits, got {value}."
+    return None
+
+
+# ---- 5. how full the levels are --------------------------------------------------------------------------------------
+def level_shares(bounded: Tensor, levels: int) -> Tensor:
+    """Bounded numbers `[n]` of one dimension to the share of them on each level `[levels]`, lowest level first."""
+    index = bounded.round().long() + levels // 2  # 0..levels - 1
+    return torch.bincount(index, minlength=levels) / len(index)
+
+
+def _diagnose_shares(function: Callable[..., Any]) -> str | None:
+    bounded = torch.tensor([-1.7, -1.6, -0.4, 0.2, 0.3, 0.6, 0.7, 0.8])  # 5 levels; nobody is on the highest
+    expected = [0.25, 0.0, 0.375, 0.375, 0.0]
+    shares = function(bounded, 5)
+    if not isinstance(shares, Tensor) or shares.ndim != 1:
+        return "the result should be a tensor of shape (levels,)."
+    if len(shares) < 5:
+        return f"only {len(shares)} shares for 5 levels: the highest level is empty here, but it counts. Use minlength."
+    if len(shares) > 5:
+        return f"{len(shares)} shares for 5 levels: the lowest step is -2, so shift by levels // 2."
+    if abs(float(shares.double().sum()) - 8) < 1e-6:
+        return "these are counts. A share is a count divided by how many numbers there are."
+    if float(shares[2]) > 0.5 and abs(float(shares.double().sum()) - 1) < 1e-6:
+        return "0.7 went to level 0: .long() cuts the fraction off, and floor rounds down. Use .round() first."
+    if torch.allclose(shares.double(), torch.tensor(expected[::-1], dtype=torch.float64)):
+        return "the order is reversed: the lowest level comes first."
+    if abs(float(shares.double().sum()) - 1) > 1e-6:
+        return f"all shares together should be 1, got {float(shares.sum()):g}."
+    if not torch.allclose(shares.double(), torch.tensor(expected, dtype=torch.float64)):
+        return f"expected {expected}, got {[round(float(share), 4) for share in shares]}."
+    even = function(torch.tensor([-4.0, -4.2, 3.0]), 8)
+    if not isinstance(even, Tensor) or even.shape != (8,) or abs(float(even[0]) - 2 / 3) > 1e-6:
+        return "8 levels run from -4 to 3, so -4 is the first of 8 shares: shift by levels // 2."
+    return None
+
+
 EXERCISES = (
     Exercise(
         "fsq.round_ste",
@@ -159,6 +227,26 @@ EXERCISES = (
         (
             "torch.bincount counts each code without a [tokens, codebook_size] matrix.",
             "p = counts / total; leave out zeros; entropy = -(p * p.log2()).sum(); the answer is 2 ** entropy.",
+        ),
+    ),
+    Exercise(
+        "fsq.bits_per_frame",
+        bits_per_frame,
+        _diagnose_bits,
+        "Only with equal bits can two tokenizers be compared by their error.",
+        (
+            "One of K equally likely codes is worth log2 K bits. K is the product of the levels.",
+            "math.log2(math.prod(levels)), divided by the frames of a token: 2 ** down_t.",
+        ),
+    ),
+    Exercise(
+        "fsq.level_shares",
+        level_shares,
+        _diagnose_shares,
+        "With it you can test any claim that levels are filled evenly.",
+        (
+            "Round, shift so that the lowest level is 0, count.",
+            "torch.bincount(index, minlength=levels) counts; divide by how many numbers there were.",
         ),
     ),
 )

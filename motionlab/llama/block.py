@@ -1,36 +1,19 @@
-"""The parts of one decoder layer: RMSNorm, SwiGLU, and the pre-norm block that joins them with attention.
+"""One decoder layer: SwiGLU, and the pre-norm block that joins it with attention.
 
     x = x + attention(norm(x));   x = x + swiglu(norm(x))
 
 The residual stream `x` is never normalised itself, so gradients reach every layer unchanged.
-Zhang and Sennrich, "RMSNorm", arXiv:1910.07467; Shazeer, "GLU variants", arXiv:2002.05202.
+Shazeer, "GLU variants", arXiv:2002.05202.
 """
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionlab.llama.attention import Attention
 from motionlab.llama.cache import KVCache
-
-
-class RMSNorm(nn.Module):
-    """`x / rms(x) * scale` over the last dimension. Unlike LayerNorm it subtracts no mean and has no bias.
-
-    >>> RMSNorm(2)(torch.tensor([3.0, 4.0])).detach()  # rms = sqrt((9 + 16) / 2) = 3.5355
-    tensor([0.8485, 1.1314])
-    """
-
-    def __init__(self, dim: int, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.eps = eps
-        self.scale = nn.Parameter(torch.ones(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # One fused kernel on a GPU. It takes the mean of the squares in float32 whatever the dtype of x.
-        return F.rms_norm(x, self.scale.shape, self.scale, self.eps)
+from motionlab.llama.norm import RMSNorm
 
 
 def swiglu_hidden(dim: int, multiple: int = 256) -> int:
@@ -59,24 +42,25 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """One decoder layer, `[B, S, dim] -> [B, S, dim]`."""
+    """One decoder layer, `[B, S, dim] -> [B, S, dim]`. `qk_norm`: see `Attention`; `eps` is that of the norms."""
 
-    def __init__(self, dim: int, n_head: int, n_kv_heads: int, hidden: int) -> None:
+    def __init__(
+        self, dim: int, n_head: int, n_kv_heads: int, hidden: int, *, qk_norm: bool = False, eps: float = 1e-5
+    ) -> None:
         super().__init__()
-        self.rms_1 = RMSNorm(dim)
-        self.attn = Attention(dim, n_head, n_kv_heads)
-        self.rms_2 = RMSNorm(dim)
+        self.rms_1 = RMSNorm(dim, eps)
+        self.attn = Attention(dim, n_head, n_kv_heads, qk_norm=qk_norm, eps=eps)
+        self.rms_2 = RMSNorm(dim, eps)
         self.mlp = SwiGLU(dim, hidden)
 
     def forward(
         self,
         x: Tensor,
         turn: Tensor,
-        mask: Tensor,
+        mask: Tensor | None,
         cache: KVCache | None = None,
         layer: int = 0,
-        positions: Tensor | None = None,
     ) -> Tensor:
-        x = x + self.attn(self.rms_1(x), turn, mask, cache, layer, positions)
+        x = x + self.attn(self.rms_1(x), turn, mask, cache, layer)
         x = x + self.mlp(self.rms_2(x))
         return x

@@ -4,9 +4,10 @@ Without it, token `t` repeats the work of the `t - 1` tokens before it. The keys
 when later tokens arrive (causal mask), so they can be stored. With grouped-query attention the store is smaller by
 `n_head / n_kv_heads`.  Shazeer, arXiv:1911.02150; Ainslie et al., "GQA", arXiv:2305.13245.
 
-The cache is static: all memory is taken at the start, nothing grows. Rows may have texts of different lengths. Slot `p`
-of row `b` holds position `p` of that row; a slot that a short text left unused is overwritten by the first motion codes
-of the row and is hidden by the mask until then.
+The cache is static: all memory is taken at the start, nothing grows. Rows may have texts of different lengths: texts
+have the slots 0..W-1 of the longest, and code number `t` of every row goes to slot `W + t`, so that one copy writes it
+for all rows. `visible` hides the slots that a short text leaves empty. Where a token stands in its own sequence is
+told by its rotation, not by its slot.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from motionlab.errors import InputError
+
 
 class KVCache:
-    """Keys and values of every layer: two tensors `[n_layer, B, n_kv_heads, length, head_dim]`.
+    """Keys and values of every layer: one tensor `[n_layer, 2, B, n_kv_heads, length, head_dim]`, keys first.
 
-    `used` is the number of slots that attention has to look at; `generate` moves it on. Looking only at these keeps
-    the first tokens as cheap as they should be.
+    A cache belongs to one batch of texts. A new prompt needs a new cache (or `clear`): keys of the old text would
+    answer the queries of the new motion.
     """
 
     def __init__(
@@ -32,10 +35,38 @@ class KVCache:
         device: torch.device | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        shape = (n_layer, batch, n_kv_heads, length, head_dim)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
-        self.used = 0
+        self.visible = torch.ones(batch, length, dtype=torch.bool, device=device)
+        shape = (n_layer, 2, batch, n_kv_heads, length, head_dim)
+        self._store(torch.zeros(shape, device=device, dtype=dtype))
+        self.length, self._used = length, 0
+        self.has_gaps = False
+
+    @property
+    def used(self) -> int:
+        """Slots that attention has to look at; `generate` moves it on.
+
+        Looking only at these keeps the first tokens as cheap as they should be. More than `length` is an InputError.
+        """
+        return self._used
+
+    @used.setter
+    def used(self, used: int) -> None:
+        if not 0 <= used <= self.length:
+            raise InputError(
+                "cache", found=f"{used} slots in use", expected=f"at most {self.length}", fix="Make a longer cache."
+            )
+        self._used = used
+
+    def clear(self) -> None:
+        """Forget everything. The numbers may stay: a slot is written before it is in use again."""
+        self._used = 0
+        self.show(self.visible[:, :0])
+
+    def show(self, visible: Tensor) -> None:
+        """Say which of the first slots hold a token, bool `[B, W]`; all slots after them will."""
+        self.visible.fill_(True)
+        self.visible[:, : visible.shape[1]] = visible
+        self.has_gaps = not bool(visible.all())
 
     @property
     def nbytes(self) -> int:
@@ -44,30 +75,47 @@ class KVCache:
         >>> KVCache(n_layer=2, batch=1, n_kv_heads=4, length=10, head_dim=8).nbytes
         5120
         """
-        return 2 * self.keys.nbytes
+        return self._stored.nbytes
 
-    def update(self, layer: int, key: Tensor, value: Tensor, positions: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Store new keys and values, give back all that are in use.
+    @property
+    def keys(self) -> Tensor:
+        """`[n_layer, B, n_kv_heads, length, head_dim]`, a view."""
+        return self._stored[:, 0]
+
+    @property
+    def values(self) -> Tensor:
+        """`[n_layer, B, n_kv_heads, length, head_dim]`, a view."""
+        return self._stored[:, 1]
+
+    def mask(self) -> Tensor | None:
+        """The slots that a new token may look at, bool `[B, 1, 1, used]`; None, which is faster, when it is all."""
+        return self.visible[:, None, None, : self._used] if self.has_gaps else None
+
+    def update(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the keys and values of the last S slots in use, give back those of all slots in use.
 
         Args:
             layer: which layer.
             key, value: `[B, n_kv_heads, S, head_dim]`.
-            positions: int64 `[B]`, the slot of each row's one new token (S = 1); None stores slots 0..S-1.
 
         Returns:
             views `[B, n_kv_heads, used, head_dim]`.
         """
-        keys, values = self.keys[layer], self.values[layer]
-        if positions is None:
-            keys[:, :, : key.shape[2]] = key
-            values[:, :, : value.shape[2]] = value
-        else:
-            rows = torch.arange(len(positions), device=positions.device)
-            keys[rows, :, positions] = key[:, :, 0].to(keys.dtype)  # [B, n_kv_heads, head_dim]
-            values[rows, :, positions] = value[:, :, 0].to(values.dtype)
-        return keys[:, :, : self.used], values[:, :, : self.used]
+        keys, values = self.layers[layer][0], self.layers[layer][1]
+        new = slice(self._used - key.shape[2], self._used)
+        keys[:, :, new] = key
+        values[:, :, new] = value
+        return keys[:, :, : self._used], values[:, :, : self._used]
 
     def select(self, rows: Tensor) -> None:
-        """Keep only these rows of the batch: samples that have ended need no more work."""
-        self.keys = self.keys[:, rows]
-        self.values = self.values[:, rows]
+        """Keep only these rows of the batch: samples that have ended need no more work.
+
+        A row may be named several times: many samples of one text share the work of reading it.
+        """
+        self._store(self._stored[:, :, rows])
+        self.visible = self.visible[rows]
+
+    def _store(self, numbers: Tensor) -> None:
+        self._stored = numbers
+        # One view a layer, [2, B, n_kv_heads, length, head_dim]. Not `unbind`: autograd forbids writing into its views.
+        self.layers = [numbers[layer] for layer in range(len(numbers))]

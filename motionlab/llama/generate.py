@@ -14,7 +14,10 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.llama.guidance import with_null_rows
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.readers import CachedReader, GuidedReader, PlainReader, Reader
+from motionlab.llama.repetition import forbid_ngrams, penalise_repeats
 from motionlab.llama.sampling import Sampling, choose_tokens, sample_noise
 
 
@@ -22,11 +25,12 @@ from motionlab.llama.sampling import Sampling, choose_tokens, sample_noise
 class Generated:
     """The codes of one sample (int64 `[n]`, on the CPU, without END) and why it stopped.
 
-    `"limit"` means that the motion was cut at `max_tokens`: the model did not say that it was over.
+    `"end"`: the model said that the motion was over. `"limit"`: it was cut at `max_tokens`, the model had not finished.
+    `"length"`: it has the length that was asked for.
     """
 
     tokens: Tensor
-    stopped_by: Literal["end", "limit"]
+    stopped_by: Literal["end", "limit", "length"]
 
 
 def generate(
@@ -36,48 +40,100 @@ def generate(
     sampling: Sampling,
     *,
     seeds: Sequence[int] | None = None,
+    lengths: Sequence[int] | None = None,
+    samples: int = 1,
     use_cache: bool = True,
 ) -> list[Generated]:
-    """Generate one motion for each row of text.
+    """Generate motions for each row of text.
 
     Args:
         text: `[B, W, text_dim]`; text_mask: `[B, W]`. They are moved to the model's device.
-        seeds: one seed a row; None is `sampling.seed + row`.
+        seeds: one seed a motion; None is `sampling.seed + row`.
+        lengths: codes that each motion shall have; None lets the model say END.
+        samples: motions a text. The text is read once for all of them; those of the first text come first.
         use_cache: False runs the whole sequence again for every token. Slow; it exists to check the cache.
 
+    Returns:
+        `B * samples` motions.
+
     Raises:
-        InputError: an empty text, text and `max_tokens` that do not fit in `max_length`, or not one seed a row.
+        InputError: an empty text, text and `max_tokens` that do not fit in `max_length`, not one seed or length a
+            motion, a decoder of masked modelling, or logits that are not numbers.
     """
     device = model.llama_proj.weight.device
     text, text_mask = text.to(device), text_mask.to(device).bool()
-    _check(model, text, text_mask, sampling)
-    seeds = [sampling.seed + row for row in range(len(text))] if seeds is None else seeds
-    if len(seeds) != len(text):
-        raise InputError("seeds", found=f"{len(seeds)} seeds", expected=f"{len(text)}, one a prompt", fix="Add seeds.")
-    noise = sample_noise(seeds, sampling.max_tokens).to(device)  # [B, max_tokens]
+    if model.mask_token is not None:
+        raise InputError(
+            "model",
+            found="a decoder with a MASK token, which looks in both directions",
+            expected="a causal decoder",
+            fix="Use generate_masked.",
+        )
+    if samples < 1:
+        raise InputError("samples", found=samples, expected="1 or more", fix="Ask for one motion a text.")
+    check_text(model, text, text_mask, sampling.max_tokens)
+    count = len(text) * samples
+    seeds = [sampling.seed + row for row in range(count)] if seeds is None else seeds
+    if len(seeds) != count:
+        raise InputError("seeds", found=f"{len(seeds)} seeds", expected=f"{count}, one a motion", fix="Add seeds.")
+    check_lengths(lengths, count, sampling.max_tokens)
+    noise = sample_noise(seeds, sampling.max_tokens).to(device)  # [B * samples, max_tokens]
+    stops = None if lengths is None else torch.tensor(lengths, device=device)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            reader = _Cached(model, text, text_mask, sampling) if use_cache else _Plain(model, text, text_mask)
-            tokens = _write(model, reader, noise, sampling).cpu()
+            reader = _reader(model, text, text_mask, sampling, use_cache)
+            tokens = _write(reader, samples, noise, stops, sampling, model.end_token).cpu()
     finally:
         model.train(training)
-    return [_finish(row, model.end_token) for row in tokens.clone()]  # cloned out of inference mode
+    # Cloned out of inference mode.
+    rows = list(tokens.clone())
+    if lengths is not None:
+        return [Generated(row[:length], "length") for row, length in zip(rows, lengths, strict=True)]
+    return [_finish(row, model.end_token) for row in rows]
 
 
-def _write(model: MotionLlama, reader: _Cached | _Plain, noise: Tensor, sampling: Sampling) -> Tensor:
-    """The loop: `[B, up to max_tokens]`, filled with END after the end of a row."""
-    batch = len(noise)
-    written = torch.full((batch, sampling.max_tokens), model.end_token, device=noise.device)
-    rows = torch.arange(batch, device=noise.device)  # rows of `written` that are still being written
+def _reader(model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling, use_cache: bool) -> Reader:
+    rows, guided = len(text), sampling.guidance != 1.0
+    if guided:
+        text, text_mask = with_null_rows(text, text_mask)
+    inner: Reader = PlainReader(model, text, text_mask)
+    if use_cache:
+        inner = CachedReader(model, text, text_mask, sampling.max_tokens)
+    return GuidedReader(inner, rows, sampling.guidance) if guided else inner
+
+
+def _write(
+    reader: Reader, samples: int, noise: Tensor, stops: Tensor | None, sampling: Sampling, end_token: int
+) -> Tensor:
+    """The loop: `[n, max_tokens]`, filled with END after the end of a row.
+
+    Args:
+        noise: `[n, max_tokens]`.
+        stops: the length that each row shall have, `[n]`, or None.
+    """
+    count = len(noise)
+    written = torch.full((count, sampling.max_tokens), end_token, device=noise.device)
+    rows = torch.arange(count, device=noise.device)  # rows of `written` that are still being written
+    repetition_control = sampling.repetition_penalty != 1.0 or sampling.no_repeat_ngram > 0
     logits = reader.first()  # [B, K+1]
+    if samples > 1:
+        repeated = rows // samples
+        reader.keep(repeated)
+        logits = logits[repeated]  # [n, K+1]
     for step in range(sampling.max_tokens):
-        if step < sampling.min_tokens:
-            logits[:, model.end_token] = float("-inf")
+        check_logits(logits, step)
+        if step < sampling.min_tokens or stops is not None:
+            logits[:, end_token] = float("-inf")
+        if repetition_control:
+            before = written[rows, :step]
+            logits = penalise_repeats(logits, before, sampling.repetition_penalty)
+            logits = forbid_ngrams(logits, before, sampling.no_repeat_ngram)
         chosen = choose_tokens(logits, noise[rows, step], sampling)  # [rows]
         written[rows, step] = chosen
-        going = (chosen != model.end_token).nonzero()[:, 0]
+        goes_on = chosen != end_token if stops is None else stops[rows] > step + 1
+        going = goes_on.nonzero()[:, 0]
         if len(going) == 0 or step + 1 == sampling.max_tokens:
             break
         if len(going) < len(rows):  # rows that have ended leave the batch
@@ -87,54 +143,6 @@ def _write(model: MotionLlama, reader: _Cached | _Plain, noise: Tensor, sampling
     return written
 
 
-class _Cached:
-    """Reads each token once; see `cache.py`."""
-
-    def __init__(self, model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling) -> None:
-        self.model, self.text, self.text_mask = model, text, text_mask
-        self.cache = model.new_cache(len(text), text.shape[1] + sampling.max_tokens)
-        self.positions = text_mask.sum(1)  # [B]: where the next token of each row stands
-
-    def first(self) -> Tensor:
-        return self.model.prefill(self.text, self.text_mask, self.cache)
-
-    def next(self, chosen: Tensor) -> Tensor:
-        # One slot more than before is enough for every row: `used` starts at the longest text.
-        self.cache.used += 1
-        logits = self.model.step(chosen, self.positions, self.cache)
-        self.positions = self.positions + 1
-        return logits
-
-    def keep(self, rows: Tensor) -> None:
-        self.cache.select(rows)
-        self.positions = self.positions[rows]
-
-
-class _Plain:
-    """Runs the whole sequence for every token: the definition of what `_Cached` must give."""
-
-    def __init__(self, model: MotionLlama, text: Tensor, text_mask: Tensor) -> None:
-        self.model, self.text, self.text_mask = model, text, text_mask
-        self.tokens = torch.full(text_mask.shape, model.pad_token, device=text.device)  # [B, S]
-        self.positions = text_mask.sum(1)
-
-    def first(self) -> Tensor:
-        rows = torch.arange(len(self.tokens), device=self.tokens.device)
-        logits: Tensor = self.model(self.tokens, self.text, self.text_mask)  # [B, S, K+1]
-        return logits[rows, self.positions - 1]
-
-    def next(self, chosen: Tensor) -> Tensor:
-        pad = self.tokens.new_full((len(self.tokens), 1), self.model.pad_token)
-        self.tokens = torch.cat([self.tokens, pad], dim=1)
-        self.tokens[torch.arange(len(chosen)), self.positions] = chosen
-        self.positions = self.positions + 1
-        return self.first()
-
-    def keep(self, rows: Tensor) -> None:
-        self.tokens, self.text, self.text_mask = self.tokens[rows], self.text[rows], self.text_mask[rows]
-        self.positions = self.positions[rows]
-
-
 def _finish(tokens: Tensor, end_token: int) -> Generated:
     ends = (tokens == end_token).nonzero()
     if len(ends) == 0:
@@ -142,12 +150,36 @@ def _finish(tokens: Tensor, end_token: int) -> Generated:
     return Generated(tokens[: int(ends[0])], "end")
 
 
-def _check(model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling) -> None:
+def check_logits(logits: Tensor, step: int) -> None:
+    """Raise InputError when a logit is NaN or infinite: drawing from such a row would give a code without meaning."""
+    # One number to wait for instead of one a logit: any NaN or infinity makes the sum NaN or infinite.
+    if not torch.isfinite(logits.sum(dtype=torch.float32)):
+        raise InputError(
+            "logits",
+            found=f"NaN or infinity at code {step}",
+            expected="finite numbers",
+            fix="Check the checkpoint and the text features; with float16, use bfloat16 or float32.",
+        )
+
+
+def check_lengths(lengths: Sequence[int] | None, count: int, max_tokens: int) -> None:
+    """Raise InputError unless there is one length a motion, from 1 to `max_tokens`."""
+    if lengths is not None and (len(lengths) != count or not 1 <= min(lengths) <= max(lengths) <= max_tokens):
+        raise InputError(
+            "lengths",
+            found=list(lengths),
+            expected=f"{count} numbers from 1 to max_tokens={max_tokens}",
+            fix="Give one length a motion, or raise max_tokens.",
+        )
+
+
+def check_text(model: MotionLlama, text: Tensor, text_mask: Tensor, max_tokens: int) -> None:
+    """Raise InputError unless `text` and `text_mask` are features that the model can read with `max_tokens` codes."""
     if text.dim() != 3 or text.shape[:2] != text_mask.shape or text.shape[2] != model.text_dim or len(text) == 0:
         raise InputError(
             "text",
             found=f"features {list(text.shape)} with mask {list(text_mask.shape)}",
-            expected=f"[B, W, {model.text_dim}] with [B, W]",
+            expected=f"[B, W, {model.text_dim}] with [B, W], B at least 1",
             fix="Use the text encoder that the model was trained with.",
         )
     widths = text_mask.sum(1).tolist()
@@ -159,11 +191,11 @@ def _check(model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampli
             expected="one or more used slots at the start of every row",
             fix="Pass the features as the text encoder returns them.",
         )
-    room = model.max_length - sampling.max_tokens - 1
+    room = model.max_length - max_tokens - 1
     if max(widths) > room:
         raise InputError(
             "prompt",
             found=f"{max(widths)} tokens",
-            expected=f"at most {room} (max_length {model.max_length} - max_tokens {sampling.max_tokens} - END)",
+            expected=f"at most {room} (max_length {model.max_length} - max_tokens {max_tokens} - END)",
             fix="Shorten the prompt or lower max_tokens.",
         )

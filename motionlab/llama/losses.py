@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from motionlab.llama.cross_entropy import chunked_cross_entropy
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sequence import IGNORE, Sequences
 
@@ -52,13 +53,24 @@ def token_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     return ((logits.argmax(-1) == labels) & there).sum() / there.sum().clamp(min=1)
 
 
-def sequence_losses(model: MotionLlama, batch: Sequences, label_smoothing: float = 0.0) -> TokenLosses:
-    """Loss and accuracy of a batch, with logits computed only where a label exists.
+def labelled_losses(model: MotionLlama, hidden: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> TokenLosses:
+    """Loss and accuracy from the decoder's last states, with logits computed only where a label exists.
 
-    Text slots and padding carry no label: leaving them out of the last and widest product gives the same number with
-    less work and memory.
+    Text slots and padding carry no label: leaving them out of the last and widest product, and doing the rest in
+    chunks, gives the same number with less work and memory.
+
+    Args:
+        hidden: `[B, S, dim]`, as `MotionLlama.hidden` gives them.
+        labels: int64 `[B, S]`.
     """
+    there = labels != IGNORE  # [B, S]
+    target = labels[there]  # [n_labels]
+    total, hits = chunked_cross_entropy(hidden[there], model.lm_head.weight, target, label_smoothing)
+    count = max(len(target), 1)
+    return TokenLosses(total / count, hits / count)
+
+
+def sequence_losses(model: MotionLlama, batch: Sequences, label_smoothing: float = 0.0) -> TokenLosses:
+    """Loss and accuracy of predicting every next token of a batch from the true ones before it."""
     hidden = model.hidden(batch.tokens, batch.text, batch.text_mask)  # [B, S, dim]
-    there = batch.labels != IGNORE  # [B, S]
-    logits, labels = model.lm_head(hidden[there]), batch.labels[there]  # [n_labels, K+1], [n_labels]
-    return TokenLosses(next_token_loss(logits, labels, label_smoothing), token_accuracy(logits, labels))
+    return labelled_losses(model, hidden, batch.labels, label_smoothing)

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.llama.block import Block, RMSNorm, swiglu_hidden
+from motionlab.llama.block import Block, swiglu_hidden
 from motionlab.llama.cache import KVCache
-from motionlab.llama.masks import prefix_mask, step_mask
+from motionlab.llama.head import TiedHead
+from motionlab.llama.masks import prefix_mask
+from motionlab.llama.norm import RMSNorm
 from motionlab.llama.rope import Rotary
+from motionlab.llama.rope_scaling import RopeScaling
 
 
 class MotionLlama(nn.Module):
@@ -31,8 +34,12 @@ class MotionLlama(nn.Module):
         text_dim: width of the text features (MiniLM 384, flan-t5-xl 2048).
         n_kv_heads: key-value heads; None is n_head (multi-head attention, as published).
         hidden: width of the SwiGLU layer; None is the published rule `swiglu_hidden(dim)`.
-        rope_theta: base of the rotary angles.
+        rope_theta: base of the rotary angles; rope_scaling: how they are stretched, see `rope_scaling.py`.
         max_length: longest sequence: text + codes + END.
+        qk_norm: normalise query and key heads, see `Attention`.
+        tied_embeddings: the output layer shares the weights of the embedding.
+        mask_token: one more embedding row, MASK, for masked modelling (`strategies.py`, `masked.py`).
+        norm_eps: of every RMSNorm.
 
     >>> model = MotionLlama(codebook_size=10, n_layer=1, n_head=2, dim=16, text_dim=4)
     >>> tokens = torch.tensor([[11, 11, 3, 7, 10]])  # two text slots, two codes, END
@@ -51,18 +58,27 @@ class MotionLlama(nn.Module):
         n_kv_heads: int | None = None,
         hidden: int | None = None,
         rope_theta: float = 10_000.0,
+        rope_scaling: RopeScaling | None = None,
         max_length: int = 301,
+        qk_norm: bool = False,
+        tied_embeddings: bool = False,
+        mask_token: bool = False,
+        norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.codebook_size, self.dim, self.text_dim, self.max_length = codebook_size, dim, text_dim, max_length
-        self.n_kv_heads, self.head_dim = n_kv_heads or n_head, dim // n_head
-        blocks = [Block(dim, n_head, self.n_kv_heads, hidden or swiglu_hidden(dim)) for _ in range(n_layer)]
-        self.transformer = nn.ModuleDict(
-            {"wte": nn.Embedding(codebook_size + 2, dim), "h": nn.ModuleList(blocks), "ln_f": RMSNorm(dim)}
-        )
+        self.n_head, self.n_kv_heads, self.head_dim = n_head, n_kv_heads or n_head, dim // n_head
+        self.hidden_dim, self.norm_eps, self.qk_norm = hidden or swiglu_hidden(dim), norm_eps, qk_norm
+        self.mask_token = codebook_size + 2 if mask_token else None
+        blocks = [
+            Block(dim, n_head, self.n_kv_heads, self.hidden_dim, qk_norm=qk_norm, eps=norm_eps) for _ in range(n_layer)
+        ]
+        embedding = nn.Embedding(codebook_size + 2 + mask_token, dim)
+        self.transformer = nn.ModuleDict({"wte": embedding, "h": nn.ModuleList(blocks), "ln_f": RMSNorm(dim, norm_eps)})
         self.llama_proj = nn.Linear(text_dim, dim)
-        self.lm_head = nn.Linear(dim, codebook_size + 1, bias=False)
-        self.rotary = Rotary(max_length, self.head_dim, rope_theta)
+        outputs = codebook_size + 1
+        self.lm_head = TiedHead(embedding, outputs) if tied_embeddings else nn.Linear(dim, outputs, bias=False)
+        self.rotary = Rotary(max_length, self.head_dim, rope_theta, rope_scaling)
         self.reset_parameters()
 
     @property
@@ -80,6 +96,11 @@ class MotionLlama(nn.Module):
         """The decoder layers."""
         return self.transformer["h"]  # type: ignore[return-value]
 
+    @property
+    def tied_embeddings(self) -> bool:
+        """True when the output layer has no weights of its own."""
+        return isinstance(self.lm_head, TiedHead)
+
     def reset_parameters(self) -> None:
         """Normal(0, 0.02) for every matrix, divided by sqrt(2 * n_layer) where a matrix writes to the residual stream.
 
@@ -96,36 +117,53 @@ class MotionLlama(nn.Module):
             else:
                 nn.init.ones_(parameter)
 
-    def forward(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, text: Tensor, text_mask: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits of the next token at every position.
 
         Args:
             tokens: int64 `[B, S]`; what stands in text slots does not matter.
             text: float `[B, W, text_dim]`, W <= S.
             text_mask: `[B, W]`, true where a text slot is in use; each row starts at slot 0.
+            mask: bool `[B, 1, S, S]`, who may look at whom; None is `prefix_mask`.
 
         Returns:
             `[B, S, K + 1]`.
         """
-        logits: Tensor = self.lm_head(self.hidden(tokens, text, text_mask))
+        logits: Tensor = self.lm_head(self.hidden(tokens, text, text_mask, mask))
         return logits
 
-    def hidden(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
-        """As `forward`, but stops before `lm_head`: `[B, S, dim]`. The loss needs logits at labelled positions only."""
+    def hidden(self, tokens: Tensor, text: Tensor, text_mask: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As `forward`, but stops before `lm_head`: `[B, S, dim]`. The loss needs logits at labelled positions only.
+
+        Raises:
+            InputError: the sequence is longer than `max_length`, or a token is outside the vocabulary. The second is
+                checked on a CPU only: on a GPU every step would have to wait for the answer.
+        """
         length = tokens.shape[1]
-        if length > self.max_length:
-            raise InputError(
-                "sequence",
-                found=f"{length} positions",
-                expected=f"at most max_length={self.max_length}",
-                fix="Shorten the text or the motion, or build the model with a larger max_length.",
-            )
+        self._check_length("sequence", length)
+        if tokens.device.type == "cpu" and tokens.numel() and not torch.compiler.is_compiling():
+            self._check_tokens(tokens)
         text_mask = text_mask.bool()
         x = self._embed(tokens, text, text_mask)  # [B, S, dim]
-        return self._layers(x, self.rotary(length), prefix_mask(text_mask, length))
+        return self._layers(x, self.rotary(length), prefix_mask(text_mask, length) if mask is None else mask)
+
+    def check_codebook(self, codebook_size: int) -> None:
+        """Raise InputError unless a tokenizer with this many codes can read what this decoder writes."""
+        if codebook_size != self.codebook_size:
+            raise InputError(
+                "codebook_size",
+                found=f"a tokenizer with {codebook_size} codes and a decoder with {self.codebook_size}",
+                expected="the same number",
+                fix="Use the tokenizer whose codes the decoder was trained on.",
+            )
 
     def new_cache(self, batch: int, length: int) -> KVCache:
-        """An empty cache for `batch` rows of at most `length` positions, where the weights are."""
+        """An empty cache for `batch` rows of at most `length` positions, where the weights are.
+
+        Raises:
+            InputError: it would be longer than `max_length`.
+        """
+        self._check_length("cache", length)
         weight = self.llama_proj.weight
         return KVCache(len(self.blocks), batch, self.n_kv_heads, length, self.head_dim, weight.device, weight.dtype)
 
@@ -135,6 +173,7 @@ class MotionLlama(nn.Module):
         batch, width = text_mask.shape
         slots = torch.full((batch, width), self.pad_token, device=text.device)  # [B, W]
         cache.used = width
+        cache.show(text_mask)
         x = self._embed(slots, text, text_mask)  # [B, W, dim]
         x = self._layers(x, self.rotary(width), prefix_mask(text_mask, width), cache)
         last = text_mask.sum(1) - 1  # [B]: the last text slot of each row predicts the first code
@@ -146,11 +185,10 @@ class MotionLlama(nn.Module):
 
         Args:
             tokens: int64 `[B]`.
-            positions: int64 `[B]`, where each row stands; all must be below `cache.used`.
+            positions: int64 `[B]`, where each row stands: its text length plus the codes it has.
         """
         x = self.transformer["wte"](tokens[:, None])  # [B, 1, dim]
-        mask = step_mask(positions, cache.used)  # [B, 1, 1, used]
-        x = self._layers(x, self.rotary(positions[:, None]), mask, cache, positions)  # [B, 1, dim]
+        x = self._layers(x, self.rotary(positions[:, None]), cache.mask(), cache)  # [B, 1, dim]
         logits: Tensor = self.lm_head(x[:, 0])  # [B, K+1]
         return logits
 
@@ -160,10 +198,28 @@ class MotionLlama(nn.Module):
         front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
         return torch.cat([front, x[:, width:]], dim=1)
 
-    def _layers(
-        self, x: Tensor, turn: Tensor, mask: Tensor, cache: KVCache | None = None, positions: Tensor | None = None
-    ) -> Tensor:
+    def _check_length(self, where: str, length: int) -> None:
+        if length > self.max_length:
+            raise InputError(
+                where,
+                found=f"{length} positions",
+                expected=f"at most max_length={self.max_length}",
+                fix="Shorten the text or the motion, or build the model with a larger max_length.",
+            )
+
+    def _check_tokens(self, tokens: Tensor) -> None:
+        low, high = (int(value) for value in tokens.aminmax())
+        rows = self.codebook_size + 2 + (self.mask_token is not None)
+        if low < 0 or high >= rows:
+            raise InputError(
+                "tokens",
+                found=f"values {low} to {high}",
+                expected=f"0 to {rows - 1}",
+                fix=f"Use the tokenizer that the decoder was trained with: it has {self.codebook_size} codes.",
+            )
+
+    def _layers(self, x: Tensor, turn: Tensor, mask: Tensor | None, cache: KVCache | None = None) -> Tensor:
         for layer, block in enumerate(self.blocks):
-            x = block(x, turn, mask, cache, layer, positions)
+            x = block(x, turn, mask, cache, layer)
         x = self.transformer["ln_f"](x)
         return x

@@ -12,8 +12,26 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from motionlab.llama.rope_scaling import RopeScaling
 
-def rope_table(length: int, head_dim: int, theta: float = 10_000.0, device: torch.device | None = None) -> Tensor:
+
+def rope_frequencies(head_dim: int, theta: float = 10_000.0, device: torch.device | None = None) -> Tensor:
+    """Radians a position of each channel pair, float32 `[hd/2]`: `1 / theta ** (2i / hd)`, fastest first.
+
+    >>> rope_frequencies(4, theta=100.0)
+    tensor([1.0000, 0.1000])
+    """
+    exponent = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim  # 0, 2, 4, ... over hd
+    return 1.0 / theta**exponent
+
+
+def rope_table(
+    length: int,
+    head_dim: int,
+    theta: float = 10_000.0,
+    device: torch.device | None = None,
+    scaling: RopeScaling | None = None,
+) -> Tensor:
     """Unit complex numbers `exp(1j * position * frequency)`, always in float32 precision: complex64 `[length, hd/2]`.
 
     Why float32: bfloat16 has 8 bits of mantissa, so of the positions 0..300 it keeps only 279 apart, and the angle
@@ -22,18 +40,45 @@ def rope_table(length: int, head_dim: int, theta: float = 10_000.0, device: torc
     >>> rope_table(3, head_dim=4)[0]
     tensor([1.+0.j, 1.+0.j])
     """
-    # The exponents are even numbers 0, 2, 4, ...: one frequency a pair of channels.
-    exponent = torch.arange(0, head_dim, 2, device=device, dtype=torch.float32) / head_dim  # [hd/2]
+    frequency = rope_frequencies(head_dim, theta, device)  # [hd/2]
+    if scaling is not None:
+        frequency = scaling(frequency)
     position = torch.arange(length, device=device, dtype=torch.float32)  # [length]
-    angle = torch.outer(position, theta**-exponent)  # [length, hd/2]
+    angle = torch.outer(position, frequency)  # [length, hd/2]
     return torch.polar(torch.ones_like(angle), angle)
+
+
+def to_half_split(weight: Tensor, heads: int) -> Tensor:
+    """Reorder the rows of a query or key weight from our layout of channel pairs to the one of Hugging Face.
+
+    Ours turns channels (0, 1), (2, 3), ... of a head, theirs (0, hd/2), (1, hd/2 + 1), ... Rows of the same pair meet
+    in both, so scores are the same; the wrong order gives wrong logits and no error.
+
+    Args:
+        weight: `[heads * hd, ...]`.
+
+    >>> to_half_split(torch.arange(6), heads=1)
+    tensor([0, 2, 4, 1, 3, 5])
+    """
+    reordered: Tensor = weight.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)
+    return reordered  # [heads, hd/2, 2] -> [heads, 2, hd/2]
+
+
+def to_interleaved(weight: Tensor, heads: int) -> Tensor:
+    """The way back of `to_half_split`.
+
+    >>> to_interleaved(torch.tensor([0, 2, 4, 1, 3, 5]), heads=1)
+    tensor([0, 1, 2, 3, 4, 5])
+    """
+    reordered: Tensor = weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+    return reordered  # [heads, 2, hd/2] -> [heads, hd/2, 2]
 
 
 def apply_rope(x: Tensor, turn: Tensor) -> Tensor:
     """Turn the channel pairs (0, 1), (2, 3), ... of each head vector.
 
     Neighbouring channels form a pair ("interleaved", as in the published checkpoint). Hugging Face models pair channel
-    `i` with `i + hd/2`; weights of the two kinds are not exchangeable without permuting rows.
+    `i` with `i + hd/2`; `to_half_split` takes weights from one kind to the other.
 
     Args:
         x: `[B, S, heads, hd]`, any float dtype. The product is done in float32.
@@ -57,10 +102,10 @@ class Rotary(nn.Module):
 
     table: Tensor
 
-    def __init__(self, length: int, head_dim: int, theta: float = 10_000.0) -> None:
+    def __init__(self, length: int, head_dim: int, theta: float = 10_000.0, scaling: RopeScaling | None = None) -> None:
         super().__init__()
-        self.length, self.head_dim, self.theta = length, head_dim, theta
-        self.register_buffer("table", rope_table(length, head_dim, theta), persistent=False)
+        self.length, self.head_dim, self.theta, self.scaling = length, head_dim, theta, scaling
+        self.register_buffer("table", rope_table(length, head_dim, theta, scaling=scaling), persistent=False)
 
     def forward(self, positions: Tensor | int) -> Tensor:
         """`turn` for the first `positions` positions `[S, hd/2]`, or for a tensor of positions `[B, S]`."""
@@ -68,5 +113,5 @@ class Rotary(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotary:
         device = fn(torch.empty(0, dtype=torch.complex64, device=self.table.device)).device
-        self.table = rope_table(self.length, self.head_dim, self.theta, device)
+        self.table = rope_table(self.length, self.head_dim, self.theta, device, self.scaling)
         return self

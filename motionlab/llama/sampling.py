@@ -16,7 +16,7 @@ from motionlab.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How to choose tokens. The order is: temperature, then top_k, then top_p, then the draw.
+    """How to choose tokens. The order is: guidance, repetition control, temperature, top_k, top_p, the draw.
 
     `max_tokens` has no default on purpose: a limit nobody chose cuts motions short in silence.
 
@@ -38,6 +38,12 @@ greedy=true.
     """Draw from the k most likely tokens only."""
     top_p: float | None = None
     """Draw from the smallest set of tokens whose probability reaches p."""
+    guidance: float = 1.0
+    """Scale of classifier-free guidance; 1 is off. For models trained with text_drop; see `guidance.py`."""
+    repetition_penalty: float = 1.0
+    """Above 1, codes that were written become less likely; 1 is off. See `repetition.py`."""
+    no_repeat_ngram: int = 0
+    """No run of this many codes is written twice; 0 is off."""
     seed: int = 0
     """Sample number b of a call uses the seed `seed + b`, whatever else is in the batch."""
 
@@ -58,6 +64,9 @@ greedy=true.
         check(
             self.top_p is None or 0 < self.top_p <= 1, "top_p", "above 0, at most 1, or none", "Use none to keep all."
         )
+        check(self.guidance >= 0, "guidance", "0 or more", "Use 1 for no guidance.")
+        check(self.repetition_penalty > 0, "repetition_penalty", "a number above 0", "Use 1 for no penalty.")
+        check(self.no_repeat_ngram >= 0, "no_repeat_ngram", "0 or more", "Use 0 to allow repeats.")
 
 
 def sample_noise(seeds: Sequence[int], count: int) -> Tensor:
@@ -101,7 +110,23 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
         inside = before < sampling.top_p
         inside[:, 0] = True  # rounding must never leave a row without a token
         probability = probability * inside
-    line = probability.cumsum(-1)  # [B, kept]
+    return tokens.gather(-1, draw(probability, noise)[:, None])[:, 0]
+
+
+def draw(probability: Tensor, noise: Tensor) -> Tensor:
+    """Draw one place a row, in proportion to `probability`; the rows need not sum to 1.
+
+    Args:
+        probability: `[B, V]`, at least one above 0 a row.
+        noise: uniform `[B]` in [0, 1): where on the line to look.
+
+    Returns:
+        int64 `[B]`; a place whose probability is 0 is never drawn.
+
+    >>> draw(torch.tensor([[0.5, 0.0, 0.5]]).expand(2, 3), torch.tensor([0.4, 0.6]))
+    tensor([0, 2])
+    """
+    line = probability.cumsum(-1)  # [B, V]
     place = torch.searchsorted(line, (noise.to(line) * line[:, -1])[:, None], right=True)  # [B, 1]
-    last = (probability > 0).sum(-1, keepdim=True) - 1  # rounding must never reach a forbidden token
-    return tokens.gather(-1, torch.minimum(place, last))[:, 0]
+    last = torch.searchsorted(line, line[:, -1:].contiguous())  # rounding must never reach past the last one above 0
+    return torch.minimum(place, last)[:, 0]

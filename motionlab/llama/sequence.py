@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.llama.corruption import corrupt_codes
+from motionlab.llama.guidance import drop_text
 from motionlab.text.choice import choose_caption
 from motionlab.text.encoder import TextFeatures
 
@@ -28,12 +28,16 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class Sequences:
-    """A batch: `tokens`, `labels` int64 `[B, S]`; `text` float32 `[B, W, text_dim]`; `text_mask` bool `[B, W]`."""
+    """A batch: `tokens`, `labels` int64 `[B, S]`; `text` float32 `[B, W, text_dim]`; `text_mask` bool `[B, W]`.
+
+    `seed` is the seed of whatever a training strategy draws for this batch; with it a resumed run draws the same.
+    """
 
     tokens: Tensor
     labels: Tensor
     text: Tensor
     text_mask: Tensor
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -46,7 +50,12 @@ class Sequences:
     def to(self, device: torch.device | str) -> Sequences:
         """The same batch on another device."""
         parts = (self.tokens, self.labels, self.text, self.text_mask)
-        return Sequences(*(part.to(device, non_blocking=True) for part in parts))
+        tokens, labels, text, text_mask = (part.to(device, non_blocking=True) for part in parts)
+        return Sequences(tokens, labels, text, text_mask, self.seed)
+
+    def generator(self) -> torch.Generator:
+        """A fresh random generator (on the CPU) that starts at `seed`."""
+        return torch.Generator().manual_seed(self.seed)
 
 
 class TextSource(Protocol):
@@ -72,13 +81,15 @@ def build_sequences(
         max_length: longest allowed text + codes + END.
 
     Raises:
-        InputError: a row is too long, or a code is outside the codebook.
+        InputError: no rows, a row is too long, or a code is outside the codebook.
 
     >>> text = TextFeatures(torch.zeros(1, 2, 4), torch.ones(1, 2, dtype=torch.bool))
     >>> batch = build_sequences([torch.tensor([5, 6])], text, codebook_size=10)
     >>> batch.tokens.tolist(), batch.labels.tolist()
     ([[11, 11, 5, 6, 10]], [[-100, 5, 6, 10, -100]])
     """
+    if len(codes) == 0:
+        raise InputError("sequences", found="an empty batch", expected="at least one motion", fix="Give its codes.")
     end, pad = codebook_size, codebook_size + 1
     widths = text.mask.sum(1).tolist()
     length = max(width + len(row) + 1 for width, row in zip(widths, codes, strict=True))
@@ -119,7 +130,7 @@ class SequenceBatches:
         texts: gives the features of captions.
         max_length: longest allowed text + codes + END.
         edge_drop: probability that a clip loses one code at its head or tail (published: 1/3).
-        keep_codes: probability that an input code is not replaced; see `corruption.py`.
+        text_drop: probability that a clip loses its text, for classifier-free guidance; see `guidance.py`.
         pool: batches sorted together. 1 switches bucketing off; larger saves more padding and mixes less.
     """
 
@@ -134,7 +145,7 @@ class SequenceBatches:
         seed: int,
         max_length: int = 301,
         edge_drop: float = 0.0,
-        keep_codes: float = 1.0,
+        text_drop: float = 0.0,
         pool: int = 16,
     ) -> None:
         if len(codes) != len(captions) or len(codes) == 0:
@@ -146,7 +157,7 @@ class SequenceBatches:
             )
         self.codes, self.captions, self.texts = [row.long().cpu() for row in codes], captions, texts
         self.codebook_size, self.batch_size, self.seed, self.max_length = codebook_size, batch_size, seed, max_length
-        self.edge_drop, self.keep_codes, self.pool = edge_drop, keep_codes, pool
+        self.edge_drop, self.text_drop, self.pool = edge_drop, text_drop, pool
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
         # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.
         texts.token_counts(list(dict.fromkeys(caption for some in captions for caption in some)))
@@ -161,13 +172,11 @@ class SequenceBatches:
         rows = self._order(epoch)[place].tolist()
         random = np.random.default_rng((self.seed, i, 1))
         codes = [self._drop_edge(self.codes[row], random) for row in rows]
-        batch = build_sequences(
-            codes, self.texts.features([self._caption(row, epoch) for row in rows]), self.codebook_size, self.max_length
-        )
-        if self.keep_codes == 1.0:
-            return batch
-        generator = torch.Generator().manual_seed(int(random.integers(2**62)))
-        return replace(batch, tokens=corrupt_codes(batch.tokens, self.keep_codes, self.codebook_size, generator))
+        text = self.texts.features([self._caption(row, epoch) for row in rows])
+        seed = int(random.integers(2**62))
+        if self.text_drop > 0:
+            text = drop_text(text, torch.from_numpy(random.random(len(rows)) < self.text_drop))
+        return replace(build_sequences(codes, text, self.codebook_size, self.max_length), seed=seed)
 
     def _caption(self, row: int, epoch: int) -> str:
         return choose_caption(self.captions[row], self.seed, row, epoch)

@@ -44,16 +44,21 @@ def parameter_count(
     text_dim: int,
     n_kv_heads: int | None = None,
     hidden: int | None = None,
+    qk_norm: bool = False,
+    tied_embeddings: bool = False,
+    mask_token: bool = False,
 ) -> int:
     """Parameters of `MotionLlama` with these arguments, by formula.
 
     With d = dim, h = hidden, G/H = n_kv_heads / n_head, V = codebook_size + 2:
     `L (2 d d + 2 d d G/H + 3 d h + 2 d) + d + V d + (V - 1) d + text_dim d + d`.
+    `qk_norm` adds two norms of d / H a layer, `mask_token` one row of d; tied embeddings save the (V - 1) d.
 
     >>> parameter_count(64_000, **SIZES["44M"]._asdict(), text_dim=2048)
     93858304
     """
     d, h, vocab = dim, hidden or swiglu_hidden(dim), codebook_size + 2
     kv_width = d // n_head * (n_kv_heads or n_head)
-    layer = 2 * d * d + 2 * d * kv_width + 3 * d * h + 2 * d
-    return n_layer * layer + d + vocab * d + (vocab - 1) * d + text_dim * d + d
+    layer = 2 * d * d + 2 * d * kv_width + 3 * d * h + 2 * d + (2 * (d // n_head) if qk_norm else 0)
+    output = 0 if tied_embeddings else (vocab - 1) * d
+    return n_layer * layer + d + (vocab + mask_token) * d + output + text_dim * d + d

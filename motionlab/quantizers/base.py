@@ -1,6 +1,6 @@
 """What every quantizer promises: vectors in; codes, indices and a loss out.
 
-Notation: B batch, N tokens, D = `dim` (width of a vector), K = `codebook_size`.
+Notation: B batch, N tokens, D = `dim` (width of a vector), K = `codebook_size`, Q = `n_codebooks`.
 
 Quantizing is an island of exact numbers. bf16 has 8 significant bits: it holds 256 but not 257, and rounding a value in
 bf16 before rounding it to a code can give another code. So every quantizer computes in float32 (or in float64 for a
@@ -10,6 +10,7 @@ float64 model) even inside `torch.autocast`, and indices are int64.
 from __future__ import annotations
 
 import contextlib
+import math
 from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
+from motionlab.quantizers.usage import CodeUsage
 
 
 class Quantized(NamedTuple):
@@ -24,7 +26,7 @@ class Quantized(NamedTuple):
 
     Fields:
         codes: `[..., D]`, the vectors the decoder sees; the gradient passes straight through to the input.
-        indices: `[...]` int64 in `0..K-1`.
+        indices: `[...]` int64 in `0..K-1`; `[..., Q]` from a quantizer with several codebooks.
         loss: scalar, already weighted; 0 where the quantizer needs no loss.
     """
 
@@ -34,15 +36,21 @@ class Quantized(NamedTuple):
 
 
 class Quantizer(nn.Module, ABC):
-    """Maps each vector to one of `codebook_size` codes.
+    """Maps each vector to one of `codebook_size` codes, or to one code of each of `n_codebooks` codebooks.
 
     Attributes:
         dim: D, the width of the vectors.
-        codebook_size: K, the number of codes that really exist (64,000 for the table entry 65,536 of FSQ).
+        codebook_size: K, the number of codes of one codebook that really exist (64,000 for the entry 65,536 of FSQ).
+        n_codebooks: Q. Indices are `[...]` when it is 1, and `[..., Q]` when it is more (residual quantizers).
     """
 
     dim: int
     codebook_size: int
+    n_codebooks: int = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: tuple[Tensor, Tensor | None] | None = None
 
     @abstractmethod
     def forward(self, z: Tensor, mask: Tensor | None = None) -> Quantized:
@@ -50,10 +58,28 @@ class Quantizer(nn.Module, ABC):
 
     @abstractmethod
     def indices_to_codes(self, indices: Tensor) -> Tensor:
-        """Look up indices `[...]` and return codes `[..., D]`, the same that `forward` gives."""
+        """Look up indices `[...]`, or `[..., Q]` when Q > 1, and return codes `[..., D]`, as `forward` gives them."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Quantized:  # only to tell the type checker what comes back
-        result: Quantized = super().__call__(*args, **kwargs)
+    @property
+    def bits(self) -> float:
+        """Bits that one token can carry: Q log2 K."""
+        return self.n_codebooks * math.log2(self.codebook_size)
+
+    @property
+    def usage(self) -> CodeUsage:
+        """Counts of the codes of the last batch, padding left out; empty before the first one.
+
+        Nothing is counted before somebody asks, so a training step pays for it only when the numbers are shown. For a
+        whole data set, make one `CodeUsage(quantizer.codebook_size, quantizer.n_codebooks)` and `update` it.
+        """
+        usage = CodeUsage(self.codebook_size, self.n_codebooks)
+        if self._last is not None:
+            usage.update(*self._last)
+        return usage
+
+    def __call__(self, z: Tensor, mask: Tensor | None = None) -> Quantized:
+        result: Quantized = super().__call__(z, mask)
+        self._last = (result.indices, mask)
         return result
 
 
@@ -92,6 +118,39 @@ def full_precision(tensor: Tensor) -> contextlib.AbstractContextManager[None]:
 def work_dtype(weight: Tensor) -> torch.dtype:
     """The dtype to compute in: that of the weight, and never below float32."""
     return torch.promote_types(weight.dtype, torch.float32)
+
+
+class _MeanSquare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
+        ctx.save_for_backward(z, codes, mask)
+        return _difference(z, codes, mask).square_().sum() / _count(z, mask)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        z, codes, mask = ctx.saved_tensors
+        result = _difference(z, codes, mask).mul_(2 * gradients[0] / _count(z, mask))
+        return result, -result if ctx.needs_input_grad[1] else None, None
+
+
+def _difference(z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
+    difference = z - codes
+    return difference if mask is None else difference.masked_fill_(~mask.unsqueeze(-1), 0.0)
+
+
+def _count(z: Tensor, mask: Tensor | None) -> Tensor | int:
+    """How many numbers the mean is over, and 1 when there is none: then the mean is 0 and not NaN."""
+    return max(z.numel(), 1) if mask is None else (mask.sum() * z.shape[-1]).clamp(min=1)
+
+
+def mean_square(z: Tensor, codes: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Mean of (z - codes)^2 over the real vectors `[..., D]`; 0 when all is padding. Gradients go to both.
+
+    What it adds to `mse_loss`: padding takes no part even where it holds NaN, and one tensor of the size of z is enough
+    where the other makes two; at this place of a network that is the peak.
+    """
+    result: Tensor = _MeanSquare.apply(z, codes, mask)
+    return result
 
 
 def check_vectors(z: Tensor, dim: int) -> None:

@@ -7,11 +7,13 @@ Notation: D = `dim`, d = `len(levels)`, L_i the number of levels in dimension i,
 
 Per dimension (the bound that the published tokenizer uses, eps = 1e-3):
 
-    h = (L - 1)(1 + eps) / 2      half the range, a little more so that the outermost levels can be reached
+    h = (L - 1)(1 + eps) / 2      half the range; eps keeps o / h below 1 for L = 2
     o = 0.5 if L is even else 0   an even number of levels cannot be symmetric about 0
     bound(z) = tanh(z + atanh(o / h)) * h - o        so bound(0) = 0
     step = round(bound(z))        an integer in -(L // 2) .. (L - 1) // 2
     code = step / (L // 2)        in -1 .. 1
+
+The paper's appendix has (1 - eps) in h and tan instead of atanh; thresholds differ by less than 0.01 for L >= 5.
 
 The index counts in mixed radix and the first dimension runs fastest: `sum_i (step_i + L_i // 2) * (L_1 ... L_{i-1})`.
 """
@@ -22,11 +24,18 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.quantizers.base import Quantized, Quantizer, check_vectors, full_precision, straight_through, work_dtype
+from motionlab.quantizers.base import (
+    Quantized,
+    Quantizer,
+    check_vectors,
+    full_precision,
+    straight_through,
+    work_dtype,
+)
+from motionlab.quantizers.linear import exact_linear
 
 EPS = 1e-3
 
@@ -73,15 +82,20 @@ class FSQ(Quantizer):
     def forward(self, z: Tensor, mask: Tensor | None = None) -> Quantized:
         check_vectors(z, self.dim)
         with full_precision(z):
-            bounded = self.bound(self._linear(self.project_in, z))  # [..., D] -> [..., d]
-            steps = straight_through(bounded, bounded.round())
-            indices = self.steps_to_indices(steps.detach())  # [..., d] -> [...]
-            codes = self._linear(self.project_out, steps / (self.levels // 2))  # [..., d] -> [..., D]
+            bounded = self.bound(exact_linear(self.project_in, z))  # [..., D] -> [..., d]
+            steps = bounded.detach().round()
+            indices = self.steps_to_indices(steps)  # [..., d] -> [...]
+            implicit = self.straighten(bounded, steps) / (self.levels // 2)
+            codes = exact_linear(self.project_out, implicit, like=z)  # [..., d] -> [..., D]
         return Quantized(codes.to(self.project_out.weight.dtype), indices, codes.new_zeros(()))
 
+    def straighten(self, bounded: Tensor, steps: Tensor) -> Tensor:
+        """What stands for the rounded numbers `steps [..., d]` in training: themselves, with a straight gradient."""
+        return straight_through(bounded, steps)
+
     def steps_to_indices(self, steps: Tensor) -> Tensor:
-        """Integers `[..., d]` around 0 to indices `[...]`, in int64 arithmetic."""
-        return ((steps.round().long() + self.levels // 2) * self.basis).sum(-1)
+        """Integers `[..., d]` around 0 to indices `[...]`, in int64 arithmetic; NaN counts as 0."""
+        return ((steps.round().nan_to_num(0.0).long() + self.levels // 2) * self.basis).sum(-1)
 
     def indices_to_implicit(self, indices: Tensor) -> Tensor:
         """Indices `[...]` to the d numbers in -1..1 that each stands for, `[..., d]`."""
@@ -90,14 +104,9 @@ class FSQ(Quantizer):
         return steps.to(work_dtype(self.project_out.weight)) / half
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
-        with full_precision(indices):
-            codes = self._linear(self.project_out, self.indices_to_implicit(indices))
+        with full_precision(self.project_out.weight):
+            codes = exact_linear(self.project_out, self.indices_to_implicit(indices))
         return codes.to(self.project_out.weight.dtype)
 
     def extra_repr(self) -> str:
         return f"levels={tuple(self.levels.tolist())}, codebook_size={self.codebook_size}"
-
-    @staticmethod
-    def _linear(layer: nn.Linear, x: Tensor) -> Tensor:
-        dtype = work_dtype(layer.weight)
-        return F.linear(x.to(dtype), layer.weight.to(dtype), layer.bias.to(dtype))

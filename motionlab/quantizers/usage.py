@@ -17,14 +17,14 @@ from motionlab.errors import InputError
 
 @dataclass(frozen=True)
 class Usage:
-    """Numbers about one histogram of codes.
+    """Numbers about one histogram of codes, or about one for each of Q codebooks.
 
     Fields:
-        tokens: how many indices were counted.
-        used: codes seen at least once; `dead` the others; `used_fraction` = used / codebook_size.
-        entropy_bits: -sum p log2 p; at most log2(codebook_size).
-        perplexity: 2 ** entropy_bits, "as many codes as if all were used equally".
-        histogram: `[K]` int64 on the CPU.
+        tokens: how many tokens were counted (a token has Q indices).
+        used: codes seen at least once; `dead` the others; `used_fraction` = used / (Q * codebook_size).
+        entropy_bits: -sum p log2 p, summed over the codebooks; at most Q log2(codebook_size).
+        perplexity: 2 ** (entropy_bits / Q), "as many codes as if all were used equally"; for Q > 1 the geometric mean.
+        histogram: `[K]` int64 on the CPU; `[Q, K]` for several codebooks.
 
     `used_fraction` grows with the number of tokens looked at, so give `tokens` with it.
     """
@@ -39,13 +39,13 @@ class Usage:
 
     def __str__(self) -> str:
         return (
-            f"{self.used:,} of {len(self.histogram):,} codes used ({self.used_fraction:.1%}) "
+            f"{self.used:,} of {self.histogram.numel():,} codes used ({self.used_fraction:.1%}) "
             f"in {self.tokens:,} tokens, perplexity {self.perplexity:,.1f}"
         )
 
 
 class CodeUsage:
-    """Counts codes over many batches.
+    """Counts codes over many batches, in O(Q K + tokens) memory.
 
     >>> usage = CodeUsage(4)
     >>> usage.update(torch.tensor([[0, 1], [1, 0]]))
@@ -53,20 +53,21 @@ class CodeUsage:
     2 of 4 codes used (50.0%) in 4 tokens, perplexity 2.0
     """
 
-    def __init__(self, codebook_size: int) -> None:
-        self.codebook_size = codebook_size
-        self.histogram = torch.zeros(codebook_size, dtype=torch.int64)
+    def __init__(self, codebook_size: int, n_codebooks: int = 1) -> None:
+        self.codebook_size, self.n_codebooks = codebook_size, n_codebooks
+        self.histogram = torch.zeros(codebook_size * n_codebooks, dtype=torch.int64)
 
     def update(self, indices: Tensor, mask: Tensor | None = None) -> None:
-        """Add indices of any shape; `mask` (same shape) is true where an index is real.
+        """Add indices of any shape, `[..., Q]` when Q > 1; `mask [...]` is true where a token is real.
 
         Raises:
             InputError: an index is outside `0..codebook_size-1`.
         """
-        flat = (indices if mask is None else indices[mask]).reshape(-1).cpu()
-        if flat.numel() == 0:
+        tokens = indices.reshape(-1, self.n_codebooks)  # [...] or [..., Q] -> [n, Q]
+        tokens = (tokens if mask is None else tokens[mask.reshape(-1)]).cpu()
+        if tokens.numel() == 0:
             return
-        low, high = int(flat.min()), int(flat.max())
+        low, high = (int(value) for value in tokens.aminmax())
         if low < 0 or high >= self.codebook_size:
             raise InputError(
                 "code indices",
@@ -74,21 +75,21 @@ class CodeUsage:
                 expected=f"0..{self.codebook_size - 1}",
                 fix="Remove END and PAD tokens first, or use the tokenizer's codebook_size.",
             )
-        self.histogram += torch.bincount(flat.long(), minlength=self.codebook_size)
+        flat = (tokens.long() + torch.arange(self.n_codebooks) * self.codebook_size).reshape(-1)  # [n, Q] -> [n Q]
+        self.histogram += torch.bincount(flat, minlength=len(self.histogram))
 
     def summary(self) -> Usage:
         """The numbers so far; all zero when nothing was counted."""
-        tokens = int(self.histogram.sum())
+        tokens = int(self.histogram.sum()) // self.n_codebooks
         seen = self.histogram[self.histogram > 0].double()
         p = seen / max(tokens, 1)
-        entropy = float(-(p * p.log2()).sum()) if tokens else 0.0
-        used = len(seen)
+        entropy = abs(float(-(p * p.log2()).sum()))  # one code only gives -0.0
         return Usage(
             tokens=tokens,
-            used=used,
-            used_fraction=used / self.codebook_size,
-            dead=self.codebook_size - used,
-            entropy_bits=abs(entropy),  # one code only gives -0.0
-            perplexity=math.exp2(entropy) if tokens else 0.0,
-            histogram=self.histogram.clone(),
+            used=len(seen),
+            used_fraction=len(seen) / len(self.histogram),
+            dead=len(self.histogram) - len(seen),
+            entropy_bits=entropy,
+            perplexity=math.exp2(entropy / self.n_codebooks) if tokens else 0.0,
+            histogram=self.histogram.view(self.n_codebooks, -1).squeeze(0).clone(),
         )

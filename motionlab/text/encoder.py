@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -121,6 +121,30 @@ def check_token_counts(captions: Sequence[str], counts: Sequence[int], max_token
             expected=f"at most {max_tokens}",
             fix="Shorten the caption.",
         )
+
+
+def check_known(
+    captions: Sequence[str], token_ids: Sequence[Sequence[int]], unknown_id: int | None, marks: Collection[int]
+) -> None:
+    """Raise InputError when half or more of a caption is unknown to the encoder, as with a script it never read.
+
+    Every unknown word gets the same vector: two different Chinese sentences could give the very same features.
+
+    Args:
+        token_ids: the ids of each caption.
+        unknown_id: the id that stands for "unknown"; None for an encoder that knows everything.
+        marks: ids that stand for no word, such as start and end; they do not count.
+    """
+    for caption, ids in zip(captions, token_ids, strict=True):
+        unknown = sum(token == unknown_id for token in ids)
+        known = sum(token not in marks for token in ids if token != unknown_id)
+        if unknown and unknown >= known:
+            raise InputError(
+                f"caption '{caption[:40]}'",
+                found=f"{unknown} of {unknown + known} tokens unknown to the text encoder",
+                expected="words that it was trained on",
+                fix="Write the sentence in English, or use a text encoder that reads this script (such as ByT5).",
+            )
 
 
 def encode_sorted(

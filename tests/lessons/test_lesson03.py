@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from motionlab.lessons.exercise import run_check
-from motionlab.lessons.lesson03 import perplexity, round_ste, steps_to_index
+from motionlab.lessons.lesson03 import bits_per_frame, level_shares, perplexity, round_ste, steps_to_index
+from motionlab.plots.levels import compute_levels, squeeze
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.usage import CodeUsage
 
@@ -76,22 +77,44 @@ PERPLEXITY_MUTANTS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "reference"),
-    [("fsq.round_ste", round_ste), ("fsq.steps_to_index", steps_to_index), ("usage.perplexity", perplexity)],
-)
+BITS_MUTANTS = {
+    "of a token": (lambda levels, down_t: math.log2(math.prod(levels)), "bits of a token"),
+    "nominal size": (lambda levels, down_t: 16 / 2**down_t, "64,000"),
+    "natural logarithm": (lambda levels, down_t: math.log(math.prod(levels)) / 2**down_t, "nats"),
+    "sum of levels": (lambda levels, down_t: math.log2(sum(levels)) / 2**down_t, "added the levels"),
+    "no logarithm": (lambda levels, down_t: math.prod(levels) / 2**down_t, "number of codes"),
+    "always two frames": (lambda levels, down_t: math.log2(math.prod(levels)) / 2, "2 ** down_t"),
+    "multiplied": (lambda levels, down_t: math.log2(math.prod(levels)) * 2**down_t, "should give 7.983"),
+    "nothing": (lambda levels, down_t: None, "one number"),
+}  # fmt: skip
+
+SHARES_MUTANTS = {
+    "no minlength": (lambda b, n: torch.bincount(b.round().long() + n // 2) / len(b), "minlength"),
+    "counts": (lambda b, n: torch.bincount(b.round().long() + n // 2, minlength=n), "these are counts"),
+    "cut, not rounded": (lambda b, n: torch.bincount(b.long() + n // 2, minlength=n) / len(b), "cuts the fraction"),
+    "rounded down": (lambda b, n: torch.bincount(b.floor().long() + n // 2, minlength=n) / len(b), "floor rounds"),
+    "reversed": (lambda b, n: level_shares(b, n).flip(0), "reversed"),
+    "shifted by half": (lambda b, n: torch.bincount(b.round().long() + (n - 1) // 2, minlength=n) / len(b), "raised"),
+    "not shifted": (lambda b, n: torch.bincount(b.round().long(), minlength=n) / len(b), "raised"),
+    "divided by the levels": (lambda b, n: torch.bincount(b.round().long() + n // 2, minlength=n) / n, "should be 1"),
+    "a list": (lambda b, n: level_shares(b, n).tolist(), "should be a tensor"),
+}
+
+REFERENCES = [
+    ("fsq.round_ste", round_ste, ROUND_MUTANTS),
+    ("fsq.steps_to_index", steps_to_index, INDEX_MUTANTS),
+    ("usage.perplexity", perplexity, PERPLEXITY_MUTANTS),
+    ("fsq.bits_per_frame", bits_per_frame, BITS_MUTANTS),
+    ("fsq.level_shares", level_shares, SHARES_MUTANTS),
+]
+
+
+@pytest.mark.parametrize(("name", "reference"), [row[:2] for row in REFERENCES])
 def test_the_reference_passes(name: str, reference) -> None:
     assert run_check(name, reference).startswith(f"✓ {name}: correct.")
 
 
-@pytest.mark.parametrize(
-    ("name", "mutants"),
-    [
-        ("fsq.round_ste", ROUND_MUTANTS),
-        ("fsq.steps_to_index", INDEX_MUTANTS),
-        ("usage.perplexity", PERPLEXITY_MUTANTS),
-    ],
-)
+@pytest.mark.parametrize(("name", "mutants"), [(name, mutants) for name, _, mutants in REFERENCES])
 def test_every_mistake_is_named(name: str, mutants: dict) -> None:
     wrong = {}
     for mistake, (function, words) in mutants.items():
@@ -110,3 +133,14 @@ def test_references_agree_with_the_package() -> None:
     usage = CodeUsage(16)
     usage.update(drawn)
     assert perplexity(drawn, 16) == pytest.approx(usage.summary().perplexity, rel=1e-9)
+    assert bits_per_frame((8, 5, 5, 5), 2) == pytest.approx(FSQ((8, 5, 5, 5), dim=4).bits / 4)
+    z = torch.randn(20_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    counted = level_shares(squeeze(z[:, None], (8,), "ifsq")[:, 0], 8)
+    assert counted.tolist() == pytest.approx(compute_levels((8,), "ifsq").shares[0], abs=0.01)
+
+
+def test_ifsq_does_not_fill_the_levels_more_evenly() -> None:
+    """The lesson says so: for normal numbers of spread 1 the bound of FSQ gives the higher entropy, at every count."""
+    for level in range(3, 17):
+        plain, other = (compute_levels((level,), bound).entropy_bits for bound in ("fsq", "ifsq"))
+        assert other < plain < math.log2(level)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from motionlab.errors import InputError
 from motionlab.llama.attention import Attention
 from motionlab.llama.masks import prefix_mask
-from motionlab.llama.rope import rope_table
+from motionlab.llama.rope import apply_rope, rope_table
 
 MASK = prefix_mask(torch.tensor([[True, True, False], [True, True, True]]), 7)
 
@@ -40,6 +41,35 @@ def test_equals_softmax_written_out() -> None:
 
     scores = rotate(query) @ rotate(key).mT / 8**0.5
     expected = attention.c_proj(scores.masked_fill(~MASK[:, 0], float("-inf")).softmax(-1) @ value)
+    torch.testing.assert_close(attention(x, turn, MASK), expected)
+
+
+def test_qk_norm_bounds_the_scores() -> None:
+    """A query and a key of length sqrt(hd) each: no score can exceed sqrt(hd), whatever the weights."""
+    plain, normed = Attention(16, 2, 1), Attention(16, 2, 1, qk_norm=True)
+    normed.load_state_dict(plain.state_dict(), strict=False)
+    x, turn = torch.randn(2, 7, 16), rope_table(7, 8)
+    before = normed(x, turn, MASK)
+    assert not torch.allclose(before, plain(x, turn, MASK))
+    with torch.no_grad():
+        normed.c_attn.weight[: 16 + 8] *= 1000  # queries and keys
+        plain.c_attn.weight[: 16 + 8] *= 1000
+    torch.testing.assert_close(normed(x, turn, MASK), before, rtol=1e-3, atol=1e-3)
+    qkv = normed.c_attn(x).unflatten(-1, (4, 8))
+    query, key = normed.q_norm(qkv[:, :, :2]), normed.k_norm(qkv[:, :, 2:3])
+    torch.testing.assert_close(query.norm(dim=-1), torch.full((2, 7, 2), 8**0.5), rtol=1e-3, atol=1e-3)
+    assert (torch.einsum("bihd,bjgd->bhij", query, key) / 8**0.5).abs().max() <= 8**0.5 + 1e-3
+
+
+def test_qk_norm_comes_before_the_turn() -> None:
+    attention = Attention(8, 1, 1, qk_norm=True)
+    attention.q_norm.scale.data = torch.rand(8)
+    attention.k_norm.scale.data = torch.rand(8)
+    x, turn = torch.randn(2, 7, 8), rope_table(7, 8)
+    query, key, value = attention.c_attn(x)[:, :, None].split(8, dim=-1)  # [B, S, 1, 8]
+    query, key = apply_rope(attention.q_norm(query), turn), apply_rope(attention.k_norm(key), turn)
+    parts = (part.transpose(1, 2) for part in (query, key, value))
+    expected = attention.c_proj(F.scaled_dot_product_attention(*parts, attn_mask=MASK)[:, 0])
     torch.testing.assert_close(attention(x, turn, MASK), expected)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionlab.llama.block import RMSNorm, SwiGLU, swiglu_hidden
+from motionlab.llama.block import SwiGLU, swiglu_hidden
+from motionlab.llama.norm import RMSNorm
 
 PUBLISHED_HIDDEN = {
     512: 1536,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.llama.decode import FlatDecoder
 from motionlab.llama.generate import Generated, generate
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sampling import Sampling
@@ -118,6 +120,127 @@ def test_tokens_can_be_used_outside(make_model: Make, text: TextFeatures) -> Non
     table = torch.nn.Embedding(30, 3)
     table(tokens).sum().backward()
     assert table.weight.grad is not None
+
+
+GUIDED = Sampling(max_tokens=20, guidance=2.5, temperature=1.5)
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_guidance_together_equals_alone(model: MotionLlama, text: TextFeatures, use_cache: bool) -> None:
+    seeds = [11, 12, 13, 14]
+    together = generate(model, text.states, text.mask, GUIDED, seeds=seeds, use_cache=use_cache)
+    alone = [
+        generate(model, part.states, part.mask, GUIDED, seeds=[seed])[0]
+        for part, seed in ((text.rows([row]), seed) for row, seed in enumerate(seeds))
+    ]
+    assert same(together, alone)
+    assert not same(together, generate(model, text.states, text.mask, replace(GUIDED, guidance=1.0), seeds=seeds))
+
+
+def test_guidance_is_its_formula(make_model: Make, text: TextFeatures) -> None:
+    """The first code: logits without text plus scale times the difference."""
+    model, part = make_model(), text.rows([3])
+    pad = torch.full((1, 7), model.pad_token)
+    with_text = model(pad, part.states, part.mask)[0, -1]
+    without = model(pad[:, :1], torch.zeros(1, 1, 6), torch.ones(1, 1))[0, -1]
+    for scale in (0.0, 1.0, 4.0):
+        guided = without + scale * (with_text - without)
+        guided[model.end_token] = float("-inf")
+        sampling = Sampling(max_tokens=1, greedy=True, guidance=scale)
+        assert generate(model, part.states, part.mask, sampling)[0].tokens.tolist() == [int(guided.argmax())]
+
+
+def test_without_text_the_prompt_does_not_matter(make_model: Make, text: TextFeatures) -> None:
+    made = generate(make_model(), text.states, text.mask, Sampling(max_tokens=15, greedy=True, guidance=0.0))
+    assert all(torch.equal(one.tokens, made[0].tokens) for one in made)
+
+
+def test_several_samples_of_a_text_equal_separate_calls(model: MotionLlama, text: TextFeatures) -> None:
+    for sampling in (Sampling(max_tokens=20, temperature=1.5), GUIDED):
+        made = generate(model, text.states, text.mask, sampling, samples=3, seeds=list(range(12)))
+        repeated = text.rows([0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])
+        assert same(made, generate(model, repeated.states, repeated.mask, sampling, seeds=list(range(12))))
+    assert not torch.equal(made[0].tokens, made[1].tokens)
+
+
+def test_the_text_is_read_once(make_model: Make, text: TextFeatures, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, read = make_model(), []
+    layers = model._layers
+    monkeypatch.setattr(model, "_layers", lambda x, *rest: (read.append(tuple(x.shape[:2])), layers(x, *rest))[1])
+    step = FlatDecoder.step
+    monkeypatch.setattr(
+        FlatDecoder, "step", lambda self, tokens, *rest: (read.append((len(tokens), 1)), step(self, tokens, *rest))[1]
+    )
+    generate(model, text.states, text.mask, Sampling(max_tokens=5, min_tokens=5), samples=2)
+    assert read == [(4, 7)] + [(8, 1)] * 4  # four texts of up to 7 tokens, then one code a sample and step
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_given_lengths(model: MotionLlama, text: TextFeatures, use_cache: bool) -> None:
+    lengths = [9, 1, 20, 9]
+    made = generate(model, text.states, text.mask, Sampling(max_tokens=20), lengths=lengths, use_cache=use_cache)
+    assert [len(one.tokens) for one in made] == lengths
+    for one in made:
+        assert one.stopped_by == "length" and (one.tokens < model.end_token).all()
+    alone = text.rows([2])
+    again = generate(model, alone.states, alone.mask, Sampling(max_tokens=20), seeds=[2], lengths=[20])
+    assert same(made[2:3], again)
+
+
+@pytest.mark.parametrize("lengths", [[1, 2, 3], [0, 1, 2, 3], [1, 2, 3, 21]])
+def test_bad_lengths(make_model: Make, text: TextFeatures, lengths: list[int]) -> None:
+    with pytest.raises(InputError, match="lengths: found .* 4 numbers from 1 to max_tokens=20"):
+        generate(make_model(), text.states, text.mask, Sampling(max_tokens=20), lengths=lengths)
+
+
+def test_no_run_is_written_twice(model: MotionLlama, text: TextFeatures) -> None:
+    sampling = Sampling(max_tokens=30, min_tokens=30, temperature=0.3)
+
+    def repeats(sampling: Sampling) -> int:
+        count = 0
+        for one in generate(model, text.states, text.mask, sampling):
+            runs = [tuple(run) for run in one.tokens.unfold(0, 3, 1).tolist()]
+            count += len(runs) - len(set(runs))
+        return count
+
+    assert repeats(sampling) > 0
+    assert repeats(replace(sampling, no_repeat_ngram=3)) == 0
+
+
+def test_a_penalty_makes_codes_more_varied(make_model: Make, text: TextFeatures) -> None:
+    def distinct(penalty: float) -> int:
+        sampling = Sampling(max_tokens=15, min_tokens=15, greedy=True, repetition_penalty=penalty)
+        return sum(len(one.tokens.unique()) for one in generate(make_model(), text.states, text.mask, sampling))
+
+    assert distinct(1e6) > 50 > distinct(1.0)  # of 4 x 15
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_logits_that_are_no_numbers(make_model: Make, text: TextFeatures, value: float, use_cache: bool) -> None:
+    model = make_model()
+    model.lm_head.weight.data[4] = value
+    with pytest.raises(InputError, match="logits: found NaN or infinity at code 0"):
+        generate(model, text.states, text.mask, Sampling(max_tokens=5), use_cache=use_cache)
+
+
+def test_text_features_that_are_no_numbers(make_model: Make, text: TextFeatures) -> None:
+    states = text.states.clone()
+    states[0, 0, 0] = float("nan")
+    with pytest.raises(InputError, match="logits: found NaN"):
+        generate(make_model(), states, text.mask, Sampling(max_tokens=5))
+
+
+def test_a_batch_of_zero(make_model: Make) -> None:
+    with pytest.raises(InputError, match=r"text: found features \[0, 3, 6\].*B at least 1"):
+        generate(make_model(), torch.zeros(0, 3, 6), torch.ones(0, 3), Sampling(max_tokens=5))
+    with pytest.raises(InputError, match="samples: found 0"):
+        generate(make_model(), torch.zeros(1, 3, 6), torch.ones(1, 3), Sampling(max_tokens=5), samples=0)
+
+
+def test_a_masked_decoder_is_sent_to_its_own_way(make_model: Make, text: TextFeatures) -> None:
+    with pytest.raises(InputError, match="generate_masked"):
+        generate(make_model(mask_token=True), text.states, text.mask, Sampling(max_tokens=5))
 
 
 def test_prompt_over_the_limit_says_both_numbers(make_model: Make, text: TextFeatures) -> None:

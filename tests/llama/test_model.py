@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.llama.masks import padding_mask, prefix_mask
 from motionlab.llama.model import MotionLlama
 from motionlab.text.encoder import TextFeatures
 
@@ -117,6 +119,74 @@ def test_too_long(make_model: Make, text: TextFeatures) -> None:
     model = make_model(max_length=12)
     with pytest.raises(InputError, match="found 13 positions, expected at most max_length=12"):
         model(torch.zeros(4, 13, dtype=torch.long), text.states, text.mask)
+
+
+@pytest.mark.parametrize("token", [-1, 22])
+def test_a_token_outside_the_vocabulary(make_model: Make, text: TextFeatures, token: int) -> None:
+    tokens = torch.zeros(4, 12, dtype=torch.long)
+    tokens[2, 9] = token
+    with pytest.raises(InputError, match=r"tokens: found values .* expected 0 to 21.*20 codes"):
+        make_model()(tokens, text.states, text.mask)
+
+
+def test_the_mask_token_is_one_row_more(make_model: Make, text: TextFeatures) -> None:
+    model = make_model(mask_token=True)
+    assert model.mask_token == 22 and make_model().mask_token is None
+    tokens = torch.full((4, 12), 22)
+    assert model(tokens, text.states, text.mask).shape == (4, 12, 21)  # MASK is read, never written
+    with pytest.raises(InputError, match="0 to 22"):
+        model(tokens + 1, text.states, text.mask)
+
+
+def test_tied_embeddings(make_model: Make, text: TextFeatures) -> None:
+    model = make_model(tied_embeddings=True)
+    assert model.tied_embeddings and "lm_head.weight" not in model.state_dict()
+    assert len(list(model.parameters())) == len(list(make_model().parameters())) - 1
+    tokens = torch.randint(20, (4, 12), generator=torch.Generator().manual_seed(0))
+    table = model.transformer["wte"].weight
+    logits = model(tokens, text.states, text.mask)
+    torch.testing.assert_close(logits, model.hidden(tokens, text.states, text.mask) @ table[:21].T)
+    logits.logsumexp(-1).sum().backward()
+    assert (table.grad[:21].abs().sum(1) > 0).all()  # every code is written, so every row learns
+
+
+def test_tied_embeddings_stay_tied(make_model: Make, text: TextFeatures) -> None:
+    """After a move, a cast, a copy and a load, there is still one table."""
+    model = make_model(tied_embeddings=True)
+    other = copy.deepcopy(model).double().float()
+    with torch.device("meta"):
+        empty = MotionLlama(20, n_layer=2, n_head=4, dim=32, text_dim=6, hidden=48, max_length=48, tied_embeddings=True)
+    empty.to_empty(device="cpu").load_state_dict(model.state_dict())
+    tokens = torch.zeros(4, 12, dtype=torch.long)
+    for one in (other, empty):
+        torch.testing.assert_close(one(tokens, text.states, text.mask), model(tokens, text.states, text.mask))
+        one.transformer["wte"].weight.data.zero_()
+        assert not one.lm_head.weight.any()
+    assert model.lm_head.weight.any()
+
+
+def test_another_mask_can_be_given(make_model: Make, text: TextFeatures) -> None:
+    model = make_model()
+    tokens = torch.randint(20, (4, 16), generator=torch.Generator().manual_seed(0))
+    same = model(tokens, text.states, text.mask, prefix_mask(text.mask, 16))
+    torch.testing.assert_close(same, model(tokens, text.states, text.mask), rtol=0, atol=0)
+    everyone = padding_mask(torch.ones(4, 16))
+    changed = tokens.clone()
+    changed[:, 15] = (tokens[:, 15] + 1) % 20
+    before, after = (model(each, text.states, text.mask, everyone) for each in (tokens, changed))
+    assert ((before - after).abs().amax(-1) > 1e-5).all()  # the first position sees the last
+
+
+def test_an_empty_batch_gives_no_logits(make_model: Make) -> None:
+    logits = make_model()(torch.zeros(0, 5, dtype=torch.long), torch.zeros(0, 2, 6), torch.ones(0, 2))
+    assert logits.shape == (0, 5, 21)
+
+
+def test_a_codebook_of_another_size(make_model: Make) -> None:
+    model = make_model()
+    model.check_codebook(20)
+    with pytest.raises(InputError, match="a tokenizer with 512 codes and a decoder with 20"):
+        model.check_codebook(512)
 
 
 def test_autocast_keeps_the_choice(make_model: Make, text: TextFeatures) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.rope import Rotary, apply_rope, rope_table
+from motionlab.llama.rope import Rotary, apply_rope, rope_table, to_half_split, to_interleaved
 
 
 def test_equals_the_written_out_rotation() -> None:
@@ -39,6 +39,42 @@ def test_lengths_stay_and_dtype_stays() -> None:
     x = torch.randn(1, 300, 2, 16)
     torch.testing.assert_close(apply_rope(x, rope_table(300, 16)).norm(dim=-1), x.norm(dim=-1))
     assert apply_rope(x.bfloat16(), rope_table(300, 16)).dtype == torch.bfloat16
+
+
+def test_what_bf16_would_destroy() -> None:
+    """The published code builds its table in the dtype of the weights. In bf16, of 301 positions 279 stay distinct."""
+    exact = rope_table(301, 64)
+    position, exponent = torch.arange(301).bfloat16(), (torch.arange(0, 64, 2).bfloat16() / 64)
+    assert len(position.unique()) == 279
+    angle = torch.outer(position, 1.0 / 10_000.0**exponent)  # all in bf16, as under DeepSpeed's bf16
+    error = (exact * torch.polar(torch.ones(301, 32), angle.float()).conj()).angle().abs()
+    assert 0.9 < float(error.max()) < 1.3, "about one radian: the angle is then as good as random"
+    ours = torch.view_as_real(Rotary(301, 64).bfloat16().table)  # in a bf16 model
+    assert len(ours.flatten(1).unique(dim=0)) == 301
+
+
+def test_the_two_layouts_give_the_same_scores() -> None:
+    """Hugging Face turns channels (i, i + hd/2): reordered rows make its dot products ours."""
+    x, query, key = torch.randn(1, 9, 24), torch.randn(32, 24), torch.randn(32, 24)  # 4 heads of 8
+    table = rope_table(9, 8)
+
+    def half_split(y: torch.Tensor) -> torch.Tensor:
+        angle = torch.cat([table.angle(), table.angle()], -1)[:, None]  # [9, 1, 8]
+        turned = torch.cat([-y[..., 4:], y[..., :4]], -1)
+        return y * angle.cos() + turned * angle.sin()
+
+    def scores(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+        return torch.einsum("bihd,bjhd->bhij", query, key)
+
+    def heads(weight: torch.Tensor) -> torch.Tensor:
+        return (x @ weight.T).unflatten(-1, (4, 8))
+
+    ours = scores(apply_rope(heads(query), table), apply_rope(heads(key), table))
+    theirs = scores(half_split(heads(to_half_split(query, 4))), half_split(heads(to_half_split(key, 4))))
+    torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
+    wrong = scores(half_split(heads(query)), half_split(heads(key)))
+    assert (wrong - ours).abs().max() > 1
+    torch.testing.assert_close(to_interleaved(to_half_split(query, 4), 4), query, rtol=0, atol=0)
 
 
 def test_positions_of_each_row() -> None:

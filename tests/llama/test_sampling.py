@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.llama.sampling import Sampling, choose_tokens, sample_noise
+from motionlab.llama.sampling import Sampling, choose_tokens, draw, sample_noise
 
 PROBABILITY = torch.tensor([0.5, 0.05, 0.3, 0.15])
 
@@ -55,6 +55,24 @@ def test_a_forbidden_token_is_never_chosen(seed: int, top_k: int | None, top_p: 
     assert (tokens != 3).all() and (tokens >= 0).all() and (tokens < 7).all()
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10_000))
+def test_drawing_unsorted_never_takes_a_place_without_probability(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    probability = torch.rand(64, 9, generator=generator) * (torch.rand(64, 9, generator=generator) < 0.4)
+    probability[:, 4] += 1e-30  # one place is always possible, if hardly
+    noise = torch.rand(64, generator=generator)
+    noise[:4] = torch.tensor([0.0, 0.0, 1 - 2**-24, 1 - 2**-24])
+    drawn = draw(probability, noise)
+    assert (probability.gather(1, drawn[:, None]) > 0).all()
+
+
+def test_draws_follow_the_probability() -> None:
+    noise = torch.arange(1000) / 1000
+    drawn = draw(torch.tensor([2.0, 0.0, 5.0, 3.0]).expand(1000, 4), noise)  # need not sum to 1
+    assert torch.bincount(drawn, minlength=4).tolist() == [200, 0, 500, 300]
+
+
 def test_noise_of_a_seed_does_not_depend_on_its_company() -> None:
     together = sample_noise([3, 4, 5], 9)
     torch.testing.assert_close(together[1:2], sample_noise([4], 9), rtol=0, atol=0)
@@ -75,6 +93,9 @@ def test_noise_of_a_seed_does_not_depend_on_the_limit() -> None:
         {"max_tokens": 5, "top_k": 0},
         {"max_tokens": 5, "top_p": 0.0},
         {"max_tokens": 5, "top_p": 1.5},
+        {"max_tokens": 5, "guidance": -1.0},
+        {"max_tokens": 5, "repetition_penalty": 0.0},
+        {"max_tokens": 5, "no_repeat_ngram": -1},
     ],
 )
 def test_bad_settings_name_their_key(bad: dict[str, float]) -> None:

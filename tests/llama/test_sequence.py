@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.llama.corruption import corrupt_codes
 from motionlab.llama.sequence import IGNORE, SequenceBatches, Sequences, build_sequences
 from motionlab.text.encoder import TextFeatures
 
@@ -36,7 +35,7 @@ def make_batches(count: int = 70, **changes: object) -> SequenceBatches:
 
 def equal(a: Sequences, b: Sequences) -> bool:
     parts = ("tokens", "labels", "text", "text_mask")
-    return all(torch.equal(getattr(a, part), getattr(b, part)) for part in parts)
+    return a.seed == b.seed and all(torch.equal(getattr(a, part), getattr(b, part)) for part in parts)
 
 
 def clips(batch: Sequences) -> list[int]:
@@ -64,12 +63,13 @@ def test_limits_and_foreign_codes() -> None:
 
 
 def test_a_batch_is_a_function_of_seed_and_number() -> None:
-    batches, again = make_batches(edge_drop=0.5, keep_codes=0.5), make_batches(edge_drop=0.5, keep_codes=0.5)
+    batches, again = make_batches(edge_drop=0.5, text_drop=0.5), make_batches(edge_drop=0.5, text_drop=0.5)
     numbers = [0, 3, 25, 11, 3, 140]
     first = {number: batches(number) for number in numbers}
     for number in reversed(numbers):  # another order of asking, as after a resume
         assert equal(first[number], again(number))
-    assert not equal(first[0], make_batches(seed=5, edge_drop=0.5, keep_codes=0.5)(0))
+    assert len({batch.seed for batch in first.values()}) == 5  # batch 3 was asked for twice
+    assert not equal(first[0], make_batches(seed=5, edge_drop=0.5, text_drop=0.5)(0))
 
 
 def test_every_epoch_visits_every_clip_once_in_a_new_order() -> None:
@@ -127,20 +127,33 @@ def test_every_caption_is_encoded_before_training() -> None:
     assert Counting.asked == [["1 a", "1 b", "2"]]
 
 
-def test_corruption_changes_inputs_only() -> None:
-    clean, noisy = make_batches()(0), make_batches(keep_codes=0.5)(0)
-    assert torch.equal(clean.labels, noisy.labels)
-    changed = clean.tokens != noisy.tokens
-    assert (clean.tokens[changed] < K).all(), "END and PAD must stay"
-    assert (noisy.tokens[changed] < K).all()
-    assert 0.4 < changed.sum() / (clean.tokens < K).sum() < 0.6
+def test_dropped_texts_are_one_slot_of_zeros() -> None:
+    clean, dropped = make_batches(), make_batches(text_drop=0.4)
+    count = lost = 0
+    for number in range(20):
+        one, other = clean(number), dropped(number)
+        for row in range(len(one)):
+            width, new_width = int(one.text_mask[row].sum()), int(other.text_mask[row].sum())
+            if not one.text[row, 0].any():
+                continue  # the features of clip 0 are zeros
+            gone = not other.text[row, :new_width].any()
+            count, lost = count + 1, lost + gone
+            assert new_width == (1 if gone else width)
+            codes, same = (batch.labels[row][batch.labels[row] != IGNORE] for batch in (one, other))
+            assert torch.equal(codes, same), "the motion stays"
+    assert 0.3 < lost / count < 0.5
 
 
-def test_corruption_keeps_what_it_is_told_to_keep() -> None:
-    tokens = torch.randint(K, (100, 100), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(corrupt_codes(tokens, 1.0, K), tokens)
-    changed = corrupt_codes(tokens, 0.8, K, torch.Generator().manual_seed(1)) != tokens
-    assert float(changed.float().mean()) == pytest.approx(0.2 * (1 - 1 / K), abs=0.02)
+def test_an_empty_batch() -> None:
+    with pytest.raises(InputError, match="an empty batch"):
+        build_sequences([], TextFeatures(torch.zeros(0, 2, 3), torch.zeros(0, 2, dtype=torch.bool)), K)
+
+
+def test_the_seed_goes_with_the_batch() -> None:
+    batch = make_batches()(3)
+    assert batch.seed and batch.to("cpu").seed == batch.seed
+    draws = [torch.rand(3, generator=batch.generator()) for _ in range(2)]
+    assert torch.equal(*draws)
 
 
 def test_nothing_to_train_on() -> None:

@@ -41,7 +41,8 @@ def test_totals_by_formula_and_by_module(name: str) -> None:
     assert sum(parameter.numel() for parameter in parts) == decoder
 
 
-def test_formula_with_grouped_queries_and_own_hidden_width() -> None:
-    arguments = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "hidden": 100, "text_dim": 10}
+@pytest.mark.parametrize("more", [{}, {"qk_norm": True}, {"tied_embeddings": True}, {"mask_token": True}])
+def test_formula_with_our_own_settings(more: dict[str, bool]) -> None:
+    arguments = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "hidden": 100, "text_dim": 10, **more}
     model = MotionLlama(50, **arguments)
     assert sum(p.numel() for p in model.parameters()) == parameter_count(50, **arguments)

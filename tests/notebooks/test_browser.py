@@ -1,4 +1,4 @@
-"""A reader's first minutes, in a real browser: open lesson 03 in JupyterLab, move the panel's slider, play a motion.
+"""A reader's first minutes, in a real browser: open lessons in JupyterLab, move a slider, drag a code, play a motion.
 
 Run with `make test-browser`. Nothing may be asked from another machine, and the console must stay free of errors.
 """
@@ -21,7 +21,9 @@ import nbformat
 import numpy as np
 import pytest
 
+from motionlab.plots.codebook import compute_plane
 from motionlab.plots.player import Track, player_page
+from motionlab.widgets.codebook_panel import ON_THE_DATA
 
 pytestmark = pytest.mark.browser
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
@@ -152,6 +154,53 @@ def test_the_slider_of_lesson_03_changes_the_text(page: Any, lab: str, root: Pat
 
     page.get_by_role("button", name="rescued").first.click()
     page.get_by_text("49 codes each | FSQ uses 22, perplexity ≈12.1 | VQ uses 49").first.wait_for()
+    assert page.problems == []
+
+
+def test_dragging_a_code_of_lesson_02_changes_the_text(page: Any, lab: str, root: Path) -> None:
+    open_lesson(page, lab, "02_vq_vae.ipynb", root, "ml.CodebookPanel()")
+    canvas = page.locator(".motionlab-codebook").first
+    canvas.wait_for()
+    canvas.scroll_into_view_if_needed()
+    text = page.locator(".motionlab-summary").first
+    assert text.inner_text().startswith("12 of 12 codes used")
+
+    def pixel(place: list[float]) -> tuple[float, float]:
+        """Where a place of the plane, -4 to 4, is on the page."""
+        box = canvas.bounding_box()
+        x, y = place
+        return box["x"] + box["width"] * (x + 4) / 8, box["y"] + box["height"] * (4 - y) / 8
+
+    def drag(start: list[float], end: list[float]) -> None:
+        page.mouse.move(*pixel(start))
+        page.mouse.down()
+        page.mouse.move(*pixel(end), steps=8)
+        page.mouse.up()
+
+    codes = [list(code) for code in ON_THE_DATA]
+    before = pixels(page)
+    drag(codes[11], [3.5, -3.5])
+    page.get_by_text("11 of 12 codes used").first.wait_for()  # counted by Python
+    assert pixels(page) != before
+
+    codes[11] = [3.5, -3.5]
+    drawn = [int(count) for count in canvas.get_attribute("data-hits").split()]  # counted by the page
+    assert drawn == compute_plane(codes).hits.tolist() and drawn[11] == 0
+
+    drag([-2.2, 0.6], codes[8])  # the diamond, onto another code
+    page.get_by_text("diamond: token 8").first.wait_for()
+    page.get_by_role("button", name="20 steps").first.click()  # nothing pulls a dead code
+    page.wait_for_function("canvas => canvas.dataset.hits.endsWith(' 0')", arg=canvas.element_handle())
+    page.get_by_role("button", name="rescue", exact=True).first.click()
+    page.get_by_text("12 of 12 codes used").first.wait_for()
+    page.wait_for_function("canvas => !canvas.dataset.hits.split(' ').includes('0')", arg=canvas.element_handle())
+
+    page.get_by_role("button", name="reset").first.click()
+    page.wait_for_function("canvas => canvas.ariaLabel.includes('token 5')", arg=canvas.element_handle())
+    canvas.click(position={"x": 0.225 * canvas.bounding_box()["width"], "y": 0.425 * canvas.bounding_box()["height"]})
+    for _ in range(18):  # the diamond is held: arrow keys walk it over a border
+        page.keyboard.press("ArrowRight")
+    page.get_by_text("diamond: token").filter(has_not_text="diamond: token 5").first.wait_for()
     assert page.problems == []
 
 

@@ -102,3 +102,42 @@ def test_it_saves_two_linear_maps_and_nothing_else() -> None:
 def test_impossible_levels(levels: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="levels: found"):
         FSQ(levels, 8)
+
+
+PEER_LEVELS = [*LEVELS.values(), (3,), (4, 4, 4), (16, 7, 3), (9, 8, 7, 6)]
+
+
+@pytest.mark.parametrize("levels", PEER_LEVELS)
+def test_equals_the_peer(levels: tuple[int, ...]) -> None:
+    """The peer's default, `preserve_symmetry=False`, is the bound of the paper's published code."""
+    peer_package = pytest.importorskip("vector_quantize_pytorch")
+    torch.manual_seed(0)
+    own, peer = transparent(levels), peer_package.FSQ(list(levels))
+    z = torch.randn(3, 700, len(levels)) * 2
+    codes, indices = peer(z)
+    found = own(z)
+    assert torch.equal(found.indices, indices.long())
+    torch.testing.assert_close(found.codes, codes)
+    everything = torch.arange(own.codebook_size)
+    torch.testing.assert_close(own.indices_to_codes(everything), peer.indices_to_codes(everything))
+
+
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_projections_and_gradients_equal_the_peer(channels_first: bool) -> None:
+    peer_package = pytest.importorskip("vector_quantize_pytorch")
+    torch.manual_seed(0)
+    own, peer = FSQ((8, 5, 5, 5), 32), peer_package.FSQ([8, 5, 5, 5], 32, channel_first=channels_first)
+    peer.project_in.load_state_dict(own.project_in.state_dict())
+    peer.project_out.load_state_dict(own.project_out.state_dict())
+    z, g = torch.randn(2, 4, 50, 32).unbind(0)
+    if channels_first:
+        z, g = (x.transpose(1, 2).contiguous() for x in (z, g))
+    a, b = z.clone().requires_grad_(), z.clone().requires_grad_()
+    found = own(a.transpose(1, 2)).codes.transpose(1, 2) if channels_first else own(a).codes
+    expected = peer(b)[0]
+    torch.testing.assert_close(found, expected)
+    found.backward(g)
+    expected.backward(g)
+    torch.testing.assert_close(a.grad, b.grad)
+    for mine, theirs in zip(own.parameters(), peer.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)

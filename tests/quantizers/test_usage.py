@@ -50,3 +50,32 @@ def test_a_number_that_is_no_code(bad: int) -> None:
     with pytest.raises(InputError, match="expected 0..4"):
         usage.update(torch.tensor([0, bad]))
     assert usage.summary().tokens == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=40))
+@settings(max_examples=20, deadline=None)
+def test_several_codebooks_are_counted_each_by_itself(values: list[tuple[int, int, int]]) -> None:
+    indices = torch.tensor(values)  # [n, 3]
+    together, each = CodeUsage(6, 3), [CodeUsage(6) for _ in range(3)]
+    together.update(indices.view(1, -1, 3))
+    for usage, part in zip(each, indices.unbind(1), strict=True):
+        usage.update(part)
+    found, parts = together.summary(), [usage.summary() for usage in each]
+    assert torch.equal(found.histogram, torch.stack([part.histogram for part in parts]))
+    assert found.tokens == len(values) and found.used == sum(part.used for part in parts)
+    assert found.dead == 18 - found.used and found.used_fraction == found.used / 18
+    assert found.entropy_bits == pytest.approx(sum(part.entropy_bits for part in parts), abs=1e-9)
+    assert found.perplexity == pytest.approx(math.prod(part.perplexity for part in parts) ** (1 / 3))
+
+
+def test_a_mask_over_tokens_of_several_codebooks() -> None:
+    usage = CodeUsage(4, 2)
+    usage.update(torch.tensor([[[0, 1], [2, 99]]]), torch.tensor([[True, False]]))
+    assert usage.summary().histogram.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+
+
+def test_memory_does_not_grow_with_tokens_times_codes() -> None:
+    """A one-hot matrix of these would hold 2 * 10^10 numbers."""
+    usage = CodeUsage(64_000)
+    usage.update(torch.arange(300_000) % 64_000)
+    assert usage.summary().used == 64_000

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from motionlab.tokenizer.convolution import Repeat, TimeConv
 
 
-@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 1, 1), (3, 1, 3), (3, 1, 9), (4, 2, 1), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [(3, 1, 1), (3, 1, 3), (3, 1, 9), (5, 1, 1), (5, 1, 2), (4, 2, 1), (1, 1, 1)]
+)
 @pytest.mark.parametrize("causal", [False, True])
 def test_equals_conv1d(kernel: int, stride: int, dilation: int, causal: bool) -> None:
     torch.manual_seed(0)
@@ -32,6 +34,24 @@ def test_equals_conv1d(kernel: int, stride: int, dilation: int, causal: bool) ->
 def test_parameters_keep_the_published_shape() -> None:
     conv = TimeConv(272, 32, 3)
     assert conv.weight.shape == (32, 272, 3) and conv.bias is not None and conv.bias.shape == (32,)
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 1, 1), (3, 1, 9), (5, 1, 2), (4, 2, 1)])
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_product_for_short_inputs_is_the_convolution(
+    kernel: int, stride: int, dilation: int, causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    conv = TimeConv(5, 300, kernel, stride=stride, dilation=dilation, causal=causal)
+    used = []
+    monkeypatch.setattr(conv, "_as_product", lambda x: used.append(x.shape[1]) or TimeConv._as_product(conv, x))
+    for frames in (2, 4, 12, 200):
+        x = torch.randn(2, frames, 5)
+        with torch.no_grad():
+            short = conv(x)
+        torch.testing.assert_close(short, conv(x))
+        assert short.is_contiguous()
+    assert used == [frames + conv.past for frames in (2, 4, 12)]  # without gradients, and not for long inputs
 
 
 def test_output_has_channels_last_in_memory() -> None:

@@ -111,7 +111,115 @@ def test_clips_together_are_clips_alone() -> None:
 def test_mask_of_frames_becomes_a_mask_of_tokens() -> None:
     tokenizer = small(down_t=2)
     mask = torch.arange(10) < torch.tensor([[10], [4], [5]])
-    assert tokenizer._token_mask(mask).tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+    _, _, real = tokenizer._prepare(torch.randn(3, 10, 272), mask)
+    assert real is not None
+    assert real.tolist() == [[True] * 3, [True, False, False], [True, True, False]]
+
+
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"causal": True, "down_t": 2, "activation": "silu"},
+    {"norm": "GN", "width": 32},
+    {"norm": "BN", "activation": "gelu"},
+    {"norm": None, "kernel_size": 5},
+    {"patcher": "wavelet", "patch_size": 4},
+    {"patcher": "compat", "down_t": 3},
+)
+
+
+BOTH_MODES = [(changes, training) for changes in VARIANTS for training in (True, False)]
+# In training, batch norm mixes the clips of a batch: that is its definition.
+BOTH_MODES.remove((next(changes for changes in VARIANTS if changes.get("norm") == "BN"), True))
+
+
+@pytest.mark.parametrize(("changes", "training"), BOTH_MODES, ids=str)
+def test_a_clip_in_a_masked_batch_is_the_clip_alone(changes: dict[str, Any], training: bool) -> None:
+    """Tokens, reconstruction and gradients; lengths 1, odd, shorter than what a token sees, and whole."""
+    tokenizer = small(**changes).train(training)
+    lengths = (29, 1, 7, 16)
+    x = torch.randn(4, 29, 272)
+    mask = torch.arange(29) < torch.tensor(lengths).unsqueeze(1)
+    padded = torch.where(mask.unsqueeze(2), x, torch.nan).requires_grad_()
+    output = tokenizer(padded, mask)
+    assert torch.equal(tokenizer.encode(padded, mask), output.quantized.indices)
+    output.reconstruction[mask].square().sum().backward()
+    for row, length in enumerate(lengths):
+        n = tokenizer.token_count(length)
+        one = x[row : row + 1, :length].clone().requires_grad_()
+        alone = tokenizer(one)
+        assert torch.equal(output.quantized.indices[row, :n], alone.quantized.indices[0])
+        torch.testing.assert_close(output.reconstruction[row, :length], alone.reconstruction[0], rtol=1e-4, atol=1e-5)
+        alone.reconstruction.square().sum().backward()
+        assert padded.grad is not None and one.grad is not None
+        torch.testing.assert_close(padded.grad[row, :length], one.grad[0], rtol=1e-3, atol=1e-4)
+    assert torch.equal(torch.isnan(padded.grad), torch.zeros_like(padded.grad, dtype=torch.bool))
+    assert padded.grad[~mask].abs().max() == 0
+
+
+def test_a_mask_that_is_all_true_changes_nothing() -> None:
+    tokenizer, x = small(down_t=2), torch.randn(2, 13, 272)
+    mask = torch.ones(2, 13, dtype=torch.bool)
+    torch.testing.assert_close(tokenizer(x, mask).reconstruction, tokenizer(x).reconstruction)
+
+
+def test_decode_takes_a_mask_of_tokens() -> None:
+    tokenizer = small()
+    indices = torch.randint(0, 1000, (2, 9))
+    mask = torch.arange(9) < torch.tensor([[9], [4]])
+    together = tokenizer.decode(torch.where(mask, indices, 1001), mask)  # 1001: PAD
+    torch.testing.assert_close(together[1, :8], tokenizer.decode(indices[1:, :4])[0])
+    torch.testing.assert_close(together[0], tokenizer.decode(indices[:1])[0])
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        torch.tensor([[True, False, True]]),
+        torch.tensor([[False, True, True]]),
+        torch.tensor([[False, False, False]]),
+        torch.tensor([[1, 1, 0]]),
+        torch.ones(1, 4, dtype=torch.bool),
+    ],
+)
+def test_wrong_masks(mask: torch.Tensor) -> None:
+    with pytest.raises(InputError, match=r"mask: found .* expected bool of shape \(1, 3\), each row true first"):
+        small()(torch.zeros(1, 3, 272), mask)
+    with pytest.raises(InputError, match="mask: found"):
+        small("rvq").decode(torch.zeros(1, 3, 2, dtype=torch.int64), mask)
+    with pytest.raises(InputError, match="mask: found"):
+        small().decode(torch.zeros(1, 3, dtype=torch.int64), mask)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"depth": 3},
+        {"down_t": 2, "norm": "BN", "activation": "gelu"},
+        {"down_t": 3, "norm": None, "kernel_size": 5},
+        {"down_t": 0},
+        {"patcher": "wavelet", "patch_size": 4, "activation": "silu"},
+    ],
+    ids=str,
+)
+def test_a_causal_frame_never_sees_the_future(changes: dict[str, Any]) -> None:
+    """By gradient, from the output through the decoder and the encoder: nothing beyond the end of its own token."""
+    torch.manual_seed(0)
+    tokenizer = small(causal=True, **changes).eval()
+    r = tokenizer.frames_per_token
+    x = torch.randn(1, 12 * r, 272, requires_grad=True)
+    output = tokenizer(x).reconstruction
+    for frame in (0, 4 * r - 1, 4 * r, 6 * r + r // 2):
+        end = (frame // r + 1) * r  # of its token
+        (gradient,) = torch.autograd.grad(output[0, frame].sum(), x, retain_graph=True)
+        touched = gradient[0].abs().sum(1)
+        assert touched[end:].max() == 0 and touched[:end].max() > 0
+
+
+def test_the_test_of_causality_can_fail() -> None:
+    tokenizer = small(depth=1)
+    x = torch.randn(1, 32, 272, requires_grad=True)
+    (gradient,) = torch.autograd.grad(tokenizer(x).reconstruction[0, 8].sum(), x)
+    assert gradient[0, 10:].abs().max() > 0
 
 
 def test_a_learned_codebook_ignores_padding() -> None:
@@ -164,10 +272,69 @@ def test_wrong_tokens(shape: tuple[int, ...]) -> None:
         small().decode(torch.zeros(shape, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("wrong", [{"width": 0}, {"depth": -1}, {"down_t": -1}, {"norm": "GN"}, {"activation": "x"}])
-def test_wrong_settings(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=next(iter(wrong))):
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 0},
+        {"depth": -1},
+        {"down_t": -1},
+        {"norm": "IN"},
+        {"activation": "x"},
+        {"kernel_size": 4},
+        {"patch_size": 2},
+        {"patcher": "haar"},
+    ],
+)
+def test_wrong_settings_name_themselves(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"^{next(iter(wrong))}: found"):
         small(**wrong)
+
+
+def test_group_norm_in_a_causal_model_is_refused() -> None:
+    with pytest.raises(InputError, match="GN averages over the whole clip, so every frame would see the future"):
+        small(norm="GN", width=32, causal=True)
+
+
+def test_encode_in_training_mode_teaches_nothing() -> None:
+    tokenizer = small("vq_ema", norm="BN")
+    tokenizer(torch.randn(4, 32, 272))
+    before = {name: value.clone() for name, value in tokenizer.state_dict().items()}
+    tokenizer.decode(tokenizer.encode(torch.randn(2, 32, 272)))
+    assert all(torch.equal(value, before[name]) for name, value in tokenizer.state_dict().items())
+    assert all(part.training for part in tokenizer.modules())
+
+
+def test_encode_gives_frozen_parts_their_mode_back() -> None:
+    tokenizer = small()
+    tokenizer.quantizer.eval()
+    tokenizer.encode(torch.randn(1, 8, 272))
+    assert tokenizer.encoder.training and not tokenizer.quantizer.training
+
+
+@pytest.mark.parametrize("kind", ["rvq", "rfsq"])
+def test_several_codebooks(kind: str) -> None:
+    tokenizer = small(kind)
+    tokenizer(torch.randn(3, 32, 272))
+    x = torch.randn(2, 9, 272)
+    indices = tokenizer.encode(x)
+    assert indices.shape == (2, 5, tokenizer.n_codebooks) and tokenizer.n_codebooks == 2
+    torch.testing.assert_close(tokenizer.decode(indices)[:, :9], tokenizer.eval()(x).reconstruction)
+    for wrong in (indices[..., 0], indices[..., :1]):
+        with pytest.raises(InputError, match=r"expected \(B, N, 2\) with N >= 1"):
+            tokenizer.decode(wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "frames_per_token"),
+    [({"down_t": 0}, 1), ({"down_t": 3}, 8), ({"patcher": "wavelet", "patch_size": 8, "down_t": 1}, 16)],
+)
+def test_frames_per_token(changes: dict[str, Any], frames_per_token: int) -> None:
+    tokenizer = small(**changes)
+    assert tokenizer.frames_per_token == frames_per_token
+    for frames in (1, frames_per_token, frames_per_token + 1, 5 * frames_per_token - 1):
+        x = torch.randn(1, frames, 272)
+        assert tokenizer.encode(x).shape[1] == tokenizer.token_count(frames) == -(-frames // frames_per_token)
+        assert tokenizer(x).reconstruction.shape == x.shape
 
 
 def test_narrow_bottleneck() -> None:

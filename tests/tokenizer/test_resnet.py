@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.tokenizer.resnet import ResidualBlock, ResidualStack, activation_layer, norm_layer
+from motionlab.tokenizer.resnet import ResidualBlock, ResidualStack, activation_layer
 
 
 def stack(depth: int = 3, **changes: object) -> ResidualStack:
@@ -44,5 +44,15 @@ def test_block_is_its_formula(norm: str | None, activation: str) -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(InputError, match="found 'swiGLU', expected relu or silu or gelu"):
         activation_layer("swiGLU")
-    with pytest.raises(InputError, match="found 'BN', expected 'LN' or None"):
-        norm_layer("BN", 8)
+    with pytest.raises(InputError, match="norm: found 'IN'"):
+        ResidualBlock(8, dilation=1, activation="relu", norm="IN", causal=False)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_kernel_5_reaches_twice_as_far(causal: bool) -> None:
+    block = ResidualBlock(4, dilation=3, activation="gelu", norm=None, causal=causal, kernel=5)
+    x = torch.randn(1, 40, 4, requires_grad=True)
+    block(x)[0, 20].sum().backward()
+    assert x.grad is not None
+    touched = x.grad[0].abs().sum(1).nonzero().flatten().tolist()
+    assert touched == ([8, 11, 14, 17, 20] if causal else [14, 17, 20, 23, 26])

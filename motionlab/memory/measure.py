@@ -1,0 +1,111 @@
+"""A real training step of the tokenizer, and the memory that its tensors held as the allocator counted it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from motionlab.memory.allocations import MemoryRecord, record_memory
+from motionlab.memory.settings import StepSettings
+from motionlab.quantizers.base import Quantized, Quantizer
+from motionlab.runtime import seeded
+from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.tokenizer.resnet import ResidualBlock
+from motionlab.training.optimizer import make_optimizer
+from motionlab.training.precision import Precision, make_precision
+
+
+def measure_step(make_model: Callable[[], MotionTokenizer], settings: StepSettings) -> MemoryRecord:
+    """Build a model and train it for one step; the result holds phases "forward", "backward" and "optimizer".
+
+    Everything is counted: weights, optimizer state, batch. A tiny step goes before the one that counts, because an
+    optimizer makes its state at its first step. On a CPU it runs on one thread: with more, some processors (AVX2, not
+    AVX-512) hold a copy of a weight gradient for each thread, up to an eighth more in all where two were tried.
+
+    Args:
+        make_model: builds the tokenizer. It is called here so that its weights are counted.
+        settings: batch, window and the rest; the device must be there.
+    """
+    if settings.device == "cuda":
+        _wake_cublas()
+    with _one_thread(), seeded(0), record_memory(settings.device) as memory:
+        model = make_model().to(settings.device).train()
+        if settings.checkpointing:
+            checkpoint_blocks(model)
+        if settings.one_hot:
+            model.quantizer.register_forward_hook(_count_codes)
+        optimizer = _optimizer(model, settings.optimizer)
+        precision = make_precision(settings.device, settings.precision)
+        for batch, frames in ((2, model.frames_per_token), (settings.batch, settings.window)):
+            x = torch.randn(batch, frames, model.input_dim).to(settings.device)
+            _step(model, optimizer, precision, x, memory)
+    return memory
+
+
+def checkpoint_blocks(model: nn.Module) -> None:
+    """Let every residual block keep only its input, and run it forward again when its gradients are needed."""
+    for block in model.modules():
+        if isinstance(block, ResidualBlock):
+            again = functools.partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
+            block.forward = again  # type: ignore[method-assign]
+
+
+def one_hot_counts(indices: Tensor, codebook_size: int) -> Tensor:
+    """How often each code occurs, `[K]`, in the way of the published code. `torch.bincount` gives the same.
+
+    >>> one_hot_counts(torch.tensor([[0, 2], [2, 2]]), 4).tolist()
+    [1.0, 0.0, 3.0, 0.0]
+    """
+    matrix = torch.zeros(codebook_size, indices.numel(), device=indices.device)  # [K, tokens]
+    matrix.scatter_(0, indices.reshape(1, -1), 1)
+    return matrix.sum(1)
+
+
+def _step(
+    model: MotionTokenizer, optimizer: torch.optim.Optimizer, precision: Precision, x: Tensor, memory: MemoryRecord
+) -> None:
+    """The same calls, in the same order, as `motionlab.training.loop.fit`."""
+    with memory.phase("forward"), precision.autocast():
+        loss = tokenizer_losses(model(x), x, LossWeights())["total"]
+    with memory.phase("backward"):
+        precision.scaler.scale(loss.float()).backward()
+    with memory.phase("optimizer"):
+        precision.scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), math.inf)
+        precision.step(optimizer)
+        optimizer.zero_grad(set_to_none=True)
+
+
+def _wake_cublas() -> None:
+    """cuBLAS takes a workspace of its own at the first product, forward and backward. It belongs to no step."""
+    layer = nn.Linear(8, 8, device="cuda")
+    layer(torch.ones(8, 8, device="cuda")).sum().backward()
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _optimizer(model: nn.Module, name: str) -> torch.optim.Optimizer:
+    if name == "adamw":
+        return make_optimizer(model, lr=1e-4)
+    return torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9 if name == "momentum" else 0.0)
+
+
+@torch.no_grad()
+def _count_codes(quantizer: Quantizer, inputs: Any, output: Quantized) -> None:
+    one_hot_counts(output.indices, quantizer.codebook_size)

@@ -1,0 +1,233 @@
+"""A learned codebook in pictures: a plane whose codes a reader moves, and real latents beside the codes meant for them.
+
+Everything here is a pure function of its arguments. Notation: n dots, K codes.
+
+The plane shows the three gradients of a VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937). For one vector z with code
+c, and a decoder whose loss is L(c), each arrow is a descent direction, the negative gradient:
+
+    codebook loss    |sg[z] - c|^2, mean over the dots     moves c_k:  2 (hits_k / n) (mean_k - c_k)
+    straight-through L(c), its gradient copied to z        moves z:    -dL/dc
+    commitment loss  beta |z - sg[c]|^2                    moves z:    2 beta (c - z)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.plots.player import PALETTE
+from motionlab.plots.quantizer_cells import REACH, toy_latents
+from motionlab.quantizers.codebook import nearest_codes
+from motionlab.quantizers.usage import CodeUsage, Usage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS = 160
+TINTS = ("#dbe7fb", "#fbe3d6", "#dcefe6", "#eae3fa", "#f6edd2", "#e7eaee", "#fadfe9")
+INK, GREY = "#24292f", "#6e7781"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Dots, codes and one watched vector, with everything that follows from their places.
+
+    Fields:
+        points: `[n, 2]` what an encoder gives. codes: `[K, 2]`.
+        owner: `[n]` the code of each dot. hits: `[K]` dots of each code. usage: the same counts as numbers.
+        means: `[K, 2]` mean of the dots of each code; a dead code has its own place there.
+        code_pull: `[K, 2]` descent direction of the codebook loss; zero for a dead code.
+        distance: mean squared distance of a dot to its code.
+        probe, target: `[2]` the watched vector z, and where the decoder wants its code: L(c) = |c - target|^2.
+        token: the code of the probe.
+        decoder_pull, commitment_pull: `[2]` what moves the probe: the copied gradient, and the commitment loss.
+    """
+
+    points: Tensor
+    codes: Tensor
+    owner: Tensor
+    hits: Tensor
+    usage: Usage
+    means: Tensor
+    code_pull: Tensor
+    distance: float
+    probe: Tensor
+    target: Tensor
+    token: int
+    decoder_pull: Tensor
+    commitment_pull: Tensor
+
+
+def compute_plane(
+    codes: Any,
+    probe: Any = (0.0, 0.0),
+    target: Any = (2.0, 0.0),
+    *,
+    spread: float = 1.2,
+    shift: float = 0.0,
+    commitment: float = 0.25,
+) -> Plane:
+    """Quantize the toy dots and the probe with the given codes.
+
+    Args:
+        codes: `[K, 2]` places inside the plane, -4 to 4.
+        probe, target: one place each.
+        spread, shift: how far the encoder has spread the dots, and moved them to the right.
+        commitment: beta.
+
+    >>> plane = compute_plane([[-1.0, 0.0], [1.0, 0.0], [3.9, 3.9]])
+    >>> plane.hits.tolist(), plane.token
+    ([79, 81, 0], 0)
+
+    Raises:
+        InputError: not two or more places, or one outside the plane.
+    """
+    book = check_places("codes", codes)
+    z, wish = check_places("probe", [probe])[0], check_places("target", [target])[0]
+    points = toy_latents(spread, count=DOTS) + torch.tensor([shift, 0.0], dtype=torch.float64)
+    owner = nearest_codes(points, book)  # [n]
+    usage = CodeUsage(len(book))
+    usage.update(owner)
+    hits = torch.bincount(owner, minlength=len(book))  # [K]
+    sums = torch.zeros_like(book).index_add_(0, owner, points)
+    means = torch.where(hits[:, None] > 0, sums / hits.clamp(min=1)[:, None], book)
+    token = int(nearest_codes(z[None], book))
+    return Plane(
+        points=points,
+        codes=book,
+        owner=owner,
+        hits=hits,
+        usage=usage.summary(),
+        means=means,
+        code_pull=2 * (hits / len(points))[:, None] * (means - book),
+        distance=float((points - book[owner]).square().sum(1).mean()),
+        probe=z,
+        target=wish,
+        token=token,
+        decoder_pull=2 * (wish - book[token]),
+        commitment_pull=2 * commitment * (book[token] - z),
+    )
+
+
+def check_places(name: str, places: Any) -> Tensor:
+    """Places as a float64 tensor `[K, 2]`, rounded as a mouse would place them.
+
+    Raises:
+        InputError: another shape, or a place outside the plane.
+    """
+    try:
+        tensor = torch.as_tensor(places, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        tensor = torch.empty(0)
+    least = 2 if name == "codes" else 1
+    if tensor.ndim != 2 or tensor.shape[1] != 2 or len(tensor) < least:
+        shape = "two numbers" if least == 1 else "two or more pairs of numbers"
+        raise InputError(name, found=repr(places)[:80], expected=shape, fix="Give x and y of each place.")
+    if not bool((tensor.abs() <= REACH).all()):  # also false for nan
+        raise InputError(
+            name, found=f"{float(tensor.abs().max()):g}", expected=f"-{REACH:g} to {REACH:g}", fix="Stay in the plane."
+        )
+    return tensor.mul(1000).round().div(1000)
+
+
+def moved_codes(plane: Plane, share: float = 0.3) -> Tensor:
+    """`[K, 2]`: every used code goes a share of the way to the mean of its dots. A dead code has nowhere to go."""
+    return plane.codes + share * (plane.means - plane.codes)
+
+
+def rescued_codes(plane: Plane, seed: int = 0) -> Tensor:
+    """`[K, 2]`: every dead code is put onto a dot drawn at random."""
+    order = torch.randperm(len(plane.points), generator=torch.Generator().manual_seed(seed))[: len(plane.codes)]
+    return torch.where(plane.hits[:, None] > 0, plane.codes, plane.points[order])
+
+
+def codebook_figure(*planes: Plane, titles: Sequence[str] = ()) -> Figure:
+    """Draw planes side by side: cells, dots, codes with their number of dots, crosses for dead codes, and the arrows.
+
+    Thin arrows: where each code is pulled. The diamond is the probe, the star its target. Of the two thick arrows at
+    the diamond, the first is the copied gradient of the decoder, the second the commitment loss.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.9 * len(planes), 4.1), layout="constrained")
+    for i, axes in enumerate(figure.subplots(1, len(planes), squeeze=False)[0]):
+        usage = planes[i].usage
+        _draw_plane(axes, planes[i])
+        text = f"{usage.used} of {len(usage.histogram)} codes used"
+        axes.set_title(f"{titles[i]}: {text}" if i < len(titles) else text, fontsize=10)
+    return figure
+
+
+def latents_figure(views: Sequence[tuple[str, Tensor, Tensor, Tensor]]) -> Figure:
+    """Draw latents and codes in the plane of the two directions in which the LAST view's latents vary most.
+
+    Args:
+        views: (title, latents `[n, D]`, codes `[K, D]`, hits `[K]`) each; all share the directions and the scale.
+    """
+    from matplotlib.figure import Figure
+
+    last = views[-1][1].double()
+    centre = last.mean(0)
+    directions = torch.linalg.svd(last - centre, full_matrices=False).Vh[:2].T  # [D, 2]
+    flat = [[(places.double() - centre) @ directions for places in (z, codes)] for _, z, codes, _ in views]
+    # A few stray latents would shrink the rest to a speck: they may fall outside.
+    reach = 1.1 * max(float(torch.cat(pair).abs().quantile(0.995)) for pair in flat)
+    figure = Figure(figsize=(3.4 * len(views), 3.8), layout="constrained")
+    for axes, view, (z, codes) in zip(figure.subplots(1, len(views), squeeze=False)[0], views, flat, strict=True):
+        used = view[3] > 0  # [K]
+        _dots(axes, z, s=4, color=PALETTE[0], alpha=0.25, linewidth=0, label="latents")
+        _dots(axes, codes[~used], s=18, marker="x", color=INK, linewidth=1, zorder=4, label="dead codes")
+        style = {"s": 18, "facecolor": "white", "edgecolor": PALETTE[1], "linewidth": 1.2, "zorder": 3}
+        _dots(axes, codes[used], label="codes in use", **style)
+        axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+        axes.set_title(view[0], fontsize=10)
+        axes.tick_params(labelsize=8)
+    handles, labels = axes.get_legend_handles_labels()
+    legend = figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    for handle in legend.legend_handles:
+        handle.set(alpha=1, sizes=[22])  # type: ignore[union-attr]
+    return figure
+
+
+def _draw_plane(axes: Axes, plane: Plane) -> None:
+    side = torch.linspace(-REACH, REACH, 240, dtype=torch.float64)
+    y, x = torch.meshgrid(side, side, indexing="ij")
+    owner = nearest_codes(torch.stack([x, y], -1).reshape(-1, 2), plane.codes).view(240, 240)
+    edges = torch.zeros_like(owner, dtype=torch.bool)
+    edges[:, 1:] |= owner[:, 1:] != owner[:, :-1]
+    edges[1:, :] |= owner[1:, :] != owner[:-1, :]
+    pixels = torch.tensor([[int(tint[i : i + 2], 16) for i in (1, 3, 5)] for tint in TINTS])[owner % len(TINTS)]
+    pixels[edges] = 150
+    axes.imshow(pixels.numpy().astype("uint8"), origin="lower", extent=(-REACH, REACH, -REACH, REACH))
+    _dots(axes, plane.points, s=6, color=PALETTE[0], alpha=0.6, linewidth=0)
+    used = plane.hits > 0
+    _dots(axes, plane.codes[~used], s=40, marker="x", color=GREY, linewidth=1.4, zorder=3)
+    _dots(axes, plane.codes[used], s=46, facecolor="white", edgecolor=PALETTE[1], linewidth=1.6, zorder=4)
+    for place, mean, hits in zip(plane.codes[used], plane.means[used], plane.hits[used].tolist(), strict=True):
+        _arrow(axes, place, mean - place, PALETTE[1], 1.0)
+        x, y = place.tolist()
+        axes.annotate(str(hits), (x, y), (6, 5), textcoords="offset points", fontsize=8, color=INK, zorder=5)
+    _arrow(axes, plane.codes[plane.token], plane.decoder_pull / 2, PALETTE[2], 1.2, "--")
+    _arrow(axes, plane.probe, plane.decoder_pull / 2, PALETTE[2], 2.2)
+    _arrow(axes, plane.probe, plane.commitment_pull / 2, PALETTE[3], 2.2)
+    _dots(axes, plane.probe[None], s=60, marker="D", facecolor="white", edgecolor=INK, linewidth=1.6, zorder=6)
+    _dots(axes, plane.target[None], s=130, marker="*", color=PALETTE[2], zorder=6)
+    axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), xlabel="latent 1", ylabel="latent 2")
+
+
+def _dots(axes: Axes, places: Tensor, **style: Any) -> None:
+    axes.scatter(places[:, 0].numpy(), places[:, 1].numpy(), **style)
+
+
+def _arrow(axes: Axes, start: Tensor, step: Tensor, color: str, width: float, style: str = "-") -> None:
+    if step.norm() < 0.05:  # too short to have a direction
+        return
+    (x, y), (dx, dy) = start.tolist(), step.tolist()
+    line = {"arrowstyle": "->", "color": color, "linewidth": width, "linestyle": style, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate("", (x + dx, y + dy), (x, y), arrowprops=line, zorder=5)

@@ -1,0 +1,227 @@
+"""Figures about training a tokenizer: its curves, which joints it gets wrong, and how its error grows along a clip.
+
+Pure functions: numbers in, a matplotlib figure out. `read_curves` takes the numbers of the first of them out of the
+`history.csv` of a run, finished or not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motionlab.errors import InputError
+from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
+from motionlab.plots.curves import Line
+from motionlab.plots.player import PALETTE
+from motionlab.training.history import History
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+X_AXES = ("step", "minutes")
+ERRORS = {"val_mpjpe_mm": "pelvis aligned", "val_mpjpe_heading_mm": "heading aligned too"}
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a history says about a tokenizer; every line is (x values, y values), empty before the first row.
+
+    Fields:
+        x_label: what x is.
+        step: the last optimizer step that was written down.
+        loss, lr: from every row; the loss is a moving average.
+        errors: mean error of held-out clips in mm, by kind of alignment.
+        used, perplexity: of the codebook; `used` in percent.
+        tokens: how many tokens were counted for them.
+    """
+
+    x_label: str
+    step: int
+    loss: Line
+    lr: Line
+    errors: Mapping[str, Line]
+    used: Line
+    perplexity: Line
+    tokens: int
+
+
+def read_curves(path: str | Path, x: str = "step", smooth: int = 1) -> Curves:
+    """The curves of a history file; one that is not there yet gives empty curves, because training may not have begun.
+
+    Args:
+        path: `history.csv` of a tokenizer.
+        x, smooth: see `curves_of`.
+    """
+    return curves_of(History.read(path) if Path(path).is_file() else History(), x, smooth)
+
+
+def curves_of(history: History, x: str = "step", smooth: int = 1) -> Curves:
+    """What a history says about the training of a tokenizer.
+
+    Args:
+        x: "step", or "minutes" of training (validation and saving are not counted).
+        smooth: rows over which the loss is averaged; the errors are never smoothed.
+    """
+    if x not in X_AXES:
+        raise InputError("x", found=repr(x), expected=" or ".join(X_AXES), fix="Choose one of these.")
+    steps = history.column("step")
+    places = dict(zip(steps, steps if x == "step" else _minutes(history), strict=True))
+
+    def line(name: str, factor: float = 1.0) -> Line:
+        if name not in history.columns:
+            return [], []
+        at, values = history.points(name)
+        return [places[step] for step in at], [value * factor for value in values]
+
+    tokens = line("val_tokens")[1]
+    at, losses = line("loss")
+    return Curves(
+        x_label="optimizer step" if x == "step" else "minutes of training",
+        step=int(steps[-1]) if steps else 0,
+        loss=(at, _averaged(losses, smooth)),
+        lr=line("lr"),
+        errors={label: line(name) for name, label in ERRORS.items()},
+        used=line("val_used_fraction", 100.0),
+        perplexity=line("val_perplexity"),
+        tokens=int(tokens[-1]) if tokens else 0,
+    )
+
+
+def training_figure(curves: Curves, codebook_size: int | None = None) -> Figure:
+    """Return four sets of axes: loss, error in millimetres, codes in use, perplexity of the codes.
+
+    Args:
+        codebook_size: draws how many codes `tokens` tokens would use if every code were equally likely. A large
+            codebook cannot be seen in full with few tokens, and this line says how much of it could be.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 5.2), layout="constrained")
+    (loss, error), (used, perplexity) = figure.subplots(2, 2, sharex=True)
+    loss.plot(*curves.loss, color=PALETTE[0], linewidth=1.4)
+    loss.set(title="training loss", ylabel="loss")
+    rate = loss.twinx()
+    rate.plot(*curves.lr, color="#8c959f", linewidth=1.0, linestyle="--")
+    rate.set_ylabel("learning rate (dashed)", color="#57606a")
+    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    rate.set_ylim(bottom=0)
+    rate.spines[["top"]].set_visible(False)
+    for i, (name, points) in enumerate(curves.errors.items()):
+        error.plot(*points, color=PALETTE[i], marker="o", markersize=4, linewidth=1.4, label=name)
+    error.set(title="reconstruction of held-out clips", ylabel="error (mm)")
+    error.set_ylim(bottom=0)
+    error.legend(frameon=False)
+    used.plot(*curves.used, color=PALETTE[2], marker="o", markersize=4, linewidth=1.4)
+    used.set(title=f"codes in use, of {curves.tokens:,} tokens", ylabel="% of the codebook", xlabel=curves.x_label)
+    used.set_ylim(0, 105)
+    perplexity.plot(*curves.perplexity, color=PALETTE[3], marker="o", markersize=4, linewidth=1.4)
+    perplexity.set(title="perplexity of the codes", ylabel="codes", xlabel=curves.x_label)
+    perplexity.set_ylim(bottom=0)
+    if codebook_size and curves.tokens:
+        limit = 100 * expected_share(codebook_size, curves.tokens)
+        used.axhline(limit, color="#57606a", linewidth=1.0, linestyle=":")
+        used.annotate(
+            "if all codes were equally likely", (0.98, limit), xycoords=("axes fraction", "data"),
+            xytext=(0, -11), textcoords="offset points", ha="right", fontsize=8, color="#57606a",
+        )  # fmt: skip
+    for axes in (loss, error, used, perplexity):
+        axes.grid(alpha=0.25)
+        axes.spines["top"].set_visible(False)
+        if axes is not loss:
+            axes.spines["right"].set_visible(False)
+    return figure
+
+
+def expected_share(codebook_size: int, tokens: int) -> float:
+    """Share of a codebook that `tokens` random tokens use when every code is equally likely: 1 - (1 - 1/K)^n.
+
+    >>> round(expected_share(1000, 1000), 3), round(expected_share(64_000, 2_400), 3)
+    (0.632, 0.037)
+    """
+    return -math.expm1(tokens * math.log1p(-1 / codebook_size)) if codebook_size > 1 else 1.0
+
+
+def joints_figure(errors: Any, title: str = "") -> Figure:
+    """Return a body whose joints are as large and as dark as their error, beside the same errors as bars.
+
+    Args:
+        errors: `[22]` mm, such as `evaluation.anatomy.pose_errors` gives. The pelvis is the origin, so it has no bar.
+    """
+    import torch
+    from matplotlib.figure import Figure
+
+    values = np.asarray(errors, dtype=np.float64)
+    if values.shape != (len(JOINT_NAMES),):
+        raise InputError("errors", found=f"shape {values.shape}", expected="(22,)", fix="Give one error a joint.")
+    skeleton = canonical_skeleton()
+    rest = forward_kinematics(torch.eye(3).expand(1, 22, 3, 3), torch.zeros(1, 3), skeleton.offsets)[0].numpy()
+    figure = Figure(figsize=(9.0, 4.6), layout="constrained")
+    body, bars = figure.subplots(1, 2, width_ratios=(1.0, 1.25))
+    x, y = rest[:, 0], rest[:, 1]  # seen from the front, so the left arm is on the right of the picture
+    for child, parent in enumerate(PARENTS):
+        if parent >= 0:
+            body.plot(x[[parent, child]], y[[parent, child]], color="#c9d1d9", linewidth=4, zorder=1)
+    largest = max(float(values.max()), 1e-9)
+    dots = body.scatter(
+        x, y, s=15 + 260 * values / largest, c=values, cmap="YlOrRd", vmin=0, vmax=largest,
+        edgecolor="#57606a", linewidth=0.6, zorder=2,
+    )  # fmt: skip
+    body.set(title=title, aspect="equal")
+    body.margins(0.08)
+    body.axis("off")
+    order = np.argsort(values[1:]) + 1  # without the pelvis
+    colors = dots.cmap(values[order] / largest)
+    bars.barh([JOINT_NAMES[j].replace("_", " ") for j in order], values[order], color=colors, edgecolor="#8c959f")
+    bars.set(xlabel="mean error (mm)")
+    bars.tick_params(axis="y", labelsize=8)
+    bars.margins(y=0.01)
+    bars.spines[["top", "right"]].set_visible(False)
+    bars.grid(alpha=0.25, axis="x")
+    return figure
+
+
+def drift_figure(millimetres: Mapping[str, Sequence[float]], degrees: Sequence[float], fps: float = 30.0) -> Figure:
+    """Return errors along a clip: millimetres on the left, the heading in degrees on the right.
+
+    Args:
+        millimetres: name -> one value a frame.
+        degrees: error of the heading, one value a frame.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True)
+    for i, (name, values) in enumerate(millimetres.items()):
+        left.plot(_seconds(values, fps), values, label=name, color=PALETTE[i % len(PALETTE)], linewidth=1.6)
+    left.set(xlabel="seconds from the start of the clip", ylabel="mean error (mm)")
+    left.legend(frameon=False)
+    right.plot(_seconds(degrees, fps), degrees, color=PALETTE[3], linewidth=1.6)
+    right.set(xlabel="seconds from the start of the clip", ylabel="heading error (degrees)")
+    for axes in (left, right):
+        _tidy(axes)
+    return figure
+
+
+def _tidy(axes: Axes) -> None:
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _seconds(values: Sequence[float], fps: float) -> Any:
+    return np.arange(len(values)) / fps
+
+
+def _minutes(history: History) -> list[float]:
+    return [seconds / 60 for seconds in history.column("seconds")]
+
+
+def _averaged(values: Sequence[float], width: int) -> list[float]:
+    """Mean of each value and the `width` - 1 before it; at the beginning, of those there are."""
+    return [float(np.mean(values[max(0, i + 1 - width) : i + 1])) for i in range(len(values))]

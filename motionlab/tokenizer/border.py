@@ -1,0 +1,103 @@
+"""What a layer sees beyond the ends of its input: zeros, the padding of a batch, or the chunk before.
+
+A convolution over time reaches past the first and the last frame that it is given. Three situations differ in nothing
+but the answer to "what lies there?", so each is a small class with the same two questions, and one object of it
+travels with the activations through every layer:
+
+| class    | the input is                          | beyond the ends                               |
+|----------|---------------------------------------|-----------------------------------------------|
+| `Border` | a batch of clips of one length        | zeros                                         |
+| `Ragged` | clips of several lengths, padded      | zeros, beginning right after each clip's end  |
+| `Stream` | the next chunk of one long clip       | before it: the end of the chunk before        |
+
+Notation: B batch, T frames at the layer's own frame rate, N tokens, C channels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from motionlab.tokenizer.convolution import TimeConv
+
+
+class Border:
+    """Whole clips of one length."""
+
+    def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
+        """`x [B, T, C]` with what a causal `conv` needs before it. (The zeros of both sides `conv` adds by itself.)"""
+        return F.pad(x, (0, 0, conv.past, 0)) if conv.past else x  # [B, past + T, C]
+
+    def real(self, x: Tensor) -> Tensor | None:
+        """Which frames of `x [B, T, C]` are real, `[B, T]`; None when all are."""
+        return None
+
+
+WHOLE = Border()
+
+
+class Ragged(Border):
+    """Clips of several lengths in one batch, each treated as if it were alone.
+
+    A clip by itself meets zeros at its end, at every layer. In a batch a layer's bias and norm would fill the padding
+    with other numbers, which the next convolution would read. So the padding is set to zero again before each
+    convolution: one multiplication for thousands of multiplications in the convolution.
+
+    Args:
+        tokens: `[B, N]`, true where a token is real.
+    """
+
+    def __init__(self, tokens: Tensor) -> None:
+        self.tokens = tokens
+        self._ones: dict[tuple[int, torch.dtype], Tensor] = {}  # [B, T, 1] for each frame rate: many layers ask
+
+    def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
+        key = (x.shape[1], x.dtype)
+        if key not in self._ones:
+            self._ones[key] = self.real(x).unsqueeze(2).to(x.dtype)
+        return super().extend(x * self._ones[key], conv)
+
+    def real(self, x: Tensor) -> Tensor:
+        return self.tokens.repeat_interleave(x.shape[1] // self.tokens.shape[1], dim=1)  # [B, N] -> [B, T]
+
+
+class Stream(Border):
+    """The chunks of one clip, in order; every causal convolution finds the end of its own last input again.
+
+    This costs as many frames of memory as the convolutions reach back (62 for a published-size encoder) and no
+    computation is done twice, so a chunk of one token is as cheap per token as a whole clip.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[nn.Module, Tensor] = {}  # [B, past, C] a convolution
+
+    def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
+        if conv.past == 0:
+            return x
+        before = self._ends.get(conv)
+        x = super().extend(x, conv) if before is None else torch.cat([before, x], dim=1)  # [B, past + T, C]
+        self._ends[conv] = x[:, -conv.past :].clone()  # a copy: a view would keep the whole chunk alive
+        return x
+
+
+class AcrossTime(nn.Module):
+    """Marks a layer whose output at a frame depends on other frames; its `forward(x, border)` needs the border."""
+
+
+def through(layer: nn.Module, x: Tensor, border: Border) -> Tensor:
+    """Call a layer, with the border if it needs one."""
+    result: Tensor = layer(x, border) if isinstance(layer, AcrossTime) else layer(x)
+    return result
+
+
+class Layers(nn.Sequential, AcrossTime):
+    """`nn.Sequential` that takes the border along."""
+
+    def forward(self, x: Tensor, border: Border = WHOLE) -> Tensor:
+        for layer in self:
+            x = through(layer, x, border)
+        return x

@@ -1,0 +1,218 @@
+"""The panel of lesson 03's ablation: choose what to draw, and train one more point while you read on."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ipywidgets as W
+
+from motionlab.errors import InputError
+from motionlab.jobs.ablate import point_pool, run_point
+from motionlab.jobs.ablate_point import ALWAYS_NAMED, Point, Result, canonical
+from motionlab.jobs.ablate_results import Row, load_rows, select
+from motionlab.plots.ablation import LABELS, curves, kinds_figure, rate_distortion_figure, spread_figure
+from motionlab.plots.curves import figure_to_png
+from motionlab.runtime import profile
+from motionlab.widgets.panel import Panel
+
+RESULTS = ("mpjpe_heading_mm", "mpjpe_mm", "acceleration_mm", "used_fraction", "perplexity", "entropy_bits_per_frame")
+PLACES = ("codebook_size", "bits_per_frame", "entropy_bits_per_frame", "quantizer")
+MAIN = ("fsq", "ifsq", "vq_ema", "vq_ema_no_reset")
+SIZE = 1024  # the size at which every quantizer was trained
+STEPS = {"ci": 40, "cpu": 300, "gpu": 300}
+
+
+@dataclass(frozen=True)
+class View:
+    """What is shown: the chosen rows of the file, the rows trained here, and which numbers to draw."""
+
+    rows: list[Row]
+    live: list[Row]
+    x: str
+    y: str
+
+
+class AblationPanel(Panel):
+    """Results of the committed ablation, and a button that adds a point.
+
+    Args:
+        path: a result file of `motionlab ablate tokenizer`.
+        corpus: changes of the corpus for the points trained here, for a quick trial.
+
+    The button calls `run_point` with what its four controls say. Training runs in a process of its own, so the cells
+    below can be run meanwhile; the star appears when it is done. `wait()` waits for it.
+    """
+
+    children: Any  # a trait of VBox
+
+    PRESETS: ClassVar = {
+        "error": {"x": "codebook_size", "y": "mpjpe_heading_mm"},
+        "usage": {"x": "codebook_size", "y": "used_fraction"},
+        "rate and distortion": {"x": "entropy_bits_per_frame", "y": "mpjpe_heading_mm"},
+        "all at 1024": {"x": "quantizer", "y": "mpjpe_heading_mm"},
+    }
+
+    def __init__(self, path: str | Path, corpus: Mapping[str, Any] | None = None) -> None:
+        # Only what differs in nothing but quantizer, size and seed: other rows belong to other questions.
+        self.rows_of_file = [row for row in load_rows(path) if set(row.point) == set(ALWAYS_NAMED)]
+        if not self.rows_of_file:
+            raise InputError(path, found="no rows", expected="some points", fix="Run: motionlab ablate tokenizer.")
+        self.live: list[Row] = []
+        self.running: list[tuple[Future[Result], threading.Event]] = []  # what is trained, and whether it is drawn
+        self._corpus = dict(corpus or {})
+        self._lock = threading.Lock()
+        super().__init__()
+        self.children = (*self.children, self._make_run_row())
+
+    def make_controls(self) -> dict[str, Any]:
+        style = {"description_width": "60px"}
+        kinds = tuple(dict.fromkeys(row["quantizer"] for row in self.rows_of_file))
+        return {
+            "x": W.Dropdown(options=[(LABELS[name], name) for name in PLACES], description="across", style=style),
+            "y": W.Dropdown(options=[(LABELS[name], name) for name in RESULTS], description="up", style=style),
+            "kinds": W.SelectMultiple(
+                options=kinds,
+                value=tuple(kind for kind in MAIN if kind in kinds) or kinds,
+                description="lines",
+                rows=min(len(kinds), 7),
+                style=style,
+            ),
+        }
+
+    # Not static, as it is in other panels: the rows grow when a point is trained.
+    def compute(self, **params: Any) -> View:  # type: ignore[override]
+        x = params["x"]
+        kinds = tuple(row["quantizer"] for row in self.rows_of_file) if x == "quantizer" else params["kinds"]
+        if not kinds:
+            raise InputError("lines", found="none", expected="one or more", fix="Choose some; Ctrl adds one.")
+        rows, live = select(self.rows_of_file, quantizer=kinds), select(self.live, quantizer=kinds)
+        if x == "quantizer":
+            rows = select(rows, codebook_size=SIZE)
+            live = select(live, codebook_size=SIZE)
+        return View(rows, live, x, params["y"])
+
+    def picture(self, result: View) -> bytes:
+        if result.x == "quantizer":
+            return figure_to_png(kinds_figure(result.rows, result.y, live=result.live))
+        if result.x.endswith("bits_per_frame"):
+            return figure_to_png(
+                rate_distortion_figure(result.rows, rate=result.x, distortion=result.y, live=result.live)
+            )
+        return figure_to_png(spread_figure(result.rows, result.x, result.y, live=result.live))
+
+    def describe(self, result: View) -> str:
+        seeds = len({row["seed"] for row in result.rows})
+        groups = curves(result.rows, "codebook_size", result.y)
+        means = {(name, size): sum(v) / len(v) for name, at in groups.items() for size, v in at.items()}
+        (low, low_size), (high, high_size) = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+        ends = (
+            f"lowest ≈{_number(means[low, low_size])} ({low} {low_size}), "
+            f"highest ≈{_number(means[high, high_size])} ({high} {high_size})"
+        )
+        here = [f"here: {_title(row.point)} ≈{_number(row[result.y])}" for row in result.live]
+        return " | ".join([f"{LABELS[result.y]}, {len(means)} means over {seeds} seeds", ends, *here])
+
+    def rows(self, result: View) -> Sequence[Sequence[str]]:
+        groups = curves(result.rows, "codebook_size", result.y)
+        sizes = sorted({size for at in groups.values() for size in at})
+        lines: list[Sequence[str]] = [("quantizer", *(f"{size:,}" for size in sizes))]
+        for name, at in groups.items():
+            cells = [
+                f"{sum(at[s]) / len(at[s]):.3g} ({min(at[s]):.3g} to {max(at[s]):.3g})" if s in at else ""
+                for s in sizes
+            ]
+            lines.append((name, *cells))
+        return lines
+
+    # ---- training a point ----
+    def run_point(self, **point: Any) -> Future[Result]:
+        """Start training a point in the background; its star is drawn when it is done.
+
+        Args:
+            point: settings, as in the grid of `motionlab ablate tokenizer`; what is not named has its usual value.
+
+        Raises:
+            InputError: a wrong setting.
+        """
+        named = canonical({"steps": STEPS[profile()], **point})
+        pool = point_pool(1)
+        future = pool.submit(run_point, named, self._corpus)
+        pool.shutdown(wait=False)  # its process ends after this point
+        drawn = threading.Event()
+        self.running.append((future, drawn))
+        self._say(f"training {_title(named)} ...")
+        future.add_done_callback(lambda done: self._finished(named, done, drawn))
+        return future
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until every point that was started is done and drawn.
+
+        Raises:
+            InputError: a point could not be trained.
+            TimeoutError: it takes longer than `timeout` seconds.
+        """
+        started, self.running = self.running, []
+        for _, drawn in started:
+            drawn.wait(timeout)
+        for future, _ in started:
+            future.result(timeout=0)
+
+    def _finished(self, point: Point, future: Future[Result], drawn: threading.Event) -> None:
+        """Runs in a thread of the pool, so an exception would be lost: it becomes the text beside the button."""
+        with self._lock:
+            try:
+                self.live.append(Row(point, future.result()))
+                self._say(f"{_title(point)}: done after {self.live[-1]['seconds']:.0f} s")
+                self._update()
+            except Exception as error:  # whatever it is, the reader has to see it
+                self._say(f"{_title(point)}: {error}", alert=True)
+            finally:
+                drawn.set()
+
+    def _make_run_row(self) -> Any:
+        kinds = tuple(dict.fromkeys(row["quantizer"] for row in self.rows_of_file))
+        sizes = sorted({row["codebook_size"] for row in self.rows_of_file})
+        narrow = W.Layout(width="150px")
+        self.run_controls = {
+            "quantizer": W.Dropdown(options=kinds, layout=narrow),
+            "codebook_size": W.Dropdown(options=sizes, value=SIZE if SIZE in sizes else sizes[0], layout=narrow),
+            "seed": W.BoundedIntText(0, 0, 10**6, description="seed", layout=narrow),
+            "steps": W.BoundedIntText(STEPS[profile()], 40, 10**6, description="steps", layout=narrow),
+        }
+        self.run_button = W.Button(description="Run", button_style="primary", layout=W.Layout(width="auto"))
+        self.run_button.on_click(lambda _: self._clicked())
+        self.run_text = W.HTML()
+        return W.VBox([W.HBox([*self.run_controls.values(), self.run_button]), self.run_text])
+
+    def _clicked(self) -> None:
+        try:
+            self.run_point(**{name: control.value for name, control in self.run_controls.items()})
+        except InputError as error:
+            self._say(str(error), alert=True)
+
+    def _say(self, text: str, alert: bool = False) -> None:
+        role = ' role="alert"' if alert else ""
+        self.run_text.value = f'<p class="motionlab-run"{role}>{html.escape(text)}</p>'
+
+
+def _cell(values: Sequence[float]) -> str:
+    """Mean, lowest and highest seed."""
+    if not values:
+        return ""
+    mean = sum(values) / len(values)
+    return f"{_number(mean)} ({_number(min(values))} to {_number(max(values))})"
+
+
+def _number(value: float) -> str:
+    """Three digits or more, and never an exponent: 0.846, 4.98, 68.9, 387, 2,709."""
+    return f"{value:,.{3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def _title(point: Mapping[str, Any]) -> str:
+    return " ".join(str(value) if key == "quantizer" else f"{key}={value}" for key, value in point.items())

@@ -1,0 +1,171 @@
+"""The panel of lesson 04: will a training step of the tokenizer fit into memory?"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import ipywidgets as W
+import psutil
+
+from motionlab.config import TokenizerConfig
+from motionlab.errors import InputError
+from motionlab.jobs.build import make_tokenizer
+from motionlab.memory.measure import measure_step
+from motionlab.memory.settings import MIB, RESERVE, StepSettings
+from motionlab.memory.step import StepMemory, largest_batch, step_memory
+from motionlab.plots.curves import figure_to_png
+from motionlab.plots.memory import walk_figure
+from motionlab.runtime import choose_device
+from motionlab.widgets.panel import Panel
+
+MOST_FRAMES = 6e9  # frames x width^2 of a step that is measured here: about a minute on one core
+PUBLISHED = {
+    "batch": 64, "window": 96, "width": 512, "precision": "fp32", "optimizer": "adamw",
+    "checkpointing": False, "one_hot": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the formula says about one setting.
+
+    Fields:
+        settings: the step.
+        width: channels of the tokenizer, at the bottleneck too.
+        memory: bytes, part by part.
+        limit: bytes that the machine has for it.
+        batch: the largest batch that fits; 0 when none does.
+    """
+
+    settings: StepSettings
+    width: int
+    memory: StepMemory
+    limit: int
+    batch: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak and the reserve for everything else stay below the limit."""
+        return self.memory.peak + RESERVE <= self.limit
+
+
+class MemoryPanel(Panel):
+    """Turn batch, window, width, precision and optimizer; see what fits, and measure a real step beside it."""
+
+    PRESETS: ClassVar = {
+        "published": PUBLISHED,
+        "with its one-hot matrix": PUBLISHED | {"one_hot": True},
+        "frugal": PUBLISHED | {"precision": "bf16", "optimizer": "sgd", "checkpointing": True},
+        "small": PUBLISHED | {"batch": 32, "window": 64, "width": 128},
+    }
+
+    def __init__(self) -> None:
+        self._measured: dict[tuple[int, StepSettings], int] = {}
+        super().__init__()
+        button = W.Button(description="measure a real step", icon="play", layout=W.Layout(width="auto"))
+        button.on_click(lambda _: self._press())
+        above, below = self.children[:-2], self.children[-2:]  # type: ignore[has-type]
+        self.children = (*above, W.HBox([button]), *below)
+
+    def make_controls(self) -> dict[str, Any]:
+        style = {"description_width": "110px"}
+
+        def slide(options: Sequence[float], value: float, name: str) -> Any:
+            return W.SelectionSlider(options=options, value=value, description=name, style=style)
+
+        def choose(options: Sequence[str], name: str) -> Any:
+            return W.Dropdown(options=options, description=name, style=style, layout=W.Layout(width="230px"))
+
+        def tick(name: str) -> Any:
+            return W.Checkbox(False, description=name, style=style, layout=W.Layout(width="auto"))
+
+        return {
+            "batch": slide((1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024), 64, "batch (clips)"),
+            "window": slide((16, 32, 64, 96, 128, 192, 256, 300), 96, "window (frames)"),
+            "width": slide((64, 128, 256, 512, 1024), 512, "width (channels)"),
+            "precision": choose(("fp32", "bf16"), "precision"),
+            "optimizer": choose(("adamw", "momentum", "sgd"), "optimizer"),
+            "checkpointing": tick("checkpoint the residual blocks"),
+            "one_hot": tick("count codes with a one-hot matrix"),
+            "device": choose(("cpu", "cuda"), "device"),
+            "memory_gib": slide((1, 2, 4, 8, 16, 24, 48, 80, 141), 2, "memory (GiB)"),
+        }
+
+    @staticmethod
+    def compute(**params: Any) -> Fit:
+        width, limit = params.pop("width"), params.pop("memory_gib") * 1024 * MIB
+        settings, config = StepSettings(**params), TokenizerConfig(width=width, code_dim=width)
+        most = largest_batch(config, settings, limit - RESERVE)
+        return Fit(settings, width, step_memory(config, settings), limit, most)
+
+    def measure(self) -> int:
+        """Run a real step with these settings on this machine and return its peak in bytes.
+
+        Raises:
+            InputError: the device is not here, the step does not fit into half of the free memory, or it takes long.
+        """
+        fit = self.result
+        frames = fit.settings.batch * fit.settings.window
+        choose_device(fit.settings.device)
+        free = psutil.virtual_memory().available
+        if fit.settings.device == "cpu" and fit.memory.peak > free / 2:
+            raise InputError(
+                "measure",
+                found=f"a step of {fit.memory.peak / MIB:,.0f} MiB",
+                expected=f"at most half of the free memory, {free / 2 / MIB:,.0f} MiB",
+                fix="Choose a smaller batch, window or width.",
+            )
+        if fit.settings.device == "cpu" and frames * fit.width**2 > MOST_FRAMES:
+            raise InputError(
+                "measure",
+                found=f"{frames:,} frames at {fit.width} channels",
+                expected=f"at most {MOST_FRAMES / fit.width**2:,.0f} frames, about a minute on one core",
+                fix="Choose a smaller batch, window or width.",
+            )
+        config = TokenizerConfig(width=fit.width, code_dim=fit.width)
+        peak = measure_step(lambda: make_tokenizer(config), fit.settings).peak
+        self._measured[fit.width, fit.settings] = peak
+        self._update()
+        return peak
+
+    def measured(self, fit: Fit) -> int | None:
+        """The peak that was measured with these settings, if it was."""
+        return self._measured.get((fit.width, fit.settings))
+
+    def picture(self, result: Fit) -> bytes:
+        there = (result.limit - RESERVE) / MIB
+        verdict = (
+            f"{'fits' if result.fits else 'does NOT fit'} into {there:,.0f} MiB (besides {RESERVE // MIB} for the rest)"
+        )
+        return figure_to_png(
+            walk_figure(result.memory, measured=self.measured(result), limit=result.limit - RESERVE, title=verdict)
+        )
+
+    def describe(self, result: Fit) -> str:
+        memory, peak = result.memory, self.measured(result)
+        largest = max(memory.parts(), key=memory.parts().__getitem__)
+        text = (
+            f"{'fits' if result.fits else 'does not fit'} | peak ≈{memory.peak / MIB:.1f} MiB, most of it {largest} | "
+            f"largest batch that fits: {result.batch}"
+        )
+        if peak is None:
+            return text
+        difference = abs(memory.peak - peak) / peak
+        verdict = "within 10 %" if difference <= 0.1 else "off by more than 10 %"
+        return f"{text} | measured ≈{peak / MIB:.1f} MiB, {verdict}"
+
+    def rows(self, result: Fit) -> Sequence[Sequence[str]]:
+        parts = [(name, f"{size / MIB:.1f}") for name, size in result.memory.parts().items()]
+        peak = self.measured(result)
+        measured = [] if peak is None else [("measured peak", f"≈{peak / MIB:.1f}")]
+        return [("part", "MiB"), *parts, ("peak", f"{result.memory.peak / MIB:.1f}"), *measured]
+
+    def _press(self) -> None:
+        self._text.value = "<p>measuring a real step ...</p>"
+        try:
+            self.measure()
+        except InputError as error:  # an exception in a click would vanish into the server's log
+            self._text.value = f'<p role="alert">{html.escape(str(error))}</p>'

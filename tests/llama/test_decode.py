@@ -1,0 +1,79 @@
+"""The flat function equals the modules, for every kind of decoder; where it cannot, the modules do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from motionlab.llama.cache import KVCache
+from motionlab.llama.decode import FlatDecoder
+from motionlab.llama.generate import generate
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.rope_scaling import LinearScaling
+from motionlab.llama.sampling import Sampling
+from motionlab.text.encoder import TextFeatures
+
+Make = Callable[..., MotionLlama]
+
+
+@pytest.mark.parametrize("rows", [[3], [1, 1], [0, 1, 2, 3]], ids=["one", "even", "ragged"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"n_kv_heads": 2},
+        {"n_kv_heads": 1},
+        {"qk_norm": True, "n_kv_heads": 2},
+        {"tied_embeddings": True},
+        {"rope_scaling": LinearScaling(3.0), "norm_eps": 0.1},
+    ],
+    ids=str,
+)
+@torch.no_grad()
+def test_every_step_equals_the_modules(make_model: Make, text: TextFeatures, changes: dict, rows: list[int]) -> None:
+    model, part = make_model(**changes), text.rows(rows)
+    for name, parameter in model.named_parameters():
+        if name.endswith("scale"):
+            parameter.data.uniform_(0.5, 2.0, generator=torch.Generator().manual_seed(len(name)))
+    flat, plain = (model.new_cache(len(part), part.mask.shape[1] + 15) for _ in range(2))
+    decoder = FlatDecoder(model)
+    for cache in (flat, plain):
+        model.prefill(part.states, part.mask, cache)
+    assert flat.has_gaps == (len(rows) == 4)
+    codes = torch.randint(20, (15, len(part)), generator=torch.Generator().manual_seed(0))
+    for at, tokens in enumerate(codes):
+        flat.used += 1
+        plain.used += 1
+        found = decoder.step(tokens, part.lengths + at, flat)
+        expected = model.step(tokens, part.lengths + at, plain)
+        # Of the largest logit: these weights are twenty times as large as real ones, and so is the rounding.
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    torch.testing.assert_close(flat.keys, plain.keys, rtol=1e-4, atol=1e-5)
+
+
+def test_where_it_is_used(make_model: Make) -> None:
+    assert FlatDecoder.fits(make_model()) and FlatDecoder.fits(make_model(tied_embeddings=True))
+    assert not FlatDecoder.fits(make_model(), limit=1000)
+    assert not FlatDecoder.fits(make_model().bfloat16())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not FlatDecoder.fits(make_model())
+
+
+def test_weights_changed_between_calls_count(make_model: Make, text: TextFeatures) -> None:
+    model, sampling = make_model(), Sampling(max_tokens=12, greedy=True)
+    generate(model, text.states, text.mask, sampling)
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5)
+    cached = generate(model, text.states, text.mask, sampling)
+    plain = generate(model, text.states, text.mask, sampling, use_cache=False)
+    assert all(torch.equal(one.tokens, other.tokens) for one, other in zip(cached, plain, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_dtypes_generate_with_the_modules(make_model: Make, text: TextFeatures, dtype: torch.dtype) -> None:
+    model = make_model().to(dtype)
+    made = generate(model, text.states.to(dtype), text.mask, Sampling(max_tokens=8))
+    assert all(1 <= len(one.tokens) <= 8 for one in made)
+    assert isinstance(model.new_cache(1, 8), KVCache) and model.new_cache(1, 8).keys.dtype == dtype

@@ -1,0 +1,98 @@
+"""What the figures of lesson 11 show is what the history says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motionlab.errors import InputError
+from motionlab.motion.skeleton import JOINT_NAMES
+from motionlab.plots.curves import figure_to_png
+from motionlab.plots.tokenizer_training import (
+    Curves,
+    drift_figure,
+    expected_share,
+    joints_figure,
+    read_curves,
+    training_figure,
+)
+from motionlab.training.history import History
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Four rows, every second one with a validation."""
+    history = History(tmp_path / "history.csv")
+    for i in range(1, 5):
+        row = {"step": 10 * i, "seconds": 30.0 * i, "lr": 1e-3, "loss": 1.0 / i}
+        if i % 2 == 0:
+            row |= {"val_mpjpe_mm": 200.0 / i, "val_mpjpe_heading_mm": 100.0 / i, "val_used_fraction": i / 10}
+            row |= {"val_perplexity": 20.0 * i, "val_tokens": 8192}
+        history.append(row)
+    return tmp_path / "history.csv"
+
+
+def test_curves_are_the_columns(path: Path) -> None:
+    curves = read_curves(path)
+    assert curves.step == 40 and curves.tokens == 8192 and curves.x_label == "optimizer step"
+    assert curves.loss == ([10, 20, 30, 40], [1.0, 0.5, pytest.approx(1 / 3), 0.25])
+    assert curves.errors == {"pelvis aligned": ([20, 40], [100, 50]), "heading aligned too": ([20, 40], [50, 25])}
+    assert curves.used == ([20, 40], [20, 40]) and curves.perplexity == ([20, 40], [40, 80])
+
+
+def test_minutes_and_smoothing(path: Path) -> None:
+    curves = read_curves(path, x="minutes", smooth=2)
+    assert curves.loss[0] == [0.5, 1.0, 1.5, 2.0] and curves.used[0] == [1.0, 2.0]
+    assert curves.loss[1] == pytest.approx([1.0, 0.75, (0.5 + 1 / 3) / 2, (1 / 3 + 0.25) / 2])
+    assert curves.errors["pelvis aligned"][1] == [100, 50], "errors are never smoothed"
+    with pytest.raises(InputError, match="step or minutes"):
+        read_curves(path, x="hours")
+
+
+def test_before_training_there_is_nothing_to_see(tmp_path: Path) -> None:
+    curves = read_curves(tmp_path / "history.csv")
+    assert curves.step == 0 and curves.loss == ([], []) and curves.used == ([], [])
+    assert figure_to_png(training_figure(curves, 1000)).startswith(b"\x89PNG")
+
+
+def test_the_figure_shows_all_four_and_the_limit(path: Path) -> None:
+    curves: Curves = read_curves(path)
+    loss, error, used, perplexity, _rate = training_figure(curves, 1000).axes
+    assert [list(line.get_ydata()) for line in error.lines] == [[100, 50], [50, 25]]
+    assert list(loss.lines[0].get_xdata()) == [10, 20, 30, 40]
+    assert list(perplexity.lines[0].get_ydata()) == [40, 80]
+    drawn, limit = used.lines
+    assert list(drawn.get_ydata()) == [20, 40]
+    assert limit.get_ydata()[0] == pytest.approx(100 * expected_share(1000, 8192))
+    assert len(training_figure(curves).axes[2].lines) == 1, "no limit without the size of the codebook"
+
+
+def test_the_expected_share_is_what_a_draw_gives() -> None:
+    drawn = np.random.default_rng(0).integers(1000, size=(200, 700))
+    share = np.mean([len(np.unique(row)) for row in drawn]) / 1000
+    assert expected_share(1000, 700) == pytest.approx(share, rel=0.01)
+    assert expected_share(1, 5) == 1.0 and expected_share(1000, 0) == 0.0
+
+
+def test_joints_are_sorted_and_the_pelvis_has_no_bar() -> None:
+    errors = np.arange(22.0)
+    body, bars = joints_figure(errors, "error").axes
+    labels = [label.get_text() for label in bars.get_yticklabels()]
+    assert labels == [name.replace("_", " ") for name in JOINT_NAMES[1:]]
+    assert [bar.get_width() for bar in bars.patches] == list(range(1, 22))
+    sizes = body.collections[0].get_sizes()
+    assert len(sizes) == 22 and sizes.argmax() == 21
+    left, right = (
+        body.collections[0].get_offsets()[JOINT_NAMES.index(f"{side}_wrist"), 0] for side in ("left", "right")
+    )
+    assert left > right, "seen from the front, the left hand is on the right"
+    with pytest.raises(InputError, match="22"):
+        joints_figure(errors[:21])
+
+
+def test_drift_is_drawn_over_seconds() -> None:
+    left, right = drift_figure({"pelvis aligned": [1, 2, 3], "pose only": [1, 1, 1]}, [0, 5, 10], fps=2).axes
+    assert [line.get_label() for line in left.lines] == ["pelvis aligned", "pose only"]
+    assert list(right.lines[0].get_xdata()) == [0, 0.5, 1.0] and list(right.lines[0].get_ydata()) == [0, 5, 10]
