@@ -208,6 +208,9 @@ def _llama(config: RunConfig, codebook: int, text_dim: int) -> Iterator[Paramete
         yield ParameterRow(f"{block}.rms_1.scale", (d,))
         yield ParameterRow(f"{block}.attn.c_attn.weight", (d + 2 * kv_width, d))  # query, key, value
         yield ParameterRow(f"{block}.attn.c_proj.weight", (d, d))
+        if llama.qk_norm:
+            yield ParameterRow(f"{block}.attn.q_norm.scale", (head_dim,))
+            yield ParameterRow(f"{block}.attn.k_norm.scale", (head_dim,))
         yield ParameterRow(f"{block}.rms_2.scale", (d,))
         yield ParameterRow(f"{block}.mlp.c_fc1.weight", (hidden, d))
         yield ParameterRow(f"{block}.mlp.c_fc2.weight", (hidden, d))
@@ -215,4 +218,5 @@ def _llama(config: RunConfig, codebook: int, text_dim: int) -> Iterator[Paramete
     yield ParameterRow("transformer.ln_f.scale", (d,))
     yield ParameterRow("llama_proj.weight", (d, text_dim))
     yield ParameterRow("llama_proj.bias", (d,))
-    yield ParameterRow("lm_head.weight", (codebook + 1, d))  # codes and END; PAD is never predicted
+    if not llama.tied_embeddings:
+        yield ParameterRow("lm_head.weight", (codebook + 1, d))  # codes and END; PAD is never predicted

@@ -12,8 +12,7 @@ from torch import nn
 
 from motionlab.config import LlamaConfig, RunConfig, TextConfig, TokenizerConfig, load_config
 from motionlab.errors import InputError
-from motionlab.jobs.build import make_tokenizer
-from motionlab.llama.model import MotionLlama
+from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.llama.sizes import SIZES
 from motionlab.params import (
     ParameterRow,
@@ -163,14 +162,19 @@ def test_the_decoder_has_an_entry_for_each_real_code(quantizer: Any, codes: int)
     assert rows["transformer.wte.weight"] == (codes + 2, 64) and rows["lm_head.weight"] == (codes + 1, 64)
 
 
-@pytest.mark.parametrize("llama", [LlamaConfig(3, 6, 2, 96), LlamaConfig(2, 4, None, 64, 100), LlamaConfig()])
+@pytest.mark.parametrize(
+    "llama",
+    [
+        LlamaConfig(3, 6, 2, 96),
+        LlamaConfig(2, 4, None, 64, 100),
+        LlamaConfig(2, 4, 2, 64, qk_norm=True, tied_embeddings=True),
+        LlamaConfig(),
+    ],
+)
 def test_decoder_formula_equals_the_module(llama: LlamaConfig) -> None:
     config = RunConfig(llama=llama, tokenizer=TokenizerConfig(codebook_size=1024))
     with torch.device("meta"):
-        model = MotionLlama(
-            1000, n_layer=llama.n_layer, n_head=llama.n_head, n_kv_heads=llama.n_kv_heads, dim=llama.dim,
-            hidden=llama.hidden, text_dim=384,
-        )  # fmt: skip
+        model = make_llama(config, codebook_size=1000, text_dim=384)
     rows = llama_parameters(config)
     assert {row.name: row.shape for row in rows} == {row.name: row.shape for row in parameter_rows(model)}
     assert [row.name for row in rows] == [row.name for row in parameter_rows(model)]

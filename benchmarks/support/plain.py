@@ -68,6 +68,17 @@ class PlainFSQ(nn.Module):
         return self.project_out((steps - self.levels // 2) / (self.levels // 2))
 
 
+class PlainHalf(nn.Module):
+    """Encoder or decoder: layers on `[B, C, T]`, called with `[B, T, C]`."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x.transpose(1, 2)).transpose(1, 2)
+
+
 class PlainTokenizer(nn.Module):
     """The published network with one halving of the frame rate."""
 
@@ -75,15 +86,14 @@ class PlainTokenizer(nn.Module):
         self, levels: Sequence[int], *, input_dim: int = 272, width: int = 512, depth: int = 3, code_dim: int = 512
     ) -> None:
         super().__init__()
-        self.encoder, self.decoder = nn.Module(), nn.Module()
-        self.encoder.model = nn.Sequential(
+        self.encoder = PlainHalf(
             nn.Identity(),  # the place of the wavelet
             nn.Conv1d(input_dim, width, 3, padding=1),
             nn.ReLU(),
             nn.Sequential(nn.Conv1d(width, width, 4, stride=2, padding=1), PlainStack(width, depth)),
             nn.Conv1d(width, code_dim, 3, padding=1),
         )
-        self.decoder.model = nn.Sequential(
+        self.decoder = PlainHalf(
             nn.Conv1d(code_dim, width, 3, padding=1),
             nn.ReLU(),
             nn.Sequential(PlainStack(width, depth), nn.Upsample(scale_factor=2), nn.Conv1d(width, width, 3, padding=1)),
@@ -95,18 +105,17 @@ class PlainTokenizer(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Motion `[B, T, F]` to its reconstruction, and the perplexity of its codes."""
-        z = self.encoder.model(x.transpose(1, 2))  # [B, D, N]
-        codes, indices = self.quantizer(z.transpose(1, 2))
+        codes, indices = self.quantizer(self.encoder(x))
         perplexity, _ = one_hot_usage(indices, self.quantizer.codebook_size)
-        return self.decoder.model(codes.transpose(1, 2)).transpose(1, 2), perplexity
+        return self.decoder(codes), perplexity
 
     def encode(self, x: Tensor) -> Tensor:
         """`[B, T, F]` to indices `[B, N]`."""
-        return self.quantizer(self.encoder.model(x.transpose(1, 2)).transpose(1, 2))[1]
+        return self.quantizer(self.encoder(x))[1]
 
     def decode(self, indices: Tensor) -> Tensor:
         """Indices `[B, N]` to `[B, 2N, F]`."""
-        return self.decoder.model(self.quantizer.look_up(indices).transpose(1, 2)).transpose(1, 2)
+        return self.decoder(self.quantizer.look_up(indices))
 
 
 def one_hot_usage(indices: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:

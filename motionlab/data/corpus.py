@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +37,7 @@ from motionlab.motion.transforms import mirror
 FORMAT = 1
 # Three are enough to show paraphrases; each further one costs the text encoder a third of its time.
 CAPTIONS_PER_CLIP = 3
+_PLANS_AT_ONCE = 100
 _log = logging.getLogger(__name__)
 
 
@@ -91,6 +95,7 @@ def build_corpus(
     *,
     samples: Sequence[Sample] | None = None,
     hard_heading: bool = False,
+    processes: int = 1,
 ) -> Corpus:
     """Build the corpus, or open it if the same one was built before.
 
@@ -100,6 +105,8 @@ def build_corpus(
             samples and the format of this file.
         samples: the real clips; by default the bundled ones.
         hard_heading: take in clips whose heading is singular somewhere.
+        processes: how many compose clips side by side; the bytes are the same. With 2 or more, a script must call this
+            below `if __name__ == "__main__":`, because each new process imports the script again.
 
     Raises:
         InputError: settings that cannot be met, samples that are damaged, or a folder that cannot be written.
@@ -121,15 +128,29 @@ def build_corpus(
     with building(target) as temporary, runtime.one_thread():
         for split in SPLITS:
             (temporary / split).mkdir()
-            pack(temporary / split, _composed(plans[split], settings.blend_frames))
+            pack(temporary / split, _composed(plans[split], settings.blend_frames, processes))
         note = {"digest": digest, "settings": dataclasses.asdict(settings), "actions": actions}
         (temporary / "corpus.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
     return _open(target, digest)
 
 
-def _composed(plans: Sequence[Plan], blend_frames: int) -> Iterator[Clip]:
+def _composed(plans: Sequence[Plan], blend_frames: int, processes: int) -> Iterator[Clip]:
+    """The clips of the plans, in their order."""
+    blocks = [plans[start : start + _PLANS_AT_ONCE] for start in range(0, len(plans), _PLANS_AT_ONCE)]
+    if processes < 2 or len(blocks) < 2 * processes:  # starting a process costs as much as composing 300 clips
+        yield from _compose_block(plans, blend_frames)
+        return
+    # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=runtime.set_threads, initargs=(1,)
+    ) as pool:
+        for block in pool.map(_compose_block, blocks, itertools.repeat(blend_frames)):
+            yield from block
+
+
+def _compose_block(plans: Sequence[Plan], blend_frames: int) -> list[Clip]:
     tracks: dict[str, Track] = {}
-    return (compose(plan, blend_frames, tracks) for plan in plans)
+    return [compose(plan, blend_frames, tracks) for plan in plans]
 
 
 def _plain_phrases(sample: Sample) -> list[str]:

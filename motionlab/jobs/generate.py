@@ -77,9 +77,20 @@ def generate_file(prompt: str, run_folder: str | Path, out: str | Path, **overri
         raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(SUFFIXES), fix="Choose one of these.")
     run = Run.open(run_folder)
     sampling = sampling_of(run.config.sampling, **overrides)
+    _check_guidance(run, sampling)
     result = generate_motions(run, [prompt], sampling)[0][0]
     write_motion(out, result.motion, caption=prompt)
     return result
+
+
+def _check_guidance(run: Run, sampling: Sampling) -> None:
+    if sampling.guidance != 1.0 and run.config.llama.text_drop == 0:
+        raise InputError(
+            "sampling.guidance",
+            found=f"{sampling.guidance} for a decoder that never trained without text",
+            expected="1.0 (off)",
+            fix="Train with llama.text_drop=0.1 to use guidance.",
+        )
 
 
 def write_motion(out: Path, motion: Motion, caption: str) -> None:

@@ -11,9 +11,9 @@ from motionlab.motion.normalizer import Normalizer
 VALIDATION_EVERY = 20  # every 20th training clip is kept out: the test splits must not choose the best checkpoint
 
 
-def prepare(config: CorpusConfig) -> Corpus:
+def prepare(config: CorpusConfig, processes: int = 1) -> Corpus:
     """Build the corpus, or open it when it was built before."""
-    return build_corpus(config)
+    return build_corpus(config, processes=processes)
 
 
 def fit_normalizer(run: Run, corpus: Corpus) -> Normalizer:

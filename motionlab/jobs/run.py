@@ -33,7 +33,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     this.record(environment=environment(this.folder))
 
     with _stage(this, "corpus"):
-        corpus = prepare(config.corpus)
+        corpus = prepare(config.corpus, processes=threads)
         fit_normalizer(this, corpus)
         splits = {"train": corpus.train, "test_seen": corpus.test_seen, "test_unseen": corpus.test_unseen}
         this.record(

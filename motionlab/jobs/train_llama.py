@@ -9,6 +9,7 @@ from torch import Tensor
 
 from motionlab.data.corpus import Corpus
 from motionlab.data.store import MotionStore
+from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
@@ -28,8 +29,15 @@ def train_llama(run: Run, corpus: Corpus) -> MotionLlama:
     """Train (or go on training) the decoder and keep its best weights with the run."""
     config, settings = run.config, run.config.llama_training
     device = torch.device(choose_device(config.device).value)
-    codes = training_codes(run, corpus)
-    codebook_size = run.tokenizer().codebook_size
+    tokenizer = run.tokenizer()
+    if tokenizer.n_codebooks > 1:
+        raise InputError(
+            "tokenizer.quantizer",
+            found=f"{config.tokenizer.quantizer!r} with {tokenizer.n_codebooks} codes a token",
+            expected="one code a token: the decoder writes one stream",
+            fix="Choose a quantizer with one codebook, such as fsq.",
+        )
+    codes, codebook_size = training_codes(run, corpus), tokenizer.codebook_size
     seed_everything(settings.seed)
     model = make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim)
 

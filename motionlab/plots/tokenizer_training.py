@@ -102,8 +102,10 @@ def training_figure(curves: Curves, codebook_size: int | None = None) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 5.2), layout="constrained")
+    # Fixed margins: a layout engine draws everything twice, and this figure is drawn again and again during training.
+    figure = Figure(figsize=(9.0, 5.2))
     (loss, error), (used, perplexity) = figure.subplots(2, 2, sharex=True)
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.1, top=0.94, wspace=0.36, hspace=0.24)
     loss.plot(*curves.loss, color=PALETTE[0], linewidth=1.4)
     loss.set(title="training loss", ylabel="loss")
     rate = loss.twinx()

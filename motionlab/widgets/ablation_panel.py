@@ -123,11 +123,7 @@ class AblationPanel(Panel):
         sizes = sorted({size for at in groups.values() for size in at})
         lines: list[Sequence[str]] = [("quantizer", *(f"{size:,}" for size in sizes))]
         for name, at in groups.items():
-            cells = [
-                f"{sum(at[s]) / len(at[s]):.3g} ({min(at[s]):.3g} to {max(at[s]):.3g})" if s in at else ""
-                for s in sizes
-            ]
-            lines.append((name, *cells))
+            lines.append((name, *(_cell(at.get(size, [])) for size in sizes)))
         return lines
 
     # ---- training a point ----

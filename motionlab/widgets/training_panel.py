@@ -87,7 +87,8 @@ class TrainingPanel(Panel):
 
     def summary(self) -> str:
         """One line: the parameters and what they give, after a last look at the file."""
-        self._update()
+        if self._stamp() != self._seen:
+            self._update()
         return super().summary()
 
     def _update(self) -> None:

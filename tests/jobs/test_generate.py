@@ -47,6 +47,12 @@ def test_bad_requests_are_one_line_and_write_nothing(finished_run, tmp_path, pro
     assert not list(tmp_path.iterdir())
 
 
+def test_guidance_needs_a_decoder_that_knows_how_no_text_reads(finished_run, tmp_path):
+    with pytest.raises(InputError, match="text_drop"):
+        generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", guidance=2.0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_disk_that_is_full_leaves_nothing(finished_run, tmp_path, monkeypatch):
     import errno
     import os
