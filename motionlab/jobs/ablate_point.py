@@ -29,6 +29,7 @@ from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.levels import LEVELS
 from motionlab.quantizers.usage import Usage
 from motionlab.runtime import choose_device, seed_everything
+from motionlab.tokenizer.body import Body
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.loop import Losses, fit
@@ -188,11 +189,11 @@ def train_point(config: RunConfig, corpus: Corpus) -> Trained:
     batches = WindowBatches(
         corpus.train, normalizer, shape.window, settings.batch_size, seed=settings.seed, clips=clips
     )
-    weights = loss_weights(shape)
+    weights, body = loss_weights(shape), Body(normalizer.to(device))
 
     def step(batch: torch.Tensor) -> Losses:
         x = batch.to(device)  # [B, window, 272]
-        return Losses(tokenizer_losses(model(x), x, weights)["total"])
+        return Losses(tokenizer_losses(model(x), x, weights, body=body)["total"])
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not

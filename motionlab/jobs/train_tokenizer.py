@@ -22,6 +22,7 @@ from motionlab.motion.features import decode_positions
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.usage import CodeUsage
 from motionlab.runtime import choose_device, seed_everything, set_threads
+from motionlab.tokenizer.body import Body
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoint import has_checkpoint, load_weights
@@ -57,7 +58,7 @@ def train_tokenizer(
     normalizer = fit_normalizer(run, corpus).to(device)
     seed_everything(config.tokenizer_training.seed)  # the same first weights for every quantizer of a comparison
     model = make_tokenizer(config.tokenizer, quantizer)
-    weights = loss_weights(config.tokenizer)
+    weights, body = loss_weights(config.tokenizer), Body(normalizer)
     settings = config.tokenizer_training
 
     windows = WindowBatches(
@@ -76,7 +77,7 @@ def train_tokenizer(
 
     def step(batch: torch.Tensor) -> Losses:
         x = batch.to(device, non_blocking=True)  # [B, window, 272]
-        losses = tokenizer_losses(model(x), x, weights)
+        losses = tokenizer_losses(model(x), x, weights, body=body)
         return Losses(losses.pop("total"), losses)
 
     def validate() -> dict[str, float]:

@@ -11,10 +11,12 @@ import torch
 from motionlab.config import RunConfig, load_config
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
+from motionlab.errors import InputError
 from motionlab.jobs import train_tokenizer as job
 from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer, prepare, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import (
     USAGE_BATCHES,
     count_codes,
@@ -148,3 +150,18 @@ def test_several_codebooks_are_measured(config: RunConfig, corpus: Corpus, finis
     tokens = sum(model.token_count(int(frames)) for frames in corpus.test_seen.lengths)
     assert usage.summary().tokens == tokens and errors["mpjpe_mm"] > 0
     assert usage.summary().histogram.shape == (2, model.codebook_size)
+
+
+def test_losses_in_metres_reach_the_training(corpus: Corpus, tmp_path: Path) -> None:
+    config = load_config("ci", ["tokenizer.acceleration_weight=0.1", "tokenizer.joint_weight=0.5"])
+    run = Run.create(tmp_path / "run", config)
+    train_tokenizer(run, corpus)
+    history = History.read(run.tokenizer_folder("fsq") / "history.csv")
+    assert all(value > 0 for value in history.column("joint") + history.column("acceleration"))
+
+
+def test_the_decoder_refuses_several_codes_a_token(corpus: Corpus, tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", load_config("ci", ["tokenizer.quantizer=rvq"]))
+    train_tokenizer(run, corpus)
+    with pytest.raises(InputError, match="tokenizer.quantizer: found 'rvq' with 2 codes a token"):
+        train_llama(run, corpus)
