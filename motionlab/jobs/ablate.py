@@ -23,7 +23,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from motionlab.config import CorpusConfig
@@ -34,6 +33,7 @@ from motionlab.jobs.ablate_point import Point, Result, canonical, check_key, poi
 from motionlab.jobs.ablate_results import Row, append_row, key_of, load_rows, start_file
 from motionlab.plots.ablation import overview_figure
 from motionlab.plots.curves import figure_to_png
+from motionlab.runtime import one_thread
 
 Axes = dict[str, list[Any]]  # key -> the values that it takes
 
@@ -134,7 +134,7 @@ def ablate(
 
 def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
     """Train one point in this process with one thread and nothing printed. A process of its own can be given this."""
-    with _one_thread(), contextlib.redirect_stdout(io.StringIO()):
+    with one_thread(), contextlib.redirect_stdout(io.StringIO()):
         config = point_config(point, corpus)
         return train_point(config, _corpus(tuple(sorted((corpus or {}).items())))).result
 
@@ -194,16 +194,6 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _physical_cores() -> int:

@@ -54,7 +54,7 @@ _TOPICS = {  # topic of an exercise name -> module with EXERCISES
     "usage": "motionlab.lessons.lesson03",
     "params": "motionlab.lessons.lesson04",
     "memory": "motionlab.lessons.lesson04",
-    "stage1": "motionlab.lessons.lesson11",
+    "stage1": "motionlab.lessons.lesson11_exercises",
 }
 _announced: set[str] = set()  # exercises whose fallback note was printed since the lesson started
 

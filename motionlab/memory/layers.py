@@ -4,8 +4,8 @@ Which activations a layer keeps follows from its derivative: a convolution needs
 weights), ReLU its output, GELU and SiLU their input, layer norm its input with a mean and a scale for each frame,
 smooth L1 the reconstruction and the target. A tensor that two layers need is there once; it is listed at the first.
 
-What a layer holds only while it runs was read off the allocator. Backward, torch's CPU convolutions (oneDNN) hold three
-times their weights: the gradient, and in a layout of their own the weights and the gradient again. For CUDA the
+What a layer holds only while it runs was read off the allocator. Backward, torch's CPU convolutions (oneDNN) hold four
+times their weights: the gradient, and copies of weights and gradient in a layout of their own. For CUDA the
 gradient alone is counted, because the workspace of cuDNN depends on the GPU.
 
 Notation: B batch, T frames, C = `width`, D = `code_dim`, d = number of FSQ levels, k = `kernel_size`.
@@ -143,13 +143,13 @@ class Walk:
         if self.settings.device == "cuda":
             copies = 4 * weights + (size * weights if self.settings.half else 0)  # the gradient, in half and in float32
         else:
-            copies = size * weights * (3 if kernel > 1 else 1)  # kernel 1 is a plain matrix product
+            copies = size * weights * (4 if kernel > 1 else 1)  # kernel 1 is a plain matrix product
         return Layer(
             name,
             rows=(self.row(f"{name} input", inputs, frames + past),) if keeps or past else (),
             parameters=weights + outputs,
             cast=size * weights if self.settings.half else 0,
-            forward=out + size * weights,
+            forward=out + copies // 2,
             backward=out + into + copies,
         )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from motionlab.memory.allocations import MemoryRecord, record_memory
 from motionlab.memory.settings import StepSettings
 from motionlab.quantizers.base import Quantized, Quantizer
-from motionlab.runtime import seeded
+from motionlab.runtime import one_thread, seeded
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.tokenizer.resnet import ResidualBlock
@@ -36,7 +35,7 @@ def measure_step(make_model: Callable[[], MotionTokenizer], settings: StepSettin
     """
     if settings.device == "cuda":
         _wake_cublas()
-    with _one_thread(), seeded(0), record_memory(settings.device) as memory:
+    with one_thread(), seeded(0), record_memory(settings.device) as memory:
         model = make_model().to(settings.device).train()
         if settings.checkpointing:
             checkpoint_blocks(model)
@@ -88,16 +87,6 @@ def _wake_cublas() -> None:
     """cuBLAS takes a workspace of its own at the first product, forward and backward. It belongs to no step."""
     layer = nn.Linear(8, 8, device="cuda")
     layer(torch.ones(8, 8, device="cuda")).sum().backward()
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _optimizer(model: nn.Module, name: str) -> torch.optim.Optimizer:

@@ -54,8 +54,8 @@ def compute_levels(levels: Sequence[int], bound: str = "fsq", spread: float = 1.
     """Everything that the levels fix, for inputs that are normal with mean 0 and the given standard deviation.
 
     >>> view = compute_levels((5,))
-    >>> [round(t, 4) for t in view.thresholds[0]], round(view.bits, 3)
-    ([-0.9713, -0.2552, 0.2552, 0.9713], 2.322)
+    >>> [round(t, 3) for t in view.thresholds[0]], round(view.bits, 3)
+    ([-0.971, -0.255, 0.255, 0.971], 2.322)
     """
     if bound not in BOUNDS:
         raise InputError("bound", found=repr(bound), expected=" or ".join(BOUNDS), fix="Choose one of these.")

@@ -146,10 +146,11 @@ def _load_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor], where: object
 ) -> None:
     by_name: dict[str, dict[str, torch.Tensor]] = {}
+    parameters = dict(model.named_parameters())
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             name, slot = key.removeprefix("optimizer.").rsplit(":", 1)
-            by_name.setdefault(name, {})[slot] = value
+            by_name.setdefault(name, {})[slot] = _laid_out_as(parameters.get(name), value)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     order = [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
     unknown = sorted(set(by_name) - set(order))
@@ -163,6 +164,18 @@ def _load_optimizer(
     state = {index: by_name[name] for index, name in enumerate(order) if name in by_name}
     groups = optimizer.state_dict()["param_groups"]  # learning rate and decay come from the settings, not the file
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out_as(parameter: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
+    """The moment `value` in the memory order of its parameter.
+
+    A file holds numbers in the order of the shape. A parameter may lie otherwise (the tokenizer's convolutions do), and
+    fused AdamW walks through parameter and moments side by side in memory: with two orders it would silently pair each
+    weight with the moment of another one.
+    """
+    if parameter is None or value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
 
 
 def _as_dict(settings: object) -> dict[str, Any]:

@@ -19,19 +19,8 @@ from motionlab.evaluation.anatomy import along_clip
 from motionlab.jobs.run_folder import Run
 from motionlab.lessons import lesson11
 from motionlab.lessons.exercise import run_check
-from motionlab.lessons.lesson11 import (
-    Kept,
-    error_mm,
-    load_kept,
-    mean_error,
-    press_stop,
-    run_folder,
-    settings,
-    smooth_l1,
-    take_window,
-    train_step,
-    truth_errors,
-)
+from motionlab.lessons.lesson11 import Kept, load_kept, mean_error, press_stop, run_folder, settings, truth_errors
+from motionlab.lessons.lesson11_exercises import error_mm, smooth_l1, take_window, train_step
 from motionlab.motion.features import HEADING, NO_TURN, ROOT_VELOCITY, VELOCITIES, crop, decode_positions
 from motionlab.runtime import PROFILES
 from motionlab.training.checkpoint import read_checkpoint

@@ -48,6 +48,31 @@ def test_the_rate_is_not_taken_from_the_file(toy: Any, settings: Any) -> None:
     assert [(group["lr"], group["weight_decay"]) for group in other.param_groups] == [(0.2, 0.01), (0.2, 0.0)]
 
 
+def test_moments_lie_in_memory_as_their_parameters_do(settings: Any) -> None:
+    """Fused AdamW pairs numbers by their place in memory. A weight that lies transposed must not get other moments."""
+
+    def turned() -> torch.nn.Linear:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 4, bias=False)
+        model.weight = torch.nn.Parameter(model.weight.detach().T.contiguous().T)  # [4, 3], but column after column
+        return model
+
+    def step(model: torch.nn.Linear, optimizer: torch.optim.Optimizer) -> None:
+        optimizer.zero_grad()
+        (model.weight * torch.arange(12.0).view(4, 3)).square().sum().backward()
+        optimizer.step()
+
+    a, b = turned(), turned()
+    optimizer, other = make_optimizer(a, lr=0.1), make_optimizer(b, lr=0.1)
+    scaler = make_precision("cpu").scaler
+    step(a, optimizer)
+    tensors, record = pack(a, optimizer, scaler, Counters(), settings(), {})
+    read = {key: value.contiguous().clone() for key, value in tensors.items()}  # as a file gives them back
+    unpack(read, json.loads(json.dumps(record)), b, other, scaler, settings(), {}, "here")
+    step(a, optimizer), step(b, other)
+    assert torch.equal(a.weight, b.weight)
+
+
 def test_another_freezing_is_refused(toy: Any, settings: Any) -> None:
     a, b = toy(), toy()
     optimizer, scaler = make_optimizer(a.model, lr=0.1), make_precision("cpu").scaler
