@@ -169,7 +169,7 @@ def _load_optimizer(
 def _laid_out_as(parameter: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
     """The moment `value` in the memory order of its parameter.
 
-    A file holds numbers in the order of the shape. A parameter may lie otherwise (the tokenizer's convolutions do), and
+    A file holds numbers in the order of the shape. A parameter may lie otherwise (channels last, or transposed), and
     fused AdamW walks through parameter and moments side by side in memory: with two orders it would silently pair each
     weight with the moment of another one.
     """
