@@ -191,6 +191,7 @@ def test_every_command_in_the_documents_is_understood(line: str) -> None:
     while hasattr(command, "commands"):
         command = command.commands[words.pop(0)]
         context = command.make_context(command.name, list(words), parent=context)
+    assert command.callback is not None, "the words stop before a command"
     if "preset" in context.params:
         load_config(context.params["preset"], context.params["overrides"] or [])
 

@@ -17,7 +17,7 @@ from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.generate import Generated, generate
 from motionlab.llama.sampling import Sampling
-from motionlab.motion.bvh import write_bvh
+from motionlab.motion.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.plots.gif import write_gif
 from motionlab.plots.player import Track, player_page

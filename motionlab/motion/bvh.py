@@ -1,8 +1,9 @@
-"""BVH files (Biovision hierarchy): the text format that Blender, MotionBuilder and most mocap archives exchange.
+"""Read BVH files (Biovision hierarchy): the text that Blender, MotionBuilder and most mocap archives exchange.
 
 A file has two parts. `HIERARCHY` is a tree: each joint has an OFFSET from its parent in the rest pose and a list of
 CHANNELS. `MOTION` has one line a frame with the value of every channel, in the order of the tree. A joint's rotation
 is the product of its channels in the order written, so "Zrotation Xrotation Yrotation" means Rz Rx Ry, in degrees.
+Writing is in `bvh_write.py`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,13 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.files import write_text
-from motionlab.motion.rotations import matrix_to_euler_zyx, yaw_matrix
-from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton
-
-if TYPE_CHECKING:
-    from motionlab.motion.motion import Motion
+from motionlab.motion.rotations import yaw_matrix
 
 _CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 
@@ -110,27 +106,6 @@ def parse_bvh(text: str, where: object = "BVH text") -> BvhClip:
     frames, frame_time = _read_motion_header(lines)
     table = _read_rows(lines, frames, sum(len(joint.channels) for joint in tree))
     return _assemble(tree, table, frame_time, lines)
-
-
-def write_bvh(path: str | Path, motion: Motion) -> None:
-    """Write a motion as BVH: 22 joints, metres, y up, rotations Rz Ry Rx in degrees, 6 decimals.
-
-    The root's OFFSET is zero and its position channels are the pelvis itself. (The script published with the 272
-    features adds the rest pelvis on top of it, and its bodies stand 22 cm below the floor.)
-
-    Raises:
-        InputError: the motion is normalised, or the file cannot be written. Nothing half written is left.
-    """
-    rotations = motion.rotations().double()  # [T, 22, 3, 3]
-    root_position = motion.joints("rotations")[:, 0].double()  # [T, 3]
-    offsets = (motion.skeleton or canonical_skeleton()).offsets.double()
-    order = _depth_first(0)
-    angles = matrix_to_euler_zyx(rotations[:, order])  # [T, 22, 3], Z Y X
-    table = torch.cat((root_position, angles.flatten(1)), dim=1)  # [T, 3 + 66]
-    rows = [" ".join(f"{value:.6f}" for value in row) for row in (table + 0.0).tolist()]
-    lines = ["HIERARCHY", *_write_joint(0, offsets.tolist(), "")]
-    lines += ["MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / motion.fps:.8f}", *rows]
-    write_text(path, "\n".join(lines) + "\n")
 
 
 @dataclass
@@ -322,34 +297,3 @@ def _axis_rotation(axis: int, angle: Tensor) -> Tensor:
     matrix = yaw_matrix(angle)
     shift = [(row - axis + 1) % 3 for row in range(3)]
     return matrix[:, shift][:, :, shift]
-
-
-def _depth_first(joint: int) -> list[int]:
-    order = [joint]
-    for child, parent in enumerate(PARENTS):
-        if parent == joint:
-            order += _depth_first(child)
-    return order
-
-
-def _write_joint(joint: int, offsets: list[list[float]], indent: str) -> list[str]:
-    inside = indent + "  "
-    children = [child for child, parent in enumerate(PARENTS) if parent == joint]
-    kind, offset = ("JOINT", offsets[joint]) if joint else ("ROOT", [0.0, 0.0, 0.0])
-    position = "" if joint else "Xposition Yposition Zposition "
-    lines = [
-        f"{indent}{kind} {JOINT_NAMES[joint]}",
-        f"{indent}{{",
-        f"{inside}OFFSET {_triple(offset)}",
-        f"{inside}CHANNELS {3 if joint else 6} {position}Zrotation Yrotation Xrotation",
-    ]
-    for child in children:
-        lines += _write_joint(child, offsets, inside)
-    if not children:  # the format wants a leaf to end somewhere; half of its own bone is a visible tip
-        tip = [value / 2 for value in offset]
-        lines += [f"{inside}End Site", f"{inside}{{", f"{inside}  OFFSET {_triple(tip)}", f"{inside}}}"]
-    return [*lines, f"{indent}}}"]
-
-
-def _triple(values: list[float]) -> str:
-    return " ".join(f"{value:.6f}" for value in values)

@@ -9,6 +9,7 @@ the same order: one whose batch is all padding adds zeros instead of staying awa
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -123,9 +124,9 @@ class CodebookQuantizer(Quantizer):
         self._begun = False
         self.register_load_state_dict_post_hook(_forget_flag)
 
+    @abstractmethod
     def set_codebook(self, vectors: Tensor, hits: Tensor) -> None:
         """Take `vectors [K, D]` as the codebook; `hits` is how many vectors a batch has, over all processes."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def _begin(self, vectors: Tensor, kept: Tensor) -> None:

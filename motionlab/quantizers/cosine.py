@@ -7,7 +7,8 @@ learned by moving averages as in `vq`.
     index = argmin_k |u - codebook_k|^2 = argmax_k u . codebook_k       all |codebook_k| = 1
     codebook_k = sum_k / |sum_k|                                        sum_k: moving average of the u that hit k
 
-A codebook can die because the encoder's vectors grow and leave it behind. Here they cannot: length carries nothing.
+An encoder whose vectors grow cannot leave these codes behind, for length carries nothing. Codes still die (lesson 02
+counts them), so the rescue of `vq` stays.
 """
 
 from __future__ import annotations

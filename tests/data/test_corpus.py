@@ -10,7 +10,7 @@ from motionlab.config import CorpusConfig
 from motionlab.data import corpus as c
 from motionlab.data.captions import mirror_caption
 from motionlab.data.plan import Plan, Step
-from motionlab.data.samples import Sample, load_samples
+from motionlab.data.samples import Sample
 from motionlab.errors import InputError
 from motionlab.motion.motion import Motion
 
@@ -20,16 +20,6 @@ BLEND = 10
 def config(**changes) -> CorpusConfig:
     small = {"n_train": 24, "n_test_seen": 3, "n_test_unseen": 3, "max_frames": 200, "blend_frames": BLEND}
     return CorpusConfig(**{**small, **changes})
-
-
-@pytest.fixture(scope="module")
-def samples() -> list[Sample]:
-    return load_samples()
-
-
-@pytest.fixture(scope="module")
-def usable(samples) -> list[Sample]:
-    return c.usable_samples(samples)
 
 
 @pytest.fixture(scope="module")

@@ -7,23 +7,12 @@ import pytest
 from motionlab.config import CorpusConfig
 from motionlab.data import plan as p
 from motionlab.data.captions import mirror_caption
-from motionlab.data.samples import Sample, load_samples
 from motionlab.errors import InputError
 
 
 def config(**changes) -> CorpusConfig:
     small = {"n_train": 24, "n_test_seen": 3, "n_test_unseen": 3, "max_frames": 200}
     return CorpusConfig(**{**small, **changes})
-
-
-@pytest.fixture(scope="module")
-def samples() -> list[Sample]:
-    return load_samples()
-
-
-@pytest.fixture(scope="module")
-def usable(samples) -> list[Sample]:
-    return p.usable_samples(samples)
 
 
 @pytest.fixture(scope="module")

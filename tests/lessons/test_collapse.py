@@ -8,17 +8,8 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.lessons.collapse import (
-    CONDITIONS,
-    SEEDS,
-    Chunks,
-    collapse_rows,
-    load_chunks,
-    load_points,
-    to_chunks,
-    train_chunks,
-    train_condition,
-)
+from motionlab.lessons.chunk_vqvae import Chunks, load_chunks, to_chunks, train_chunks
+from motionlab.lessons.collapse import CONDITIONS, SEEDS, collapse_rows, load_points, train_condition
 from motionlab.lessons.published_rescue import PublishedRescue
 from motionlab.quantizers.vq import VQEMA
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from motionlab.data.samples import load_samples
 from motionlab.errors import InputError
-from motionlab.motion.bvh import BvhClip, parse_bvh, read_bvh, write_bvh
+from motionlab.motion.bvh import BvhClip, parse_bvh, read_bvh
+from motionlab.motion.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.motion.normalizer import Normalizer
 from motionlab.motion.rotations import axis_angle_to_matrix

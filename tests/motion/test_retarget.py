@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from motionlab.data.samples import load_samples
 from motionlab.errors import InputError
-from motionlab.motion.bvh import BvhClip, read_bvh, write_bvh
+from motionlab.motion.bvh import BvhClip, read_bvh
+from motionlab.motion.bvh_write import write_bvh
 from motionlab.motion.deepmimic import ANGLES, QUATERNIONS, read_deepmimic
 from motionlab.motion.retarget import (
     _BONE_TO,
