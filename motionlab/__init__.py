@@ -20,7 +20,7 @@ _EXPORTS = {
     "profile": "motionlab.runtime",
     "seed_everything": "motionlab.runtime",
     "seeded": "motionlab.runtime",
-    "load_config": "motionlab.config",
+    "load_config": "motionlab.config_file",
     "Motion": "motionlab.motion.motion",
     "Normalizer": "motionlab.motion.normalizer",
     "MotionStore": "motionlab.data.store",

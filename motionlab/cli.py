@@ -81,7 +81,7 @@ def run(
 @app.command()
 def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     """Compose the corpus and keep it in the cache; a second call finds it there."""
-    from motionlab.config import load_config
+    from motionlab.config_file import load_config
 
     config = load_config(preset, overrides or [])
     from motionlab.jobs.prepare import prepare as job
@@ -196,7 +196,7 @@ def ablate_tokenizer(
 @params_app.command("tokenizer")
 def params_tokenizer(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
     """Every tensor of the stage-1 model, with its shape, and the total."""
-    from motionlab.config import load_config
+    from motionlab.config_file import load_config
 
     config = load_config(preset, overrides or [])
     from motionlab.params import format_rows, tokenizer_parameters
@@ -207,7 +207,7 @@ def params_tokenizer(overrides: Overrides = None, preset: Preset = "motionmillio
 @params_app.command("llama")
 def params_llama(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
     """Every tensor of the stage-2 model, with its shape, and the total."""
-    from motionlab.config import load_config
+    from motionlab.config_file import load_config
 
     config = load_config(preset, overrides or [])
     from motionlab.params import format_rows, llama_parameters
@@ -240,7 +240,7 @@ def version() -> None:
 
 def _config_and_folder(preset: str, overrides: list[str] | None, name: str | None, out: Path) -> tuple[RunConfig, Path]:
     """The config with its name settled, and the folder of the run."""
-    from motionlab.config import load_config
+    from motionlab.config_file import load_config
 
     texts = list(overrides or [])
     if name is not None:

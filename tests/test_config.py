@@ -3,7 +3,8 @@
 import pytest
 import yaml
 
-from motionlab.config import RunConfig, from_mapping, load_config, preset_names, to_yaml
+from motionlab.config import RunConfig
+from motionlab.config_file import from_mapping, load_config, preset_names, to_yaml
 from motionlab.errors import InputError
 
 

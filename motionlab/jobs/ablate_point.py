@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from motionlab.config import RunConfig, TokenizerConfig, TrainConfig, from_mapping
+from motionlab.config import RunConfig, TokenizerConfig, TrainConfig
+from motionlab.config_file import from_mapping
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
 from motionlab.errors import InputError

@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from motionlab.config import RunConfig, load_config, to_yaml
+from motionlab.config import RunConfig
+from motionlab.config_file import load_config, to_yaml
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from motionlab.config import load_config
+from motionlab.config_file import load_config
 from motionlab.errors import InputError
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run import run
