@@ -22,22 +22,32 @@ from motionlab.quantizers.base import Quantizer
 Start = Literal["batch", "kmeans", "random"]
 
 SCORES_AT_ONCE = 1 << 20  # numbers in one block of the score matrix: 4 MiB in float32, about what a cache holds
-ROWS_AT_ONCE = 256  # and at least so many vectors, because each block reads the whole codebook
+CODES_AT_ONCE = 1024  # of them, so that a block has enough rows for a fast product
 
 
 def nearest_codes(z: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest code for each vector: `z [n, D]`, `codebook [K, D]` -> `[n]` int64.
 
     |z - c|^2 = |z|^2 - 2 (z.c - |c|^2 / 2), so the nearest code has the largest z.c - |c|^2 / 2. That is one matrix
-    product; it runs in blocks so that the `[n, K]` matrix never exists as a whole.
+    product; it runs in blocks of vectors and codes so that the `[n, K]` matrix never exists as a whole. Of two codes at
+    the same distance the first one wins.
 
     >>> nearest_codes(torch.tensor([[0.9], [-3.0]]), torch.tensor([[-1.0], [0.0], [1.0]])).tolist()
     [2, 0]
     """
     penalty = codebook.square().sum(1).mul_(-0.5)  # [K]
     transposed = codebook.t()  # [D, K]
-    rows = max(ROWS_AT_ONCE, SCORES_AT_ONCE // len(codebook))
-    return torch.cat([torch.addmm(penalty, block, transposed).argmax(1) for block in z.split(rows)])
+    rows = SCORES_AT_ONCE // min(CODES_AT_ONCE, len(codebook))
+    found = []
+    for block in z.split(rows):
+        best, index = torch.addmm(penalty[:CODES_AT_ONCE], block, transposed[:, :CODES_AT_ONCE]).max(1)
+        for first in range(CODES_AT_ONCE, len(codebook), CODES_AT_ONCE):
+            codes = slice(first, first + CODES_AT_ONCE)
+            score, place = torch.addmm(penalty[codes], block, transposed[:, codes]).max(1)
+            index = torch.where(score > best, place + first, index)
+            best = torch.maximum(score, best)
+        found.append(index)
+    return torch.cat(found)
 
 
 def teaching_rows(vectors: Tensor, mask: Tensor | None) -> Tensor:

@@ -45,7 +45,8 @@ class Ragged(Border):
 
     A clip by itself meets zeros at its end, at every layer. In a batch a layer's bias and norm would fill the padding
     with other numbers, which the next convolution would read. So the padding is set to zero again before each
-    convolution: one multiplication for thousands of multiplications in the convolution.
+    convolution. Without gradients that happens in place and only behind the end of the shortest clip: when clips of
+    like length share a batch, most frames are not touched.
 
     Args:
         tokens: `[B, N]`, true where a token is real.
@@ -53,13 +54,19 @@ class Ragged(Border):
 
     def __init__(self, tokens: Tensor) -> None:
         self.tokens = tokens
-        self._ones: dict[tuple[int, torch.dtype], Tensor] = {}  # [B, T, 1] for each frame rate: many layers ask
+        self._shortest = int(tokens.sum(1).min())
+        self._padding: dict[int, Tensor] = {}  # [B, T, 1] for each frame rate, true in the padding: many layers ask
 
     def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
-        key = (x.shape[1], x.dtype)
-        if key not in self._ones:
-            self._ones[key] = self.real(x).unsqueeze(2).to(x.dtype)
-        return super().extend(x * self._ones[key], conv)
+        if x.shape[1] not in self._padding:
+            self._padding[x.shape[1]] = ~self.real(x).unsqueeze(2)
+        padding = self._padding[x.shape[1]]
+        if torch.is_grad_enabled():
+            x = x.masked_fill(padding, 0.0)
+        else:  # in place: what a convolution is given was made for it by the layer before
+            begin = self._shortest * (x.shape[1] // self.tokens.shape[1])
+            x[:, begin:].masked_fill_(padding[:, begin:], 0.0)
+        return super().extend(x, conv)
 
     def real(self, x: Tensor) -> Tensor:
         return self.tokens.repeat_interleave(x.shape[1] // self.tokens.shape[1], dim=1)  # [B, N] -> [B, T]

@@ -35,7 +35,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.model = Layers(
             TimeConv(code_dim, width, kernel, causal=causal),
-            nn.ReLU(),  # always; `activation` is that of the residual blocks
+            nn.ReLU(inplace=True),  # always; `activation` is that of the residual blocks
             *(
                 Layers(
                     ResidualStack(
@@ -47,7 +47,7 @@ class Decoder(nn.Module):
                 for _ in range(down_t)
             ),
             TimeConv(width, width, kernel, causal=causal),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             TimeConv(width, output_dim * patch_size, kernel, causal=causal),
             HaarUnpatch(patch_size) if patch_size > 1 else nn.Identity(),  # [B, T / p, p F] -> [B, T, F]
         )

@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.model = Layers(
             HaarPatch(patch_size) if patch_size > 1 else nn.Identity(),  # [B, T, F] -> [B, T / p, p F]
             TimeConv(input_dim * patch_size, width, kernel, causal=causal),
-            nn.ReLU(),  # always; `activation` is that of the residual blocks
+            nn.ReLU(inplace=True),  # always; `activation` is that of the residual blocks
             *(
                 Layers(
                     TimeConv(width, width, 4, stride=2, causal=causal),  # [B, t, C] -> [B, t / 2, C]

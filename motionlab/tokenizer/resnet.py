@@ -19,11 +19,15 @@ from motionlab.tokenizer.norm import norm_layer
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
-def activation_layer(name: str) -> nn.Module:
-    """A new activation module by name."""
+def activation_layer(name: str, fresh: bool = False) -> nn.Module:
+    """A new activation module by name.
+
+    Args:
+        fresh: its input is made for it alone. Then ReLU overwrites it, whose backward pass needs only the result.
+    """
     if name not in ACTIVATIONS:
         raise InputError("activation", found=repr(name), expected=" or ".join(ACTIVATIONS), fix="Choose one of these.")
-    return ACTIVATIONS[name]()
+    return nn.ReLU(inplace=True) if fresh and name == "relu" else ACTIVATIONS[name]()
 
 
 class ResidualBlock(AcrossTime):
@@ -35,7 +39,7 @@ class ResidualBlock(AcrossTime):
         super().__init__()
         self.norm1 = norm_layer(norm, width, causal=causal)
         self.norm2 = norm_layer(norm, width, causal=causal)
-        self.activation = activation_layer(activation)
+        self.activation = activation_layer(activation, fresh=norm is not None)  # without a norm x itself comes in
         self.conv1 = TimeConv(width, width, kernel, dilation=dilation, causal=causal)
         self.conv2 = TimeConv(width, width, 1)
 

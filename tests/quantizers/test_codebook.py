@@ -16,16 +16,31 @@ from motionlab.quantizers.learned import VQ
 from motionlab.quantizers.vq import VQEMA
 
 
-@given(st.integers(1, 60), st.integers(2, 40), st.integers(1, 12), st.integers(0, 2**31), st.integers(1, 9))
+@given(
+    st.integers(1, 60),
+    st.integers(2, 40),
+    st.integers(1, 12),
+    st.integers(0, 2**31),
+    st.integers(1, 9),
+    st.integers(1, 40),
+)
 @settings(max_examples=30, deadline=None)
-def test_nearest_is_what_the_distances_say(n: int, k: int, dim: int, seed: int, rows: int) -> None:
+def test_nearest_is_what_the_distances_say(n: int, k: int, dim: int, seed: int, rows: int, columns: int) -> None:
     random = torch.Generator().manual_seed(seed)
     z, codes = torch.randn(n, dim, generator=random).double(), torch.randn(k, dim, generator=random).double()
     with pytest.MonkeyPatch.context() as patch:  # any block size gives the same
-        patch.setattr(codebook, "SCORES_AT_ONCE", 0)
-        patch.setattr(codebook, "ROWS_AT_ONCE", rows)
+        patch.setattr(codebook, "SCORES_AT_ONCE", rows * min(columns, k))
+        patch.setattr(codebook, "CODES_AT_ONCE", columns)
         found = nearest_codes(z, codes)
     assert torch.equal(found, torch.cdist(z, codes).argmin(1))
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 5])
+def test_the_first_of_equal_codes_wins_and_nan_gets_an_index(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setattr(codebook, "CODES_AT_ONCE", columns)
+    codes = torch.tensor([[0.0], [1.0], [1.0], [2.0], [1.0]])
+    found = nearest_codes(torch.tensor([[1.1], [torch.nan], [1.9]]), codes)
+    assert found.tolist() == [1, 0, 3]  # a NaN is in nobody's cell; its index must still be one that exists
 
 
 def test_only_real_and_finite_vectors_teach() -> None:

@@ -156,6 +156,18 @@ def test_a_clip_in_a_masked_batch_is_the_clip_alone(changes: dict[str, Any], tra
     assert padded.grad[~mask].abs().max() == 0
 
 
+@pytest.mark.parametrize("changes", [{}, {"norm": None}, {"norm": None, "activation": "gelu"}], ids=str)
+def test_without_gradients_padding_is_cleared_in_place_but_not_in_what_was_given(changes: dict[str, Any]) -> None:
+    tokenizer, x = small(**changes).eval(), torch.randn(3, 12, 272)
+    mask = torch.arange(12) < torch.tensor([[12], [7], [3]])
+    before, with_gradients = x.clone(), tokenizer(x, mask)
+    with torch.no_grad():
+        without = tokenizer(x, mask)
+    assert torch.equal(x, before)
+    assert torch.equal(without.quantized.indices, with_gradients.quantized.indices)
+    torch.testing.assert_close(without.reconstruction[mask], with_gradients.reconstruction[mask])
+
+
 def test_a_mask_that_is_all_true_changes_nothing() -> None:
     tokenizer, x = small(down_t=2), torch.randn(2, 13, 272)
     mask = torch.ones(2, 13, dtype=torch.bool)
