@@ -46,6 +46,8 @@ Preset = Annotated[str, typer.Option("--preset", "-p", help="A preset's name, or
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
 Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. llama_training.lr=1e-4")]
+AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Out of memory: halve the micro-batch, same steps.")]
+Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits every time; slower on a GPU.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
 
 
@@ -98,32 +100,46 @@ def train_tokenizer(
     preset: Preset = "tiny",
     name: Name = None,
     out: Out = Path("runs"),
+    auto_batch: AutoBatch = False,
+    deterministic: Deterministic = False,
     quantizer: Annotated[str | None, typer.Option(help="fsq or vq_ema. Default: the config's.")] = None,
 ) -> None:
-    """Stage 1: motion <-> tokens. Goes on from the last checkpoint when there is one."""
-    config, folder = _config_and_folder(preset, overrides, name, out)
-    from motionlab.jobs.prepare import prepare
-    from motionlab.jobs.run_folder import Run
-    from motionlab.jobs.train_tokenizer import train_tokenizer as job
+    """Stage 1: motion <-> tokens. Goes on from the last checkpoint when there is one. Also below torchrun."""
+    texts = [*(overrides or []), *_switches("tokenizer_training", auto_batch=auto_batch, deterministic=deterministic)]
+    config, folder = _config_and_folder(preset, texts, name, out)
+    from motionlab.jobs.train import train_stage
 
-    this = Run.create(folder, config)
-    job(this, prepare(config.corpus), quantizer)
-    print(f"trained: {this.tokenizer_folder(quantizer or config.tokenizer.quantizer)}")
+    train_stage("tokenizer", config, folder, quantizer)
 
 
 @train_app.command("llama")
 def train_llama(
-    overrides: Overrides = None, preset: Preset = "tiny", name: Name = None, out: Out = Path("runs")
+    overrides: Overrides = None,
+    preset: Preset = "tiny",
+    name: Name = None,
+    out: Out = Path("runs"),
+    auto_batch: AutoBatch = False,
+    deterministic: Deterministic = False,
 ) -> None:
     """Stage 2: text and earlier tokens -> next token. Needs the tokenizer of stage 1 in the same folder."""
-    config, folder = _config_and_folder(preset, overrides, name, out)
-    from motionlab.jobs.prepare import prepare
-    from motionlab.jobs.run_folder import Run
-    from motionlab.jobs.train_llama import train_llama as job
+    texts = [*(overrides or []), *_switches("llama_training", auto_batch=auto_batch, deterministic=deterministic)]
+    config, folder = _config_and_folder(preset, texts, name, out)
+    from motionlab.jobs.train import train_stage
 
-    this = Run.create(folder, config)
-    job(this, prepare(config.corpus))
-    print(f"trained: {folder / 'llama'}")
+    train_stage("llama", config, folder)
+
+
+@app.command()
+def runs(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN]...", help="Runs to compare; all by default.")
+    ] = None,
+    out: Out = Path("runs"),
+) -> None:
+    """List the trainings below --out; of two or more names also the settings that differ, and a picture."""
+    from motionlab.jobs.runs import describe_runs
+
+    print(describe_runs(out, names or []))
 
 
 @app.command()
@@ -193,6 +209,25 @@ def ablate_tokenizer(
     print(f"numbers: {out}\npicture: {out.with_suffix('.png')}")
 
 
+@ablate_app.command("strategies")
+def ablate_strategies(
+    run: RunFolder,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUES", help="Axes, e.g. strategy=teacher_forcing,keep_50,masked seed=0,1,2."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="JSON lines, one a trained point.")] = Path("runs/strategies.jsonl"),
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")] = None,
+) -> None:
+    """Compare ways to train the decoder of a finished run. Axes: strategy, seed, steps, clips."""
+    from motionlab.jobs.ablate_strategies import ablate_strategies as job
+    from motionlab.jobs.ablate_strategies import strategy_grid
+
+    job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers)
+    print(f"numbers: {out}")
+
+
 @params_app.command("tokenizer")
 def params_tokenizer(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
     """Every tensor of the stage-1 model, with its shape, and the total."""
@@ -253,6 +288,11 @@ def _config_and_folder(preset: str, overrides: list[str] | None, name: str | Non
     return config, out / config.name
 
 
+def _switches(group: str, **switches: bool) -> list[str]:
+    """Options of the command line as overrides of the settings."""
+    return [f"{group}.{name}=true" for name, on in switches.items() if on]
+
+
 def _has_display() -> bool:
     """Whether opening a browser window can work at all."""
     if platform.system() in ("Windows", "Darwin"):
@@ -274,13 +314,14 @@ def _notebooks_folder() -> Path:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
     wait_passively()
+    who = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # below torchrun
     try:
         app(args=arguments, prog_name="motionlab")
     except (InputError, MissingExtra) as error:
-        print("motionlab: error: " + " ".join(str(error).split()), file=sys.stderr)
+        print(f"{who}: error: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("motionlab: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:  # a training that was stopped says that it saved, and by which signal
+        print(f"{who}: interrupted" + (f": {stop}" if str(stop) else ""), file=sys.stderr)
+        raise SystemExit(getattr(stop, "exit_code", 130)) from None

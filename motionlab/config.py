@@ -161,23 +161,62 @@ class TrainConfig:
     batch_size: int = option(32, "samples a micro-batch")
     grad_accum_steps: int = option(1, "micro-batches a step; the effective batch is their product")
     lr: float = option(4e-4, "peak learning rate")
-    min_lr_ratio: float = option(0.0, "floor of the cosine, as a share of lr")
+    lr_scaling: Literal["none", "linear", "sqrt"] = option("none", "scale lr with effective batch / base_batch")
+    base_batch: int | None = option(None, "effective batch that lr was chosen for; lr_scaling needs it")
+    schedule: Literal["cosine", "constant", "multi_step", "wsd", "inverse_sqrt"] = option(
+        "cosine", "shape of the learning rate after the warm-up; see motionlab.training.schedule"
+    )
+    min_lr_ratio: float = option(0.0, "floor of the learning rate, as a share of lr")
     warmup_steps: int = option(50, "steps of linear warm-up; step s uses (s+1)/warmup_steps of lr")
+    milestones: list[int] = option([], "multi_step: the rate is multiplied by lr_gamma after this many steps")
+    lr_gamma: float = option(0.1, "multi_step: what the rate is multiplied by")
+    decay_ratio: float = option(0.2, "wsd: share of the steps, at the end, in which the rate falls to its floor")
     betas: list[float] = option([0.9, 0.99], "AdamW's decay rates")
     eps: float = option(1e-8, "AdamW's epsilon")
     weight_decay: float = option(0.01, "decay of matrices; norms, biases and embeddings are left alone")
     clip_norm: float | None = option(1.0, "largest gradient norm, after unscaling; null turns clipping off")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = option("auto", "autocast dtype; auto explains its choice")
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16", "bf16_pure"] = option(
+        "auto", "dtype of matrix products; auto explains its choice; bf16_pure: the weights too, to show what it loses"
+    )
+    ema_decay: float | None = option(None, "decay of averaged weights, used for validation and best; null is off")
+    freeze: list[str] = option([], "patterns of modules or parameters that are not trained, e.g. encoder or *.norm*")
+    activation_checkpointing: bool = option(False, "blocks run forward twice and keep only their input: less memory")
+    auto_batch: bool = option(False, "out of memory: micro-batches are cut in half, with the same effective batch")
+    patience: int | None = option(None, "stop after this many validations without a better one; null is never")
+    rising_loss: float | None = option(3.0, "stop at this many times the lowest mean loss of 20 steps; null is never")
+    deterministic: bool = option(False, "only operations that give the same bits every time; slower on a GPU")
     val_every: int = option(100, "steps between validations")
     save_every: int = option(200, "steps between checkpoints")
+    keep_last: int = option(1, "newest checkpoints that are kept, beside the best one")
     log_every: int = option(10, "steps between rows of the history")
+    resume_changed: Literal["refuse", "same_place"] = option(
+        "refuse", "resuming with another batch or world: refuse, or same_place: after as many items (not exact)"
+    )
+    parallel: Literal["ddp", "fsdp"] = option(
+        "ddp", "several processes: the whole model in each (ddp), or a part of it in each (fsdp), for large ones"
+    )
+    loggers: list[Literal["tensorboard", "wandb"]] = option([], "loggers beside history.csv and history.jsonl")
     seed: int = option(0, "seed of initial weights, data order and caption choice")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "grad_accum_steps", "val_every", "save_every", "log_every"):
+        for name in ("steps", "batch_size", "grad_accum_steps", "val_every", "save_every", "log_every", "keep_last"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         require("warmup_steps", self.warmup_steps, 0 <= self.warmup_steps < self.steps, "less than steps")
         require("lr", self.lr, self.lr > 0, "more than 0")
+        needs_base = "the effective batch that lr was chosen for, with lr_scaling; null without"
+        base = self.base_batch
+        require("base_batch", base, (base is not None and base >= 1) == (self.lr_scaling != "none"), needs_base)
+        rising = self.milestones == sorted(set(self.milestones)) and all(step > 0 for step in self.milestones)
+        require("milestones", self.milestones, rising, "rising numbers of steps")
+        with_steps = "at least one number of steps with schedule: multi_step, none otherwise"
+        require("milestones", self.milestones, bool(self.milestones) == (self.schedule == "multi_step"), with_steps)
+        require("min_lr_ratio", self.min_lr_ratio, 0 <= self.min_lr_ratio <= 1, "0 to 1")
+        require("decay_ratio", self.decay_ratio, 0 < self.decay_ratio <= 1, "more than 0, at most 1")
+        decay = self.ema_decay
+        require("ema_decay", decay, decay is None or 0 < decay < 1, "between 0 and 1, or null")
+        require("patience", self.patience, self.patience is None or self.patience >= 1, "1 or more, or null")
+        factor = self.rising_loss
+        require("rising_loss", factor, factor is None or factor > 1, "more than 1, or null")
 
 
 @dataclass

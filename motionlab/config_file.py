@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
@@ -17,6 +18,7 @@ from motionlab.config import RunConfig
 from motionlab.errors import InputError
 
 T = TypeVar("T")
+SECRET = re.compile(r"(api_?key|token|secret|password|credential)s?$", re.IGNORECASE)
 PRESETS_DIR = Path(__file__).parent / "presets"
 
 
@@ -123,6 +125,13 @@ def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str, prefix: s
     for key, value in values.items():
         if key not in hints:
             near = difflib.get_close_matches(str(key), hints, n=1)
+            if not near and SECRET.search(str(key)):  # the value is not named: it may be one
+                raise InputError(
+                    f"{where}: {prefix}{key}",
+                    found="a key that looks like a secret",
+                    expected="settings only",
+                    fix="Set it in the environment (such as WANDB_API_KEY); this file is copied into runs and reports.",
+                )
             raise InputError(
                 f"{where}: {prefix}{key}",
                 found="an unknown key",

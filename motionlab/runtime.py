@@ -64,19 +64,21 @@ def choose_device(requested: str = "auto") -> Choice:
 
 
 def choose_precision(device: str, requested: str = "auto") -> Choice:
-    """Pick the autocast dtype `fp32`, `bf16` or `fp16` for a device.
+    """Pick the dtype of matrix products for a device: `fp32`, `tf32`, `bf16`, `fp16`, or `bf16_pure` (weights too).
 
     bf16 is chosen only where the hardware multiplies it natively (compute capability 8.0 or later): elsewhere it is
     emulated and slower than fp32. fp16 is never chosen by itself on a CPU.
     """
     import torch
 
-    names = ("fp32", "bf16", "fp16")
+    names = ("fp32", "tf32", "bf16", "fp16", "bf16_pure")
     if requested != "auto":
         if requested not in names:
             raise InputError(
                 "precision", found=repr(requested), expected="auto, " + ", ".join(names), fix="Choose one of these."
             )
+        if requested == "tf32" and not device.startswith("cuda"):
+            raise InputError("precision", found=f"tf32 on {device}", expected="an Nvidia GPU", fix="Use fp32.")
         return Choice(requested, "asked for")
     if device.startswith("cuda"):
         major, minor = torch.cuda.get_device_capability()

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from motionlab import cli
+from motionlab.config_file import load_config
 from motionlab.errors import InputError, MissingExtra
+from motionlab.jobs.run_folder import Run
 
 
 def run_cli(*arguments: str) -> int:
@@ -53,8 +55,8 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     scores = {"test_seen": {"clips": 4, "score": {"real": 1.0, "generated": 0.5}}}
     stand_in("motionlab.jobs.run", "run", lambda config, folder: folder / "report.html")
     stand_in("motionlab.jobs.prepare", "prepare", "the corpus")
-    stand_in("motionlab.jobs.train_tokenizer", "train_tokenizer")
-    stand_in("motionlab.jobs.train_llama", "train_llama")
+    stand_in("motionlab.jobs.train", "train_stage")
+    stand_in("motionlab.jobs.runs", "describe_runs", "the list")
     stand_in("motionlab.jobs.generate", "generate_file", GENERATED)
     stand_in("motionlab.jobs.evaluate", "evaluate", scores)
     stand_in("motionlab.jobs.report", "write_report", lambda run: run.folder / "report.html")
@@ -111,20 +113,26 @@ def test_a_name_cannot_leave_the_folder(
 
 
 @pytest.mark.parametrize("stage", ["tokenizer", "llama"])
-def test_train_makes_the_run_and_calls_its_job(jobs: dict[str, list[Any]], stage: str, tmp_path: Path) -> None:
-    assert run_cli("train", stage, "--preset", "ci", "--out", str(tmp_path), "--name", "x") == 0
-    (run, corpus, *_), _ = jobs[f"train_{stage}"]
-    assert run.folder == tmp_path / "x" and run.config.name == "x" and corpus == "the corpus"
-    assert (tmp_path / "x" / "config.yaml").is_file()
-
-
-def test_train_tokenizer_takes_another_quantizer(
-    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "--quantizer", "vq_ema"]
+def test_train_gives_the_stage_its_config_and_folder(jobs: dict[str, list[Any]], stage: str, tmp_path: Path) -> None:
+    words = ["train", stage, "--preset", "ci", "--out", str(tmp_path), "--name", "x", "--auto-batch", "--deterministic"]
     assert run_cli(*words) == 0
-    assert jobs["train_tokenizer"][0][2] == "vq_ema"
-    assert capsys.readouterr().out == f"trained: {tmp_path / 'ci' / 'tokenizer-vq_ema'}\n"
+    (called, config, folder, *_), _ = jobs["train_stage"]
+    assert (called, config.name, folder) == (stage, "x", tmp_path / "x")
+    other = {"tokenizer": "llama", "llama": "tokenizer"}[stage]
+    for name, on in ((stage, True), (other, False)):
+        training = getattr(config, f"{name}_training")
+        assert training.auto_batch is on and training.deterministic is on
+
+
+def test_train_tokenizer_takes_another_quantizer(jobs: dict[str, list[Any]], tmp_path: Path) -> None:
+    assert run_cli("train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "--quantizer", "vq_ema") == 0
+    assert jobs["train_stage"][0][3] == "vq_ema"
+
+
+def test_runs_prints_the_list(jobs: dict[str, list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("runs", "tiny", "laptop/llama", "--out", "elsewhere") == 0
+    assert jobs["describe_runs"][0] == (Path("elsewhere"), ["tiny", "laptop/llama"])
+    assert capsys.readouterr().out == "the list\n"
 
 
 def test_generate_passes_the_options_that_were_given(jobs: dict[str, list[Any]], tmp_path: Path) -> None:
@@ -161,8 +169,7 @@ def test_generate_says_when_a_motion_was_cut(
 def test_evaluate_prints_the_scores_and_the_report(
     jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_cli("train", "llama", "--preset", "ci", "--out", str(tmp_path), "--name", "x")
-    capsys.readouterr()
+    Run.create(tmp_path / "x", load_config("ci"))
     assert run_cli("evaluate", "--run", str(tmp_path / "x")) == 0
     assert capsys.readouterr().out.splitlines() == [
         "test_seen (4 captions), action score: real 1.000, generated 0.500",

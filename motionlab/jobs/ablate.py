@@ -38,11 +38,14 @@ from motionlab.runtime import one_thread
 Axes = dict[str, list[Any]]  # key -> the values that it takes
 
 
-def parse_grid(texts: Sequence[str]) -> Axes:
+def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -> Axes:
     """Read `key=value,value` texts. Values are YAML, so `norm=LN,null` and `betas=[0.9,0.99],[0.9,0.95]` work.
 
     >>> parse_grid(["quantizer=fsq,vq_ema", "tokenizer_training.seed=0,1"])
     {'quantizer': ['fsq', 'vq_ema'], 'seed': [0, 1]}
+
+    Args:
+        check: raises an InputError for a key that no point may name.
 
     Raises:
         InputError: no `=`, no value, a key twice, or a key that does not exist (with the nearest one).
@@ -59,7 +62,7 @@ def parse_grid(texts: Sequence[str]) -> Axes:
             raise InputError(
                 "grid", found=repr(text), expected="key=value,value", fix="For example codebook_size=256,1024."
             )
-        check_key(key)
+        check(key)
         if key in axes:
             raise InputError("grid", found=f"{key} twice", expected="each key once", fix="Join its values by commas.")
         axes[key] = values
@@ -70,7 +73,9 @@ def parse_grid(texts: Sequence[str]) -> Axes:
     return axes
 
 
-def grid_points(axes: Mapping[str, Sequence[Any]]) -> list[Point]:
+def grid_points(
+    axes: Mapping[str, Sequence[Any]], canonical: Callable[[Mapping[str, Any]], Point] = canonical
+) -> list[Point]:
     """Every combination, checked. Seed by seed, so that a run that is stopped early has whole seeds."""
     keys = sorted(axes, key=lambda key: key != "seed")  # the seed is the outermost loop, the rest keep their order
     points = [
@@ -109,27 +114,55 @@ def ablate(
     todo = [point for point in points if key_of(point) not in held]
     if todo:
         build_corpus(config.corpus)  # once, here; the processes find it in the cache
+    failed = fill_file(out, points, todo, functools.partial(run_point, corpus=corpus), workers, say, _numbers)
+    everything = load_rows(out)
+    if everything:
+        with atomic_path(out.with_suffix(".png")) as path:
+            path.write_bytes(figure_to_png(overview_figure(everything)))
+    refuse_failed(failed, todo)
+    rows = {key_of(row.point): row for row in everything}
+    return [rows[key_of(point)] for point in points]
+
+
+def fill_file(
+    out: Path,
+    points: Sequence[Point],
+    todo: Sequence[Point],
+    train: Callable[[Point], Any],
+    workers: int | None,
+    say: Callable[[str], None],
+    numbers: Callable[[Any], str],
+) -> list[str]:
+    """Train the points that are to do and append each to the file when it is done.
+
+    Args:
+        points: all points of the grid; todo: those that the file does not hold.
+        train: a point to its result. It is called in other processes, so it is a function of a module.
+        numbers: the text that `say` gets for a result.
+
+    Returns:
+        a text a point that failed.
+    """
     count = min(workers or _physical_cores(), max(len(todo), 1))
     say(f"{len(points)} points, {len(points) - len(todo)} of them in {out}; {count} at a time")
     failed, began = [], time.perf_counter()
-    for done, (point, outcome) in enumerate(_train_all(todo, corpus, count), start=1):
+    for done, (point, outcome) in enumerate(_train_all(todo, train, count), start=1):
         if isinstance(outcome, InputError):
             failed.append(f"{_name(point)} ({outcome})")
             say(f"{done}/{len(todo)} {_name(point)}: FAILED: {outcome}")
             continue
         append_row(out, Row(point, outcome))
         left = (time.perf_counter() - began) / done * (len(todo) - done)
-        say(f"{done}/{len(todo)} {_name(point)}: {_numbers(outcome)}, {left / 60:.0f} min left")
-    everything = load_rows(out)
-    if everything:
-        with atomic_path(out.with_suffix(".png")) as path:
-            path.write_bytes(figure_to_png(overview_figure(everything)))
+        say(f"{done}/{len(todo)} {_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
+    return failed
+
+
+def refuse_failed(failed: Sequence[str], todo: Sequence[Point]) -> None:
+    """Raise an InputError that names the first of the points that failed."""
     if failed:
         raise InputError(
             f"{len(failed)} of {len(todo)} points", found=failed[0], expected="a trained point", fix="Change the grid."
         )
-    rows = {key_of(row.point): row for row in everything}
-    return [rows[key_of(point)] for point in points]
 
 
 def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
@@ -146,20 +179,18 @@ def point_pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
 
 
-def _train_all(
-    points: Sequence[Point], corpus: Mapping[str, Any] | None, workers: int
-) -> Iterator[tuple[Point, Result | InputError]]:
+def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: int) -> Iterator[tuple[Point, Any]]:
     """Every point with its result, or with what was wrong with it, in the order in which they are finished."""
     if workers == 1:
         for point in points:
             try:
-                yield point, run_point(point, corpus)
+                yield point, train(point)
             except InputError as error:
                 yield point, error
         return
     pool = point_pool(workers)
     try:
-        futures: dict[Future[Result], Point] = {pool.submit(run_point, point, corpus): point for point in points}
+        futures: dict[Future[Any], Point] = {pool.submit(train, point): point for point in points}
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
@@ -203,7 +234,9 @@ def _physical_cores() -> int:
 
 
 def _name(point: Mapping[str, Any]) -> str:
-    return " ".join(str(value) if key == "quantizer" else f"{key}={value}" for key, value in point.items())
+    return " ".join(
+        str(value) if key in ("quantizer", "strategy") else f"{key}={value}" for key, value in point.items()
+    )
 
 
 def _numbers(result: Result) -> str:

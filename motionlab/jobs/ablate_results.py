@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Row:
     """
 
     point: Point
-    result: Result
+    result: Any
 
     def __getitem__(self, name: str) -> Any:
         if name in self.point:
@@ -57,27 +57,48 @@ def key_of(point: Mapping[str, Any]) -> str:
     return json.dumps(dict(point), sort_keys=True)
 
 
-def load_rows(path: str | Path) -> list[Row]:
+def load_rows(path: str | Path, result: Callable[..., Any] = Result) -> list[Row]:
     """Read every finished point of a result file, in the order of the file.
+
+    Args:
+        result: the class of its results.
 
     Raises:
         InputError: the file is missing, or a line other than a half-written last one is not of this form.
     """
-    return _read(Path(path))[1]
+    return _read(Path(path), result)[1]
 
 
 def start_file(path: Path, config: RunConfig) -> list[Row]:
-    """Make a result file, or open one to go on with; return what it already holds.
+    """Make the result file of a tokenizer ablation, or open one to go on with; return what it already holds.
 
     Raises:
         InputError: it holds results of other settings.
     """
     ours = shared_settings(config)
+    return open_file(path, ours, lambda: {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours})
+
+
+def open_file(
+    path: Path,
+    ours: Mapping[str, Mapping[str, Any]],
+    header: Callable[[], Mapping[str, Any]],
+    result: Callable[..., Any] = Result,
+) -> list[Row]:
+    """Make a result file with this first line, or open one to go on with; return what it already holds.
+
+    Args:
+        ours: the settings that all points share.
+        header: makes the first line, with `ours` as "settings"; called only when the file does not exist.
+
+    Raises:
+        InputError: the file holds results of other settings.
+    """
     if not path.exists():
-        header = {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours}
-        write_text(path, json.dumps(header) + "\n")
+        write_text(path, json.dumps(header()) + "\n")
         return []
-    theirs, rows = _read(path)
+    first, rows = _read(path, result)
+    theirs: dict[str, dict[str, Any]] = first["settings"]
     # Only what the file names is compared: a setting that was invented later had its usual value then.
     for section, keys in theirs.items():
         for name, value in keys.items():
@@ -138,8 +159,13 @@ def mean(rows: Iterable[Row], field: str, **wanted: Any) -> float:
     return math.fsum(found) / len(found)
 
 
-def _read(path: Path) -> tuple[dict[str, dict[str, Any]], list[Row]]:
-    """The shared settings and the rows of a file."""
+def read_header(path: str | Path) -> dict[str, Any]:
+    """The first line of a result file: what all its points share."""
+    return _read(Path(path), dict)[0]
+
+
+def _read(path: Path, result: Callable[..., Any]) -> tuple[dict[str, Any], list[Row]]:
+    """The first line and the rows of a file."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -149,15 +175,16 @@ def _read(path: Path) -> tuple[dict[str, dict[str, Any]], list[Row]]:
         raise _unreadable(path, "no whole line")
     number, rows = 1, dict[str, Row]()
     try:
-        settings = json.loads(lines[0])["settings"]
+        header: dict[str, Any] = json.loads(lines[0])
+        _ = header["settings"]
         for line in lines[1:]:
             number += 1
             record = json.loads(line)
-            row = Row(record["point"], Result(**record["result"]))
+            row = Row(record["point"], result(**record["result"]))
             rows.setdefault(key_of(row.point), row)
     except (ValueError, KeyError, TypeError) as error:
         raise _unreadable(f"{path}, line {number}", f"{type(error).__name__}: {error}") from None
-    return settings, list(rows.values())
+    return header, list(rows.values())
 
 
 def _unreadable(where: object, found: str) -> InputError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import make_scaling
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.build import make_quantizer
@@ -56,8 +57,8 @@ def max_motion_tokens(config: RunConfig) -> int:
     return max(-(-config.corpus.max_frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
 
 
-def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int) -> MotionLlama:
-    """The decoder of a config; its longest sequence is text + motion + END."""
+def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int, mask_token: bool = False) -> MotionLlama:
+    """The decoder of a config; its longest sequence is text + motion + END. `mask_token` is for masked modelling."""
     llama = config.llama
     return MotionLlama(
         codebook_size,
@@ -65,13 +66,17 @@ def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int) -> Motio
         n_head=llama.n_head,
         n_kv_heads=llama.n_kv_heads,
         dim=llama.dim,
-        hidden=llama.hidden,
-        rope_theta=llama.rope_theta,
-        rope_scaling=make_scaling(llama.rope_scaling, llama.rope_factor, llama.rope_original_length),
-        qk_norm=llama.qk_norm,
-        tied_embeddings=llama.tied_embeddings,
         text_dim=text_dim,
         max_length=config.text.max_tokens + max_motion_tokens(config) + 1,
+        rope=RopeSettings(
+            llama.rope_theta, make_scaling(llama.rope_scaling, llama.rope_factor, llama.rope_original_length)
+        ),
+        variant=LlamaVariant(
+            hidden=llama.hidden,
+            qk_norm=llama.qk_norm,
+            tied_embeddings=llama.tied_embeddings,
+            mask_token=mask_token,
+        ),
     )
 
 

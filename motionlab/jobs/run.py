@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from motionlab.config import RunConfig
+from motionlab.errors import InputError
 from motionlab.jobs.doctor import doctor
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.prepare import fit_normalizer, prepare
@@ -17,13 +19,24 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama, training_codes
 from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
+from motionlab.training.distributed import launched
 
 
 def run(config: RunConfig, folder: str | Path) -> Path:
     """Do everything and return the path of the report.
 
     A stage whose result is already in the folder is not done again; training goes on from its last checkpoint.
+
+    Raises:
+        InputError: started by torchrun. Only the training stages know how to share their work.
     """
+    if launched():
+        raise InputError(
+            "motionlab run",
+            found=f"{os.environ['WORLD_SIZE']} processes of torchrun",
+            expected="one process",
+            fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run goes on from there.",
+        )
     this = Run.create(folder, config)
     threads = set_threads()
     device = choose_device(config.device)

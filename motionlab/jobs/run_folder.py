@@ -21,15 +21,19 @@ from typing import Any
 import torch
 
 from motionlab.config import RunConfig
-from motionlab.config_file import load_config, to_yaml
+from motionlab.config_file import load_config, to_mapping, to_yaml
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.weights import load_into, load_model_state, save_model
+
+# Settings of a training that change neither its numbers nor its place in the data.
+MAY_CHANGE = ("auto_batch", "keep_last", "log_every", "loggers", "parallel", "resume_changed", "save_every")
 
 
 @dataclass
@@ -47,13 +51,16 @@ class Run:
     def create(cls, folder: str | Path, config: RunConfig) -> Run:
         """Make the folder and write the resolved config into it.
 
+        A run may go on with other loggers, more processes and the like (`MAY_CHANGE`), and, where a training says
+        `resume_changed: same_place`, with any other setting of that training.
+
         Raises:
             InputError: the folder holds a run with another config.
         """
         folder = Path(folder)
         if (folder / "config.yaml").exists():
             there = cls.open(folder).config
-            if there != config:
+            if _fixed(there, config) != _fixed(config, config):
                 raise InputError(
                     folder / "config.yaml",
                     found="a run with other settings",
@@ -96,8 +103,11 @@ class Run:
 
     @cached_property
     def llama(self) -> MotionLlama:
-        """The trained decoder, in eval mode."""
-        model = make_llama(self.config, codebook_size=self.tokenizer().quantizer.codebook_size, text_dim=self.text.dim)
+        """The trained decoder, in eval mode. Its codes must be those of the run's tokenizer."""
+        path = self._need("llama/model.safetensors")
+        codebook_size = infer_arguments(load_model_state(path)[0], path)["codebook_size"]
+        model = make_llama(self.config, codebook_size=codebook_size, text_dim=self.text.dim)
+        model.check_codebook(self.tokenizer().codebook_size)
         self._load(model, "llama/model.safetensors")
         return model
 
@@ -131,3 +141,12 @@ class Run:
                 fix=f"Continue it with: motionlab run --out {self.folder.parent} --name {self.folder.name}.",
             )
         return path
+
+
+def _fixed(config: RunConfig, wanted: RunConfig) -> dict[str, Any]:
+    """The settings that must stay as they are when a run goes on with the config `wanted`."""
+    values = to_mapping(config)
+    for name in ("tokenizer_training", "llama_training"):
+        free = getattr(wanted, name).resume_changed == "same_place"
+        values[name] = {} if free else {key: value for key, value in values[name].items() if key not in MAY_CHANGE}
+    return values

@@ -16,8 +16,10 @@ from motionlab.data.store import MotionStore
 from motionlab.evaluation.anatomy import Pair
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
 from motionlab.jobs.build import loss_weights, make_tokenizer
+from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advice
 from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.training_hooks import keep_best, training_hooks
 from motionlab.motion.features import decode_positions
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.usage import CodeUsage
@@ -25,7 +27,8 @@ from motionlab.runtime import choose_device, seed_everything, set_threads
 from motionlab.tokenizer.body import Body
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.checkpoint import has_checkpoint, load_weights
+from motionlab.training.checkpoint import has_checkpoint
+from motionlab.training.distributed import World
 from motionlab.training.loop import Losses, fit
 
 VALIDATION_CLIPS = 32  # held-out clips that a validation reconstructs
@@ -54,12 +57,15 @@ def train_tokenizer(
     config = run.config
     quantizer = quantizer or config.tokenizer.quantizer
     folder = run.tokenizer_folder(quantizer)
-    device = torch.device(choose_device(config.device).value)
-    normalizer = fit_normalizer(run, corpus).to(device)
+    device, world = torch.device(choose_device(config.device).value), World.current()
+    with world.first_alone():
+        normalizer = fit_normalizer(run, corpus).to(device)
     seed_everything(config.tokenizer_training.seed)  # the same first weights for every quantizer of a comparison
     model = make_tokenizer(config.tokenizer, quantizer)
     weights, body = loss_weights(config.tokenizer), Body(normalizer)
     settings = config.tokenizer_training
+    if settings.activation_checkpointing:
+        recompute_blocks(model)
 
     windows = WindowBatches(
         corpus.train,
@@ -82,8 +88,8 @@ def train_tokenizer(
 
     def validate() -> dict[str, float]:
         kept = validation_clips(corpus.train)[:VALIDATION_CLIPS]
-        errors, _ = measure_tokenizer(model, corpus.train, normalizer, kept)
-        usage = count_codes(model, windows, USAGE_BATCHES).summary()
+        errors, _ = measure_tokenizer(model, corpus.train, normalizer, kept, world)
+        usage = count_codes(model, windows, USAGE_BATCHES, world).summary()
         return {
             **errors,
             "used_fraction": usage.used_fraction,
@@ -103,10 +109,11 @@ def train_tokenizer(
         resume=has_checkpoint(folder / "checkpoints"),
         architecture={"quantizer": quantizer},
         title=f"tokenizer {quantizer}",
+        hooks=training_hooks(run, folder, settings),
+        constants={"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std},
+        explain_memory=tokenizer_memory_advice(config.tokenizer, settings, device),
     )
-    load_weights(model, folder / "checkpoints", "best")
-    run.save(model, folder.name)
-    return model.eval()
+    return keep_best(run, folder.name, model, lambda: make_tokenizer(config.tokenizer, quantizer).to(device))
 
 
 def train_tokenizers(run: Run, corpus: Corpus, quantizers: Sequence[str], threads: int) -> None:
@@ -135,22 +142,30 @@ def _train_in_own_process(folder: Path, quantizer: str, threads: int) -> None:
 
 @torch.inference_mode()
 def measure_tokenizer(
-    model: MotionTokenizer, store: MotionStore, normalizer: Normalizer, clips: Sequence[int] | None = None
+    model: MotionTokenizer,
+    store: MotionStore,
+    normalizer: Normalizer,
+    clips: Sequence[int] | None = None,
+    world: World = World(),  # noqa: B008 (frozen)
 ) -> tuple[dict[str, float], CodeUsage]:
     """Reconstruction error of whole clips, in millimetres, and the use of the codebook over them.
 
-    Errors are means over the frames of all clips: a long clip counts more than a short one.
+    Errors are means over the frames of all clips: a long clip counts more than a short one. Several processes measure
+    a part of the clips each, and all get the numbers of all clips.
     """
     sums: dict[str, float] = {"mpjpe_mm": 0.0, "mpjpe_heading_mm": 0.0, "acceleration_mm": 0.0}
-    frames, usage = 0, CodeUsage(model.codebook_size, model.quantizer.n_codebooks)
-    for pair, indices in reconstructions(model, store, normalizer, clips):
+    frames, usage = 0.0, CodeUsage(model.codebook_size, model.quantizer.n_codebooks)
+    mine = world.share(range(len(store)) if clips is None else clips)
+    for pair, indices in reconstructions(model, store, normalizer, mine):
         usage.update(indices.cpu())
         a, b = decode_positions(pair.restored), decode_positions(pair.real)  # [T, 22, 3]
         sums["mpjpe_mm"] += float(mpjpe(a, b, align="pelvis")) * len(a)
         sums["mpjpe_heading_mm"] += float(mpjpe(a, b, align="heading")) * len(a)
         sums["acceleration_mm"] += float(acceleration_error(a, b)) * len(a)
         frames += len(a)
-    return {name: value / max(frames, 1) for name, value in sums.items()}, usage
+    *totals, frames = world.sum([*sums.values(), frames])
+    world.sum_tensor(usage.histogram)
+    return {name: value / max(frames, 1) for name, value in zip(sums, totals, strict=True)}, usage
 
 
 def reconstructions(
@@ -175,13 +190,19 @@ def reconstructions(
 
 
 @torch.inference_mode()
-def count_codes(model: MotionTokenizer, batches: Callable[[int], torch.Tensor], number: int) -> CodeUsage:
+def count_codes(
+    model: MotionTokenizer,
+    batches: Callable[[int], torch.Tensor],
+    number: int,
+    world: World = World(),  # noqa: B008 (frozen)
+) -> CodeUsage:
     """Use of the codebook over the first `number` batches of normalised windows `[B, window, 272]`."""
     model.eval()
     device = next(model.parameters()).device
     usage = CodeUsage(model.codebook_size, model.quantizer.n_codebooks)
-    for i in range(number):
+    for i in world.share(range(number)):
         usage.update(model.encode(batches(i).to(device)).cpu())
+    world.sum_tensor(usage.histogram)
     return usage
 
 

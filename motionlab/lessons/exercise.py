@@ -48,13 +48,22 @@ class Exercise:
 
 
 _TOPICS = {  # topic of an exercise name -> module with EXERCISES
+    "text": "motionlab.lessons.lesson07_exercises",
     "start": "motionlab.lessons.lesson00",
     "vq": "motionlab.lessons.lesson02",
     "fsq": "motionlab.lessons.lesson03",
     "usage": "motionlab.lessons.lesson03",
+    "strategies": "motionlab.lessons.lesson08",
     "params": "motionlab.lessons.lesson04",
     "memory": "motionlab.lessons.lesson04",
+    "rope": "motionlab.lessons.lesson05",
+    "cache": "motionlab.lessons.lesson06",
+    "amp": "motionlab.lessons.lesson09_exercises",
+    "accum": "motionlab.lessons.lesson10_exercises",
+    "schedule": "motionlab.lessons.lesson10_exercises",
     "stage1": "motionlab.lessons.lesson11_exercises",
+    "scaling": "motionlab.lessons.lesson15_exercises",
+    "stage2": "motionlab.lessons.lesson12_exercises",
 }
 _announced: set[str] = set()  # exercises whose fallback note was printed since the lesson started
 

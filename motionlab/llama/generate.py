@@ -6,6 +6,8 @@ alone and in company; tests hold this. `use_cache=False` is the plain way that t
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,9 +16,10 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.llama.compiled import choose_compiled
 from motionlab.llama.guidance import with_null_rows
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.readers import CachedReader, GuidedReader, PlainReader, Reader
+from motionlab.llama.readers import CachedReader, CompiledReader, GuidedReader, PlainReader, Reader
 from motionlab.llama.repetition import forbid_ngrams, penalise_repeats
 from motionlab.llama.sampling import Sampling, choose_tokens, sample_noise
 
@@ -43,6 +46,7 @@ def generate(
     lengths: Sequence[int] | None = None,
     samples: int = 1,
     use_cache: bool = True,
+    compiled: bool | None = None,
 ) -> list[Generated]:
     """Generate motions for each row of text.
 
@@ -52,6 +56,8 @@ def generate(
         lengths: codes that each motion shall have; None lets the model say END.
         samples: motions a text. The text is read once for all of them; those of the first text come first.
         use_cache: False runs the whole sequence again for every token. Slow; it exists to check the cache.
+        compiled: True compiles the steps where a compiler is there (else a warning says what is missing), False does
+            not; None does so on a GPU, see `compiled.choose_compiled`.
 
     Returns:
         `B * samples` motions.
@@ -83,7 +89,7 @@ def generate(
     model.eval()
     try:
         with torch.inference_mode():
-            reader = _reader(model, text, text_mask, sampling, use_cache)
+            reader = _reader(model, text, text_mask, sampling, use_cache, compiled)
             tokens = _write(reader, samples, noise, stops, sampling, model.end_token).cpu()
     finally:
         model.train(training)
@@ -94,13 +100,20 @@ def generate(
     return [_finish(row, model.end_token) for row in rows]
 
 
-def _reader(model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling, use_cache: bool) -> Reader:
+def _reader(
+    model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling, use_cache: bool, compiled: bool | None
+) -> Reader:
     rows, guided = len(text), sampling.guidance != 1.0
     if guided:
         text, text_mask = with_null_rows(text, text_mask)
-    inner: Reader = PlainReader(model, text, text_mask)
-    if use_cache:
-        inner = CachedReader(model, text, text_mask, sampling.max_tokens)
+    choice = choose_compiled(text.device.type, compiled)
+    if compiled and choice.value == "no":
+        warnings.warn(f"generating without torch.compile: {choice.reason}", stacklevel=3)
+    if not use_cache:
+        inner: Reader = PlainReader(model, text, text_mask)
+    else:
+        kind = CompiledReader if choice.value == "yes" else CachedReader
+        inner = kind(model, text, text_mask, sampling.max_tokens)
     return GuidedReader(inner, rows, sampling.guidance) if guided else inner
 
 
@@ -114,8 +127,8 @@ def _write(
         stops: the length that each row shall have, `[n]`, or None.
     """
     count = len(noise)
-    written = torch.full((count, sampling.max_tokens), end_token, device=noise.device)
-    rows = torch.arange(count, device=noise.device)  # rows of `written` that are still being written
+    written = torch.full((count, sampling.max_tokens), end_token, device=noise.device)  # of all rows, when they end
+    rows, live = torch.arange(count, device=noise.device), written.clone()  # those that go on, and what they have
     repetition_control = sampling.repetition_penalty != 1.0 or sampling.no_repeat_ngram > 0
     logits = reader.first()  # [B, K+1]
     if samples > 1:
@@ -127,19 +140,22 @@ def _write(
         if step < sampling.min_tokens or stops is not None:
             logits[:, end_token] = float("-inf")
         if repetition_control:
-            before = written[rows, :step]
+            before = live[:, :step]
             logits = penalise_repeats(logits, before, sampling.repetition_penalty)
             logits = forbid_ngrams(logits, before, sampling.no_repeat_ngram)
-        chosen = choose_tokens(logits, noise[rows, step], sampling)  # [rows]
-        written[rows, step] = chosen
-        goes_on = chosen != end_token if stops is None else stops[rows] > step + 1
-        going = goes_on.nonzero()[:, 0]
-        if len(going) == 0 or step + 1 == sampling.max_tokens:
+        chosen = choose_tokens(logits, noise[:, step], sampling)  # [rows]
+        live[:, step] = chosen
+        goes_on = chosen != end_token if stops is None else stops > step + 1  # [rows]
+        if step + 1 == sampling.max_tokens or not goes_on.any():
             break
-        if len(going) < len(rows):  # rows that have ended leave the batch
-            rows, chosen = rows[going], chosen[going]
+        if not goes_on.all():  # rows that have ended leave the batch
+            written[rows] = live
+            going = goes_on.nonzero()[:, 0]
+            rows, live, chosen, noise = rows[going], live[going], chosen[going], noise[going]
+            stops = None if stops is None else stops[going]
             reader.keep(going)
         logits = reader.next(chosen)
+    written[rows] = live
     return written
 
 
@@ -153,7 +169,7 @@ def _finish(tokens: Tensor, end_token: int) -> Generated:
 def check_logits(logits: Tensor, step: int) -> None:
     """Raise InputError when a logit is NaN or infinite: drawing from such a row would give a code without meaning."""
     # One number to wait for instead of one a logit: any NaN or infinity makes the sum NaN or infinite.
-    if not torch.isfinite(logits.sum(dtype=torch.float32)):
+    if not math.isfinite(logits.sum(dtype=torch.float32).item()):
         raise InputError(
             "logits",
             found=f"NaN or infinity at code {step}",

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from motionlab.errors import InputError, MissingExtra
 from motionlab.llama.huggingface_folder import Source, open_folder
-from motionlab.llama.model import MotionLlama
-from motionlab.llama.rope import to_half_split, to_interleaved
+from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.rope import RopeSettings, to_half_split, to_interleaved
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, NTKScaling, RopeScaling
 
 if TYPE_CHECKING:
@@ -127,14 +127,15 @@ def _build(theirs: Source, codebook_size: int, text_dim: int, max_length: int, t
         n_head=theirs.number("num_attention_heads"),
         n_kv_heads=theirs.n_kv_heads,
         dim=theirs.number("hidden_size"),
-        hidden=theirs.number("intermediate_size"),
         text_dim=text_dim,
-        rope_theta=theta,
-        rope_scaling=scaling,
         max_length=max_length,
-        qk_norm=theirs.qk_norm,
-        tied_embeddings=tied,
-        norm_eps=float(theirs.config.get("rms_norm_eps", 1e-6)),
+        rope=RopeSettings(theta, scaling),
+        variant=LlamaVariant(
+            hidden=theirs.number("intermediate_size"),
+            qk_norm=theirs.qk_norm,
+            tied_embeddings=tied,
+            norm_eps=float(theirs.config.get("rms_norm_eps", 1e-6)),
+        ),
     )
 
 

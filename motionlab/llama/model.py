@@ -12,6 +12,8 @@ Parameter names are those of the published checkpoint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -21,8 +23,27 @@ from motionlab.llama.cache import KVCache
 from motionlab.llama.head import TiedHead
 from motionlab.llama.masks import prefix_mask
 from motionlab.llama.norm import RMSNorm
-from motionlab.llama.rope import Rotary
-from motionlab.llama.rope_scaling import RopeScaling
+from motionlab.llama.rope import RopeSettings, Rotary
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlamaVariant:
+    """Where a decoder may differ from the published one. The defaults are the published choices.
+
+    >>> LlamaVariant(tied_embeddings=True)
+    LlamaVariant(hidden=None, qk_norm=False, tied_embeddings=True, mask_token=False, norm_eps=1e-05)
+    """
+
+    hidden: int | None = None
+    """Width of the SwiGLU layer; None is the rule `swiglu_hidden(dim)`."""
+    qk_norm: bool = False
+    """Normalise query and key heads, see `Attention`."""
+    tied_embeddings: bool = False
+    """The output layer shares the weights of the embedding."""
+    mask_token: bool = False
+    """One more embedding row, MASK, for masked modelling (`strategies.py`, `masked.py`)."""
+    norm_eps: float = 1e-5
+    """Of every RMSNorm."""
 
 
 class MotionLlama(nn.Module):
@@ -33,13 +54,9 @@ class MotionLlama(nn.Module):
         n_layer, n_head, dim: size of the decoder; see `sizes.py` for the published table.
         text_dim: width of the text features (MiniLM 384, flan-t5-xl 2048).
         n_kv_heads: key-value heads; None is n_head (multi-head attention, as published).
-        hidden: width of the SwiGLU layer; None is the published rule `swiglu_hidden(dim)`.
-        rope_theta: base of the rotary angles; rope_scaling: how they are stretched, see `rope_scaling.py`.
         max_length: longest sequence: text + codes + END.
-        qk_norm: normalise query and key heads, see `Attention`.
-        tied_embeddings: the output layer shares the weights of the embedding.
-        mask_token: one more embedding row, MASK, for masked modelling (`strategies.py`, `masked.py`).
-        norm_eps: of every RMSNorm.
+        rope: base and scaling of the rotary angles.
+        variant: everything else in which a decoder may differ from the published one.
 
     >>> model = MotionLlama(codebook_size=10, n_layer=1, n_head=2, dim=16, text_dim=4)
     >>> tokens = torch.tensor([[11, 11, 3, 7, 10]])  # two text slots, two codes, END
@@ -56,29 +73,25 @@ class MotionLlama(nn.Module):
         dim: int,
         text_dim: int,
         n_kv_heads: int | None = None,
-        hidden: int | None = None,
-        rope_theta: float = 10_000.0,
-        rope_scaling: RopeScaling | None = None,
         max_length: int = 301,
-        qk_norm: bool = False,
-        tied_embeddings: bool = False,
-        mask_token: bool = False,
-        norm_eps: float = 1e-5,
+        rope: RopeSettings = RopeSettings(),  # noqa: B008 (frozen, so one object may serve every call)
+        variant: LlamaVariant = LlamaVariant(),  # noqa: B008
     ) -> None:
         super().__init__()
         self.codebook_size, self.dim, self.text_dim, self.max_length = codebook_size, dim, text_dim, max_length
         self.n_head, self.n_kv_heads, self.head_dim = n_head, n_kv_heads or n_head, dim // n_head
-        self.hidden_dim, self.norm_eps, self.qk_norm = hidden or swiglu_hidden(dim), norm_eps, qk_norm
-        self.mask_token = codebook_size + 2 if mask_token else None
-        blocks = [
-            Block(dim, n_head, self.n_kv_heads, self.hidden_dim, qk_norm=qk_norm, eps=norm_eps) for _ in range(n_layer)
-        ]
-        embedding = nn.Embedding(codebook_size + 2 + mask_token, dim)
-        self.transformer = nn.ModuleDict({"wte": embedding, "h": nn.ModuleList(blocks), "ln_f": RMSNorm(dim, norm_eps)})
+        self.hidden_dim, self.norm_eps = variant.hidden or swiglu_hidden(dim), variant.norm_eps
+        self.qk_norm, self.mask_token = variant.qk_norm, codebook_size + 2 if variant.mask_token else None
+        shape = (dim, n_head, self.n_kv_heads, self.hidden_dim)
+        blocks = [Block(*shape, qk_norm=self.qk_norm, eps=self.norm_eps) for _ in range(n_layer)]
+        embedding = nn.Embedding(codebook_size + 2 + variant.mask_token, dim)
+        self.transformer = nn.ModuleDict(
+            {"wte": embedding, "h": nn.ModuleList(blocks), "ln_f": RMSNorm(dim, self.norm_eps)}
+        )
         self.llama_proj = nn.Linear(text_dim, dim)
         outputs = codebook_size + 1
-        self.lm_head = TiedHead(embedding, outputs) if tied_embeddings else nn.Linear(dim, outputs, bias=False)
-        self.rotary = Rotary(max_length, self.head_dim, rope_theta, rope_scaling)
+        self.lm_head = TiedHead(embedding, outputs) if variant.tied_embeddings else nn.Linear(dim, outputs, bias=False)
+        self.rotary = Rotary(max_length, self.head_dim, rope.theta, rope.scaling)
         self.reset_parameters()
 
     @property

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.llama.sizes import SIZES
 
 NAMED = 3  # differences that a message lists
@@ -58,7 +58,8 @@ def load_motionmillion(
                 fix="Say n_head: the weights do not tell the number of heads.",
             )
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
-        model = MotionLlama(**arguments, n_head=n_head, max_length=max_length)  # type: ignore[arg-type]
+        variant = LlamaVariant(hidden=arguments.pop("hidden"))
+        model = MotionLlama(**arguments, n_head=n_head, max_length=max_length, variant=variant)  # type: ignore[arg-type]
     model = model.to(dtype).to_empty(device="cpu")
     load_strictly(model, state, path)
     return model.eval()

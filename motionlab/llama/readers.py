@@ -1,8 +1,8 @@
-"""Three ways to read what has been written and say what may come next. They give the same logits.
+"""Ways to read what has been written and say what may come next. They give the same logits.
 
 `first()` are the logits of the first code, `next(chosen)` those after one more code a row, `keep(rows)` goes on with
-some rows only (or with a row several times). `CachedReader` is the fast way, `PlainReader` the definition,
-`GuidedReader` puts classifier-free guidance around either.
+some rows only (or with a row several times). `CachedReader` is the fast way, `CompiledReader` the same for a GPU,
+`PlainReader` the definition, `GuidedReader` puts classifier-free guidance around any of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from motionlab.llama.decode import FlatDecoder
+from motionlab.llama.compiled import CompiledDecoder
+from motionlab.llama.decode import FlatDecoder, flat_decoder
 from motionlab.llama.guidance import guide
 from motionlab.llama.model import MotionLlama
 
@@ -40,7 +41,7 @@ class CachedReader:
         self.model, self.text, self.text_mask = model, text, text_mask
         self.cache = model.new_cache(len(text), text.shape[1] + max_tokens)
         # The flat way where it pays, else the modules: the same numbers.
-        self.step = FlatDecoder(model).step if FlatDecoder.fits(model) else model.step
+        self.step = flat_decoder(model).step if FlatDecoder.fits(model) else model.step
         self.positions = text_mask.sum(1)  # [B]: where the next token of each row stands
 
     def first(self) -> Tensor:
@@ -55,6 +56,28 @@ class CachedReader:
     def keep(self, rows: Tensor) -> None:
         self.cache.select(rows)
         self.positions = self.positions[rows]
+
+
+class CompiledReader(CachedReader):
+    """`CachedReader` whose steps are compiled. Shapes must stay, so rows that have ended are read on and not given."""
+
+    def __init__(self, model: MotionLlama, text: Tensor, text_mask: Tensor, max_tokens: int) -> None:
+        super().__init__(model, text, text_mask, max_tokens)
+        self.step = CompiledDecoder(model).step
+        self.rows: Tensor | None = None  # rows of the cache that go on; None before the first step
+        self.tokens = self.positions  # the last code of every row of the cache
+
+    def next(self, chosen: Tensor) -> Tensor:
+        if self.rows is None:
+            self.rows, self.tokens = torch.arange(len(chosen), device=chosen.device), torch.zeros_like(chosen)
+        self.tokens[self.rows] = chosen
+        return super().next(self.tokens)[self.rows]
+
+    def keep(self, rows: Tensor) -> None:
+        if self.rows is None:
+            super().keep(rows)
+        else:
+            self.rows = self.rows[rows]
 
 
 class PlainReader:

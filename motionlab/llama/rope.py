@@ -8,11 +8,26 @@ vector changes its length.  Su et al., "RoFormer", arXiv:2104.09864, equations 1
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from motionlab.llama.rope_scaling import RopeScaling
+
+
+@dataclass(frozen=True)
+class RopeSettings:
+    """How fast positions turn.
+
+    >>> RopeSettings(theta=500_000.0)
+    RopeSettings(theta=500000.0, scaling=None)
+    """
+
+    theta: float = 10_000.0
+    """Base of the angles: the larger it is, the slower the slowest pair turns."""
+    scaling: RopeScaling | None = None
+    """Slower turning for sequences longer than those of the training, see `rope_scaling.py`."""
 
 
 def rope_frequencies(head_dim: int, theta: float = 10_000.0, device: torch.device | None = None) -> Tensor:
@@ -82,15 +97,20 @@ def apply_rope(x: Tensor, turn: Tensor) -> Tensor:
 
     Args:
         x: `[B, S, heads, hd]`, any float dtype. The product is done in float32.
-        turn: complex64 `[S, hd/2]`, or `[B, S, hd/2]` when each row of the batch has its own positions.
+        turn: complex64 `[S, hd/2]`, or `[B, S, hd/2]` when each row of the batch has its own positions; or the same
+            numbers as pairs of float32, `[..., hd/2, 2]`.
 
     >>> x = torch.tensor([[[[1.0, 0.0]], [[1.0, 0.0]]]])  # one head, two positions
     >>> apply_rope(x, rope_table(2, head_dim=2)).flatten().round(decimals=3)  # 1, then exp(1j)
     tensor([1.0000, 0.0000, 0.5400, 0.8410])
     """
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # [B, S, heads, hd/2]
-    turned = pairs * turn.unsqueeze(-2)  # broadcast over the heads
-    return torch.view_as_real(turned).flatten(-2).type_as(x)  # [B, S, heads, hd]
+    pairs = x.float().unflatten(-1, (-1, 2))  # [B, S, heads, hd/2, 2]
+    if turn.is_complex():
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * turn.unsqueeze(-2))  # broadcast over the heads
+    else:
+        (a, b), (cos, sin) = pairs.unbind(-1), turn.unsqueeze(-3).unbind(-1)  # 2 x [B, S, heads, hd/2]; [S, 1, hd/2]
+        turned = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1)  # (a + bi)(cos + i sin)
+    return turned.flatten(-2).type_as(x)  # [B, S, heads, hd]
 
 
 class Rotary(nn.Module):
@@ -101,17 +121,22 @@ class Rotary(nn.Module):
     """
 
     table: Tensor
+    pairs: Tensor
 
     def __init__(self, length: int, head_dim: int, theta: float = 10_000.0, scaling: RopeScaling | None = None) -> None:
         super().__init__()
         self.length, self.head_dim, self.theta, self.scaling = length, head_dim, theta, scaling
         self.register_buffer("table", rope_table(length, head_dim, theta, scaling=scaling), persistent=False)
+        self.register_buffer("pairs", torch.view_as_real(self.table), persistent=False)
 
     def forward(self, positions: Tensor | int) -> Tensor:
         """`turn` for the first `positions` positions `[S, hd/2]`, or for a tensor of positions `[B, S]`."""
-        return self.table[:positions] if isinstance(positions, int) else self.table[positions]
+        # Complex numbers need fewer kernels; but the compiler, which needs none of them, cannot fuse them.
+        table = self.pairs if torch.compiler.is_compiling() else self.table
+        return table[:positions] if isinstance(positions, int) else table[positions]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Rotary:
         device = fn(torch.empty(0, dtype=torch.complex64, device=self.table.device)).device
         self.table = rope_table(self.length, self.head_dim, self.theta, device, self.scaling)
+        self.pairs = torch.view_as_real(self.table)
         return self

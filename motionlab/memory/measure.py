@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from motionlab.memory.allocations import MemoryRecord, record_memory
 from motionlab.memory.settings import StepSettings
@@ -20,6 +18,7 @@ from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.tokenizer.resnet import ResidualBlock
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.precision import Precision, make_precision
+from motionlab.training.recompute import recompute
 
 
 def measure_step(make_model: Callable[[], MotionTokenizer], settings: StepSettings) -> MemoryRecord:
@@ -51,10 +50,7 @@ def measure_step(make_model: Callable[[], MotionTokenizer], settings: StepSettin
 
 def checkpoint_blocks(model: nn.Module) -> None:
     """Let every residual block keep only its input, and run it forward again when its gradients are needed."""
-    for block in model.modules():
-        if isinstance(block, ResidualBlock):
-            again = functools.partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
-            block.forward = again  # type: ignore[method-assign]
+    recompute((block for block in model.modules() if isinstance(block, ResidualBlock)), random=False)
 
 
 def one_hot_counts(indices: Tensor, codebook_size: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""Captions to vectors: encoders, caption choice, cache."""
+"""Captions to vectors: encoders, caption choice, cache, and a small T5 that shows how such an encoder is trained."""

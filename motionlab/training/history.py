@@ -1,12 +1,14 @@
-"""What happened during training, as a CSV file that a spreadsheet opens and a plot reads.
+"""What happened during training: a CSV file that a spreadsheet opens and a plot reads, and its rows as JSON lines.
 
-One row for every `log_every` steps and for every validation. An empty cell means "not measured in this row".
+One row for every `log_every` steps and for every validation. An empty cell means "not measured in this row". The CSV
+file is the one that is read again; `history.jsonl` is for programs that follow a run: a line of it never changes.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +21,7 @@ FIRST_COLUMNS = ("step", "items", "seconds", "skipped", "lr", "grad_norm", "item
 
 
 class History:
-    """Rows of numbers in memory and, when a path is given, in a CSV file that grows with them.
+    """Rows of numbers in memory and, when a path is given, in a CSV file and a JSON-lines file that grow with them.
 
     >>> history = History()
     >>> history.append({"step": 1, "loss": 0.5}); history.append({"step": 2, "loss": 0.25, "val_loss": 0.3})
@@ -33,9 +35,10 @@ class History:
         self.columns = self._all_columns()
         if self.path is not None:
             write_text(self.path, self._as_csv())
+            write_text(self.path.with_suffix(".jsonl"), "".join(_as_json(row) for row in self.rows))
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add a row. A new column makes the file be written anew; otherwise one line is appended.
+        """Add a row. A new column makes the CSV file be written anew; otherwise one line is appended.
 
         Raises:
             InputError: the file cannot be written.
@@ -43,17 +46,13 @@ class History:
         self.rows.append(dict(row))
         if self.path is None:
             self.columns = self._all_columns()
-        elif any(name not in self.columns for name in row):
+            return
+        if any(name not in self.columns for name in row):
             self.columns = self._all_columns()
             write_text(self.path, self._as_csv())
         else:
-            try:
-                with open(self.path, "a", encoding="utf-8", newline="") as file:
-                    file.write(self._line(row))
-            except OSError as error:
-                raise InputError(
-                    self.path, found=f"{error.strerror} while writing", expected="free space", fix="Free some space."
-                ) from error
+            _append(self.path, self._line(row))
+        _append(self.path.with_suffix(".jsonl"), _as_json(row))
 
     def column(self, name: str) -> list[float]:
         """One value a row, nan where the row has none.
@@ -105,6 +104,32 @@ class History:
 
     def _as_csv(self) -> str:
         return ",".join(self.columns) + "\n" + "".join(self._line(row) for row in self.rows)
+
+
+def open_history(folder: Path | None, resumed_step: int | None = None) -> History:
+    """The history of a run: new, or gone on with after `resumed_step`. Without a folder it stays in memory.
+
+    (Only rank 0 of several processes has a folder; two processes would tear each other's lines.)
+    """
+    if folder is None:
+        return History()
+    path = folder / "history.csv"
+    return History(path) if resumed_step is None else History.resume(path, resumed_step)
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with open(path, "a", encoding="utf-8", newline="") as file:
+            file.write(line)
+    except OSError as error:
+        raise InputError(
+            path, found=f"{error.strerror} while writing", expected="free space", fix="Free some space."
+        ) from error
+
+
+def _as_json(row: Mapping[str, float]) -> str:
+    """One line of JSON, which has no nan and no inf: null stands for both."""
+    return json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()}) + "\n"
 
 
 def _cell(value: float | None) -> str:

@@ -1,34 +1,61 @@
-"""Ctrl-C that waits for the end of the step, so that the checkpoint it leaves is a whole one."""
+"""Ctrl-C and SIGTERM that wait for the end of the step, so that the checkpoint they leave is a whole one.
+
+SIGTERM is what a cluster sends before it takes a machine back. Both wait for the whole group of micro-batches: then
+there are no half-summed gradients to save, and the run that resumes is the same, bit for bit.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType, TracebackType
+from typing import Any
+
+
+class Stopped(KeyboardInterrupt):
+    """A training that was asked to stop, and saved.
+
+    Attributes:
+        exit_code: what a shell expects of a program that this signal ended: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, text: str, number: int = signal.SIGINT) -> None:
+        super().__init__(text)
+        self.exit_code = 128 + number
 
 
 class Interrupt:
-    """Inside the `with` block the first Ctrl-C only sets `.requested`; a second one stops at once.
+    """Inside the `with` block the first signal only sets `.requested`; a second one stops at once.
 
     Signals reach the main thread only, so in any other thread this does nothing.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.number: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return self.number is not None
+
+    def stopped(self, text: str) -> Stopped:
+        """What to raise once everything is saved."""
+        return Stopped(text, self.number or signal.SIGINT)
 
     def __enter__(self) -> Interrupt:
-        self._installed = threading.current_thread() is threading.main_thread()
-        if self._installed:
-            self._previous = signal.signal(signal.SIGINT, self._request)
+        self._previous: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._request)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+            raise Stopped("stopped at once, without saving", number)
+        self.number = int(number)

@@ -1,9 +1,12 @@
 """The training loop of every stage. It knows no model: a job hands over `batches`, `step` and `validate`.
 
-One optimizer step uses a group of `grad_accum_steps` micro-batches. With n_i items in micro-batch i and N = sum n_i,
-the mean loss over the group is sum_i (n_i / N) loss_i, where loss_i is the mean over micro-batch i. Weighting each
-loss by n_i / N before its backward pass therefore gives the gradient of one big batch, also when the last
-micro-batch is short. (Dividing by the number of micro-batches gives something else.)
+One optimizer step uses a group of `grad_accum_steps` micro-batches, weighted by what each of them counts (`group.py`).
+Everything with a memory of its own stands in a file of its own: `watch.py` reads and judges the numbers of each step,
+`validation.py` keeps the best, `saver.py` writes checkpoints while the training goes on, `out_of_memory.py` explains or
+cuts the batches, `clock.py` knows where the time goes. Who wants to listen is a `Hook` (`events.py`).
+
+Several processes may train one model (`distributed.py`, `parallel.py`): each runs this loop over its part of every
+group, and rank 0 alone writes and speaks. Decisions rest on numbers that were summed, so all take the same turns.
 """
 
 from __future__ import annotations
@@ -11,8 +14,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,16 +23,27 @@ from torch import nn
 
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
-from motionlab.runtime import seed_everything, seeded
-from motionlab.training.checkpoint import has_checkpoint, read_checkpoint, remove_checkpoint, write_checkpoint
-from motionlab.training.history import FIRST_COLUMNS, History
+from motionlab.runtime import seed_everything
+from motionlab.training.checkpoint import has_checkpoint, remove_checkpoints
+from motionlab.training.clock import Clock
+from motionlab.training.distributed import World
+from motionlab.training.ema import AveragedWeights
+from motionlab.training.events import Hook, Hooks
+from motionlab.training.freeze import freeze, trainable_table
+from motionlab.training.group import read_group
+from motionlab.training.history import FIRST_COLUMNS, History, open_history
 from motionlab.training.interrupt import Interrupt
 from motionlab.training.meter import GroupMeans, Meter
-from motionlab.training.optimizer import make_optimizer
-from motionlab.training.precision import make_precision
+from motionlab.training.optimizer import is_fused, make_optimizer
+from motionlab.training.out_of_memory import OutOfMemory
+from motionlab.training.parallel import Parallel, plain, require_possible
+from motionlab.training.precision import deterministic, make_precision
 from motionlab.training.progress import Progress
-from motionlab.training.schedule import make_schedule
+from motionlab.training.saver import Saver, keep_batch
+from motionlab.training.schedule import make_schedule, scaled_lr, schedule_arguments
 from motionlab.training.state import Counters, pack, unpack
+from motionlab.training.validation import Validation
+from motionlab.training.watch import Rising, Step, Watch
 
 Batch = TypeVar("Batch")
 MAX_SKIPPED = 20  # skipped steps in a row: by then the loss scale has been halved 20 times, 65536 -> 0.06
@@ -59,6 +72,9 @@ def fit(
     best_is_higher: bool = False,
     architecture: Mapping[str, Any] | None = None,
     title: str = "training",
+    hooks: Sequence[Hook] = (),
+    constants: Mapping[str, torch.Tensor] | None = None,
+    explain_memory: Callable[[int], str] | None = None,
 ) -> History:
     """Train `model` in place and write `history.csv` and `checkpoints/` into `folder`.
 
@@ -71,100 +87,173 @@ def fit(
         overwrite: start anew although `folder` holds a checkpoint, which is removed.
         best_metric: name in the result of `validate`; `checkpoints/best` keeps the model that had the best value.
         architecture: plain settings of the model, stored with it and compared on resume.
+        hooks: who listens to the training: loggers, reports.
+        constants: tensors that belong to the model though no training changes them (the normaliser); stored with it
+            and compared on resume.
+        explain_memory: called with a micro-batch size when memory is short: what holds how much, and what would help.
 
     Raises:
-        InputError: nothing to resume, a checkpoint of another run or architecture, a loss that is not finite, fp16
-            gradients that stay inf, or a disk that is full. `checkpoints/last` stays whole in every case.
-        KeyboardInterrupt: after Ctrl-C, when the step is done and saved.
+        InputError: nothing to resume, a checkpoint of another run or architecture, a loss that is not finite or rises,
+            fp16 gradients that stay inf, too little memory, or a disk that is full. `checkpoints/last` stays whole in
+            every case.
+        Stopped: a KeyboardInterrupt; after Ctrl-C or SIGTERM, when the step is done and saved.
     """
-    folder, device, architecture = Path(folder), torch.device(device), architecture or {}
+    folder, device, architecture, world = Path(folder), torch.device(device), architecture or {}, World.current()
+    listeners = Hooks(hooks if world.is_first else ())
     precision = make_precision(device, settings.precision)
-    model.to(device).train()
-    optimizer = make_optimizer(
-        model, lr=settings.lr, betas=settings.betas, eps=settings.eps, weight_decay=settings.weight_decay
+    facts = {"device": str(device), "precision": str(precision.choice)}
+    freeze(model, settings.freeze)
+    facts["parameters"] = trainable_table(model)
+    lr, facts["lr"] = scaled_lr(
+        settings.lr, settings.lr_scaling, _effective_batch(settings, world), settings.base_batch
     )
+    if world.is_first and settings.freeze:
+        print(facts["parameters"], flush=True)
+    if world.is_first and settings.lr_scaling != "none":
+        print(f"learning rate: {facts['lr']}", flush=True)
+    if warning := precision.prepare(model.to(device).train(), lr):
+        listeners.warned(warning)
+    require_possible(settings, precision.choice.value, world)
+    parallel = Parallel(model, step, world, settings.parallel)
+    facts["processes"] = str(parallel)
+    optimizer = make_optimizer(model, lr=lr, betas=settings.betas, eps=settings.eps, weight_decay=settings.weight_decay)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    averaged = AveragedWeights(model, settings.ema_decay) if settings.ema_decay else None
     checkpoints, counters = folder / "checkpoints", Counters()
     if resume:
-        tensors, record = read_checkpoint(checkpoints)
-        counters = unpack(tensors, record, model, optimizer, precision.scaler, settings, architecture, checkpoints)
+        tensors, record = parallel.read_checkpoint(checkpoints)
+        counters = unpack(
+            tensors, record, model, optimizer, precision.scaler, settings, architecture, checkpoints,
+            averaged=averaged, constants=constants, note=listeners.warned,
+        )  # fmt: skip
+        parallel.restore_rng(record)
         del tensors
     else:
-        _require_empty(checkpoints, overwrite)
-        seed_everything(settings.seed)
-    schedule = make_schedule(
-        optimizer,
-        steps=settings.steps,
-        warmup_steps=settings.warmup_steps,
-        min_lr_ratio=settings.min_lr_ratio,
-        start=counters.step,
+        if world.is_first:
+            _require_empty(checkpoints, overwrite)
+        seed_everything(world.seed(settings.seed))
+    schedule = make_schedule(optimizer, **schedule_arguments(settings), start=counters.step)
+    history = open_history(folder if world.is_first else None, counters.step if resume else None)
+    meter, clock = Meter(**counters.window), Clock(device, counters.split)
+    watch = Watch(
+        device,
+        deferred=device.type != "cpu" and is_fused(optimizer),
+        scaled=precision.scaler.is_enabled(),
+        rising=Rising(settings.rising_loss, counters.losses),
+        blame=lambda bad: keep_batch(folder, bad, batches, settings.grad_accum_steps * world.size),
+        reduce=parallel.sum_rows,
     )
-    history = History.resume(folder / "history.csv", counters.step) if resume else History(folder / "history.csv")
-    meter = Meter(**counters.window)
+    memory = OutOfMemory(counters, settings, model, explain_memory, listeners.warned)
+    validation = Validation(model, validate, precision, settings, averaged, best_metric, best_is_higher, parallel.whole)
+    saver = Saver(checkpoints, keep_last=settings.keep_last)
 
-    def save(name: str) -> None:
-        counters.window = dataclasses.asdict(meter)
-        tensors, record = pack(model, optimizer, precision.scaler, counters, settings, architecture)
-        if name == "best":  # for inference: no optimizer
-            tensors = {key: value for key, value in tensors.items() if key.startswith("model.")}
-        write_checkpoint(checkpoints, name, counters.step, tensors, record)
+    def save(*names: str) -> None:
+        with clock("save"):
+            counters.window, counters.split = dataclasses.asdict(meter), clock.read()
+            tensors, record = pack(
+                model, optimizer, precision.scaler, counters, settings, architecture, averaged, constants
+            )
+            parallel.save(saver, names, counters.step, tensors, record)
+        for name in names:
+            listeners.saved(name, counters.step)
 
+    def account(steps: Sequence[Step], seconds: float) -> None:
+        for one in steps:
+            values = {**one.values}
+            meter.add_step(values, items=one.items, grad_norm=values.pop("grad_norm"), seconds=seconds / len(steps))
+        counters.seconds += seconds
+        shown = {"loss": steps[-1].values["loss"], "lr": steps[-1].lr, "grad norm": steps[-1].values["grad_norm"]}
+        if precision.scaler.is_enabled():
+            shown["skipped"] = counters.skipped
+        speed = sum(one.items for one in steps) / seconds
+        progress.update(
+            counters.step, shown, items_per_second=speed, seconds_a_step=counters.seconds / max(1, counters.step)
+        )
+        listeners.stepped(counters, {**steps[-1].values, "lr": steps[-1].lr, "items_per_second": speed})
+
+    listeners.started(counters, facts)
     optimizer.zero_grad(set_to_none=True)
-    with Interrupt() as interrupt, Progress(title, settings.steps, counters.step) as progress:
-        while counters.step < settings.steps:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(deterministic(settings.deterministic))
+        stack.enter_context(precision.active())
+        stack.enter_context(_telling_the_end(listeners, counters, settings.steps))
+        stack.enter_context(memory.explained())
+        stack.enter_context(saver)
+        progress = stack.enter_context(Progress(title, settings.steps, counters.step))
+        interrupt = stack.enter_context(Interrupt())
+        while counters.step < settings.steps and not validation.out_of_patience(counters):
             # --- one optimizer step: a group of micro-batches, one backward pass each
-            began = time.perf_counter()
-            group = [batches(counters.micro_step + i) for i in range(settings.grad_accum_steps)]
-            counts = [count(batch) for batch in group]
-            items, means = sum(counts), GroupMeans()
-            _require_items(counters, items)
-            for batch, n in zip(group, counts, strict=True):
-                with precision.autocast():
-                    losses = step(batch)
-                precision.scaler.scale(losses.total.float() * (n / items)).backward()
-                means.add(_named(losses), n / items)
-            precision.scaler.unscale_(optimizer)  # before clipping: the threshold is meant for the true gradient
-            norm = nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf)
-            values = means.read(grad_norm=norm)
-            grad_norm = values.pop("grad_norm")
-            _require_finite(counters, values["loss"], grad_norm, precision.scaler.is_enabled())
-            lr = float(schedule.get_last_lr()[0])
-            stepped = precision.step(optimizer)
-            optimizer.zero_grad(set_to_none=True)
-            counters.micro_step += settings.grad_accum_steps
-            seconds = time.perf_counter() - began
-            counters.seconds += seconds
+            with clock("data"):
+                group = read_group(
+                    batches, count, counters.micro_step, settings.grad_accum_steps, counters.pieces, world
+                )
+            means = GroupMeans()
+            with memory.retry(optimizer) as attempt:  # too little memory: the pieces are halved, if that is wanted
+                for batch, share, last in group:
+                    with parallel.accumulating(more=not last):
+                        with clock("forward"), precision.autocast():
+                            losses = parallel(batch)
+                        with clock("backward"):  # processes average their gradients, so the shares are made larger
+                            precision.scaler.scale(losses.total.float() * (share * world.size)).backward()
+                    means.add(_named(losses), share)
+            if not attempt.complete:
+                continue
+            with clock("save"):
+                saver.settle()  # the optimizer may not touch what is still being copied
+            with clock("update"):
+                precision.scaler.unscale_(optimizer)  # before clipping: the threshold is meant for the true gradient
+                norm = plain(nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf))
+                names, row = means.row(grad_norm=norm)
+                rate = float(schedule.get_last_lr()[0])
+                watch.add(Step(counters.step + 1, group.micro_step, group.items, rate, names, row))
+                stepped = precision.step(optimizer, watch.bad)
+                optimizer.zero_grad(set_to_none=True)
+            counters.micro_step += settings.grad_accum_steps * world.size
             if not stepped:  # fp16 gradients were inf: the weights did not change, so nothing else may advance
+                watch.withdraw()
                 _count_skip(counters)
             else:
                 counters.skipped_in_a_row = 0
                 counters.step += 1
-                counters.items += items
+                counters.items += group.items
                 schedule.step()
-                meter.add_step(values, items=items, grad_norm=grad_norm, seconds=seconds)
-                progress.update(
-                    counters.step,
-                    {"loss": values["loss"], "lr": lr},
-                    items_per_second=items / seconds,
-                    seconds_a_step=counters.seconds / counters.step,
-                )
-                # --- what happens between steps: validate, write a row, save
+                if averaged is not None:
+                    averaged.update(counters.step)
+                # --- what happens between steps: read the numbers, validate, write a row, save
                 last = counters.step == settings.steps
+                to_validate = validate is not None and (last or counters.step % settings.val_every == 0)
+                to_log = to_validate or last or counters.step % settings.log_every == 0
+                to_save = last or counters.step % settings.save_every == 0
+                if to_log or to_save or not watch.deferred:
+                    account(watch.read(), clock.lap())
                 metrics: Mapping[str, float] = {}
-                if validate is not None and (last or counters.step % settings.val_every == 0):
-                    with _evaluating(model), seeded(settings.seed), torch.inference_mode(), precision.autocast():
-                        metrics = validate()
-                if metrics or last or counters.step % settings.log_every == 0:
-                    history.append(_row(counters, meter.means(), lr, metrics))
+                better = False
+                if to_validate:
+                    with clock("validate"):
+                        metrics = world.from_first(validation())
+                    better = validation.judge(counters, metrics)
+                    listeners.validated(counters, metrics, better)
+                if to_log:
+                    history.append(_row(counters, meter.means(), rate, metrics))
+                    listeners.logged(history.rows[-1])
                     meter = Meter()
-                if metrics and _is_better(counters, metrics, best_metric, best_is_higher):
-                    save("best")
-                if last or counters.step % settings.save_every == 0:
-                    save("last")
-            if interrupt.requested:
+                to_save = to_save or validation.out_of_patience(counters)
+                if better or to_save:
+                    save(*(["best"] if better else []), *(["last"] if to_save else []))
+            if world.any(interrupt.requested):
+                if watch.unread:
+                    account(watch.read(), clock.lap())
                 save("last")
-                raise KeyboardInterrupt(f"saved after step {counters.step}; resume to go on")
+                saver.wait()
+                raise interrupt.stopped(f"saved after step {counters.step}; resume to go on")
+        if loss := precision.evidence(counters.step):
+            listeners.warned(loss)
+    world.barrier()  # what rank 0 wrote last is on the disk before anyone reads it
     return history
+
+
+def _effective_batch(settings: TrainConfig, world: World) -> int:
+    return settings.batch_size * settings.grad_accum_steps * world.size
 
 
 def _require_empty(checkpoints: Path, overwrite: bool) -> None:
@@ -175,8 +264,7 @@ def _require_empty(checkpoints: Path, overwrite: bool) -> None:
             expected="a new folder",
             fix="Resume it, overwrite it, or choose another folder.",
         )
-    for name in ("last", "best"):
-        remove_checkpoint(checkpoints, name)
+    remove_checkpoints(checkpoints)
 
 
 def _named(losses: Losses) -> dict[str, torch.Tensor | float]:
@@ -184,29 +272,6 @@ def _named(losses: Losses) -> dict[str, torch.Tensor | float]:
     if taken:
         raise ValueError(f"the history has a column {taken[0]!r} of its own; choose another name for this log")
     return {"loss": losses.total, **losses.logs}
-
-
-def _require_items(counters: Counters, items: int) -> None:
-    """A mean over nothing has no gradient; going on would divide by zero."""
-    if items <= 0:
-        raise InputError(
-            f"training step {counters.step + 1} (micro-batches from {counters.micro_step})",
-            found=f"{items} items to learn from",
-            expected="at least one (a clip, or a token that is not padding)",
-            fix="Leave empty clips out of the data; the last checkpoint is unchanged.",
-        )
-
-
-def _require_finite(counters: Counters, loss: float, grad_norm: float, scaled: bool) -> None:
-    """A loss that is not finite never heals. An inf gradient heals only where a loss scale can be lowered."""
-    bad = f"loss {loss}" if not math.isfinite(loss) else f"gradient norm {grad_norm}"
-    if not math.isfinite(loss) or not (math.isfinite(grad_norm) or scaled):
-        raise InputError(
-            f"training step {counters.step + 1} (micro-batches from {counters.micro_step})",
-            found=bad,
-            expected="a finite number",
-            fix="Check these batches for nan, lower lr, or use a longer warm-up; the last checkpoint is unchanged.",
-        )
 
 
 def _count_skip(counters: Counters) -> None:
@@ -227,28 +292,12 @@ def _row(counters: Counters, means: dict[str, float], lr: float, metrics: Mappin
     return {**fixed, "skipped": counters.skipped, "lr": lr, **means, **validated}
 
 
-def _is_better(counters: Counters, metrics: Mapping[str, float], name: str, higher: bool) -> bool:
-    """Whether this validation beats the best so far, which it then becomes. nan beats nothing."""
-    if name not in metrics:
-        raise InputError(
-            "best_metric", found=repr(name), expected=", ".join(metrics), fix="Name a metric that validate returns."
-        )
-    value = float(metrics[name])
-    if not math.isfinite(value):
-        return False
-    if counters.best is not None and (value <= counters.best if higher else value >= counters.best):
-        return False
-    counters.best, counters.best_step = value, counters.step
-    return True
-
-
 @contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards the mode that EACH module had: a frozen part that was in eval mode stays there."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
+def _telling_the_end(listeners: Hook, counters: Counters, steps: int) -> Iterator[None]:
+    """Whatever ends the run, those who listen hear of it once, with the reason."""
     try:
         yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    except BaseException as error:
+        listeners.ended(counters, f"{type(error).__name__}: {error}")
+        raise
+    listeners.ended(counters, "done" if counters.step >= steps else "early")

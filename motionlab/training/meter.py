@@ -48,7 +48,7 @@ class Meter:
 class GroupMeans:
     """Weighted means over the micro-batches of one optimizer step, kept on the device.
 
-    Reading a number from a GPU waits for all the work queued before it, so the values travel together, once a step.
+    Reading a number from a GPU waits for all the work queued before it, so the values travel together, and later.
     """
 
     def __init__(self) -> None:
@@ -60,9 +60,13 @@ class GroupMeans:
             term = torch.as_tensor(value).detach().float() * weight
             self.sums[name] = self.sums[name] + term if name in self.sums else term
 
-    def read(self, **more: torch.Tensor) -> dict[str, float]:
-        """All means, and `more` scalars, in one transfer."""
+    def row(self, **more: torch.Tensor) -> tuple[list[str], torch.Tensor]:
+        """Names and values `[k]` of all means and of `more` scalars, on the device of `more`.
+
+        >>> means = GroupMeans(); means.add({"loss": 2.0}, 0.25); means.add({"loss": 1.0}, 0.75)
+        >>> means.row(grad_norm=torch.tensor(3.0))
+        (['loss', 'grad_norm'], tensor([1.2500, 3.0000]))
+        """
         tensors = {**self.sums, **more}
         device = next(iter(more.values())).device if more else torch.device("cpu")
-        numbers = torch.stack([tensor.to(device).reshape(()) for tensor in tensors.values()]).tolist()
-        return dict(zip(tensors, numbers, strict=True))
+        return list(tensors), torch.stack([tensor.detach().to(device).reshape(()) for tensor in tensors.values()])

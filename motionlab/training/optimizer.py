@@ -63,3 +63,8 @@ def make_optimizer(
         )
     fused = all(p.device.type in FUSED_DEVICES and p.is_floating_point() for p in model.parameters() if p.requires_grad)
     return torch.optim.AdamW(groups, lr=lr, betas=(betas[0], betas[1]), eps=eps, fused=fused)
+
+
+def is_fused(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether one kernel does it all, and looks itself at a flag that says to change nothing."""
+    return bool(optimizer.defaults.get("fused"))

@@ -8,6 +8,9 @@
 | step, micro-step | the learning rate and the place in the data are functions of these two numbers |
 | random generators | dropout and code resets |
 | window of the meter | the next history row averages over steps before the stop |
+| averaged weights | they remember thousands of steps |
+| validations without a better one, recent losses | the run would stop at another step |
+| constants (the normaliser) | weights mean nothing without the scale of their inputs |
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
@@ -25,11 +28,13 @@ from torch import nn
 
 from motionlab.errors import InputError
 from motionlab.training.checkpoint import model_tensors
+from motionlab.training.distributed import World
+from motionlab.training.ema import AveragedWeights
 from motionlab.training.rng import rng_state, set_rng_state
 from motionlab.training.weights import first_differences, load_into
 
 # Changing these would make the stored place in the data, or the stored loss scale, mean something else.
-FIXED_SETTINGS = ("batch_size", "grad_accum_steps", "precision", "seed")
+FIXED_SETTINGS = ("batch_size", "grad_accum_steps", "precision", "seed", "world_size")
 
 
 @dataclass
@@ -45,6 +50,10 @@ class Counters:
     best: float | None = None  # best value of the watched metric
     best_step: int | None = None
     window: dict[str, Any] = field(default_factory=dict)  # the meter since the last history row
+    since_best: int = 0  # validations since the best one
+    pieces: int = 1  # what each micro-batch is cut into because memory was short
+    losses: dict[str, Any] = field(default_factory=dict)  # of the last steps, to see whether they rise
+    split: dict[str, float] = field(default_factory=dict)  # seconds of each phase of the training
 
 
 def pack(
@@ -54,10 +63,14 @@ def pack(
     counters: Counters,
     settings: object,
     architecture: Mapping[str, Any],
+    averaged: AveragedWeights | None = None,
+    constants: Mapping[str, torch.Tensor] | None = None,
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors and the JSON record of a checkpoint."""
     tensors = {f"model.{key}": value for key, value in model.state_dict().items()}
     tensors |= optimizer_tensors(model, optimizer)
+    tensors |= {f"ema.{key}": value for key, value in (averaged.averages if averaged else {}).items()}
+    tensors |= {f"constant.{key}": value for key, value in (constants or {}).items()}
     record = {
         "counters": dataclasses.asdict(counters),
         "settings": _as_dict(settings),
@@ -78,27 +91,31 @@ def unpack(
     settings: object,
     architecture: Mapping[str, Any],
     where: object,
+    *,
+    averaged: AveragedWeights | None = None,
+    constants: Mapping[str, torch.Tensor] | None = None,
+    note: Callable[[str], None] = print,
 ) -> Counters:
     """Put a checkpoint back into model, optimizer, scaler and random generators.
 
     Everything is checked before anything is changed. Settings outside `FIXED_SETTINGS` may differ, and the new ones
-    hold: more `steps`, another `lr`.
+    hold: more `steps`, another `lr`. With `resume_changed: same_place` the fixed ones may differ too, and the run goes
+    on after as many items as it has read; `note` is told.
 
     Raises:
-        InputError: another architecture (first differing keys and shapes named), or a fixed setting that differs.
+        InputError: another architecture (first differing keys and shapes named), a fixed setting or a constant that
+            differs.
     """
-    stored_settings = record["settings"]
-    present_settings = _as_dict(settings)
+    stored, present = record["settings"], _as_dict(settings)
     changed = first_differences(
-        {key: stored_settings.get(key) for key in FIXED_SETTINGS},
-        {key: present_settings.get(key) for key in FIXED_SETTINGS},
+        {key: stored.get(key, 1) for key in FIXED_SETTINGS}, {key: present.get(key) for key in FIXED_SETTINGS}
     )
-    if changed:
+    if changed and present.get("resume_changed") != "same_place":
         raise InputError(
             where,
             found=changed,
             expected="the settings that the run began with",
-            fix="Set them back, or start a new run.",
+            fix="Set them back, start a new run, or go on after as many items with resume_changed=same_place.",
         )
     # Some settings leave no trace in the shapes: the number of heads, for one.
     difference = first_differences(record["architecture"], _json_like(architecture))
@@ -109,12 +126,20 @@ def unpack(
             expected="the architecture that the run began with",
             fix="Set it back, or start a new run.",
         )
+    _require_constants(tensors, constants or {}, where)
     load_into(model, model_tensors(tensors), where)
     _load_optimizer(model, optimizer, tensors, where)
-    if record["scaler"]:
+    if record["scaler"] and scaler.is_enabled():
         scaler.load_state_dict(record["scaler"])
+    if averaged is not None:
+        averages = {name: tensors.get(f"ema.{name}") for name in averaged.averages}
+        averaged.load({name: tensors[f"model.{name}"] if value is None else value for name, value in averages.items()})
     set_rng_state(record["rng"])
-    return Counters(**record["counters"])
+    counters = Counters(**record["counters"])
+    if changed:
+        counters.micro_step = -(-counters.micro_step * stored["batch_size"] // present["batch_size"])
+        note(f"resumed with {changed}: from micro-batch {counters.micro_step}, so a clip may be seen twice or left out")
+    return counters
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -178,10 +203,24 @@ def _laid_out_as(parameter: torch.Tensor | None, value: torch.Tensor) -> torch.T
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device, requires_grad=False).copy_(value)
 
 
+def _require_constants(
+    tensors: Mapping[str, torch.Tensor], constants: Mapping[str, torch.Tensor], where: object
+) -> None:
+    for name, value in constants.items():
+        stored = tensors.get(f"constant.{name}")
+        if stored is not None and not (stored.shape == value.shape and torch.equal(stored, value.cpu())):
+            raise InputError(
+                where,
+                found=f"another {name}",
+                expected=f"the {name} that the run began with",
+                fix="Use the same data, or start a new run: the weights fit the old one only.",
+            )
+
+
 def _as_dict(settings: object) -> dict[str, Any]:
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
         raise TypeError("settings must be a dataclass such as TrainConfig")
-    return dataclasses.asdict(settings)
+    return {**dataclasses.asdict(settings), "world_size": World.current().size}
 
 
 def _json_like(values: Mapping[str, Any]) -> dict[str, Any]:

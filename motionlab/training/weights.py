@@ -2,20 +2,24 @@
 
 safetensors holds numbers and nothing else. A pickle (`torch.save`) is a program that runs when it is loaded, so a
 checkpoint from a stranger could do anything; here loading can only fail with a message.
+
+The file is written here and not by the library's `save_file`: a thread writes checkpoints beside the training, and the
+training would stand still while `save_file` copies all tensors; and the hash is computed on the way instead of by
+reading the file again.
+    8 bytes: length n of the header | n bytes: JSON {name: {dtype, shape, data_offsets}} | the numbers, little-endian
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
-import os
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from motionlab.errors import InputError
@@ -25,18 +29,38 @@ from motionlab.files import atomic_path
 _METADATA_KEY = "motionlab"
 
 
-def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> None:
-    """Write tensors (from any device) and a JSON-able description, whole or not at all.
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
+    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+_BLOCK = 1 << 24  # bytes written at once
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> str:
+    """Write tensors (from any device) and a JSON-able description, whole or not at all; return the file's sha256.
 
     Raises:
         InputError: the folder cannot be written or the disk is full; an older file at `path` is untouched.
     """
-    metadata = {_METADATA_KEY: json.dumps(description, sort_keys=True)}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(_separate(tensors), temporary, metadata=metadata)
-        except SafetensorError as error:
-            raise _as_os_error(error) from error
+    # The widest numbers first, so that each tensor begins at a multiple of its own width.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    header: dict[str, Any] = {"__metadata__": {_METADATA_KEY: json.dumps(description, sort_keys=True)}}
+    offset = 0
+    for name in names:
+        tensor, begin = tensors[name], offset
+        offset += tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, offset]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with atomic_path(path) as temporary, open(temporary, "wb", buffering=0) as file:
+        start = memoryview(len(text).to_bytes(8, "little") + text)
+        for block in itertools.chain([start], _blocks(tensors[name] for name in names)):
+            digest.update(block)
+            rest = block
+            while rest:  # without a buffer, a write may take a part only
+                rest = rest[file.write(rest) :]
+    return digest.hexdigest()
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -120,21 +144,10 @@ def first_differences(stored: Mapping[str, object], present: Mapping[str, object
     return ", ".join(parts[:limit]) + more
 
 
-def _as_os_error(error: SafetensorError) -> OSError:
-    """safetensors reports a full disk as text; as an OSError it is handled like every other write error."""
-    number = re.search(r"os error (\d+)", str(error))
-    return OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(None, str(error))
-
-
-def _separate(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """CPU copies where needed, so that no two tensors share memory (safetensors refuses tied weights)."""
-    seen: set[int] = set()
-    result = {}
-    for key, tensor in tensors.items():
-        tensor = tensor.detach().cpu().contiguous()
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() in seen or storage.nbytes() != tensor.nbytes:
-            tensor = tensor.clone()
-        seen.add(tensor.untyped_storage().data_ptr())
-        result[key] = tensor
-    return result
+def _blocks(tensors: Iterator[torch.Tensor]) -> Iterator[memoryview]:
+    """The bytes of each tensor, a block at a time. Tied weights are written once for each name."""
+    for tensor in tensors:
+        numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        whole = memoryview(numbers)  # type: ignore[arg-type]
+        for begin in range(0, len(whole), _BLOCK):
+            yield whole[begin : begin + _BLOCK]

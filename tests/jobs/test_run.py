@@ -91,3 +91,11 @@ def test_a_report_needs_scores(tmp_path):
     started = Run.create(tmp_path / "fresh", load_config("ci"))
     with pytest.raises(InputError, match="without scores"):
         write_report(started)
+
+
+def test_torchrun_is_for_the_training_stages(monkeypatch, tmp_path):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="2 processes of torchrun, expected one process.*train llama"):
+        run(load_config("ci"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

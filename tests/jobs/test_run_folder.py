@@ -6,6 +6,7 @@ import pytest
 
 from motionlab.config_file import load_config
 from motionlab.errors import InputError
+from motionlab.jobs.build import make_llama
 from motionlab.jobs.run_folder import Run
 
 
@@ -31,6 +32,17 @@ def test_weights_of_another_architecture(finished_run, tmp_path):
     (folder / "config.yaml").write_text(config)
     with pytest.raises(InputError, match=r"model\.safetensors.*encoder.*instead of"):
         Run.open(folder).tokenizer()
+
+
+def test_a_decoder_of_another_codebook(finished_run, tmp_path):
+    """Both files are whole and fit the config; only together they make no sense."""
+    folder = shutil.copytree(finished_run.folder, tmp_path / "mixed")
+    run = Run.open(folder)
+    codes = run.tokenizer().codebook_size
+    run.save(make_llama(run.config, codebook_size=codes + 7, text_dim=run.text.dim), "llama")
+    with pytest.raises(InputError, match=f"a tokenizer with {codes} codes and a decoder with {codes + 7}") as caught:
+        _ = run.llama
+    assert "\n" not in str(caught.value)
 
 
 def test_metrics_are_added_not_replaced(tmp_path):

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 
 import pytest
 import torch
 
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.runtime import seeded
 from motionlab.text.encoder import TextFeatures
 
 
 @pytest.fixture
 def make_model() -> Callable[..., MotionLlama]:
-    """`make_model(n_kv_heads=2, ...)`; the same arguments give the same weights."""
+    """`make_model(n_kv_heads=2, ...)`; the same arguments give the same weights.
+
+    Fields of `LlamaVariant` may stand among the arguments.
+    """
+    variants = {field.name for field in fields(LlamaVariant)}
 
     def make(**changes: object) -> MotionLlama:
+        variant: dict[str, object] = {"hidden": 48}
         arguments: dict[str, object] = {
             "codebook_size": 20,
             "n_layer": 2,
             "n_head": 4,
             "dim": 32,
             "text_dim": 6,
-            "hidden": 48,
             "max_length": 48,
         }
+        for name, value in changes.items():
+            (variant if name in variants else arguments)[name] = value
         with seeded(3):
-            model = MotionLlama(**{**arguments, **changes})  # type: ignore[arg-type]
+            model = MotionLlama(**arguments, variant=LlamaVariant(**variant))  # type: ignore[arg-type]
             for parameter in model.parameters():
                 parameter.data.normal_(std=0.4)
         return model

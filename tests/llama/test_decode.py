@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
 import torch
 
 from motionlab.llama.cache import KVCache
-from motionlab.llama.decode import FlatDecoder
+from motionlab.llama.decode import FlatDecoder, flat_decoder
 from motionlab.llama.generate import generate
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import LinearScaling
 from motionlab.llama.sampling import Sampling
 from motionlab.text.encoder import TextFeatures
@@ -27,7 +30,7 @@ Make = Callable[..., MotionLlama]
         {"n_kv_heads": 1},
         {"qk_norm": True, "n_kv_heads": 2},
         {"tied_embeddings": True},
-        {"rope_scaling": LinearScaling(3.0), "norm_eps": 0.1},
+        {"rope": RopeSettings(scaling=LinearScaling(3.0)), "norm_eps": 0.1},
     ],
     ids=str,
 )
@@ -69,6 +72,48 @@ def test_weights_changed_between_calls_count(make_model: Make, text: TextFeature
     cached = generate(model, text.states, text.mask, sampling)
     plain = generate(model, text.states, text.mask, sampling, use_cache=False)
     assert all(torch.equal(one.tokens, other.tokens) for one, other in zip(cached, plain, strict=True))
+
+
+def test_it_is_made_once_for_the_same_weights(make_model: Make) -> None:
+    model = make_model(n_kv_heads=2)
+    with torch.inference_mode():
+        made = flat_decoder(model)
+    assert flat_decoder(model) is made and flat_decoder(make_model(n_kv_heads=2)) is not made
+    other = made
+    for name, change in {
+        "one number": lambda weight: weight[1, 2].add_(1e-5),
+        "rows in another order": lambda weight: weight.copy_(weight.flip(0).clone()),
+        "columns in another order": lambda weight: weight.copy_(weight.flip(1).clone()),
+        "signs": lambda weight: weight.neg_(),
+    }.items():
+        for part in ("attn.c_attn", "mlp.c_fc2"):
+            change(model.get_parameter(f"transformer.h.1.{part}.weight").data)  # unseen by torch's version counter
+            newest = flat_decoder(model)
+            assert newest is not other, name
+            other = newest
+    with torch.no_grad():
+        model.get_parameter("transformer.ln_f.scale").mul_(2.0)
+    assert flat_decoder(model) is not other
+
+
+def test_one_that_was_made_in_inference_mode_works_outside(make_model: Make, text: TextFeatures) -> None:
+    model = make_model()
+    found = []
+    for mode in (torch.inference_mode, torch.no_grad):
+        with mode():
+            cache = model.new_cache(4, 9)
+            model.prefill(text.states, text.mask, cache)
+            cache.used += 1
+            found.append(flat_decoder(model).step(torch.ones(4, dtype=torch.long), text.lengths, cache))
+    assert torch.equal(*found)
+
+
+def test_a_model_that_is_gone_leaves_no_copies(make_model: Make) -> None:
+    model = make_model()
+    copies = weakref.ref(flat_decoder(model))
+    del model
+    gc.collect()
+    assert copies() is None
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

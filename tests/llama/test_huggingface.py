@@ -14,6 +14,7 @@ from motionlab.llama.generate import generate
 from motionlab.llama.huggingface import body_from_huggingface, from_huggingface, to_huggingface
 from motionlab.llama.masks import prefix_mask
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, NTKScaling
 from motionlab.llama.sampling import Sampling
 from motionlab.text.encoder import TextFeatures
@@ -26,10 +27,10 @@ VARIANTS = {
     "mha": {"n_kv_heads": 4},
     "gqa": {"n_kv_heads": 2},
     "mqa": {"n_kv_heads": 1},
-    "theta": {"rope_theta": 500.0, "norm_eps": 1e-6},
-    "linear": {"rope_scaling": LinearScaling(3.0)},
-    "ntk": {"rope_scaling": NTKScaling(3.0)},
-    "llama3": {"rope_scaling": Llama3Scaling(4.0, original_length=16)},
+    "theta": {"rope": RopeSettings(500.0), "norm_eps": 1e-6},
+    "linear": {"rope": RopeSettings(scaling=LinearScaling(3.0))},
+    "ntk": {"rope": RopeSettings(scaling=NTKScaling(3.0))},
+    "llama3": {"rope": RopeSettings(scaling=Llama3Scaling(4.0, original_length=16))},
     "tied": {"tied_embeddings": True, "n_kv_heads": 2},
     "qk_norm": {"qk_norm": True, "n_kv_heads": 2},
 }

@@ -66,7 +66,7 @@ def test_learns_by_heart_and_says_it_back() -> None:
     text = TextFeatures(states, torch.arange(3) < lengths[:, None])
     codes = [torch.randint(20, (n,)) for n in (6, 9, 3, 12)]
     batch = build_sequences(codes, text, 20)
-    model = MotionLlama(20, n_layer=2, n_head=4, n_kv_heads=2, dim=48, hidden=96, text_dim=8, max_length=32)
+    model = MotionLlama(20, n_layer=2, n_head=4, n_kv_heads=2, dim=48, text_dim=8, max_length=32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for _ in range(80):
         losses = sequence_losses(model, batch)

@@ -11,7 +11,7 @@ import torch
 from motionlab.errors import InputError
 from motionlab.llama.generate import Generated
 from motionlab.llama.masked import MaskedSampling, generate_masked, masked_left
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.llama.sequence import build_sequences
 from motionlab.llama.strategies import MaskedModelling
 from motionlab.text.encoder import TextFeatures
@@ -74,7 +74,8 @@ def test_learns_by_heart_and_says_it_back() -> None:
     lengths = [6, 9, 3, 12]
     codes = [torch.randint(20, (n,)) for n in lengths]
     batch = build_sequences(codes, text, 20)
-    model = MotionLlama(20, n_layer=2, n_head=4, dim=48, hidden=96, text_dim=8, max_length=32, mask_token=True)
+    variant = LlamaVariant(hidden=96, mask_token=True)
+    model = MotionLlama(20, n_layer=2, n_head=4, dim=48, text_dim=8, max_length=32, variant=variant)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for step in range(120):
         MaskedModelling()(model, replace(batch, seed=step)).loss.backward()

@@ -12,7 +12,7 @@ import torch
 
 from motionlab.errors import InputError
 from motionlab.llama.masks import padding_mask, prefix_mask
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.text.encoder import TextFeatures
 
 Make = Callable[..., MotionLlama]
@@ -155,7 +155,8 @@ def test_tied_embeddings_stay_tied(make_model: Make, text: TextFeatures) -> None
     model = make_model(tied_embeddings=True)
     other = copy.deepcopy(model).double().float()
     with torch.device("meta"):
-        empty = MotionLlama(20, n_layer=2, n_head=4, dim=32, text_dim=6, hidden=48, max_length=48, tied_embeddings=True)
+        variant = LlamaVariant(hidden=48, tied_embeddings=True)
+        empty = MotionLlama(20, n_layer=2, n_head=4, dim=32, text_dim=6, max_length=48, variant=variant)
     empty.to_empty(device="cpu").load_state_dict(model.state_dict())
     tokens = torch.zeros(4, 12, dtype=torch.long)
     for one in (other, empty):

@@ -9,7 +9,7 @@ import torch
 
 from motionlab.errors import InputError
 from motionlab.llama.generate import generate
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.llama.sampling import Sampling
 from motionlab.text.minilm import MiniLM
 
@@ -25,7 +25,7 @@ def encoder() -> MiniLM:
 
 @pytest.fixture(scope="module")
 def model() -> MotionLlama:
-    return MotionLlama(30, n_layer=1, n_head=2, dim=16, hidden=16, text_dim=384, max_length=31)
+    return MotionLlama(30, n_layer=1, n_head=2, dim=16, text_dim=384, max_length=31, variant=LlamaVariant(hidden=16))
 
 
 @pytest.mark.parametrize(

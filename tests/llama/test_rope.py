@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -75,6 +76,17 @@ def test_the_two_layouts_give_the_same_scores() -> None:
     wrong = scores(half_split(heads(query)), half_split(heads(key)))
     assert (wrong - ours).abs().max() > 1
     torch.testing.assert_close(to_interleaved(to_half_split(query, 4), 4), query, rtol=0, atol=0)
+
+
+def test_in_real_numbers_for_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, rotary = torch.randn(2, 7, 3, 8, generator=torch.Generator().manual_seed(0)), Rotary(9, 8).half().float()
+    rows = torch.tensor([[8, 1, 2, 3, 4, 5, 6], [2, 0, 1, 7, 3, 6, 5]])
+    expected = [apply_rope(x, rotary(7)), apply_rope(x, rotary(rows)), apply_rope(x.bfloat16(), rotary(7))]
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert not rotary(7).is_complex() and rotary(rows).shape == (2, 7, 4, 2) and not rotary.state_dict()
+    found = [apply_rope(x, rotary(7)), apply_rope(x, rotary(rows)), apply_rope(x.bfloat16(), rotary(7))]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_positions_of_each_row() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.llama.sizes import SIZES, parameter_count
 
 # name: (total with K = 64,000 and text_dim = 2048, decoder layers with the last norm)
@@ -43,6 +43,6 @@ def test_totals_by_formula_and_by_module(name: str) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"qk_norm": True}, {"tied_embeddings": True}, {"mask_token": True}])
 def test_formula_with_our_own_settings(more: dict[str, bool]) -> None:
-    arguments = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "hidden": 100, "text_dim": 10, **more}
-    model = MotionLlama(50, **arguments)
-    assert sum(p.numel() for p in model.parameters()) == parameter_count(50, **arguments)
+    arguments = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "text_dim": 10}
+    model = MotionLlama(50, **arguments, variant=LlamaVariant(hidden=100, **more))
+    assert sum(p.numel() for p in model.parameters()) == parameter_count(50, **arguments, hidden=100, **more)

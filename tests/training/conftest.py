@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,22 @@ class Toy:
 
     def validate(self) -> dict[str, float]:
         return {"loss": float(self.step(self.batches(10_000)).total)}
+
+    def spoiled(self, bad: Callable[[int], bool]) -> Callable[[torch.Tensor], Losses]:
+        """A step whose gradients are inf in the forward passes (from 1) for which `bad` is true.
+
+        Autocast is off inside, so that no gradient overflows of itself: the scale then changes nothing but the
+        exponents.
+        """
+
+        def step(batch: torch.Tensor) -> Losses:
+            with torch.autocast("cpu", enabled=False):
+                losses = self.step(batch)
+            if bad(int(self.model.seen)):
+                losses.total.register_hook(lambda gradient: gradient * math.inf)
+            return losses
+
+        return step
 
     def fit(self, folder: Path, settings: TrainConfig, **more: Any) -> History:
         pieces: dict[str, Any] = {"batches": self.batches, "step": self.step, "validate": self.validate, **more}

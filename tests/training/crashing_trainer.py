@@ -15,12 +15,11 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Toy, ToyModel  # noqa: E402
@@ -32,15 +31,25 @@ from motionlab.training.checkpoint import has_checkpoint, read_checkpoint  # noq
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 
 STEPS = 5
-PAUSE = 0.03  # seconds a batch, so that a kill from outside lands somewhere in the run
+LONG = 120  # steps of the run that is killed twenty times; it gets through few of them in each of its lives
+KILLS = 20
+PAUSE = 0.02  # seconds a batch, so that a kill from outside lands somewhere in the run
 
 
-def train(folder: Path, pause: float = 0.0) -> None:
+def train(folder: Path, pause: float = 0.0, steps: int = STEPS) -> None:
     """Start or resume, and run to the end. A save each step: most kills fall into one."""
     torch.manual_seed(3)
     toy = Toy(ToyModel(), sizes=(8, 3))
     settings = TrainConfig(
-        steps=STEPS, warmup_steps=2, lr=1e-2, grad_accum_steps=2, val_every=2, save_every=1, log_every=2
+        steps=steps,
+        warmup_steps=2,
+        lr=1e-2,
+        ema_decay=0.9,
+        keep_last=2,
+        grad_accum_steps=2,
+        val_every=2,
+        save_every=1,
+        log_every=2,
     )
 
     def batches(i: int) -> torch.Tensor:
@@ -90,6 +99,11 @@ def same(a: Path, b: Path) -> bool:
     )
 
 
+def half_written(folder: Path) -> bool:
+    """Whether a tensor file has no name yet: a save is under way, or was when the trainer died."""
+    return any((folder / "checkpoints").glob(".last-*.safetensors"))
+
+
 def die_at(event: int) -> None:
     """Kill this process just before its `event`-th call (from 1) that changes the disk for good."""
     calls = 0
@@ -109,18 +123,18 @@ def die_at(event: int) -> None:
 
 def die_inside_a_write(at_save: int) -> None:
     """Kill this process when half of a tensor file is written."""
-    saves, whole = 0, weights.save_file
+    saves, whole = 0, weights._blocks
 
-    def half(tensors: dict[str, torch.Tensor], path: Path, metadata: dict[str, str]) -> None:
+    def half(tensors: Iterable[torch.Tensor]) -> Iterator[memoryview]:
         nonlocal saves
         saves += 1
-        if saves == at_save:
-            content = save(tensors, metadata)
-            Path(path).write_bytes(content[: len(content) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        whole(tensors, path, metadata)
+        parts = list(tensors)
+        for i, block in enumerate(whole(iter(parts))):
+            if saves == at_save and i == len(parts) // 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield block
 
-    weights.save_file = half
+    weights._blocks = half
 
 
 def main(root: Path) -> None:
@@ -131,18 +145,24 @@ def main(root: Path) -> None:
     whole = root / "whole"
     report["whole"] = wait(fork(lambda: train(whole)))
 
-    # 1. killed from outside at random moments, four times in one run
-    folder, moments, codes = root / "outside", random.Random(0), []
-    for _ in range(4):
-        process = fork(lambda: train(folder, PAUSE))
-        time.sleep(moments.uniform(0.02, 0.2))
+    # 1. killed from outside twenty times in one run: at a random moment, or as soon as a random save has begun
+    folder, long, moments, codes, torn = root / "outside", root / "long", random.Random(0), [], 0
+    report["long"] = wait(fork(lambda: train(long, steps=LONG)))
+    for life in range(KILLS):
+        process = fork(lambda: train(folder, PAUSE, LONG))
+        time.sleep(moments.uniform(0.05, 0.3))
+        if life % 2:
+            while not half_written(folder) and os.waitpid(process, os.WNOHANG) == (0, 0):
+                time.sleep(0.0005)
         os.kill(process, signal.SIGKILL)
         codes.append(wait(process))
-    report["outside"] = {"codes": codes, "end": wait(fork(lambda: train(folder))), "same": same(folder, whole)}
+        torn += half_written(folder)
+    end = wait(fork(lambda: train(folder, steps=LONG)))
+    report["outside"] = {"codes": codes, "torn": torn, "end": end, "same": same(folder, long)}
 
-    # 2. killed before every single operation from the first save to the second, with the history and "best" between
+    # 2. killed before every single operation of the first save and of the second, which also writes "best"
     report["operations"] = []
-    for event in range(13, 34):
+    for event in range(5, 40):
         folder = root / f"operation-{event}"
         code = wait(fork(lambda folder=folder, event=event: (die_at(event), train(folder))))
         end = wait(fork(lambda folder=folder: train(folder)))

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.training import checkpoint, weights
 from motionlab.training.checkpoint import (
     has_checkpoint,
     load_weights,
     read_checkpoint,
-    remove_checkpoint,
+    remove_checkpoints,
+    roll_back,
     write_checkpoint,
 )
 
@@ -47,20 +47,27 @@ def test_loading_needs_no_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert value(tmp_path) == (1.0, 1)
 
 
-@pytest.mark.parametrize("moment", ["tensors", "hash", "record"])
-def test_failure_at_any_moment_keeps_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+@pytest.mark.parametrize("function", ["fsync", "replace"])
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_failure_at_any_moment_keeps_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str, call: int
+) -> None:
+    """The first rename is that of the tensors, the second that of the record. fsync: file and folder, in turns."""
     write(tmp_path, 1)
+    whole, calls = getattr(os, function), []
 
-    def full(*arguments: object, **more: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(*arguments: object) -> None:
+        calls.append(1)
+        if len(calls) == call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(*arguments)
 
-    target = {
-        "tensors": (weights, "save_file"),
-        "hash": (checkpoint, "sha256"),
-        "record": (os, "replace"),  # reached first by the tensor file; the record is covered by the crash test
-    }[moment]
-    monkeypatch.setattr(*target, full)
-    with pytest.raises((InputError, OSError), match="No space left"):
+    monkeypatch.setattr(os, function, full)
+    if function == "replace" and call == 3:
+        write(tmp_path, 2)  # there is no third rename
+        assert value(tmp_path) == (2.0, 2)
+        return
+    with pytest.raises(InputError, match="No space left"):
         write(tmp_path, 2)
     monkeypatch.undo()
     assert value(tmp_path) == (1.0, 1)
@@ -104,11 +111,35 @@ def test_litter_of_killed_saves_is_swept(tmp_path: Path) -> None:
 
 
 def test_remove(tmp_path: Path) -> None:
-    write(tmp_path, 1)
+    for step in (1, 2):
+        write_checkpoint(tmp_path, "last", step, {"x": torch.zeros(4)}, {}, keep=2)
     write(tmp_path, 1, "best")
-    remove_checkpoint(tmp_path, "last")
-    assert not has_checkpoint(tmp_path) and has_checkpoint(tmp_path, "best")
-    assert value(tmp_path, "best") == (1.0, 1)
+    (tmp_path / "notes.txt").write_text("not ours")
+    remove_checkpoints(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_newest_few_are_kept_and_any_can_be_taken_up_again(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        write_checkpoint(tmp_path, "last", step, {"x": torch.full((4,), float(step))}, {"note": step}, keep=3)
+    write(tmp_path, 2, "best")
+    numbered = sorted(path.name for path in tmp_path.glob("step-*.json"))
+    assert numbered == [f"step-{step:08d}.json" for step in (3, 4, 5)]
+    assert len(list(tmp_path.glob("last-*.safetensors"))) == 3, "last and step-5 share a file"
+    assert value(tmp_path, "step-00000003") == (3.0, 3)
+    roll_back(tmp_path, 4)
+    assert value(tmp_path) == (4.0, 4) and value(tmp_path, "best") == (2.0, 2)
+    with pytest.raises(InputError, match=r"no checkpoint of step 2, expected one of \[3, 4, 5\]"):
+        roll_back(tmp_path, 2)
+
+
+def test_a_run_that_was_taken_back_forgets_what_came_after(tmp_path: Path) -> None:
+    for step in (2, 4, 6):
+        write_checkpoint(tmp_path, "last", step, {"x": torch.full((4,), float(step))}, {"note": step}, keep=3)
+    roll_back(tmp_path, 2)
+    write_checkpoint(tmp_path, "last", 3, {"x": torch.full((4,), 3.0)}, {"note": 3}, keep=3)
+    assert sorted(path.name for path in tmp_path.glob("step-*.json")) == ["step-00000002.json", "step-00000003.json"]
+    assert value(tmp_path) == (3.0, 3) and len(list(tmp_path.glob("last-*.safetensors"))) == 2
 
 
 def test_load_weights_takes_the_model_only_and_names_the_file(tmp_path: Path) -> None:

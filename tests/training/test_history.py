@@ -1,10 +1,11 @@
+import json
 import math
 from pathlib import Path
 
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.training.history import FIRST_COLUMNS, History
+from motionlab.training.history import FIRST_COLUMNS, History, open_history
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
@@ -81,3 +82,35 @@ def test_nan_and_inf_survive(tmp_path: Path) -> None:
     history.append({"step": 1, "loss": math.nan, "grad_norm": math.inf})
     row = History.read(tmp_path / "history.csv").rows[0]
     assert math.isnan(row["loss"]) and row["grad_norm"] == math.inf
+
+
+def json_lines(path: Path) -> list[dict[str, float | None]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_same_rows_as_json_lines(tmp_path: Path) -> None:
+    history = open_history(tmp_path)
+    history.append({"step": 1, "loss": 1 / 3})
+    before = (tmp_path / "history.jsonl").read_text()
+    history.append({"step": 2, "loss": math.nan, "new": math.inf})
+    assert (tmp_path / "history.jsonl").read_text().startswith(before)  # lines are only added
+    assert json_lines(tmp_path / "history.jsonl") == [
+        {"step": 1, "loss": 1 / 3},
+        {"step": 2, "loss": None, "new": None},
+    ]
+    open_history(tmp_path, 1).append({"step": 2, "loss": 0.5})
+    assert [row["loss"] for row in json_lines(tmp_path / "history.jsonl")] == [1 / 3, 0.5]
+
+
+def test_without_a_folder_nothing_is_written() -> None:
+    history = open_history(None, 5)
+    history.append({"step": 6, "loss": 1.0})
+    assert history.path is None and history.rows == [{"step": 6, "loss": 1.0}]
+
+
+def test_a_history_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    history = open_history(tmp_path)
+    (tmp_path / "history.jsonl").unlink()
+    (tmp_path / "history.jsonl").mkdir()
+    with pytest.raises(InputError, match="history.jsonl: found .* while writing"):
+        history.append({"step": 1, "loss": 1.0})

@@ -3,17 +3,21 @@ import threading
 
 import pytest
 
-from motionlab.training.interrupt import Interrupt
+from motionlab.training.interrupt import Interrupt, Stopped
 
 
-def test_first_signal_waits_second_stops() -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_first_signal_waits_second_stops(number: signal.Signals, code: int) -> None:
+    before = signal.getsignal(number)
     with Interrupt() as interrupt:
-        signal.raise_signal(signal.SIGINT)
+        assert not interrupt.requested
+        signal.raise_signal(number)
         assert interrupt.requested
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+        assert interrupt.stopped("saved").exit_code == code
+        with pytest.raises(Stopped) as caught:
+            signal.raise_signal(number)
+        assert caught.value.exit_code == code
+    assert signal.getsignal(number) is before
 
 
 def test_handler_is_put_back_after_an_error() -> None:

@@ -1,10 +1,6 @@
 """The loop against plain statements of what it must do."""
 
-import json
 import math
-import os
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +9,13 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.training import loop
-from motionlab.training.checkpoint import has_checkpoint, load_weights, read_checkpoint
+from motionlab.training import saver
+from motionlab.training.checkpoint import load_weights, read_checkpoint
 from motionlab.training.history import FIRST_COLUMNS, History
 from motionlab.training.loop import MAX_SKIPPED, Losses
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.schedule import lr_factor
-
-TIMES = ("seconds", "items_per_second")
+from motionlab.training.validation import evaluating
 
 
 class Stop(Exception):
@@ -33,10 +28,6 @@ def weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def without_times(history: History) -> list[dict[str, float]]:
-    return [{name: value for name, value in row.items() if name not in TIMES} for row in history.rows]
 
 
 def test_equals_a_plain_loop(toy: Any, settings: Any, tmp_path: Path) -> None:
@@ -121,9 +112,9 @@ def test_row_is_the_mean_since_the_last_row(toy: Any, settings: Any, tmp_path: P
 
 def test_every_step_saves_once(toy: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[tuple[str, int]] = []
-    write = loop.write_checkpoint
+    write = saver.write_checkpoint
     monkeypatch.setattr(
-        loop,
+        saver,
         "write_checkpoint",
         lambda folder, name, step, *rest: (saved.append((name, step)), write(folder, name, step, *rest)),
     )
@@ -164,7 +155,7 @@ def test_validation_mode_and_the_mode_after(toy: Any, settings: Any, tmp_path: P
 def test_modes_are_put_back_after_an_error(toy: Any) -> None:
     model = toy().model
     model.norm.eval()
-    with pytest.raises(Stop), loop._evaluating(model):
+    with pytest.raises(Stop), evaluating(model):
         assert not model.training
         raise Stop
     assert model.training and model.dropout.training and not model.norm.training
@@ -230,7 +221,7 @@ def test_bad_loss_stops_with_the_step_named(
 
 def test_a_step_without_anything_to_learn_from_is_named(toy: Any, settings: Any, tmp_path: Path) -> None:
     a = toy()
-    with pytest.raises(InputError, match=r"training step 1 \(micro-batches from 0\): found 0 items"):
+    with pytest.raises(InputError, match=r"micro-batches from 0: found 0 items"):
         a.fit(tmp_path, settings(), count=lambda batch: 0)
 
 
@@ -250,26 +241,10 @@ def test_bad_gradient_of_a_good_loss_stops_too(toy: Any, settings: Any, tmp_path
     assert same(before, after), "the weights were touched"
 
 
-def spoiled(a: Any, bad: Callable[[int], bool]) -> Callable[[torch.Tensor], Losses]:
-    """A step whose gradients are inf in the forward passes (from 1) for which `bad` is true.
-
-    Autocast is off inside, so that no gradient overflows of itself: the scale then changes nothing but the exponents.
-    """
-
-    def step(batch: torch.Tensor) -> Losses:
-        with torch.autocast("cpu", enabled=False):
-            losses = a.step(batch)
-        if bad(int(a.model.seen)):
-            losses.total.register_hook(lambda gradient: gradient * math.inf)
-        return losses
-
-    return step
-
-
 def test_skipped_steps_advance_nothing_but_the_data(toy: Any, settings: Any, tmp_path: Path) -> None:
     a = toy(dropout=0.0)
     history = a.fit(
-        tmp_path / "a", settings(precision="fp16", log_every=1), step=spoiled(a, lambda n: n in (3, 4)), validate=None
+        tmp_path / "a", settings(precision="fp16", log_every=1), step=a.spoiled(lambda n: n in (3, 4)), validate=None
     )
     record = read_checkpoint(tmp_path / "a" / "checkpoints")[1]
     counters = record["counters"]
@@ -296,13 +271,13 @@ def test_skipped_steps_advance_nothing_but_the_data(toy: Any, settings: Any, tmp
 def test_twenty_skips_in_a_row_stop(toy: Any, settings: Any, tmp_path: Path) -> None:
     a = toy()
     with pytest.raises(InputError, match="training step 4: found 20 steps skipped in a row.*Lower lr"):
-        a.fit(tmp_path, settings(precision="fp16"), step=spoiled(a, lambda n: n > 3))
+        a.fit(tmp_path, settings(precision="fp16"), step=a.spoiled(lambda n: n > 3))
     assert int(a.model.seen) == 3 + MAX_SKIPPED
 
 
 def test_nineteen_skips_do_not(toy: Any, settings: Any, tmp_path: Path) -> None:
     a = toy()
-    a.fit(tmp_path, settings(precision="fp16"), step=spoiled(a, lambda n: 3 < n < 3 + MAX_SKIPPED))
+    a.fit(tmp_path, settings(precision="fp16"), step=a.spoiled(lambda n: 3 < n < 3 + MAX_SKIPPED))
     assert int(a.model.seen) == 10 + MAX_SKIPPED - 1
 
 
@@ -310,9 +285,7 @@ def test_scale_is_undone_before_the_optimizer_and_the_log(toy: Any, settings: An
     """A scale is a power of two, so scaling and unscaling change no bit."""
     full, scaled = toy(), toy()
     a = full.fit(tmp_path / "full", settings())
-    b = scaled.fit(
-        tmp_path / "scaled", settings(precision="fp16"), step=spoiled(scaled, lambda n: False), validate=None
-    )
+    b = scaled.fit(tmp_path / "scaled", settings(precision="fp16"), step=scaled.spoiled(lambda n: False), validate=None)
     assert same(weights(full.model), weights(scaled.model))
     assert a.column("grad_norm")[0] == b.column("grad_norm")[0]
 
@@ -325,149 +298,3 @@ def test_fp16_learns(toy: Any, settings: Any, tmp_path: Path) -> None:
 def test_bf16_needs_no_scaler(toy: Any, settings: Any, tmp_path: Path) -> None:
     toy().fit(tmp_path, settings(precision="bf16"))
     assert read_checkpoint(tmp_path / "checkpoints")[1]["scaler"] == {}
-
-
-# --- resume
-
-
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_resume_is_exact_after_a_crash_anywhere(toy: Any, settings: Any, tmp_path: Path, precision: str) -> None:
-    """Crash in one micro-batch after another: between saves, within a history window, within an accumulation.
-
-    Under fp16 the third group (micro-batches 4 and 5) is skipped.
-    """
-
-    def bad(n: int) -> bool:
-        return precision == "fp16" and n == 6
-
-    for save_every, first_crash, stride in ((1, 2, 5), (2, 4, 5), (3, 8 if precision == "fp16" else 6, 1)):
-        options = settings(steps=7, grad_accum_steps=2, save_every=save_every, precision=precision, val_every=2)
-        whole = toy(sizes=(8, 3))
-        expected = whole.fit(tmp_path / f"whole-{save_every}", options, step=spoiled(whole, bad))
-        for crash in range(first_crash, 14, stride):
-            folder = tmp_path / f"run-{save_every}-{crash}"
-            first = toy(sizes=(8, 3))
-
-            def stop(i: int, first: Any = first, crash: int = crash) -> torch.Tensor:
-                if i == crash:
-                    raise Stop
-                return first.batches(i)
-
-            with pytest.raises(Stop):
-                first.fit(folder, options, batches=stop, step=spoiled(first, bad))
-            torch.rand(5)  # the process that resumes is another one
-            second = toy(sizes=(8, 3))
-            history = second.fit(folder, options, step=spoiled(second, bad), resume=True)
-            assert same(weights(second.model), weights(whole.model)), (save_every, crash)
-            assert without_times(history) == without_times(expected)
-            best, others = (
-                read_checkpoint(run / "checkpoints", "best")[0] for run in (folder, tmp_path / f"whole-{save_every}")
-            )
-            assert same(best, others)
-
-
-def test_resume_of_a_finished_run_changes_nothing(toy: Any, settings: Any, tmp_path: Path) -> None:
-    first = toy()
-    rows = first.fit(tmp_path, settings()).rows
-    second = toy()
-    assert second.fit(tmp_path, settings(), resume=True, batches=lambda i: 1 / 0).rows == rows
-    assert same(weights(first.model), weights(second.model))
-
-
-def test_resume_may_go_further_with_another_rate(toy: Any, settings: Any, tmp_path: Path) -> None:
-    toy().fit(tmp_path, settings())
-    history = toy().fit(tmp_path, settings(steps=12, lr=2e-2), resume=True)
-    assert history.column("step")[-1] == 12
-    assert history.column("lr")[-1] == 2e-2 * lr_factor(11, steps=12, warmup_steps=3)
-
-
-def test_resume_without_a_checkpoint(toy: Any, settings: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="checkpoints: found no last.json"):
-        toy().fit(tmp_path, settings(), resume=True)
-    assert not (tmp_path / "history.csv").exists()
-
-
-def test_resume_with_another_architecture_names_the_shapes(toy: Any, settings: Any, tmp_path: Path) -> None:
-    toy().fit(tmp_path, settings())
-    other = toy(width=6)
-    before = weights(other.model)
-    with pytest.raises(InputError, match=r"found inner.weight \[8, 4\] instead of \[6, 4\]"):
-        other.fit(tmp_path, settings(), resume=True)
-    assert same(weights(other.model), before)
-
-
-def test_resume_with_an_architecture_that_shapes_do_not_show(toy: Any, settings: Any, tmp_path: Path) -> None:
-    toy().fit(tmp_path, settings(), architecture={"n_head": 4, "levels": (8, 5)})
-    with pytest.raises(InputError, match="another architecture: n_head 4 instead of 2"):
-        toy().fit(tmp_path, settings(), architecture={"n_head": 2, "levels": (8, 5)}, resume=True)
-    toy().fit(tmp_path, settings(), architecture={"n_head": 4, "levels": (8, 5)}, resume=True)
-
-
-@pytest.mark.parametrize("field", ["batch_size", "grad_accum_steps", "seed"])
-def test_resume_with_another_data_order_is_refused(toy: Any, settings: Any, tmp_path: Path, field: str) -> None:
-    toy().fit(tmp_path, settings())
-    with pytest.raises(InputError, match=f"found {field} .* instead of 16"):
-        toy().fit(tmp_path, settings(**{field: 16}), resume=True)
-
-
-def test_a_new_run_does_not_eat_an_old_one(toy: Any, settings: Any, tmp_path: Path) -> None:
-    toy().fit(tmp_path, settings())
-    text = (tmp_path / "history.csv").read_text()
-    with pytest.raises(InputError, match="a checkpoint of an earlier run"):
-        toy().fit(tmp_path, settings())
-    assert (tmp_path / "history.csv").read_text() == text
-    history = toy().fit(tmp_path, settings(steps=4), overwrite=True)
-    assert history.column("step") == [3, 4]
-    assert read_checkpoint(tmp_path / "checkpoints")[1]["step"] == 4
-
-
-def test_the_record_is_readable_and_complete(toy: Any, settings: Any, tmp_path: Path) -> None:
-    toy().fit(tmp_path, settings())
-    record = json.loads((tmp_path / "checkpoints" / "last.json").read_text())
-    assert record["settings"]["lr"] == 1e-2 and record["versions"]["torch"] == torch.__version__
-    tensors, _ = read_checkpoint(tmp_path / "checkpoints")
-    assert {"model.inner.weight", "optimizer.inner.weight:exp_avg", "optimizer.inner.weight:step"} <= tensors.keys()
-    best, _ = read_checkpoint(tmp_path / "checkpoints", "best")
-    assert all(key.startswith("model.") for key in best)
-
-
-# --- interrupts and full disks
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_finishes_the_step_and_saves(toy: Any, settings: Any, tmp_path: Path) -> None:
-    whole, first, second = toy(), toy(), toy()
-    whole.fit(tmp_path / "whole", settings())
-
-    def interrupted(batch: torch.Tensor) -> Losses:
-        if int(first.model.seen) == 6:
-            os.kill(os.getpid(), signal.SIGINT)
-        return first.step(batch)
-
-    with pytest.raises(KeyboardInterrupt, match="saved after step 7"):
-        first.fit(tmp_path / "run", settings(), step=interrupted)
-    assert read_checkpoint(tmp_path / "run" / "checkpoints")[1]["step"] == 7
-    second.fit(tmp_path / "run", settings(), resume=True)
-    assert same(weights(whole.model), weights(second.model))
-
-
-def test_full_disk_keeps_the_old_checkpoint(
-    toy: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole, first, second = toy(), toy(), toy()
-    whole.fit(tmp_path / "whole", settings())
-    fsync = os.fsync
-
-    def full(descriptor: int) -> None:
-        if int(first.model.seen) > 5:
-            raise OSError(28, os.strerror(28))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match="No space left on device.*unchanged"):
-        first.fit(tmp_path / "run", settings())
-    monkeypatch.undo()
-    monkeypatch.setenv("MOTIONLAB_PROFILE", "ci")
-    assert has_checkpoint(tmp_path / "run" / "checkpoints")
-    second.fit(tmp_path / "run", settings(), resume=True)
-    assert same(weights(whole.model), weights(second.model))

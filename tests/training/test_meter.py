@@ -25,4 +25,6 @@ def test_group_means_accept_tensors_and_numbers() -> None:
     loss = torch.tensor(2.0, requires_grad=True)
     means.add({"loss": loss, "accuracy": 1}, 0.25)
     means.add({"loss": torch.tensor(4.0, dtype=torch.bfloat16), "accuracy": 0.5}, 0.75)
-    assert means.read(norm=torch.tensor(3.0)) == pytest.approx({"loss": 3.5, "accuracy": 0.625, "norm": 3.0})
+    names, row = means.row(norm=torch.tensor(3.0, requires_grad=True))
+    assert dict(zip(names, row.tolist(), strict=True)) == pytest.approx({"loss": 3.5, "accuracy": 0.625, "norm": 3.0})
+    assert not row.requires_grad

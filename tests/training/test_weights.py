@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from motionlab.errors import InputError
+from motionlab.files import sha256
+from motionlab.training import weights
 from motionlab.training.weights import (
     first_differences,
     load_into,
@@ -50,6 +52,22 @@ def test_tied_weights_and_views_are_stored(tmp_path: Path) -> None:
     big = torch.arange(10.0)
     write_tensors(tmp_path / "view", {"view": big[2:4]}, {})
     assert read_tensors(tmp_path / "view")[0]["view"].tolist() == [2.0, 3.0]
+
+
+def test_the_library_reads_what_is_written_here(tmp_path: Path) -> None:
+    tensors = {"b": torch.randn(3, 2).half(), "a": torch.randn(5, dtype=torch.float64), "c": torch.tensor([True])}
+    digest = write_tensors(tmp_path / "a.safetensors", tensors, {})
+    again = load_file(tmp_path / "a.safetensors")
+    assert all(torch.equal(again[name], value) for name, value in tensors.items())
+    assert digest == sha256(tmp_path / "a.safetensors")
+
+
+def test_large_tensors_go_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_BLOCK", 7)
+    x = torch.randn(40)
+    digest = write_tensors(tmp_path / "a.safetensors", {"x": x, "none": torch.zeros(0)}, {})
+    assert torch.equal(read_tensors(tmp_path / "a.safetensors")[0]["x"], x)
+    assert digest == sha256(tmp_path / "a.safetensors")
 
 
 def test_reads_files_of_other_writers(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""Many short computations, kept in one JSON file: stop whenever you like, and give the same command again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from motionlab.files import write_text
+from motionlab.runtime import one_thread
+
+Record = dict[str, Any]
+Point = tuple[str, Callable[[Record], None]]  # its name, and what puts its result into the record
+
+
+def keep(record: Record, section: str, name: str, value: float) -> None:
+    """Append a number to `record[section][name]`, a list over seeds; what is not finite becomes null."""
+    record.setdefault(section, {}).setdefault(name, []).append(round(value, 6) if math.isfinite(value) else None)
+
+
+def main(description: str, points: Iterable[Point], settings: Record) -> None:
+    """Compute what is missing in the file that the command line names, saving after every point."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no further point after this time")
+    arguments = parser.parse_args()
+    record: Record = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
+    record["settings"] = settings
+    done, began = record.setdefault("done", []), time.perf_counter()
+    for name, compute in points:
+        if name in done or time.perf_counter() - began > 60 * arguments.minutes:
+            continue
+        with one_thread():
+            compute(record)
+        done.append(name)
+        write_text(arguments.out, json.dumps(record, indent=1) + "\n")
+        print(f"{time.perf_counter() - began:6.1f} s  {name}", flush=True)

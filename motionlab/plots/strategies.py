@@ -1,0 +1,207 @@
+"""Figures of the comparison of training strategies: rows of trained decoders in, mean and spread over seeds out.
+
+A row is anything that answers `row["strategy"]`, `row["seed"]` and the results of `jobs/strategy_measure.py`. A line
+is the mean over the seeds, its band reaches from the lowest to the highest seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.plots.curves import _axes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "teacher_forcing": "teacher forcing",
+    "keep_90": "random, keep 0.9",
+    "keep_50": "random, keep 0.5",
+    "keep_batch": "random, a rate a batch",
+    "keep_sample": "random, a rate a clip",
+    "scheduled_sampling": "scheduled sampling, keep 0.5",
+    "masked": "masked modelling",
+    "label_smoothing": "label smoothing 0.1",
+}
+COLOURS = {
+    "teacher_forcing": "#1f6feb",
+    "keep_90": "#f47067",
+    "keep_50": "#d1622b",
+    "keep_batch": "#e5a023",
+    "keep_sample": "#9a6700",
+    "scheduled_sampling": "#8250df",
+    "masked": "#57606a",
+    "label_smoothing": "#1a7f5a",
+}
+FIELDS = {
+    "score_seen": "action score, seen",
+    "score_unseen": "action score, unseen",
+    "score_free_seen": "action score, seen, own END",
+    "score_free_unseen": "action score, unseen, own END",
+    "exact_seen": "exactly right, seen",
+    "exact_unseen": "exactly right, unseen",
+    "loss": "validation loss (nats a token)",
+    "diversity": "distance over captions (mm)",
+    "multimodality": "distance within a caption (mm)",
+    "seconds_a_step": "seconds a step",
+}
+
+
+class Record(Protocol):
+    """The value of any setting or result of a trained decoder by its name."""
+
+    def __getitem__(self, name: str) -> Any: ...
+
+
+def over_seeds(rows: Iterable[Record], field: str) -> dict[str, np.ndarray]:
+    """strategy -> values of a field, `[seeds]` or `[seeds, places]`, in the order of NAMES; without those of None.
+
+    Raises:
+        InputError: no row has a value.
+    """
+    groups: dict[str, list[Any]] = {}
+    for row in rows:
+        if row[field] is not None:
+            groups.setdefault(row["strategy"], []).append(row[field])
+    if not groups:
+        raise InputError("rows", found=f"none with {field}", expected="trained points", fix="Check the selection.")
+    return {name: np.asarray(groups[name], dtype=float) for name in NAMES if name in groups}
+
+
+def exposure_figure(rows: Sequence[Record], group: int = 4, *, title: str = "") -> Figure:
+    """The exposure-bias curve: accuracy after 0, 1, 2 ... own codes, and how much is left of that at 0.
+
+    Args:
+        group: distances that are put together on the right; a single one is noisy.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10.0, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    accuracy = over_seeds(rows, "distance_accuracy")  # [seeds, distances]
+    distances = next(iter(accuracy.values())).shape[1]
+    _bands(left, accuracy, range(distances))
+    starts = range(1, distances - group + 1, group)
+    share = {
+        name: np.stack([np.ones(len(v)), *(v[:, at : at + group].mean(1) / v[:, 0] for at in starts)], axis=1)
+        for name, v in accuracy.items()
+    }
+    _bands(right, share, [0.0, *(at + (group - 1) / 2 for at in starts)], marker="o")
+    _dress(left, "own codes read just before", "share of true codes predicted")
+    _dress(right, f"own codes read just before (groups of {group})", "the same, as a share of that at 0")
+    left.set_ylim(0)
+    right.set_ylim(0)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def position_figure(rows: Sequence[Record], width: int = 8, *, title: str = "") -> Figure:
+    """Accuracy by position: solid on true history, dashed when every code that is read is the model's own.
+
+    Args:
+        width: codes of a bin.
+    """
+    figure, axes = _axes(title, "position in the clip (codes)", "share of true codes predicted", size=(8.4, 4.0))
+    clean, own = over_seeds(rows, "clean_accuracy"), over_seeds(rows, "own_accuracy")
+    places = [width * (i + 0.5) for i in range(next(iter(clean.values())).shape[1])]
+    _bands(axes, clean, places)
+    _bands(axes, own, places, line="--", label=False)
+    axes.plot([], [], "--", color="#57606a", label="dashed: own history")
+    axes.set_ylim(0)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def noise_figure(rows: Sequence[Record], shares: Sequence[float], *, title: str = "") -> Figure:
+    """Validation loss when a share of the codes that are read is random."""
+    figure, axes = _axes(title, "share of random codes in the history", "loss (nats a token)", size=(6.4, 3.8))
+    _bands(axes, over_seeds(rows, "noisy_loss"), shares, marker="o")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def strategies_figure(
+    rows: Sequence[Record], fields: Sequence[str], *, reference: Mapping[str, float] | None = None, title: str = ""
+) -> Figure:
+    """One panel a field: a dot a seed, a bar for the mean, one line a strategy.
+
+    Args:
+        reference: field -> a number that is drawn as a vertical line, such as the score of real motion.
+    """
+    from matplotlib.figure import Figure
+
+    names = [name for name in NAMES if any(row["strategy"] == name for row in rows)][::-1]
+    figure = Figure(figsize=(3.2 * len(fields) + 1.8, 1.2 + 0.3 * len(names)), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(fields), sharey=True))
+    for axes, field in zip(panels, fields, strict=True):
+        for name, values in over_seeds(rows, field).items():
+            place = names.index(name)
+            axes.plot([values.mean()] * 2, [place - 0.3, place + 0.3], color=COLOURS[name], linewidth=2)
+            axes.scatter(values, [place] * len(values), s=18, color=COLOURS[name], alpha=0.75, linewidth=0)
+        if reference and field in reference:
+            axes.axvline(reference[field], color="#8c959f", linewidth=1, linestyle=":")
+        _dress(axes, FIELDS.get(field, field), "")
+        axes.grid(visible=False, axis="y")
+    panels[0].set_yticks(range(len(names)), [NAMES[name] for name in names])
+    figure.suptitle(title)
+    return figure
+
+
+def unmask_figure(trace: Sequence[Tensor], mask_token: int, *, title: str = "") -> Figure:
+    """Iterative decoding: one line a look, from all masked to all written.
+
+    Args:
+        trace: the codes of one motion before the first look and after each, int64 `[N]`.
+    """
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+    looks, places = len(trace), len(trace[0])
+    states = np.zeros((looks, places))
+    for i, codes in enumerate(trace):
+        fixed = (codes != mask_token).numpy()
+        new = fixed & ((trace[i - 1] == mask_token).numpy() if i else fixed)
+        states[i] = fixed.astype(float) + new
+    figure = Figure(figsize=(0.34 * places + 1.2, 0.3 * looks + 0.9), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(states, cmap=ListedColormap(["#57606a", "#d8e8ff", "#f7c873"]), vmin=0, vmax=2, aspect="auto")
+    for i, codes in enumerate(trace):
+        for place in range(places):
+            masked = int(codes[place]) == mask_token
+            word, colour = ("?", "white") if masked else (str(int(codes[place])), "#24292f")
+            axes.text(place, i, word, ha="center", va="center", fontsize=8, color=colour)
+    axes.set_yticks(range(looks), ["start", *(f"look {i}" for i in range(1, looks))])
+    axes.set(xlabel="place of the code", title=title)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
+
+
+def _bands(
+    axes: Axes,
+    lines: Mapping[str, np.ndarray],
+    places: Sequence[float],
+    *,
+    line: str = "-",
+    marker: str | None = None,
+    label: bool = True,
+) -> None:
+    """Mean over the seeds as a line, lowest to highest as a band. values: `[seeds, places]`."""
+    for name, values in lines.items():
+        colour, text = COLOURS[name], NAMES[name] if label else None
+        axes.plot(list(places), values.mean(0), line, color=colour, linewidth=1.6, label=text, marker=marker)
+        axes.fill_between(list(places), values.min(0), values.max(0), color=colour, alpha=0.13, linewidth=0)
+
+
+def _dress(axes: Axes, x_label: str, y_label: str) -> None:
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)

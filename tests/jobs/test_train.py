@@ -1,0 +1,53 @@
+"""One stage by itself: what it prints, what it leaves, and with what it may go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from motionlab.config import RunConfig
+from motionlab.config_file import from_mapping, load_config
+from motionlab.errors import InputError
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.train import train_stage
+from motionlab.training.history import History
+
+SHORT = ["tokenizer_training.steps=4", "tokenizer_training.val_every=2", "tokenizer_training.save_every=2"]
+
+
+def test_the_settings_are_printed_first_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config("ci", SHORT)
+    place = train_stage("tokenizer", config, tmp_path / "run")
+    printed = capsys.readouterr().out
+    text, _, rest = printed.partition("\n\n")
+    assert from_mapping(RunConfig, yaml.safe_load(text), where="printed") == config
+    assert Run.open(tmp_path / "run").config == config
+    assert rest.endswith(f"trained: {place}\nreport: {place / 'report.html'}\n")
+    assert {"report.md", "report.json", "history.jsonl", "training.json"} <= {path.name for path in place.iterdir()}
+    # Finished, and called again with what may change: nothing is trained anew. With another rate: refused.
+    train_stage("tokenizer", load_config("ci", [*SHORT, "tokenizer_training.log_every=1"]), tmp_path / "run")
+    assert History.read(place / "history.csv").column("step")[-1] == 4
+    with pytest.raises(InputError, match="a run with other settings"):
+        train_stage("tokenizer", load_config("ci", [*SHORT, "tokenizer_training.lr=0.5"]), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("texts", "allowed"),
+    [
+        (["llama_training.log_every=1", "tokenizer_training.loggers=[wandb]", "llama_training.parallel=fsdp"], True),
+        (["llama_training.lr=0.1"], False),
+        (["llama_training.lr=0.1", "llama_training.resume_changed=same_place"], True),
+        (["llama_training.lr=0.1", "tokenizer_training.resume_changed=same_place"], False),
+        (["llama.dim=64", "llama_training.resume_changed=same_place"], False),
+    ],
+)
+def test_what_may_change_when_a_run_goes_on(tmp_path: Path, texts: list[str], allowed: bool) -> None:
+    Run.create(tmp_path, load_config("ci"))
+    if not allowed:
+        with pytest.raises(InputError, match="a run with other settings"):
+            Run.create(tmp_path, load_config("ci", texts))
+        return
+    Run.create(tmp_path, load_config("ci", texts))
+    assert Run.open(tmp_path).config == load_config("ci", texts)  # the newer settings are the ones that are kept

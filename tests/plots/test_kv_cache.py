@@ -1,0 +1,45 @@
+"""The pictures of the cache show the numbers of its formula."""
+
+from __future__ import annotations
+
+import pytest
+
+from motionlab.errors import InputError
+from motionlab.llama.sizes import SIZES
+from motionlab.memory.settings import MIB
+from motionlab.plots.kv_cache import cache_figure, compute_cache, heads_figure
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_can_share(size: str) -> None:
+    heads = SIZES[size].n_head
+    views = [compute_cache(size, share=share) for share in (1, 2, 4, 0)]
+    assert [view.settings.n_kv_heads for view in views] == [heads, heads // 2, heads // 4, 1]
+    assert views[0].settings.bytes == heads * views[3].settings.bytes
+    assert views[0].weights > views[1].weights > views[3].weights
+
+
+def test_figure_holds_the_bytes_and_marks_the_choice() -> None:
+    view = compute_cache("44M", share=4, batch=8)
+    figure = cache_figure(view)
+    heights = [bar.get_height() for bar in figure.axes[1].patches]
+    assert heights == pytest.approx([view.settings.bytes_with(groups) / MIB for groups in (8, 4, 2, 1)])
+    colors = [bar.get_facecolor() for bar in figure.axes[1].patches]
+    assert colors[0] == colors[1] == colors[3] != colors[2]
+    assert "groups of 4: 8 queries,\n2 key-value heads" in figure.axes[0].get_title()
+    (x,), (y,) = figure.axes[2].lines[-1].get_data()
+    assert (x, y) == (301, view.settings.bytes / MIB)
+
+
+def test_diagrams_of_many_heads_stay_readable() -> None:
+    many, one = heads_figure(64, (64, 1)).axes
+    assert "first 16" in many.get_title() and len(many.lines) == 3 * 16
+    assert "multi-query" in one.get_title() and one.get_title().endswith("1 key-value head")
+
+
+def test_layers_and_wrong_names() -> None:
+    assert compute_cache("44M", layers=4).settings.bytes * 2 == compute_cache("44M").settings.bytes
+    with pytest.raises(InputError, match="111M"):
+        compute_cache("100M")
+    with pytest.raises(InputError, match="divisor of the 12 heads"):
+        compute_cache("111M", share=5)

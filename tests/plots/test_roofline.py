@@ -1,0 +1,35 @@
+"""What stands in the pictures of lesson 15."""
+
+from __future__ import annotations
+
+import pytest
+
+from motionlab.memory.roofline import DATA_SHEETS
+from motionlab.params import MemoryEstimate
+from motionlab.plots.curves import figure_to_png
+from motionlab.plots.roofline import roofline_figure, sharding_figure
+
+
+def test_a_roof_a_machine_and_a_point_an_operation() -> None:
+    machines = [DATA_SHEETS["A100 80 GB"][kind] for kind in ("bf16", "fp32")]
+    (axes,) = roofline_figure(machines, {"one token": (1.0, None), "many": (500.0, 1e12)}, title="A100").axes
+    roofs = [line for line in axes.lines if len(line.get_xdata()) > 1]
+    assert [max(roof.get_ydata()) for roof in roofs] == [312e12, 19.5e12]
+    assert "ridge 153 FLOP/byte" in axes.get_legend().get_texts()[0].get_text()
+    points = {line.get_fillstyle(): line.get_ydata()[0] for line in axes.lines if len(line.get_xdata()) == 1}
+    assert points == {"none": 2039e9, "full": 1e12}  # not measured: on the roof, hollow
+    assert [text.get_text() for text in axes.texts] == ["one token", "many"]
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def test_a_roof_without_points() -> None:
+    assert figure_to_png(roofline_figure([DATA_SHEETS["V100"]["fp16"]])).startswith(b"\x89PNG")
+
+
+def test_bars_add_up_and_the_limit_is_drawn() -> None:
+    bars = {"DDP": MemoryEstimate(4 * 10**9, 4 * 10**9, 8 * 10**9), "FSDP": MemoryEstimate(10**9, 10**9, 2 * 10**9)}
+    (axes,) = sharding_figure(bars, limit=24e9, limit_name="24 GB").axes
+    assert [text.get_text() for text in axes.texts] == ["16.0 GB", "4.0 GB"]
+    assert sum(patch.get_width() for patch in axes.patches) == pytest.approx(20)
+    assert "24 GB" in [text.get_text() for text in axes.get_legend().get_texts()]
+    assert axes.get_xlim()[1] > 24 and axes.yaxis_inverted()
