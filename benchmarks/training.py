@@ -52,6 +52,7 @@ from motionlab.training.events import Hook  # noqa: E402
 from motionlab.training.loop import Losses, fit  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 from motionlab.training.precision import make_precision  # noqa: E402
+from motionlab.training.prefetch import Prefetch  # noqa: E402
 from motionlab.training.saver import Saver  # noqa: E402
 from motionlab.training.schedule import make_schedule  # noqa: E402
 from motionlab.training.state import Counters, pack  # noqa: E402
@@ -101,10 +102,10 @@ class Words:
 
 def stages(effort: Effort) -> dict[str, Callable[[], Stage]]:
     """Both stages of the preset "tiny", on a corpus of their kind."""
-    clips, batch = (16, 4) if effort.quick else (128, 32)
+    clips, batch = (16, 4) if effort.quick else (64, 32)
     corpus = build_corpus(CorpusConfig(n_train=clips, n_test_seen=1, n_test_unseen=1, max_actions=2))
     normalizer = Normalizer.fit(corpus.train.features(i) for i in range(clips))
-    windows = WindowBatches(corpus.train, normalizer, window=SMALL.window, batch_size=batch, seed=0, clips=range(clips))
+    drawn = WindowBatches(corpus.train, normalizer, window=SMALL.window, batch_size=batch, seed=0, clips=range(clips))
     lengths = [int(n) // 2 for n in corpus.train.lengths]
     random = torch.Generator().manual_seed(0)
     sequences = SequenceBatches(
@@ -118,7 +119,7 @@ def stages(effort: Effort) -> dict[str, Callable[[], Stage]]:
 
     def tokenizer() -> Stage:
         torch.manual_seed(0)
-        weights = LossWeights()
+        weights, windows = LossWeights(), Prefetch(drawn)  # as the job does
         return Stage(make_tokenizer(SMALL), windows, lambda m, x: tokenizer_losses(m(x), x, weights)["total"], len)
 
     def decoder() -> Stage:
@@ -232,7 +233,7 @@ def save_rows_of(effort: Effort) -> Iterator[Row]:
     if not effort.quick:
         configs["published"] = (TokenizerConfig(), 8)
     for name, (config, batch) in configs.items():
-        saves, every = (2, 2) if effort.quick else (5, 8)
+        saves, every = (2, 2) if effort.quick else (3, 8)
         settings = TrainConfig(steps=saves * every, warmup_steps=2, precision="fp32", save_every=every)
         parts = checkpoint_of(config)
         times: dict[str, list[tuple[float, float]]] = {"blocked": [], "write": []}

@@ -113,6 +113,7 @@ _EXPORTS = {
     "painted_figure": "motionlab.plots.painted",
     "exposure_figure": "motionlab.plots.strategies",
     "position_figure": "motionlab.plots.strategies",
+    "nats_figure": "motionlab.plots.strategies",
     "noise_figure": "motionlab.plots.strategies",
     "strategies_figure": "motionlab.plots.strategies",
     "unmask_figure": "motionlab.plots.strategies",

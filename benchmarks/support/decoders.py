@@ -21,6 +21,7 @@ from motionlab.llama.generate import generate
 from motionlab.llama.huggingface import to_huggingface
 from motionlab.llama.losses import labelled_losses
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.products import Target
 from motionlab.llama.sampling import Sampling
 from motionlab.llama.sequence import IGNORE
 
@@ -77,7 +78,7 @@ def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None) -> di
     """Ways to write `tokens` greedy codes for `batch` texts, each `[B, tokens]`.
 
     `ours`; `no_cache`, the whole sequence anew for every token, as released; `products`, only the matrix products of
-    `ours` with its weights as they lie there; with a peer also `theirs`.
+    `ours` in the form that it gives them; with a peer also `theirs`.
     """
     text, mask = random_text(model, batch)
     sampling = Sampling(max_tokens=tokens, greedy=True)
@@ -105,16 +106,14 @@ def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None) -> di
 def products_alone(model: MotionLlama, batch: int, tokens: int) -> Work:
     """Nothing but the products with weights that `tokens` steps need, on inputs made beforehand."""
     flat = FlatDecoder(model)
-    weights = [weight for layer in flat.layers for weight in (layer.qkv, layer.out, layer.gate_up, layer.down)]
-    weights.append(flat.head)
-    pairs = [(weight.new_ones(batch, len(weight)), weight) for weight in weights]
-    outputs = [weight.new_empty(batch, weight.shape[1]) for weight in weights]
+    products = [product for layer in flat.layers for product in layer.products] + [flat.head]
+    work = [(p, torch.ones(batch, p.inputs), Target(torch.empty(batch, p.outputs))) for p in products]
 
     @torch.inference_mode()
     def run() -> None:
         for _ in range(tokens):
-            for (x, weight), out in zip(pairs, outputs, strict=True):
-                torch.mm(x, weight, out=out)
+            for product, x, target in work:
+                product(x, target)
 
     return run
 

@@ -5,9 +5,9 @@
 The tokenizer and its codes are those of a finished run (`strategy_point`); what is measured stands in
 `strategy_measure`. The file, the processes and going on after a stop are those of `ablate`.
 
-`notebooks/results/strategies.jsonl`, which lesson 08 shows, is that of the run of the preset `tiny`:
+`notebooks/results/strategies.jsonl`, which lesson 08 shows, is that of this run:
 
-    motionlab run
+    motionlab run --preset tiny tokenizer.velocity_weight=0 tokenizer.root_weight=0.5
     motionlab ablate strategies --run runs/tiny --grid seed=0,1,2 --out notebooks/results/strategies.jsonl
 """
 

@@ -30,6 +30,7 @@ from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoint import has_checkpoint
 from motionlab.training.distributed import World
 from motionlab.training.loop import Losses, fit
+from motionlab.training.prefetch import Prefetch
 
 VALIDATION_CLIPS = 32  # held-out clips that a validation reconstructs
 # Batches of training windows over which a validation counts codes: the same ones every time, so that the curve of usage
@@ -67,7 +68,7 @@ def train_tokenizer(
     if settings.activation_checkpointing:
         recompute_blocks(model)
 
-    windows = WindowBatches(
+    drawn = WindowBatches(
         corpus.train,
         run.normalizer,
         window=config.tokenizer.window,
@@ -75,6 +76,7 @@ def train_tokenizer(
         seed=settings.seed,
         clips=training_clips(corpus.train),
     )
+    windows = Prefetch(drawn, stride=world.size)
 
     def batches(number: int) -> torch.Tensor:
         if watch is not None:

@@ -199,7 +199,7 @@ def words_report(run: Run, store: MotionStore, clips: Sequence[int], least: int 
         on_marks.append(float(view.by_word[0] + view.by_word[-1]))
         correlations.append(round(rank_correlation(attention.numpy(), influence.numpy()), 4))
         for word, a, b in zip(view.words[1:-1], attention.tolist(), influence.tolist(), strict=True):
-            found.setdefault(word, []).append((a, b))
+            found.setdefault(word.strip(".,;"), []).append((a, b))
     often = {word: np.mean(pairs, axis=0) for word, pairs in sorted(found.items()) if len(pairs) >= least}
     return WordReport(
         on_text=round(float(np.mean(on_text)), 4),

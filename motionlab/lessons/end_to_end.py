@@ -60,7 +60,8 @@ STEPS, BATCH, LOOKS = 300, 16, 6  # updates of every weight, clips a batch, meas
 CHANGES = (
     "corpus.n_train=600", "corpus.n_test_seen=48", "corpus.n_test_unseen=8", "corpus.max_frames=160",
     "tokenizer.codebook_size=256", "tokenizer.width=96", "tokenizer.code_dim=32", "tokenizer.depth=1",
-    "tokenizer.down_t=2", "llama.n_layer=3", "llama.n_head=4", "llama.n_kv_heads=2", "llama.dim=96",
+    "tokenizer.down_t=2", "tokenizer.velocity_weight=0",
+    "tokenizer.root_weight=0.5", "llama.n_layer=3", "llama.n_head=4", "llama.n_kv_heads=2", "llama.dim=96",
     "llama.hidden=256", "sampling.max_tokens=48",
 )  # fmt: skip
 

@@ -175,9 +175,7 @@ def _diagnose_skip(function: Callable[..., Any], returned: Any) -> str | None:
     bench = _Bench(function)
     moved, skipped = bench.step(math.inf)
     if moved != 0:  # nan is not 0 either
-        return (
-            "an inf gradient changed the weight: scaler.step(optimizer) skips such a step, optimizer.step() never."
-        )
+        return "an inf gradient changed the weight: scaler.step(optimizer) skips such a step, optimizer.step() never."
     if bench.scaler.get_scale() != 512.0:
         return "after an inf gradient the scale should have been halved by scaler.update()."
     if bench.step(0.25)[0] != 0.25:

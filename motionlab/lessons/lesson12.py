@@ -50,7 +50,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "llama_training.val_every=20", "llama_training.log_every=4", "llama_training.save_every=40",
     ),
     "cpu": (
-        "llama.text_drop=0.1",
+        "llama.text_drop=0.1", "llama_training.steps=420",
         "llama_training.val_every=35", "llama_training.log_every=7", "llama_training.save_every=35",
     ),
     "gpu": (

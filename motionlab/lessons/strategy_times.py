@@ -8,6 +8,7 @@ number is the median. The times of the ablation itself are from long runs, with 
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import sys
@@ -38,11 +39,8 @@ def time_strategies(run: str | Path, rounds: int = 15) -> dict[str, Any]:
     with one_thread():
         ground = open_ground(str(run))
         settings = ground.run.config.llama_training
-        clips = training_clips(ground.corpus.train)
-        batches = [
-            replace(ground.batch(clips[settings.batch_size * i : settings.batch_size * (i + 1)]), seed=i)
-            for i in range(rounds + WARM)
-        ]
+        size, endless = settings.batch_size, itertools.cycle(training_clips(ground.corpus.train))
+        batches = [replace(ground.batch(list(itertools.islice(endless, size))), seed=i) for i in range(rounds + WARM)]
         models, optimizers = {}, {}
         for name, strategy in STRATEGIES.items():
             mask_token = isinstance(strategy, MaskedModelling)
@@ -59,7 +57,7 @@ def time_strategies(run: str | Path, rounds: int = 15) -> dict[str, Any]:
         for batch in batches:
             for name, strategy in STRATEGIES.items():
                 began = time.perf_counter()
-                strategy(models[name], batch).loss.backward()  # type: ignore[no-untyped-call]
+                strategy(models[name], batch).loss.backward()
                 optimizers[name].step()
                 optimizers[name].zero_grad(set_to_none=True)
                 times[name].append(time.perf_counter() - began)

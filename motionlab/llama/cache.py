@@ -98,15 +98,15 @@ class KVCache:
         return self._bias[:, :, : self._used] if self.has_gaps else None
 
     def flat(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Views of each layer for a plain product a row and group: one call for all layers, because views cost time.
+        """Views for the flat step, three times one a layer: made for all layers at once, because views cost time.
 
         Returns:
-            keys in use `[B * n_kv_heads, head_dim, used]`, values in use `[B * n_kv_heads, used, head_dim]`, and where
+            keys in use `[B * n_kv_heads, head_dim, used]`; values in use `[B * n_kv_heads, used, head_dim]`; and where
             the newest slot is to be written, keys first, `[2, B * n_kv_heads, head_dim]`.
         """
-        in_use = self._rows[:, :, :, : self._used]
+        keys, values = self._rows[:, :, :, : self._used].unbind(1)  # 2 x [n_layer, B * G, used, hd]
         newest = self._rows[:, :, :, self._used - 1]
-        return in_use[:, 0].transpose(2, 3).unbind(0), in_use[:, 1].unbind(0), newest.unbind(0)
+        return keys.transpose(2, 3).unbind(0), values.unbind(0), newest.unbind(0)
 
     def update(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store the keys and values of the last S slots in use, give back those of all slots in use.

@@ -4,11 +4,10 @@ A small decoder spends most of a step on calling modules and starting kernels, n
 written out, and everything that can be done once is done once:
 
 * A norm's scale, and the sqrt(d) of its mean, go into the weights that follow, and so does the 1/sqrt(hd) of the
-  scores: `rms_norm(x) * s @ W = x / hypot(|x|, sqrt(d eps)) @ (W * s * sqrt(d))`.
-* Weights lie transposed, the way a product with few rows reads them fastest (up to twice as fast as `F.linear` here);
-  gate and up are one product. Residual sums are part of the product before them (`addmm_`).
+  scores: `rms_norm(x) * s @ W = x / hypot(|x|, sqrt(d eps)) @ (W * s * sqrt(d))`. Gate and up are one product.
+* Weights are laid out the way that a product with few rows reads them fastest, see `products.py`.
 * Results go into memory that is taken once a batch (`_Desk`), and every view of it is made once, too: a view costs
-  nothing to compute, but a microsecond to ask for.
+  nothing to compute, but a microsecond to ask for. Residual sums are part of the product before them.
 * Query heads that share a key head are the rows of one product, instead of copies of the key.
 """
 
@@ -24,6 +23,7 @@ from torch import Tensor
 from motionlab.llama.block import Block
 from motionlab.llama.cache import KVCache
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.products import Product, Target
 
 
 class FlatDecoder:
@@ -41,9 +41,9 @@ class FlatDecoder:
         self.table = model.rotary.table
         self.embedding = model.get_parameter("transformer.wte.weight").detach()
         self.layers = [_Layer(block) for block in model.blocks if isinstance(block, Block)]
-        self.head = _lay_out(model.lm_head.weight, model.get_parameter("transformer.ln_f.scale"))
+        self.head = _product(model.lm_head.weight, norm=model.get_parameter("transformer.ln_f.scale"))
         self.floor = (model.dim * model.norm_eps) ** 0.5  # for the norms of the stream: sqrt(d eps)
-        self._floor = torch.tensor(self.floor, dtype=self.head.dtype)
+        self._floor, self._nothing = torch.tensor(self.floor), torch.zeros(1, 1, 1)
         self._desk: _Desk | None = None
 
     @staticmethod
@@ -57,39 +57,39 @@ class FlatDecoder:
 
     def step(self, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
         """As `MotionLlama.step`: tokens and positions int64 `[B]` to logits `[B, K + 1]`."""
-        batch, groups = len(tokens), self.n_kv_heads
+        batch = len(tokens)
         if self._desk is None or self._desk.batch != batch:
-            with torch.inference_mode(False):
-                self._desk = _Desk(batch, groups, self.shared, self.head_dim, self.layers[0])
-        desk = self._desk
+            self._desk = _Desk(self, batch)
+        desk, x = self._desk, self._desk.stream.rows
         turn = self.table[positions].view(batch, 1, 1, -1)  # [B, 1, 1, hd/2]
-        keys, values, new = cache.flat()  # of each layer: [B*G, hd, T], [B*G, T, hd], [2, B*G, hd]
-        bias = cache.bias()  # [B*G, 1, T], or None when every slot is visible
-        x = F.embedding(tokens, self.embedding)  # [B, dim]
-        for layer, key, value, slot in zip(self.layers, keys, values, new, strict=True):
+        keys, values, newest = cache.flat()  # of each layer: [B*G, hd, T], [B*G, T, hd], [2, B*G, hd]
+        bias, beta = cache.bias(), 1.0  # [B*G, 1, T]
+        if bias is None:  # every slot is visible
+            bias, beta = self._nothing, 0.0
+        torch.index_select(self.embedding, 0, tokens, out=x)  # [B, dim]
+        for layer, key, value, slot in zip(self.layers, keys, values, newest, strict=True):
             self._normed_product(x, layer.qkv, desk.qkv)  # [B, G * (R + 2) * hd]
             if layer.q_norm is not None and layer.k_norm is not None:
                 desk.query.copy_(F.rms_norm(desk.query, (self.head_dim,), layer.q_norm, self.eps))
                 desk.key.copy_(F.rms_norm(desk.key, (self.head_dim,), layer.k_norm, self.eps))
             desk.pairs.mul_(turn)  # rotation of queries and keys, as complex numbers [B, G, R + 1, hd/2]
             slot.copy_(desk.key_value)
-            if bias is None:
-                scores = torch.bmm(desk.query, key)  # [B*G, R, T]
-            else:
-                scores = torch.baddbmm(bias, desk.query, key)
+            scores = torch.baddbmm(bias, desk.query, key, beta=beta)  # [B*G, R, T]
             torch.bmm(scores.softmax(-1), value, out=desk.heads)  # [B*G, R, hd]
-            x.addmm_(desk.read, layer.out)  # [B, G * R * hd] @ [dim, dim]
+            layer.out(desk.seen, desk.stream, add=True)  # [B, H * hd] to [B, dim]
             self._normed_product(x, layer.gate_up, desk.gate_up)  # [B, 2 * hidden]
             F.silu(desk.gate, inplace=True).mul_(desk.up)
-            x.addmm_(desk.gate, layer.down)  # [B, dim]
-        return self._normed_product(x, self.head, x.new_empty(batch, self.head.shape[1]))  # [B, K+1]
+            layer.down(desk.gate, desk.stream, add=True)  # [B, hidden] to [B, dim]
+        logits = Target(x.new_empty(batch, self.head.outputs))
+        self._normed_product(x, self.head, logits)
+        return logits.rows  # [B, K+1]
 
-    def _normed_product(self, x: Tensor, weight: Tensor, out: Tensor) -> Tensor:
+    def _normed_product(self, x: Tensor, product: Product, target: Target) -> None:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # [B, 1]
-        if len(x) == 1:  # one row has one length, which the product takes as a factor: two kernels instead of four
-            factor = 1.0 / math.hypot(length.item(), self.floor)
-            return torch.addmm(out, x, weight, beta=0.0, alpha=factor, out=out)
-        return torch.mm(x / torch.hypot(length, self._floor), weight, out=out)
+        if len(x) == 1:  # one row has one length, which the product takes as a factor: two kernels instead of three
+            product(x, target, factor=1.0 / math.hypot(length.item(), self.floor))
+        else:
+            product(x / torch.hypot(length, self._floor), target)
 
 
 def flat_decoder(model: MotionLlama) -> FlatDecoder:
@@ -119,47 +119,61 @@ def _signs(model: MotionLlama) -> list[Tensor]:
     return [p.clone() if p.dim() == 1 else p @ probe[: p.shape[1]] for p in parameters]
 
 
-class _Desk:
-    """Memory for the results of one layer with `batch` rows, and the views of it that a step needs.
+class _Layer:
+    """The weights of one layer. They hold no module, so that a model can go while its flat form is kept."""
 
-    The columns of `qkv` are sorted by key-value head: R queries, the key, the value. So rows and groups can be merged
-    into one dimension without a copy.
+    def __init__(self, block: Block) -> None:
+        attention, mlp = block.attn, block.mlp
+        heads, groups, hd = attention.n_head, attention.n_kv_heads, attention.head_dim
+        norm_1, norm_2, c_attn = block.rms_1.scale, block.rms_2.scale, attention.c_attn.weight
+        scale = hd**-0.5  # of the scores; behind a norm it has to wait until after it
+        self.q_norm = None if attention.q_norm is None else attention.q_norm.scale.detach() * scale
+        self.k_norm = None if attention.k_norm is None else attention.k_norm.scale.detach()
+        before = scale if self.q_norm is None else 1.0
+        self.qkv = Product(c_attn.shape, lambda: _by_group(_folded(norm_1, c_attn), heads, groups, before))
+        self.out = _product(attention.c_proj.weight)
+        self.gate_up = _product(mlp.c_fc1.weight, mlp.c_fc2.weight, norm=norm_2)
+        self.down = _product(mlp.c_proj.weight)
+        self.products = (self.qkv, self.out, self.gate_up, self.down)
+
+
+def _product(*weights: Tensor, norm: Tensor | None = None) -> Product:
+    """The product with weights `[outputs, inputs]`, one below the other, behind a norm with this scale."""
+    shape = (sum(map(len, weights)), weights[0].shape[1])
+    return Product(shape, lambda: torch.cat(weights) if norm is None else _folded(norm, *weights))
+
+
+def _folded(norm: Tensor, *weights: Tensor) -> Tensor:
+    """Weights with the scale of the norm before them, and the sqrt(d) of its mean."""
+    return torch.cat(weights) * (norm * len(norm) ** 0.5)
+
+
+def _by_group(weight: Tensor, heads: int, groups: int, scale: float) -> Tensor:
+    """Rows of queries, keys and values sorted by key-value head: its R queries (times `scale`), its key, its value.
+
+    So the rows of a batch and the groups can be merged into one dimension without a copy.
     """
+    by_head = weight.view(heads + 2 * groups, -1, weight.shape[1])  # [H + 2G, hd, inputs]
+    query, key, value = by_head.split((heads, groups, groups))
+    query = (query * scale).unflatten(0, (groups, -1))  # [G, R, hd, inputs]
+    return torch.cat([query, key[:, None], value[:, None]], dim=1).flatten(0, 2)
 
-    def __init__(self, batch: int, groups: int, shared: int, hd: int, layer: _Layer) -> None:
-        self.batch = batch
-        weight = layer.qkv
-        self.qkv = weight.new_empty(batch, groups * (shared + 2) * hd)
-        parts = self.qkv.view(batch * groups, shared + 2, hd)  # [B*G, R + 2, hd]
+
+class _Desk:
+    """Memory for the results of one layer with `batch` rows, and the views of it that a step needs."""
+
+    @torch.inference_mode(False)  # as in FlatDecoder
+    def __init__(self, flat: FlatDecoder, batch: int) -> None:
+        self.batch, layer = batch, flat.layers[0]
+        groups, shared, hd = flat.n_kv_heads, flat.shared, flat.head_dim
+        self.stream, self.qkv, self.gate_up = (
+            Target(torch.empty(batch, product.outputs)) for product in (layer.down, layer.qkv, layer.gate_up)
+        )
+        parts = self.qkv.rows.view(batch * groups, shared + 2, hd)  # [B*G, R + 2, hd]
         self.query, self.key = parts[:, :shared], parts[:, shared]  # [B*G, R, hd], [B*G, hd]
         self.key_value = parts[:, shared:].transpose(0, 1)  # [2, B*G, hd]
         turning = parts[:, : shared + 1].unflatten(0, (batch, groups)).unflatten(-1, (-1, 2))
         self.pairs = torch.view_as_complex(turning)  # [B, G, R + 1, hd/2]
-        self.heads = weight.new_empty(batch * groups, shared, hd)
-        self.read = self.heads.view(batch, groups * shared * hd)
-        self.gate_up = weight.new_empty(batch, layer.gate_up.shape[1])
-        self.gate, self.up = self.gate_up.chunk(2, dim=1)  # 2 x [B, hidden]
-
-
-class _Layer:
-    """The weights of one layer, laid out for `FlatDecoder.step`: `[inputs, outputs]`."""
-
-    def __init__(self, block: Block) -> None:
-        attention, mlp = block.attn, block.mlp
-        groups, hd = attention.n_kv_heads, attention.head_dim
-        query, key, value = attention.c_attn.weight.split((attention.n_head * hd, groups * hd, groups * hd))
-        scale = hd**-0.5  # of the scores; behind a norm it has to wait until after it
-        self.q_norm = None if attention.q_norm is None else attention.q_norm.scale * scale
-        self.k_norm = None if attention.k_norm is None else attention.k_norm.scale
-        query = query * (scale if self.q_norm is None else 1.0)
-        by_group = torch.cat([part.view(groups, -1, part.shape[1]) for part in (query, key, value)], dim=1)
-        self.qkv = _lay_out(by_group.flatten(0, 1), block.rms_1.scale)
-        self.out = _lay_out(attention.c_proj.weight)
-        self.gate_up = _lay_out(torch.cat([mlp.c_fc1.weight, mlp.c_fc2.weight]), block.rms_2.scale)
-        self.down = _lay_out(mlp.c_proj.weight)
-
-
-def _lay_out(weight: Tensor, scale: Tensor | None = None) -> Tensor:
-    """`[outputs, inputs]` to `[inputs, outputs]`, with the scale and sqrt(d) of the norm before it."""
-    weight = weight.T.clone(memory_format=torch.contiguous_format)
-    return weight if scale is None else weight.mul_(scale[:, None] * len(scale) ** 0.5)
+        self.heads = torch.empty(batch * groups, shared, hd)
+        self.seen = self.heads.view(batch, groups * shared * hd)
+        self.gate, self.up = self.gate_up.rows.chunk(2, dim=1)  # 2 x [B, hidden]

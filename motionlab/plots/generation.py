@@ -167,18 +167,25 @@ def attention_figure(words: Sequence[str], weights: Any, title: str = "") -> Fig
     return figure
 
 
-def words_figure(attention: Mapping[str, float], influence: Mapping[str, float]) -> Figure:
-    """Return one dot a word: attention to the right, influence upwards."""
+def words_figure(attention: Mapping[str, float], influence: Mapping[str, float], named: int = 16) -> Figure:
+    """Return one dot a word: attention to the right, influence upwards.
+
+    Args:
+        named: how many words get their name, of those with most attention and as many of those with most influence.
+            The others crowd near zero.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.subplots()
     words = list(influence)
     axes.scatter([attention[word] for word in words], [influence[word] for word in words], s=16, color=PALETTE[0])
-    for word in words:
-        axes.annotate(word, (attention[word], influence[word]), xytext=(3, 3), textcoords="offset points", fontsize=7)
+    most = [sorted(words, key=values.__getitem__, reverse=True)[:named] for values in (attention, influence)]
+    for word in sorted({word for some in most for word in some}):
+        axes.annotate(word, (attention[word], influence[word]), xytext=(4, 2), textcoords="offset points", fontsize=7)
     axes.axhline(0, color="#57606a", linewidth=0.8)
     axes.set(xlabel="attention (mean share of a motion token)", ylabel="influence (nats a token when replaced)")
+    axes.margins(x=0.12)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -103,6 +103,15 @@ def exposure_figure(rows: Sequence[Record], group: int = 4, *, title: str = "") 
     return figure
 
 
+def nats_figure(rows: Sequence[Record], *, title: str = "") -> Figure:
+    """How improbable the true code is after 0, 1, 2 ... own codes, in nats: low is good."""
+    figure, axes = _axes(title, "own codes read just before", "nats of the true code", size=(8.4, 4.0))
+    nats = over_seeds(rows, "distance_nats")
+    _bands(axes, nats, range(next(iter(nats.values())).shape[1]))
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
 def position_figure(rows: Sequence[Record], width: int = 8, *, title: str = "") -> Figure:
     """Accuracy by position: solid on true history, dashed when every code that is read is the model's own.
 

@@ -14,6 +14,7 @@ At most one checkpoint is on its way. An error of the thread reaches the loop at
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -40,9 +41,11 @@ class Saver:
     def __init__(self, folder: str | Path, *, keep_last: int = 1) -> None:
         self.folder, self.keep_last = Path(folder), keep_last
         self._copies: dict[str, torch.Tensor] = {}
-        self._thread: threading.Thread | None = None
-        self._settled = threading.Event()
-        self._settled.set()
+        # One thread for all saves: starting one takes as long as the system takes to give it a core.
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="checkpoint writer", daemon=True)
+        self._settled, self._idle = threading.Event(), threading.Event()
+        self._settled.set(), self._idle.set()
         self._error: BaseException | None = None
 
     def save(
@@ -56,20 +59,17 @@ class Saver:
         self.wait()
         on_gpu = any(tensor.is_cuda for tensor in tensors.values())
         later = {} if on_gpu else {name: value for name, value in tensors.items() if name.startswith(LATER)}
-        for name, tensor in tensors.items():
-            if name not in later:
-                self._copy(name, tensor)
+        self._copy({name: value for name, value in tensors.items() if name not in later})
         queued = torch.cuda.Event() if on_gpu else None
         if queued is not None:
             queued.record()
-        self._settled.clear()
+        self._settled.clear(), self._idle.clear()
 
-        def work() -> None:
+        def job() -> None:
             try:
                 if queued is not None:
                     queued.synchronize()
-                for name, tensor in later.items():
-                    self._copy(name, tensor)
+                self._copy(later)
                 self._settled.set()
                 copies = {name: self._copies[name] for name in tensors}
                 for name in names:
@@ -78,10 +78,9 @@ class Saver:
             except BaseException as error:  # it must reach the loop, whatever it is
                 self._error = error
             finally:
-                self._settled.set()
+                self._settled.set(), self._idle.set()
 
-        self._thread = threading.Thread(target=work, name="checkpoint writer")
-        self._thread.start()
+        self._jobs.put(job)
 
     def settle(self) -> None:
         """Wait until everything is copied; to be called before moments or averages change."""
@@ -93,22 +92,27 @@ class Saver:
         Raises:
             InputError: it could not be written.
         """
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._idle.wait()
         if self._error is not None:
             error, self._error = self._error, None
             raise error
 
-    def _copy(self, name: str, tensor: torch.Tensor) -> None:
-        tensor = tensor.detach()
-        old = self._copies.get(name)
-        if old is None or old.shape != tensor.shape or old.dtype != tensor.dtype:
-            # Only into pinned memory does a GPU copy without the processor.
-            self._copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
-        self._copies[name].copy_(tensor, non_blocking=True)
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    def _copy(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        sources = [tensor.detach() for tensor in tensors.values()]
+        for name, tensor in zip(tensors, sources, strict=True):
+            old = self._copies.get(name)
+            if old is None or old.shape != tensor.shape or old.dtype != tensor.dtype:
+                # Only into pinned memory does a GPU copy without the processor.
+                self._copies[name] = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+        if sources:
+            torch._foreach_copy_([self._copies[name] for name in tensors], sources, non_blocking=True)
 
     def __enter__(self) -> Saver:
+        self._thread.start()
         return self
 
     def __exit__(
@@ -121,6 +125,8 @@ class Saver:
                 raise
             error.add_note(f"and the last checkpoint could not be written: {late}")
         finally:
+            self._jobs.put(None)
+            self._thread.join()
             self._copies.clear()
 
 

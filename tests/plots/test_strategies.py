@@ -14,6 +14,7 @@ from motionlab.plots.strategies import (
     COLOURS,
     NAMES,
     exposure_figure,
+    nats_figure,
     noise_figure,
     over_seeds,
     position_figure,
@@ -27,7 +28,8 @@ def made_up(strategy: str, seed: int) -> dict[str, Any]:
     return {
         "strategy": strategy, "seed": seed, "loss": None if strategy == "masked" else 2.0 + up,
         "noisy_loss": None if strategy == "masked" else [2.0 + up, 2.5, 3.0],
-        "distance_accuracy": [0.5 + up, 0.3, 0.2], "clean_accuracy": [0.5, 0.4], "own_accuracy": [0.2, 0.1],
+        "distance_accuracy": [0.5 + up, 0.3, 0.2], "distance_nats": [1.5, 3.0 + up, 4.0],
+        "clean_accuracy": [0.5, 0.4], "own_accuracy": [0.2, 0.1],
         "score_seen": 0.6 + up, "score_unseen": 0.5 - up,
     }  # fmt: skip
 
@@ -58,6 +60,7 @@ def test_the_other_figures_draw() -> None:
     position = position_figure(ROWS, 8).axes[0]
     assert list(position.lines[0].get_xdata()) == [4, 12] and len(position.lines) == 7
     assert len(noise_figure(ROWS, [0.0, 0.1, 0.3]).axes[0].lines) == 2
+    assert list(nats_figure(ROWS).axes[0].lines[1].get_ydata()) == pytest.approx([1.5, 3.1, 4.0])
     figure = strategies_figure(ROWS, ("score_seen", "loss"), reference={"score_seen": 0.98})
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "teacher forcing"
     for drawn in (figure, exposure_figure(ROWS), position_figure(ROWS)):
