@@ -13,6 +13,7 @@ written out, and everything that can be done once is done once:
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 
@@ -43,7 +44,7 @@ class FlatDecoder:
         self.layers = [_Layer(block) for block in model.blocks if isinstance(block, Block)]
         self.head = _product(model.lm_head.weight, norm=model.get_parameter("transformer.ln_f.scale"))
         self.floor = (model.dim * model.norm_eps) ** 0.5  # for the norms of the stream: sqrt(d eps)
-        self._floor, self._nothing = torch.tensor(self.floor), torch.zeros(1, 1, 1)
+        self._floor, self._nothing = self.embedding.new_tensor(self.floor), self.embedding.new_zeros(1, 1, 1)
         self._desk: _Desk | None = None
 
     @staticmethod
@@ -93,7 +94,7 @@ class FlatDecoder:
 
 
 def flat_decoder(model: MotionLlama) -> FlatDecoder:
-    """The flat form of a model: the one of an earlier call, while the weights are still the same.
+    """The flat form of a model; with the copies of an earlier call, while the weights are still the same.
 
     Laying out weights costs as much as ten tokens or more. Whether they have changed is asked of their values, at the
     cost of reading them once: torch's own counters miss what is written through `parameter.data`.
@@ -103,7 +104,7 @@ def flat_decoder(model: MotionLlama) -> FlatDecoder:
     if made is None or len(signs) != len(old_signs) or not all(map(torch.equal, signs, old_signs)):
         made = FlatDecoder(model)
         _MADE[model] = made, signs
-    return made
+    return copy.copy(made)  # shares the weights; the desk is of this call alone
 
 
 _MADE: weakref.WeakKeyDictionary[MotionLlama, tuple[FlatDecoder, list[Tensor]]] = weakref.WeakKeyDictionary()
@@ -130,7 +131,9 @@ class _Layer:
         self.q_norm = None if attention.q_norm is None else attention.q_norm.scale.detach() * scale
         self.k_norm = None if attention.k_norm is None else attention.k_norm.scale.detach()
         before = scale if self.q_norm is None else 1.0
-        self.qkv = Product(c_attn.shape, lambda: _by_group(_folded(norm_1, c_attn), heads, groups, before))
+        self.qkv = Product(
+            (len(c_attn), c_attn.shape[1]), lambda: _by_group(_folded(norm_1, c_attn), heads, groups, before)
+        )
         self.out = _product(attention.c_proj.weight)
         self.gate_up = _product(mlp.c_fc1.weight, mlp.c_fc2.weight, norm=norm_2)
         self.down = _product(mlp.c_proj.weight)
@@ -145,7 +148,8 @@ def _product(*weights: Tensor, norm: Tensor | None = None) -> Product:
 
 def _folded(norm: Tensor, *weights: Tensor) -> Tensor:
     """Weights with the scale of the norm before them, and the sqrt(d) of its mean."""
-    return torch.cat(weights) * (norm * len(norm) ** 0.5)
+    folded: Tensor = torch.cat(weights) * (norm * len(norm) ** 0.5)
+    return folded
 
 
 def _by_group(weight: Tensor, heads: int, groups: int, scale: float) -> Tensor:
@@ -167,13 +171,14 @@ class _Desk:
         self.batch, layer = batch, flat.layers[0]
         groups, shared, hd = flat.n_kv_heads, flat.shared, flat.head_dim
         self.stream, self.qkv, self.gate_up = (
-            Target(torch.empty(batch, product.outputs)) for product in (layer.down, layer.qkv, layer.gate_up)
+            Target(flat.embedding.new_empty(batch, product.outputs))
+            for product in (layer.down, layer.qkv, layer.gate_up)
         )
         parts = self.qkv.rows.view(batch * groups, shared + 2, hd)  # [B*G, R + 2, hd]
         self.query, self.key = parts[:, :shared], parts[:, shared]  # [B*G, R, hd], [B*G, hd]
         self.key_value = parts[:, shared:].transpose(0, 1)  # [2, B*G, hd]
         turning = parts[:, : shared + 1].unflatten(0, (batch, groups)).unflatten(-1, (-1, 2))
         self.pairs = torch.view_as_complex(turning)  # [B, G, R + 1, hd/2]
-        self.heads = torch.empty(batch * groups, shared, hd)
+        self.heads = flat.embedding.new_empty(batch * groups, shared, hd)
         self.seen = self.heads.view(batch, groups * shared * hd)
         self.gate, self.up = self.gate_up.rows.chunk(2, dim=1)  # 2 x [B, hidden]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 ROWS = 32
-"""Of a weight in one block; 16 to 64 were equally fast."""
+"""Of a weight in one block; 16 to 48 were equally fast."""
 
 
 class Target:

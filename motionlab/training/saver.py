@@ -45,7 +45,8 @@ class Saver:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="checkpoint writer", daemon=True)
         self._settled, self._idle = threading.Event(), threading.Event()
-        self._settled.set(), self._idle.set()
+        for event in (self._settled, self._idle):
+            event.set()
         self._error: BaseException | None = None
 
     def save(
@@ -63,7 +64,8 @@ class Saver:
         queued = torch.cuda.Event() if on_gpu else None
         if queued is not None:
             queued.record()
-        self._settled.clear(), self._idle.clear()
+        for event in (self._settled, self._idle):
+            event.clear()
 
         def job() -> None:
             try:
@@ -78,7 +80,8 @@ class Saver:
             except BaseException as error:  # it must reach the loop, whatever it is
                 self._error = error
             finally:
-                self._settled.set(), self._idle.set()
+                for event in (self._settled, self._idle):
+                    event.set()
 
         self._jobs.put(job)
 

@@ -163,7 +163,7 @@ class GenerationPanel(Panel):
         mean = sum(view.entropy_after) / len(view.entropy_after)
         return (
             f"≈{len(result.codes)} codes, ≈{len(result.motion) / result.motion.fps:.1f} s, path ≈{result.path:.1f} m | "
-            f"place {place}: ≈{view.kept[place]} codes to draw from, ≈{view.entropy_after[place]:.2f} bits | "
+            f"place {place}: ≈{view.kept[place]} tokens to draw from, ≈{view.entropy_after[place]:.2f} bits | "
             f"all places: ≈{mean:.2f} bits"
         )
 

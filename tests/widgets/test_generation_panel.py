@@ -68,7 +68,7 @@ def test_the_panel_draws_and_describes(panel: GenerationPanel) -> None:
     wide = np.mean(view.distribution.entropy_after)
     panel.preset("careful")
     assert panel.params["temperature"] == 0.3 and np.mean(panel.result.distribution.entropy_after) < wide
-    assert f"place 3: ≈{view.distribution.kept[3]} codes to draw from" in panel.describe(view)
+    assert f"place 3: ≈{view.distribution.kept[3]} tokens to draw from" in panel.describe(view)
     assert panel.table().rows[0][0] == "code" and len(panel.table().rows) == 9
     assert repr(panel) == "<GenerationPanel: sentence, temperature, top_p, guidance, place, seed>"
     assert "generated" in repr(panel.player())
