@@ -40,8 +40,8 @@ from motionlab.llama.sampling import Sampling
 from motionlab.training.history import History
 
 # What each profile adds to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread. `cpu`: the
-# decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the smallest
-# published decoder on the composed corpus; it was never run on a GPU here.
+# decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the
+# published decoder called 111M, on the composed corpus; it was never run on a GPU here.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "ci": (
         "llama.n_layer=2", "llama.dim=96", "llama.n_head=4", "llama.n_kv_heads=2", "llama.hidden=256",
