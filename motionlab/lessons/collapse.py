@@ -30,6 +30,7 @@ from motionlab.lessons.chunk_vqvae import (
     train_chunks,
     train_small_tokenizer,
 )
+from motionlab.lessons.kept_runs import read_result
 from motionlab.lessons.published_rescue import PublishedRescue
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.cosine import CosineVQ
@@ -112,12 +113,7 @@ def load_points(path: str | Path) -> list[Point]:
     Raises:
         InputError: the file is missing or not of this form.
     """
-    try:
-        return [Point(**row) for row in json.loads(Path(path).read_text(encoding="utf-8"))["points"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {COMMAND}"
-        ) from None
+    return read_result(path, lambda kept: [Point(**row) for row in kept["points"]], COMMAND)
 
 
 def collapse_rows(points: Sequence[Point], conditions: Sequence[str]) -> list[tuple[str, ...]]:

@@ -8,13 +8,30 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.runtime import one_thread
 
 Record = dict[str, Any]
 Point = tuple[str, Callable[[Record], None]]  # its name, and what puts its result into the record
+
+Result = TypeVar("Result")
+
+
+def read_result(path: str | Path, build: Callable[[Any], Result], command: str) -> Result:
+    """What `build` makes of the JSON in a result file that `command` wrote.
+
+    Raises:
+        InputError: the file is missing or not of this form.
+    """
+    try:
+        return build(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {command}"
+        ) from None
 
 
 def keep(record: Record, section: str, name: str, value: float) -> None:

@@ -51,9 +51,11 @@ from motionlab.evaluation.reconstruction import mpjpe
 from motionlab.files import atomic_path, write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_tokenizer import reconstructions, train_tokenizer
+from motionlab.lessons.kept_runs import read_result
 from motionlab.motion.features import decode_positions
 from motionlab.training.history import History
 
+COMMAND = "MOTIONLAB_PROFILE=cpu python -m motionlab.lessons.lesson11 notebooks/results/train_tokenizer.json"
 # No extra weight for positions, which the main job has: the lesson looks at one weight, that of root and heading.
 PLAIN_LOSS = ("tokenizer.velocity_weight=0", "tokenizer.root_weight=0.5")
 # Preset of each profile and what is changed in it. `ci`: seconds on one thread. `cpu`: the size of the main job's,
@@ -280,10 +282,7 @@ def load_kept(path: str | Path) -> Kept:
     Raises:
         InputError: no such file, or another form.
     """
-    try:
-        return Kept(**json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(path, found=str(error), expected="numbers of lesson 11", fix="Make it again.") from error
+    return read_result(path, lambda kept: Kept(**kept), COMMAND)
 
 
 def _short(value: float) -> float:
@@ -293,7 +292,7 @@ def _short(value: float) -> float:
 def main() -> None:
     """Train the run of the profile and keep its numbers in the file that is named."""
     if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m motionlab.lessons.lesson11 OUT.json")
+        raise SystemExit(f"usage: {COMMAND}")
     runtime.set_threads()
     run = trained_run()
     kept = keep(run, build_corpus(run.config.corpus))

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,7 +27,6 @@ from motionlab.config import RunConfig
 from motionlab.config_file import load_config, to_yaml
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.data.store import MotionStore
-from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.files import write_text
@@ -35,10 +35,12 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
 from motionlab.lessons import lesson11
 from motionlab.lessons.attention_words import WordReport, words_report
+from motionlab.lessons.kept_runs import read_result
 from motionlab.llama.generate import generate
 from motionlab.llama.sampling import Sampling
 from motionlab.training.history import History
 
+COMMAND = "MOTIONLAB_PROFILE=cpu python -m motionlab.lessons.lesson12 notebooks/results/train_text_to_motion.json"
 # What each profile adds to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread. `cpu`: the
 # decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the
 # published decoder called 111M, on the composed corpus; it was never run on a GPU here.
@@ -224,12 +226,12 @@ def load_kept(path: str | Path) -> Kept:
     Raises:
         InputError: no such file, or another form.
     """
-    try:
-        kept = json.loads(Path(path).read_text(encoding="utf-8"))
-        kept["sampled"] = {name: Sampled(**row) for name, row in kept["sampled"].items()}
-        return Kept(**{**kept, "words": WordReport(**kept["words"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(path, found=str(error), expected="numbers of lesson 12", fix="Make it again.") from error
+
+    def build(kept: dict[str, Any]) -> Kept:
+        sampled = {name: Sampled(**row) for name, row in kept["sampled"].items()}
+        return Kept(**{**kept, "sampled": sampled, "words": WordReport(**kept["words"])})
+
+    return read_result(path, build, COMMAND)
 
 
 def _short(value: float) -> float:
@@ -239,7 +241,7 @@ def _short(value: float) -> float:
 def main() -> None:
     """Train the run of the profile and keep its numbers in the file that is named."""
     if len(sys.argv) != 2:
-        raise SystemExit("usage: python -m motionlab.lessons.lesson12 OUT.json")
+        raise SystemExit(f"usage: {COMMAND}")
     runtime.set_threads()
     run = open_run()
     corpus = build_corpus(run.config.corpus)

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 from motionlab.files import write_text
+from motionlab.lessons.kept_runs import read_result
 from motionlab.llama.block import Block
 from motionlab.llama.masks import causal_mask
 from motionlab.llama.norm import RMSNorm
@@ -180,12 +181,7 @@ def load_points(path: str | Path) -> list[Point]:
     Raises:
         InputError: the file is missing or not of this form.
     """
-    try:
-        return [Point(**row) for row in json.loads(Path(path).read_text(encoding="utf-8"))["points"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {COMMAND}"
-        ) from None
+    return read_result(path, lambda kept: [Point(**row) for row in kept["points"]], COMMAND)
 
 
 def position_rows(points: Sequence[Point], kind: str, *, by: str = "method") -> list[tuple[str, ...]]:

@@ -24,6 +24,7 @@ from motionlab.files import write_text
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import training_codes
+from motionlab.lessons.kept_runs import read_result
 from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import LlamaVariant, MotionLlama
 from motionlab.llama.sequence import SequenceBatches
@@ -138,12 +139,7 @@ def load_points(path: str | Path) -> list[Point]:
     Raises:
         InputError: the file is missing or not of this form.
     """
-    try:
-        return [Point(**row) for row in json.loads(Path(path).read_text(encoding="utf-8"))["points"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {COMMAND}"
-        ) from None
+    return read_result(path, lambda kept: [Point(**row) for row in kept["points"]], COMMAND)
 
 
 def head_rows(points: Sequence[Point]) -> list[tuple[str, ...]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,22 +19,8 @@ SIZES = dict(codebook_size=1024, width=32, depth=2, code_dim=16)
 
 
 @pytest.fixture(scope="module")
-def bench(root: Path) -> Iterator[ModuleType]:
-    """The script as a module, as Python would load it from its own folder."""
-    folder = root / "benchmarks"
-    before = dict(os.environ)  # the script sets how torch waits and what it logs
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("benchmark_of_the_tokenizer", folder / "tokenizer.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module  # dataclasses look their module up
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(folder))
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
+def bench(load_benchmark: Callable[[str], ModuleType]) -> ModuleType:
+    return load_benchmark("tokenizer")
 
 
 @pytest.mark.parametrize("dying", [False, True])

@@ -1,9 +1,12 @@
 """The bundled clips, and those that the corpus is made from."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from motionlab.data.plan import usable_samples
-from motionlab.data.samples import Sample, load_samples
+from motionlab.data.samples import Sample, load_samples, samples_dir
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,11 @@ def samples() -> list[Sample]:
 @pytest.fixture(scope="session")
 def usable(samples) -> list[Sample]:
     return usable_samples(samples)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A copy of the folder, to be broken."""
+    folder = tmp_path / "data_samples"
+    shutil.copytree(samples_dir(), folder)
+    return folder

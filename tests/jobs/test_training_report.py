@@ -37,8 +37,16 @@ def test_the_three_forms_say_the_same(stage: Path) -> None:
     assert report["config"]["llama"]["dim"] == 32
     for part in ("tiny run/llama", "12 of 12 steps; finished.", f"{report['last_loss']:,.4g}", "dim: 32", "lm_head"):
         assert part in text and part in html, part
-    assert html.count("<svg") == 4  # loss, learning rate, gradient norm, accuracy
     assert not re.search(r'(src|href)="http', html)
+
+
+@pytest.mark.parametrize(("step_up", "n_figures"), [(0.01, 4), (0.0, 3)])
+def test_a_curve_that_never_moves_gets_no_figure(stage: Path, step_up: float, n_figures: int) -> None:
+    rows = History.read(stage / "history.csv").rows
+    History(stage / "history.csv", [{**row, "val_accuracy": 0.1 + step_up * i} for i, row in enumerate(rows)])
+    html = write_training_report(stage).read_text()
+    assert html.count("<svg") == n_figures  # loss, learning rate, gradient norm and, where it moves, the accuracy
+    assert ("accuracy, validation" in html) == (step_up > 0)
 
 
 def test_the_shares_of_the_time_add_up(stage: Path) -> None:

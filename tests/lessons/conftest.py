@@ -1,4 +1,4 @@
-"""What the tests of all lessons ask of their exercises."""
+"""What the tests of all lessons ask of their exercises. (That every reference passes is asked in test_exercise.py.)"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,11 +11,16 @@ Mutants = Mapping[str, tuple[Callable[..., Any], str]]  # mistake -> (a wrong an
 
 
 @pytest.fixture(scope="session")
-def missed_mistakes() -> Callable[[str, Mutants], dict[str, str]]:
-    """The verdicts of those wrong answers that a check lets pass, or does not name."""
+def missed_mistakes() -> Callable[[Mapping[str, Mutants]], dict[str, str]]:
+    """From the mutants of each exercise to the verdicts of those that its check lets pass, or does not name."""
 
-    def missed(exercise: str, mutants: Mutants) -> dict[str, str]:
-        verdicts = {mistake: (run_check(exercise, function), words) for mistake, (function, words) in mutants.items()}
+    def missed(mutants_of: Mapping[str, Mutants]) -> dict[str, str]:
+        assert all(len(mutants) >= 2 for mutants in mutants_of.values())
+        verdicts = {
+            f"{exercise}, {mistake}": (run_check(exercise, function), words)
+            for exercise, mutants in mutants_of.items()
+            for mistake, (function, words) in mutants.items()
+        }
         return {
             mistake: verdict
             for mistake, (verdict, words) in verdicts.items()
