@@ -47,12 +47,13 @@ COMMAND = "MOTIONLAB_PROFILE=cpu python -m motionlab.lessons.lesson12 notebooks/
 SETTINGS: dict[str, tuple[str, ...]] = {
     "ci": (
         "llama.n_layer=2", "llama.dim=96", "llama.n_head=4", "llama.n_kv_heads=2", "llama.hidden=256",
-        "llama.keep_codes=1", "llama.text_drop=0.1", "sampling.max_tokens=100", "sampling.guidance=1",
+        "llama.keep_codes=1", "llama.text_drop=0.1", "sampling.max_tokens=100",
+        "sampling.guidance=1", "sampling.temperature=0.8",
         "llama_training.steps=80", "llama_training.batch_size=12", "llama_training.warmup_steps=10",
         "llama_training.val_every=20", "llama_training.log_every=4", "llama_training.save_every=40",
     ),
     "cpu": (
-        "llama.text_drop=0.1", "llama_training.steps=420", "sampling.guidance=1",
+        "llama.text_drop=0.1", "llama_training.steps=420", "sampling.guidance=1", "sampling.temperature=0.8",
         "llama_training.val_every=35", "llama_training.log_every=7", "llama_training.save_every=35",
     ),
     "gpu": (
