@@ -7,7 +7,7 @@ The tokenizer and its codes are those of a finished run (`strategy_point`); what
 
 `notebooks/results/strategies.jsonl`, which lesson 08 shows, is that of this run:
 
-    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \\
+    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \
         sampling.guidance=1 sampling.temperature=0.8
     motionlab ablate strategies --run runs/tiny --grid seed=0,1,2 --out notebooks/results/strategies.jsonl
 """

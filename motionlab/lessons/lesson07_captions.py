@@ -11,7 +11,7 @@ trained anew, otherwise with the settings of the run. The third caption of a cli
 A point is a condition, a number of training clips and a seed; about a minute on one core. A point that the file holds
 is not trained again. The committed file comes from:
 
-    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \\
+    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \
         sampling.guidance=1 sampling.temperature=0.8
     train="python -m motionlab.lessons.lesson07_captions runs/tiny notebooks/results/caption_choice.jsonl"
     for seed in 0 1 2; do $train --seed $seed --clips 240; $train --seed $seed --clips 2375; done

@@ -1,6 +1,6 @@
 """The first experiment of lesson 06: does a decoder get worse when its heads share keys and values?
 
-    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \\
+    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \
         sampling.guidance=1 sampling.temperature=0.8
     python -m motionlab.lessons.shared_heads runs/tiny --out notebooks/results/shared_heads.json
 
