@@ -8,9 +8,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from motionlab.config import TokenizerConfig, TrainConfig
+from motionlab.config import LlamaConfig, TokenizerConfig, TrainConfig
 from motionlab.errors import InputError
 from motionlab.llama.block import Block
+from motionlab.llama.sequence import SequenceBatches
+from motionlab.memory.llama_step import llama_step_memory
 from motionlab.memory.settings import MIB, NUMBER_BYTES, StepSettings
 from motionlab.memory.step import StepMemory, step_memory
 from motionlab.runtime import choose_precision
@@ -44,36 +46,77 @@ def tokenizer_memory_advice(
 
     >>> advice = tokenizer_memory_advice(TokenizerConfig(), TrainConfig(precision="fp32"), torch.device("cpu"))
     >>> print(advice(64))
-    372 MiB (activations 210, optimizer state 87, weights 43, work 24, batch 6, gradients 2), or 258 with half the
+    372 MiB (activations 210, optimizer state 87, weights 43, work 24, batch 6, gradients 2), or 300 with half the
     micro-batch, 264 with activation_checkpointing, 289 with precision=bf16
     """
-    precision = choose_precision(str(device), settings.precision).value
-    now = StepSettings(
-        window=config.window,
-        precision=precision if precision in NUMBER_BYTES else "fp32",
-        checkpointing=settings.activation_checkpointing,
-        device="cuda" if device.type == "cuda" else "cpu",
-    )
+    now = _step_settings(settings, device, config.window)
     try:
         step_memory(config, now)
     except InputError:
         return None
+    return lambda rows: _compared(lambda changed: step_memory(config, changed), replace(now, batch=rows), settings)
+
+
+def llama_memory_advice(
+    config: LlamaConfig, settings: TrainConfig, device: torch.device, sequences: SequenceBatches, text_dim: int
+) -> Callable[[int], str] | None:
+    """The same for a decoder, and a batch of the longest rows that `sequences` can give: a longer one needs more.
+
+    None for a decoder that the formula does not describe, or of which parts are frozen.
+    """
+    if config.qk_norm or settings.freeze:
+        return None
 
     def advice(rows: int) -> str:
-        this = replace(now, batch=rows)
-        memory = step_memory(config, this)
-        changes = {"half the micro-batch": replace(this, batch=max(1, rows // 2))} if rows > 1 else {}
-        if not this.checkpointing:
-            changes["activation_checkpointing"] = replace(this, checkpointing=True)
-        if not this.half:
-            changes["precision=bf16"] = replace(this, precision="bf16")
-        others = ", ".join(f"{step_memory(config, new).peak / MIB:.0f} with {name}" for name, new in changes.items())
-        return f"{_parts(memory)}" + (f", or {others}" if others else "")
+        positions, text_slots = longest_row(sequences)
+
+        def memory(changed: StepSettings) -> StepMemory:
+            shape = {"codebook_size": sequences.codebook_size, "text_dim": text_dim, "text_slots": text_slots}
+            return llama_step_memory(config, changed, **shape)
+
+        now = replace(_step_settings(settings, device, positions), batch=rows)
+        where = f"for rows of {positions} positions, the longest"
+        if device.type == "cuda":
+            where += ", by a formula that was compared on CPUs only"
+        return f"{_compared(memory, now, settings)}; {where}"
 
     return advice
 
 
-def _parts(memory: StepMemory) -> str:
-    sizes: Iterable[tuple[str, int]] = sorted(memory.parts().items(), key=lambda part: -part[1])
+def longest_row(sequences: SequenceBatches) -> tuple[int, int]:
+    """Positions of the longest row (text, codes, END) that there can be, and the most slots that a text takes."""
+    positions = slots = 0
+    for codes, captions in zip(sequences.codes, sequences.captions, strict=True):
+        width = max(sequences.texts.token_counts(captions))
+        positions, slots = max(positions, width + len(codes) + 1), max(slots, width)
+    return positions, slots
+
+
+def _step_settings(settings: TrainConfig, device: torch.device, window: int) -> StepSettings:
+    precision = choose_precision(str(device), settings.precision).value
+    return StepSettings(
+        window=window,
+        precision=precision if precision in NUMBER_BYTES else "fp32",
+        checkpointing=settings.activation_checkpointing,
+        device="cuda" if device.type == "cuda" else "cpu",
+    )
+
+
+def _compared(memory: Callable[[StepSettings], StepMemory], now: StepSettings, settings: TrainConfig) -> str:
+    """The memory of a step and its parts, and the memory with each knob turned."""
+    rows = now.batch
+    now = replace(now, accumulates=settings.grad_accum_steps > 1 or rows < settings.batch_size)
+    changes = {}
+    if rows > 1:  # at the same effective batch: the second half finds the gradients of the first
+        changes["half the micro-batch"] = replace(now, batch=rows // 2, accumulates=True)
+    if not now.checkpointing:
+        changes["activation_checkpointing"] = replace(now, checkpointing=True)
+    if not now.half:
+        changes["precision=bf16"] = replace(now, precision="bf16")
+    this = memory(now)
+    averages = this.weights if settings.ema_decay else 0
+    parts = {**this.parts(), "averaged weights": averages}
+    sizes: Iterable[tuple[str, int]] = sorted(parts.items(), key=lambda part: -part[1])
     listed = ", ".join(f"{name} {size / MIB:.0f}" for name, size in sizes if size >= MIB / 2)
-    return f"{memory.peak / MIB:.0f} MiB ({listed})"
+    others = ", ".join(f"{(memory(new).peak + averages) / MIB:.0f} with {name}" for name, new in changes.items())
+    return f"{(this.peak + averages) / MIB:.0f} MiB ({listed})" + (f", or {others}" if others else "")

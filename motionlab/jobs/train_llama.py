@@ -11,7 +11,7 @@ from motionlab.data.corpus import Corpus
 from motionlab.data.store import MotionStore
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama
-from motionlab.jobs.memory_advice import recompute_blocks
+from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_hooks import keep_best, training_hooks
@@ -112,6 +112,7 @@ def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None
         title="llama",
         hooks=training_hooks(run, folder, settings),
         constants={"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std},
+        explain_memory=llama_memory_advice(config.llama, settings, device, sequences, run.text.dim),
     )
     return keep_best(
         run, "llama", model, lambda: make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim).to(device)

@@ -47,9 +47,11 @@ class Layer:
         rows: activations that it keeps and no earlier layer does.
         again: those that it keeps only once its block has run forward a second time.
         parameters: numbers that get their gradient here.
+        early: of these, those whose gradient is made in the forward pass already.
         cast: bytes of the half-precision copy of its weights, which is kept as well.
         forward, backward: bytes that it holds only while it runs.
-        matrix: bytes of the one-hot matrix, if it counts codes with one while it runs forward.
+        matrix: bytes of a tensor that deserves a name, held while it runs forward: the one-hot matrix of a tokenizer
+            that counts its codes with one, the logits of a decoder.
         block: the checkpointed block that it belongs to, if any.
     """
 
@@ -57,6 +59,7 @@ class Layer:
     rows: tuple[Kept, ...] = ()
     again: tuple[Kept, ...] = ()
     parameters: int = 0
+    early: int = 0
     cast: int = 0
     forward: int = 0
     backward: int = 0

@@ -1,24 +1,31 @@
-"""A real training step of the tokenizer, and the memory that its tensors held as the allocator counted it."""
+"""A real training step of either stage, and the memory that its tensors held as the allocator counted it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from motionlab.llama.block import Block
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.sequence import build_sequences
+from motionlab.llama.strategies import TeacherForcing
 from motionlab.memory.allocations import MemoryRecord, record_memory
 from motionlab.memory.settings import StepSettings
 from motionlab.quantizers.base import Quantized, Quantizer
 from motionlab.runtime import one_thread, seeded
+from motionlab.text.encoder import TextFeatures
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.tokenizer.resnet import ResidualBlock
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.precision import Precision, make_precision
 from motionlab.training.recompute import recompute
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def measure_step(make_model: Callable[[], MotionTokenizer], settings: StepSettings) -> MemoryRecord:
@@ -32,19 +39,60 @@ def measure_step(make_model: Callable[[], MotionTokenizer], settings: StepSettin
         make_model: builds the tokenizer. It is called here so that its weights are counted.
         settings: batch, window and the rest; the device must be there.
     """
-    if settings.device == "cuda":
-        _wake_cublas()
-    with one_thread(), seeded(0), record_memory(settings.device) as memory:
-        model = make_model().to(settings.device).train()
+
+    def prepare(model: MotionTokenizer) -> None:
         if settings.checkpointing:
             checkpoint_blocks(model)
         if settings.one_hot:
             model.quantizer.register_forward_hook(_count_codes)
+
+    def loss(model: MotionTokenizer, first: bool) -> Callable[[], Tensor]:
+        batch, frames = (2, model.frames_per_token) if first else (settings.batch, settings.window)
+        x = torch.randn(batch, frames, model.input_dim).to(settings.device)
+        return lambda: tokenizer_losses(model(x), x, LossWeights())["total"]
+
+    return _measure(make_model, settings, prepare, loss)
+
+
+def measure_llama_step(make_model: Callable[[], MotionLlama], settings: StepSettings, text_slots: int) -> MemoryRecord:
+    """The same for a decoder, by teacher forcing: every row has `settings.window` positions, and nothing is padding.
+
+    Args:
+        text_slots: of these positions, those that hold text.
+    """
+
+    def prepare(model: MotionLlama) -> None:
+        if settings.checkpointing:
+            recompute((block for block in model.modules() if isinstance(block, Block)), random=False)
+
+    def loss(model: MotionLlama, first: bool) -> Callable[[], Tensor]:
+        batch, length = (1, text_slots + 2) if first else (settings.batch, settings.window)
+        text = TextFeatures(torch.randn(batch, text_slots, model.text_dim), torch.ones(batch, text_slots).bool())
+        codes = torch.randint(model.codebook_size, (batch, length - text_slots - 1))
+        sequences = build_sequences(list(codes), text, model.codebook_size, length).to(settings.device)
+        return lambda: TeacherForcing()(model, sequences).loss
+
+    return _measure(make_model, settings, prepare, loss)
+
+
+def _measure(
+    make_model: Callable[[], Model],
+    settings: StepSettings,
+    prepare: Callable[[Model], None],
+    loss: Callable[[Model, bool], Callable[[], Tensor]],
+) -> MemoryRecord:
+    """The first batch that `loss` makes is the tiny one."""
+    if settings.device == "cuda":
+        _wake_cublas()
+    with one_thread(), seeded(0), record_memory(settings.device) as memory:
+        model = make_model().to(settings.device).train()
+        prepare(model)
         optimizer = _optimizer(model, settings.optimizer)
         precision = make_precision(settings.device, settings.precision)
-        for batch, frames in ((2, model.frames_per_token), (settings.batch, settings.window)):
-            x = torch.randn(batch, frames, model.input_dim).to(settings.device)
-            _step(model, optimizer, precision, x, memory)
+        for first in (True, False):
+            compute = loss(model, first)
+            _step(model, optimizer, precision, compute, memory, keep_gradients=first and settings.accumulates)
+            del compute
     return memory
 
 
@@ -65,18 +113,24 @@ def one_hot_counts(indices: Tensor, codebook_size: int) -> Tensor:
 
 
 def _step(
-    model: MotionTokenizer, optimizer: torch.optim.Optimizer, precision: Precision, x: Tensor, memory: MemoryRecord
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+    compute: Callable[[], Tensor],
+    memory: MemoryRecord,
+    keep_gradients: bool,
 ) -> None:
     """The same calls, in the same order, as `motionlab.training.loop.fit`."""
     with memory.phase("forward"), precision.autocast():
-        loss = tokenizer_losses(model(x), x, LossWeights())["total"]
+        loss = compute()
     with memory.phase("backward"):
         precision.scaler.scale(loss.float()).backward()
     with memory.phase("optimizer"):
         precision.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), math.inf)
         precision.step(optimizer)
-        optimizer.zero_grad(set_to_none=True)
+        if not keep_gradients:
+            optimizer.zero_grad(set_to_none=True)
 
 
 def _wake_cublas() -> None:

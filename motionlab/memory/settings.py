@@ -20,12 +20,14 @@ class StepSettings:
     """One training step.
 
     Fields:
-        batch, window: clips, and frames of each.
+        batch, window: clips, and frames of each; of a decoder sequences, and positions of each.
         precision: "fp32", or autocast to "bf16" or "fp16". Weights, gradients and optimizer state stay float32.
         optimizer: "sgd", "momentum" (SGD with momentum) or "adamw".
-        checkpointing: residual blocks keep only their input, and run forward again in the backward pass
-            (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174).
-        one_hot: codes are counted as the published quantizer does it at each step, with a matrix [codes, tokens].
+        checkpointing: residual blocks, or the layers of a decoder, keep only their input, and run forward again in the
+            backward pass (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174).
+        one_hot: codes are counted as the published quantizer does it at each step, with a matrix [codes, tokens]. It
+            means nothing for a decoder.
+        accumulates: gradients of an earlier micro-batch of the same step are there already.
         device: "cpu" or "cuda". They differ in what convolutions copy and in what autocast does to norms.
 
     Raises:
@@ -38,6 +40,7 @@ class StepSettings:
     optimizer: str = "adamw"
     checkpointing: bool = False
     one_hot: bool = False
+    accumulates: bool = False
     device: str = "cpu"
 
     def __post_init__(self) -> None:

@@ -20,10 +20,11 @@ the data loader.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from motionlab.config import TokenizerConfig
-from motionlab.memory.layers import Kept, Walk
+from motionlab.memory.layers import Kept, Layer, Walk
 from motionlab.memory.settings import STATES, StepSettings
 
 
@@ -51,12 +52,14 @@ class StepMemory:
     Fields:
         weights, optimizer, batch: bytes that are always there.
         moments: the walk, in order.
+        matrix_name: what `Moment.matrix` is here.
     """
 
     weights: int
     optimizer: int
     batch: int
     moments: tuple[Moment, ...]
+    matrix_name: str = "one-hot matrix"
 
     @property
     def always(self) -> int:
@@ -88,7 +91,7 @@ class StepMemory:
             "batch": self.batch,
             "activations": top.activations,
             "work": top.work,
-            "one-hot matrix": top.matrix,
+            self.matrix_name: top.matrix,
         }
 
 
@@ -106,23 +109,29 @@ def step_memory(config: TokenizerConfig, settings: StepSettings, input_dim: int 
         InputError: a model that the formula does not describe. It can still be measured.
     """
     layers = list(Walk(config, settings, input_dim).layers())
-    moments, kept, gradients = [], 0, 0
+    return walk_memory(layers, settings, batch=4 * settings.batch * settings.window * input_dim)
+
+
+def walk_memory(
+    layers: Sequence[Layer], settings: StepSettings, batch: int, matrix_name: str = "one-hot matrix"
+) -> StepMemory:
+    """Walk forward and backward through the layers of any model, and to its optimizer; `batch` in bytes."""
+    size = 4 * sum(layer.parameters for layer in layers)
+    moments, kept, cached = [], 0, 0
+    gradients = size if settings.accumulates else 0
     for layer in layers:
-        moments.append(Moment("forward", layer.name, kept, 0, layer.forward, layer.matrix))
+        gradients += 4 * layer.early
+        moments.append(Moment("forward", layer.name, kept + cached, gradients, layer.forward, layer.matrix))
         kept += layer.kept
+        cached += layer.cast if layer.block else 0  # autocast forgets them at the end of the forward pass
     for i, layer in reversed(list(enumerate(layers))):
         # A checkpointed block has just run forward again: up to this layer, everything is there.
         again = sum(other.kept_again for other in layers[: i + 1] if other.block and other.block == layer.block)
         moments.append(Moment("backward", layer.name, kept + again, gradients, layer.backward))
-        gradients += 4 * layer.parameters
+        gradients += 4 * ((0 if settings.accumulates else layer.parameters) - layer.early)
         kept -= layer.kept
     moments.append(Moment("optimizer", settings.optimizer, 0, gradients, 0))
-    return StepMemory(
-        weights=gradients,
-        optimizer=STATES[settings.optimizer] * gradients,
-        batch=4 * settings.batch * settings.window * input_dim,
-        moments=tuple(moments),
-    )
+    return StepMemory(size, STATES[settings.optimizer] * size, batch, tuple(moments), matrix_name)
 
 
 def largest_batch(config: TokenizerConfig, settings: StepSettings, budget: int, input_dim: int = 272) -> int:

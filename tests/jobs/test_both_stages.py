@@ -199,7 +199,7 @@ def test_memory_advice_is_the_formula() -> None:
     now = StepSettings(batch=512, window=64)
     assert text.startswith(f"{step_memory(config, now).peak / 2**20:.0f} MiB (activations ")
     for knob, changed in (
-        ("half the micro-batch", replace(now, batch=256)),
+        ("half the micro-batch", replace(now, batch=256, accumulates=True)),
         ("activation_checkpointing", replace(now, checkpointing=True)),
         ("precision=bf16", replace(now, precision="bf16")),
     ):
