@@ -58,7 +58,7 @@ class ShardingPanel(Panel):
             "size": slide(OFFERED, "7B", "decoder"),
             "gpus": slide((1, 2, 4, 8, 16, 32, 40, 64, 128, 256, 512), 8, "GPUs"),
             "numbers": W.Dropdown(options=tuple(NUMBERS), description="numbers", style=style),
-            "gpu_gb": slide((16, 24, 40, 48, 80, 141), 80, "memory of a GPU (GB)"),
+            "gpu_gb": slide((16, 24, 40, 48, 80, 141), 80, "GB of a GPU"),
         }
 
     @staticmethod
