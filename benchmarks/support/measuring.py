@@ -204,3 +204,31 @@ def save_rows(path: Path, rows: list[Row]) -> None:
     found = kept + [row.record() for row in rows]
     found.sort(key=lambda row: row["threads"])
     write_text(path, json.dumps({"machine": machine(), "rows": found}, indent=1) + "\n")
+    write_text(path.with_suffix(".md"), as_table(path.stem, found))
+
+
+def as_table(title: str, rows: list[dict[str, Any]]) -> str:
+    """The rows of a result file as Markdown, for a person."""
+    facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine().items() if value)
+    lines = [
+        f"# {title}",
+        f"Written by `benchmarks/{title.split('_')[0]}.py` on: {facts}. Ratios: medians over rounds, with quartiles; "
+        "peer / ours where the goal is at least (>=), ours / peer where it is at most (<=).",
+        "| what | threads | ours | peer | ratio | goal | met |\n|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        scale, unit = (1000, "ms") if row["unit"] == "s" else (1, row["unit"])
+        ours, peer = (f"{row[name]['median'] * scale:,.4g} {unit}" for name in ("ours", "peer"))
+        ratio, goal = row["ratio"], row["goal"]
+        cells = [
+            row["name"],
+            row["threads"],
+            ours,
+            peer,
+            f"{ratio['median']:.3g} ({ratio['q1']:.3g} to {ratio['q3']:.3g})",
+        ]
+        cells += (
+            ["", ""] if goal is None else [f"{goal['sign']} {goal['value']:.3g}", "yes" if row["met"] else "**no**"]
+        )
+        lines[-1] += "\n| " + " | ".join(map(str, cells)) + " |"
+    return "\n\n".join(lines) + "\n"

@@ -153,6 +153,9 @@ def test_saving_replaces_only_what_was_measured(bench: ModuleType, tmp_path: Pat
     written = json.loads(path.read_text(encoding="utf-8"))
     assert sorted(row["group"] for row in written["rows"]) == ["a", "b"]
     assert all(row["met"] for row in written["rows"])
+    assert (tmp_path / "results.md").read_text().count(
+        "| x | 1 | 2,000 ms | 2,000 ms | 2 (1.5 to 2.5) | >= 1 | yes |"
+    ) == 2
     assert set(written["machine"]) == {
         "cores", "architecture", "vector_instructions", "torch", "python", "omp_wait_policy"
     }  # fmt: skip
