@@ -186,8 +186,8 @@ class LlamaWalk:
         settings, d, vocabulary, size = self.settings, self.config.dim, self.outputs, self.settings.number_bytes
         labels = settings.batch * (settings.window - self.text_slots)  # every code, and END
         chunk = min(labels, max(1, CHUNK_NUMBERS // vocabulary))
-        # Under autocast a chunk has a copy in half precision; then there is one of the weight too, and its gradient comes
-        # in half precision and is made float32 to be added.
+        # Under autocast a chunk has a copy in half precision; then there is one of the weight too, and its gradient
+        # comes in half precision and is made float32 to be added.
         number, table = (4 + size, size * vocabulary * d) if settings.half else (4, 0)
         logits = number * vocabulary * chunk
         copies = 2 * table + 4 * vocabulary * d if settings.half else 0
