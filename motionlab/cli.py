@@ -13,9 +13,10 @@ import platform
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from motionlab.errors import InputError, MissingExtra
 from motionlab.runtime import wait_passively
@@ -23,8 +24,24 @@ from motionlab.runtime import wait_passively
 if TYPE_CHECKING:
     from motionlab.config import RunConfig
 
+WHO = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # below torchrun
+
+
+class Interruptible(TyperGroup):
+    """Commands whose interruption is told: typer would end each of them without a word, and with exit code 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a training that was stopped says that it saved, and knows by which signal."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            print(f"{WHO}: interrupted" + (f": {stop}" if str(stop) else ""), file=sys.stderr)
+            raise SystemExit(getattr(stop, "exit_code", 130)) from None
+
+
 app = typer.Typer(
     name="motionlab",
+    cls=Interruptible,
     help="Text to human motion, small, correct and readable.",
     no_args_is_help=True,
     add_completion=False,
@@ -316,12 +333,8 @@ def _notebooks_folder() -> Path:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
     wait_passively()
-    who = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # below torchrun
     try:
         app(args=arguments, prog_name="motionlab")
     except (InputError, MissingExtra) as error:
-        print(f"{who}: error: " + " ".join(str(error).split()), file=sys.stderr)
+        print(f"{WHO}: error: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt as stop:  # a training that was stopped says that it saved, and by which signal
-        print(f"{who}: interrupted" + (f": {stop}" if str(stop) else ""), file=sys.stderr)
-        raise SystemExit(getattr(stop, "exit_code", 130)) from None

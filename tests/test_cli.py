@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from motionlab import cli
 from motionlab.config_file import load_config
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.run_folder import Run
+from motionlab.training.interrupt import Stopped
 
 
 def run_cli(*arguments: str) -> int:
@@ -238,9 +241,37 @@ def test_an_error_of_motionlab_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
         cli.main(["run", "--preset", "ci"])
 
 
-def test_an_interrupt_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    failing_job(monkeypatch, KeyboardInterrupt())
-    assert run_cli("run", "--preset", "ci") == 130
+@pytest.mark.parametrize(
+    ("stop", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "motionlab: interrupted\n"),
+        (Stopped("saved", signal.SIGINT), 130, "motionlab: interrupted: saved\n"),
+        (Stopped("saved", signal.SIGTERM), 143, "motionlab: interrupted: saved\n"),
+    ],
+)
+def test_an_interrupt_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stop: BaseException, code: int, told: str
+) -> None:
+    failing_job(monkeypatch, stop)
+    assert run_cli("run", "--preset", "ci") == code
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM cannot be caught")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_stopped_saves_and_says_so(number: int, code: int, tmp_path: Path) -> None:
+    words = ["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "tokenizer_training.steps=100000"]
+    command = [sys.executable, "-m", "motionlab", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        history = tmp_path / "ci" / "tokenizer-fsq" / "history.csv"
+        while process.poll() is None and not (history.exists() and history.read_text().count("\n") > 1):
+            time.sleep(0.1)
+        process.send_signal(number)
+        printed = process.communicate()[1]
+    assert process.returncode == code, printed
+    assert "motionlab: interrupted: saved after step" in printed and "resume" in printed
+    assert (history.parent / "checkpoints" / "last.json").exists()
 
 
 @pytest.mark.parametrize(
