@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,31 +93,23 @@ def test_formula_and_allocator_agree(shape: str, checkpointing: bool, precision:
 @pytest.mark.parametrize(
     "changes", [{}, {"n_kv_heads": 1}, {"n_kv_heads": None}, {"hidden": None}, {"n_layer": 1, "hidden": 32}], ids=str
 )
-def test_what_is_kept_agrees_with_the_module(changes: dict[str, Any], precision: str) -> None:
+def test_what_is_kept_agrees_with_the_module(
+    kept_by_the_module: Callable[[Callable[[], Tensor], Sequence[Tensor]], int], changes: dict[str, Any], precision: str
+) -> None:
     config, settings = decoder(48, **changes), StepSettings(batch=3, window=40, precision=precision)
     model = make(config)
     text = TextFeatures(torch.randn(3, SLOTS, TEXT), torch.ones(3, SLOTS, dtype=torch.bool))
     batch = build_sequences(list(torch.randint(CODES, (3, 40 - SLOTS - 1))), text, CODES)
     known = [*model.parameters(), *model.buffers(), batch.tokens, batch.labels, batch.text, batch.text_mask]
-    known_storages = {tensor.untyped_storage().data_ptr() for tensor in known}
-    kept: dict[int, int] = {}
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known_storages:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+    def loss() -> Tensor:
+        with make_precision("cpu", precision).autocast():
+            return sequence_losses(model, batch).loss
 
-    with (
-        torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
-        make_precision("cpu", precision).autocast(),
-    ):
-        loss = sequence_losses(model, batch).loss
-    assert loss.requires_grad
+    module = kept_by_the_module(loss, known)
     # The head hands its gradients over by itself; autograd keeps nothing for it but where the labels are.
     walk = LlamaWalk(config, settings, codebook_size=CODES, text_dim=TEXT, text_slots=SLOTS)
     layers = [layer for layer in walk.layers() if layer.name != "lm_head"]
-    module = sum(kept.values())
     assert sum(layer.kept for layer in layers) == pytest.approx(module, rel=0.005)
     assert sum(layer.kept for layer in layers) <= module
 

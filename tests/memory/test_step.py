@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -38,26 +38,11 @@ def small(**changes: Any) -> TokenizerConfig:
     return TokenizerConfig(**{"width": 32, "code_dim": 24, "codebook_size": 1024, "window": 32} | changes)
 
 
-def kept_by_the_module(compute: Callable[[], Tensor], known: list[Tensor]) -> int:
-    """Bytes of all storages that autograd keeps, each once, without the known ones."""
-    known_storages = {tensor.untyped_storage().data_ptr() for tensor in known}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in known_storages:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = compute()
-    assert result.requires_grad
-    return sum(kept.values())
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("changes", MODELS, ids=str)
-def test_what_is_kept_agrees_with_the_module(changes: dict[str, Any], precision: str) -> None:
+def test_what_is_kept_agrees_with_the_module(
+    kept_by_the_module: Callable[[Callable[[], Tensor], Sequence[Tensor]], int], changes: dict[str, Any], precision: str
+) -> None:
     config = small(**changes)
     settings = StepSettings(batch=3, window=config.window, precision=precision)
     model, x = make_tokenizer(config), torch.randn(3, config.window, 272)
