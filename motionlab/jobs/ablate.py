@@ -13,12 +13,9 @@ import contextlib
 import functools
 import io
 import itertools
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from motionlab.errors import InputError
 from motionlab.files import atomic_path
 from motionlab.jobs.ablate_point import Point, Result, canonical, check_key, point_config, train_point
 from motionlab.jobs.ablate_results import Row, append_row, key_of, load_rows, start_file
+from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
 from motionlab.plots.curves import figure_to_png
 from motionlab.runtime import one_thread
@@ -172,13 +170,6 @@ def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None)
         return train_point(config, _corpus(tuple(sorted((corpus or {}).items())))).result
 
 
-def point_pool(workers: int) -> ProcessPoolExecutor:
-    """Processes for `run_point`. They end when this process ends, however it ends."""
-    # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-
-
 def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: int) -> Iterator[tuple[Point, Any]]:
     """Every point with its result, or with what was wrong with it, in the order in which they are finished."""
     if workers == 1:
@@ -188,7 +179,7 @@ def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: 
             except InputError as error:
                 yield point, error
         return
-    pool = point_pool(workers)
+    pool = worker_pool(workers)
     try:
         futures: dict[Future[Any], Point] = {pool.submit(train, point): point for point in points}
         for future in as_completed(futures):
@@ -212,19 +203,6 @@ def _corpus(changes: tuple[tuple[str, Any], ...]) -> Corpus:
     """The corpus, opened once a process."""
     settings: CorpusConfig = point_config(corpus=dict(changes)).corpus
     return build_corpus(settings)
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot stop its children, and a child that waits for work never notices. So it watches."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _physical_cores() -> int:

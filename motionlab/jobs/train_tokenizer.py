@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advi
 from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_hooks import keep_best, training_hooks
+from motionlab.jobs.workers import worker_pool
 from motionlab.motion.features import decode_positions
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.usage import CodeUsage
@@ -130,8 +129,7 @@ def train_tokenizers(run: Run, corpus: Corpus, quantizers: Sequence[str], thread
             train_tokenizer(run, corpus, kind)
         return
     share = max(threads // len(missing), 1)
-    # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
-    with ProcessPoolExecutor(min(threads, len(missing)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(threads, len(missing))) as pool:
         for future in [pool.submit(_train_in_own_process, run.folder, kind, share) for kind in missing]:
             future.result()
 

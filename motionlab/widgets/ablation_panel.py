@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.errors import InputError
-from motionlab.jobs.ablate import point_pool, run_point
+from motionlab.jobs.ablate import run_point
 from motionlab.jobs.ablate_point import ALWAYS_NAMED, Point, Result, canonical
 from motionlab.jobs.ablate_results import Row, load_rows, select
+from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import LABELS, curves, kinds_figure, rate_distortion_figure, spread_figure
 from motionlab.plots.curves import figure_to_png
 from motionlab.runtime import profile
@@ -137,7 +138,7 @@ class AblationPanel(Panel):
             InputError: a wrong setting.
         """
         named = canonical({"steps": STEPS[profile()], **point})
-        pool = point_pool(1)
+        pool = worker_pool(1)
         future = pool.submit(run_point, named, self._corpus)
         pool.shutdown(wait=False)  # its process ends after this point
         drawn = threading.Event()

@@ -45,7 +45,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
         return replace(NUMBERS, mpjpe_heading_mm=99.0, seconds=2.0)
 
     monkeypatch.setattr(ablation_panel, "run_point", run_point)
-    monkeypatch.setattr(ablation_panel, "point_pool", ThreadPoolExecutor)
+    monkeypatch.setattr(ablation_panel, "worker_pool", ThreadPoolExecutor)
     yield opened.set
     opened.set()
 
