@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from motionlab.data.store import MotionStore
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.attention import Attention
+from motionlab.llama.masks import prefix_mask
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.rope import apply_rope
 from motionlab.llama.sequence import IGNORE, Sequences, build_sequences
@@ -45,8 +46,9 @@ def attention_maps(model: MotionLlama, batch: Sequences) -> Tensor:
         seen.append((module, inputs))
 
     handles = [block.attn.register_forward_pre_hook(note) for block in model.blocks]  # type: ignore[union-attr]
+    mask = prefix_mask(batch.text_mask, batch.tokens.shape[1])
     try:
-        model.hidden(batch.tokens, batch.text, batch.text_mask)
+        model.hidden(batch.tokens, batch.text, batch.text_mask, mask)
     finally:
         for handle in handles:
             handle.remove()

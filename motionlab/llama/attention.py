@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 from motionlab.llama.cache import KVCache
+from motionlab.llama.masks import Mask
 from motionlab.llama.norm import RMSNorm
 from motionlab.llama.rope import apply_rope
 
@@ -51,7 +52,7 @@ class Attention(nn.Module):
         self,
         x: Tensor,
         turn: Tensor,
-        mask: Tensor | None,
+        mask: Mask,
         cache: KVCache | None = None,
         layer: int = 0,
     ) -> Tensor:
@@ -67,7 +68,10 @@ class Attention(nn.Module):
         query, key, value = (part.transpose(1, 2) for part in (query, key, value))  # [B, H, S, hd], 2 x [B, G, S, hd]
         if cache is not None:
             key, value = cache.update(layer, key, value)  # [B, G, used, hd]
-        y = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=groups < heads)
+        causal, mask = (True, None) if isinstance(mask, str) else (False, mask)
+        y = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=groups < heads
+        )
         output: Tensor = self.c_proj(y.transpose(1, 2).flatten(2))  # [B, H, S, hd] -> [B, S, dim]
         return output
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from motionlab.llama.attention import Attention
 from motionlab.llama.cache import KVCache
+from motionlab.llama.masks import Mask
 from motionlab.llama.norm import RMSNorm
 
 
@@ -57,7 +58,7 @@ class Block(nn.Module):
         self,
         x: Tensor,
         turn: Tensor,
-        mask: Tensor | None,
+        mask: Mask,
         cache: KVCache | None = None,
         layer: int = 0,
     ) -> Tensor:

@@ -6,16 +6,24 @@ positions sees the whole text and the motion before it, never what comes after.
 
     row i looks at column j   when   j <= i   or   (i is text and j is text)
 
+With a text of one slot (a pooled one) this is the plain causal rule, and `prefix_rule` says so by name: a kernel that
+knows the rule skips the half that it hides, and needs no mask in memory.
+
 Every mask here is boolean, True where row i (a query) may look at column j (a key), and has a dimension of 1 for the
 heads where `scaled_dot_product_attention` wants one. A row without any True gives zeros there; nothing reads them.
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+
+Mask = Tensor | Literal["causal"] | None
+"""Who may look at whom: a boolean tensor, the causal rule by name, or None: everyone at everyone."""
 
 
 def causal_mask(length: int, device: torch.device | None = None) -> Tensor:
@@ -68,6 +76,15 @@ def prefix_mask(text_mask: Tensor, length: int) -> Tensor:
     is_text[:, :width] = text_mask[:, :length]
     both_text = is_text[:, :, None] & is_text[:, None, :]  # [B, S, S]
     return (causal_mask(length, text_mask.device) | both_text)[:, None]
+
+
+def prefix_rule(text_mask: Tensor, length: int) -> Mask:
+    """`prefix_mask`, or "causal" where it is the same.
+
+    >>> prefix_rule(torch.tensor([[True]]), 4)
+    'causal'
+    """
+    return "causal" if text_mask.shape[1] == 1 else prefix_mask(text_mask, length)
 
 
 def make_att_2d_masks(pad_masks: Tensor, att_masks: Tensor) -> Tensor:

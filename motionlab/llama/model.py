@@ -21,7 +21,7 @@ from motionlab.errors import InputError
 from motionlab.llama.block import Block, swiglu_hidden
 from motionlab.llama.cache import KVCache
 from motionlab.llama.head import TiedHead
-from motionlab.llama.masks import prefix_mask
+from motionlab.llama.masks import Mask, prefix_rule
 from motionlab.llama.norm import RMSNorm
 from motionlab.llama.rope import RopeSettings, Rotary
 
@@ -158,7 +158,7 @@ class MotionLlama(nn.Module):
             self._check_tokens(tokens)
         text_mask = text_mask.bool()
         x = self._embed(tokens, text, text_mask)  # [B, S, dim]
-        return self._layers(x, self.rotary(length), prefix_mask(text_mask, length) if mask is None else mask)
+        return self._layers(x, self.rotary(length), prefix_rule(text_mask, length) if mask is None else mask)
 
     def check_codebook(self, codebook_size: int) -> None:
         """Raise InputError unless a tokenizer with this many codes can read what this decoder writes."""
@@ -188,7 +188,7 @@ class MotionLlama(nn.Module):
         cache.used = width
         cache.show(text_mask)
         x = self._embed(slots, text, text_mask)  # [B, W, dim]
-        x = self._layers(x, self.rotary(width), prefix_mask(text_mask, width), cache)
+        x = self._layers(x, self.rotary(width), prefix_rule(text_mask, width), cache)
         last = text_mask.sum(1) - 1  # [B]: the last text slot of each row predicts the first code
         logits: Tensor = self.lm_head(x[torch.arange(batch, device=x.device), last])  # [B, K+1]
         return logits
@@ -231,7 +231,7 @@ class MotionLlama(nn.Module):
                 fix=f"Use the tokenizer that the decoder was trained with: it has {self.codebook_size} codes.",
             )
 
-    def _layers(self, x: Tensor, turn: Tensor, mask: Tensor | None, cache: KVCache | None = None) -> Tensor:
+    def _layers(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None) -> Tensor:
         for layer, block in enumerate(self.blocks):
             x = block(x, turn, mask, cache, layer)
         x = self.transformer["ln_f"](x)

@@ -5,7 +5,8 @@ key-value heads:
 
     weights, gradients, optimizer state   as in `step.py`; the output layer's gradient is there from the forward pass on
     batch         16 B S for tokens and labels, 4 B W text_dim for the text
-    activations   a layer: (9 + 3 G/H) B S d + 4 B S h + B S S numbers, the last for the mask; and a few B S H
+    activations   a layer: (9 + 3 G/H) B S d + 4 B S h + B S S numbers, the last for the mask, if W > 1; and a few
+                  B S H
     logits        at most 2^24 numbers, however long the batch (`motionlab.llama.cross_entropy`)
     work          what a layer holds only while it runs
 
@@ -61,7 +62,8 @@ class LlamaWalk:
         groups = (config.n_kv_heads or config.n_head) / config.n_head
         self.kv_width = round(config.dim * groups)  # G hd
         # The mask of who sees whom is there all through the forward pass; checkpointed blocks keep it for their second.
-        self.mask = settings.batch * settings.window**2
+        # One slot of text needs none: the rule is causal then, and the kernel knows it.
+        self.mask = settings.batch * settings.window**2 if text_slots > 1 else 0
         # What a norm gave, in float32, stays until attention or SwiGLU return, which have made copies of it.
         self.wide = self.stream.bytes if settings.half else 0
 
@@ -96,7 +98,7 @@ class LlamaWalk:
         config, settings, stream = self.config, self.settings, self.stream.bytes
         table = 0 if config.tied_embeddings else self.rows * config.dim
         rows: tuple[Kept, ...] = ()
-        if settings.checkpointing:
+        if settings.checkpointing and self.mask:
             rows = (Kept("mask", (settings.batch, settings.window, settings.window), 1),)
         # Backward, the gradient of the table is made whole, however few of its rows were read.
         work = stream + 4 * self.rows * config.dim
@@ -126,10 +128,11 @@ class LlamaWalk:
             f"{name}.attn.rope", forward=self.wide + qkv.bytes + wide, backward=stream + qkv.bytes + turned.bytes + wide
         )
         batch, length = settings.batch, settings.window
+        mask = (Kept(f"{name}.attn mask", (batch, length, length), settings.number_bytes),) if self.mask else ()
         kept = (
             qkv,
             turned,
-            Kept(f"{name}.attn mask", (batch, length, length), settings.number_bytes),
+            *mask,
             Kept(f"{name}.attn log of sums", (batch, self.config.n_head, length)),
             self.tensor(f"{name}.attn output", d),
         )

@@ -16,6 +16,7 @@ from motionlab.llama.masks import (
     padding_mask,
     position_ids,
     prefix_mask,
+    prefix_rule,
     real_positions,
 )
 
@@ -31,6 +32,15 @@ def test_prefix_mask_is_its_definition(widths: list[int], motion: int) -> None:
         for i in range(length):
             for j in range(length):
                 assert mask[row, 0, i, j] == (j <= i or (i < width and j < width))
+
+
+def test_one_slot_of_text_is_the_causal_rule_by_name() -> None:
+    for used in (True, False):
+        text_mask = torch.tensor([[used], [True]])
+        assert prefix_rule(text_mask, 6) == "causal"
+        assert torch.equal(prefix_mask(text_mask, 6), causal_mask(6).expand(2, 1, 6, 6))
+    text_mask = torch.tensor([[True, False], [True, True]])
+    assert torch.equal(prefix_rule(text_mask, 6), prefix_mask(text_mask, 6))
 
 
 def rows(*lines: str) -> torch.Tensor:

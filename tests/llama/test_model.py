@@ -178,6 +178,17 @@ def test_another_mask_can_be_given(make_model: Make, text: TextFeatures) -> None
     assert ((before - after).abs().amax(-1) > 1e-5).all()  # the first position sees the last
 
 
+def test_a_pooled_text_needs_no_mask(make_model: Make) -> None:
+    model = make_model()
+    tokens = torch.randint(20, (4, 16), generator=torch.Generator().manual_seed(0))
+    text, text_mask = torch.randn(4, 1, 6, generator=torch.Generator().manual_seed(1)), torch.ones(4, 1).bool()
+    by_rule = model(tokens, text, text_mask)
+    torch.testing.assert_close(by_rule, model(tokens, text, text_mask, prefix_mask(text_mask, 16)))
+    with pytest.raises(AssertionError):  # and the rule is at work
+        everyone = padding_mask(torch.ones(4, 16))
+        torch.testing.assert_close(by_rule, model(tokens, text, text_mask, everyone))
+
+
 def test_an_empty_batch_gives_no_logits(make_model: Make) -> None:
     logits = make_model()(torch.zeros(0, 5, dtype=torch.long), torch.zeros(0, 2, 6), torch.ones(0, 2))
     assert logits.shape == (0, 5, 21)

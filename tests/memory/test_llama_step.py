@@ -50,8 +50,10 @@ def make(config: LlamaConfig, codes: int = CODES, text_dim: int = TEXT) -> Motio
     )
 
 
-def formula(config: LlamaConfig, settings: StepSettings, codes: int = CODES, text_dim: int = TEXT) -> StepMemory:
-    return llama_step_memory(config, settings, codebook_size=codes, text_dim=text_dim, text_slots=SLOTS)
+def formula(
+    config: LlamaConfig, settings: StepSettings, codes: int = CODES, text_dim: int = TEXT, slots: int = SLOTS
+) -> StepMemory:
+    return llama_step_memory(config, settings, codebook_size=codes, text_dim=text_dim, text_slots=slots)
 
 
 SHAPES = {
@@ -81,8 +83,19 @@ MIXED = [(shape, *one) for shape in ("batch", "many codes") for one in ((True, "
 def test_formula_and_allocator_agree(shape: str, checkpointing: bool, precision: str) -> None:
     config, settings, codes = SHAPES[shape]
     settings = replace(settings, checkpointing=checkpointing, precision=precision)
-    record = measure_llama_step(lambda: make(config, codes), settings, SLOTS)
-    memory = formula(config, settings, codes)
+    agree(config, settings, codes, SLOTS)
+
+
+@pytest.mark.parametrize(("checkpointing", "precision"), [(False, "fp32"), (False, "bf16"), (True, "fp32")])
+def test_they_agree_when_one_slot_of_text_needs_no_mask(checkpointing: bool, precision: str) -> None:
+    settings = StepSettings(batch=2, window=280, checkpointing=checkpointing, precision=precision)
+    agree(decoder(64), settings, CODES, slots=1)
+    assert formula(decoder(64), settings, slots=1).peak < formula(decoder(64), settings, slots=2).peak
+
+
+def agree(config: LlamaConfig, settings: StepSettings, codes: int, slots: int) -> None:
+    record = measure_llama_step(lambda: make(config, codes), settings, slots)
+    memory = formula(config, settings, codes, slots=slots)
     assert memory.peak == pytest.approx(record.peak, rel=PROMISED)
     for phase in ("forward", "backward", "optimizer"):
         summit = max(moment.bytes for moment in memory.moments if moment.phase == phase)
@@ -90,16 +103,20 @@ def test_formula_and_allocator_agree(shape: str, checkpointing: bool, precision:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("slots", [1, SLOTS])
 @pytest.mark.parametrize(
     "changes", [{}, {"n_kv_heads": 1}, {"n_kv_heads": None}, {"hidden": None}, {"n_layer": 1, "hidden": 32}], ids=str
 )
 def test_what_is_kept_agrees_with_the_module(
-    kept_by_the_module: Callable[[Callable[[], Tensor], Sequence[Tensor]], int], changes: dict[str, Any], precision: str
+    kept_by_the_module: Callable[[Callable[[], Tensor], Sequence[Tensor]], int],
+    changes: dict[str, Any],
+    slots: int,
+    precision: str,
 ) -> None:
     config, settings = decoder(48, **changes), StepSettings(batch=3, window=40, precision=precision)
     model = make(config)
-    text = TextFeatures(torch.randn(3, SLOTS, TEXT), torch.ones(3, SLOTS, dtype=torch.bool))
-    batch = build_sequences(list(torch.randint(CODES, (3, 40 - SLOTS - 1))), text, CODES)
+    text = TextFeatures(torch.randn(3, slots, TEXT), torch.ones(3, slots, dtype=torch.bool))
+    batch = build_sequences(list(torch.randint(CODES, (3, 40 - slots - 1))), text, CODES)
     known = [*model.parameters(), *model.buffers(), batch.tokens, batch.labels, batch.text, batch.text_mask]
 
     def loss() -> Tensor:
@@ -108,7 +125,7 @@ def test_what_is_kept_agrees_with_the_module(
 
     module = kept_by_the_module(loss, known)
     # The head hands its gradients over by itself; autograd keeps nothing for it but where the labels are.
-    walk = LlamaWalk(config, settings, codebook_size=CODES, text_dim=TEXT, text_slots=SLOTS)
+    walk = LlamaWalk(config, settings, codebook_size=CODES, text_dim=TEXT, text_slots=slots)
     layers = [layer for layer in walk.layers() if layer.name != "lm_head"]
     assert sum(layer.kept for layer in layers) == pytest.approx(module, rel=0.005)
     assert sum(layer.kept for layer in layers) <= module
