@@ -21,7 +21,7 @@ from motionlab.llama.generate import generate
 from motionlab.llama.huggingface import to_huggingface
 from motionlab.llama.losses import labelled_losses
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.products import Target
+from motionlab.llama.products import Source, Target
 from motionlab.llama.sampling import Sampling
 from motionlab.llama.sequence import IGNORE
 
@@ -107,13 +107,13 @@ def products_alone(model: MotionLlama, batch: int, tokens: int) -> Work:
     """Nothing but the products with weights that `tokens` steps need, on inputs made beforehand."""
     flat = FlatDecoder(model)
     products = [product for layer in flat.layers for product in layer.products] + [flat.head]
-    work = [(p, torch.ones(batch, p.inputs), Target(torch.empty(batch, p.outputs))) for p in products]
+    work = [(p, Source(torch.ones(batch, p.inputs)), Target(torch.empty(batch, p.outputs))) for p in products]
 
     @torch.inference_mode()
     def run() -> None:
         for _ in range(tokens):
             for product, x, target in work:
-                product(x, target)
+                product.write(x, target)
 
     return run
 

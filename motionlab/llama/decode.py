@@ -7,7 +7,7 @@ written out, and everything that can be done once is done once:
   scores: `rms_norm(x) * s @ W = x / hypot(|x|, sqrt(d eps)) @ (W * s * sqrt(d))`. Gate and up are one product.
 * Weights are laid out the way that a product with few rows reads them fastest, see `products.py`.
 * Results go into memory that is taken once a batch (`_Desk`), and every view of it is made once, too: a view costs
-  nothing to compute, but a microsecond to ask for. Residual sums are part of the product before them.
+  nothing to compute, but a microsecond to ask for. A norm's division and a residual sum are part of writing a product.
 * Query heads that share a key head are the rows of one product, instead of copies of the key.
 """
 
@@ -24,7 +24,7 @@ from torch import Tensor
 from motionlab.llama.block import Block
 from motionlab.llama.cache import KVCache
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.products import Product, Target
+from motionlab.llama.products import ROWS, Product, Source, Target
 
 
 class FlatDecoder:
@@ -42,9 +42,10 @@ class FlatDecoder:
         self.table = model.rotary.table
         self.embedding = model.get_parameter("transformer.wte.weight").detach()
         self.layers = [_Layer(block) for block in model.blocks if isinstance(block, Block)]
-        self.head = _product(model.lm_head.weight, norm=model.get_parameter("transformer.ln_f.scale"))
+        self.head = _product(model.lm_head.weight, norm=model.get_parameter("transformer.ln_f.scale"), whole=True)
+        self.outputs = len(model.lm_head.weight)  # K + 1
         self.floor = (model.dim * model.norm_eps) ** 0.5  # for the norms of the stream: sqrt(d eps)
-        self._floor, self._nothing = self.embedding.new_tensor(self.floor), self.embedding.new_zeros(1, 1, 1)
+        self._floor = self.embedding.new_tensor(self.floor)
         self._desk: _Desk | None = None
 
     @staticmethod
@@ -62,35 +63,36 @@ class FlatDecoder:
         if self._desk is None or self._desk.batch != batch:
             self._desk = _Desk(self, batch)
         desk, x = self._desk, self._desk.stream.rows
-        turn = self.table[positions].view(batch, 1, 1, -1)  # [B, 1, 1, hd/2]
+        turn = self.table.index_select(0, positions).view(batch, 1, 1, -1)  # [B, 1, 1, hd/2]
         keys, values, newest = cache.flat()  # of each layer: [B*G, hd, T], [B*G, T, hd], [2, B*G, hd]
-        bias, beta = cache.bias(), 1.0  # [B*G, 1, T]
-        if bias is None:  # every slot is visible
-            bias, beta = self._nothing, 0.0
+        bias = cache.bias()  # [B*G, 1, T], or None: every slot is visible
         torch.index_select(self.embedding, 0, tokens, out=x)  # [B, dim]
         for layer, key, value, slot in zip(self.layers, keys, values, newest, strict=True):
-            self._normed_product(x, layer.qkv, desk.qkv)  # [B, G * (R + 2) * hd]
+            layer.qkv.write(desk.x, desk.qkv, self._length(desk))  # [B, G * (R + 2) * hd]
             if layer.q_norm is not None and layer.k_norm is not None:
                 desk.query.copy_(F.rms_norm(desk.query, (self.head_dim,), layer.q_norm, self.eps))
                 desk.key.copy_(F.rms_norm(desk.key, (self.head_dim,), layer.k_norm, self.eps))
             desk.pairs.mul_(turn)  # rotation of queries and keys, as complex numbers [B, G, R + 1, hd/2]
             slot.copy_(desk.key_value)
-            scores = torch.baddbmm(bias, desk.query, key, beta=beta)  # [B*G, R, T]
-            torch.bmm(scores.softmax(-1), value, out=desk.heads)  # [B*G, R, hd]
-            layer.out(desk.seen, desk.stream, add=True)  # [B, H * hd] to [B, dim]
-            self._normed_product(x, layer.gate_up, desk.gate_up)  # [B, 2 * hidden]
-            F.silu(desk.gate, inplace=True).mul_(desk.up)
-            layer.down(desk.gate, desk.stream, add=True)  # [B, hidden] to [B, dim]
+            scores = torch.bmm(desk.query, key) if bias is None else torch.baddbmm(bias, desk.query, key)
+            torch.bmm(scores.softmax(-1), value, out=desk.heads)  # [B*G, R, T] to [B*G, R, hd]
+            layer.out.add(desk.seen, desk.stream)  # [B, H * hd] to [B, dim]
+            layer.gate_up.write(desk.x, desk.gate_up, self._length(desk))  # [B, 2 * hidden]
+            F.silu(desk.gate.rows, inplace=True).mul_(desk.up)
+            layer.down.add(desk.gate, desk.stream)  # [B, hidden] to [B, dim]
         logits = Target(x.new_empty(batch, self.head.outputs))
-        self._normed_product(x, self.head, logits)
-        return logits.rows  # [B, K+1]
+        self.head.write(desk.x, logits, self._length(desk))
+        return logits.rows[:, : self.outputs]  # [B, K+1]
 
-    def _normed_product(self, x: Tensor, product: Product, target: Target) -> None:
-        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)  # [B, 1]
-        if len(x) == 1:  # one row has one length, which the product takes as a factor: two kernels instead of three
-            product(x, target, factor=1.0 / math.hypot(length.item(), self.floor))
-        else:
-            product(x / torch.hypot(length, self._floor), target)
+    def _length(self, desk: _Desk) -> Tensor | float:
+        """What a norm divides the stream by, but for its sqrt(d): `[B, 1]`.
+
+        One row has one length, which as a number needs no kernel of its own.
+        """
+        length = torch.linalg.vector_norm(desk.stream.rows, dim=-1, keepdim=True, out=desk.length)
+        if desk.batch == 1:
+            return math.hypot(length.item(), self.floor)
+        return torch.hypot(length, self._floor, out=length)
 
 
 def flat_decoder(model: MotionLlama) -> FlatDecoder:
@@ -140,10 +142,19 @@ class _Layer:
         self.products = (self.qkv, self.out, self.gate_up, self.down)
 
 
-def _product(*weights: Tensor, norm: Tensor | None = None) -> Product:
-    """The product with weights `[outputs, inputs]`, one below the other, behind a norm with this scale."""
-    shape = (sum(map(len, weights)), weights[0].shape[1])
-    return Product(shape, lambda: torch.cat(weights) if norm is None else _folded(norm, *weights))
+def _product(*weights: Tensor, norm: Tensor | None = None, whole: bool = False) -> Product:
+    """The product with weights `[outputs, inputs]`, one below the other, behind a norm with this scale.
+
+    Args:
+        whole: add rows of zeros until blocks of the product are whole.
+    """
+    rows, inputs = sum(map(len, weights)), weights[0].shape[1]
+    spare = -rows % ROWS if whole else 0
+
+    def weight() -> Tensor:
+        return F.pad(torch.cat(weights) if norm is None else _folded(norm, *weights), (0, 0, 0, spare))
+
+    return Product((rows + spare, inputs), weight)
 
 
 def _folded(norm: Tensor, *weights: Tensor) -> Tensor:
@@ -180,5 +191,8 @@ class _Desk:
         turning = parts[:, : shared + 1].unflatten(0, (batch, groups)).unflatten(-1, (-1, 2))
         self.pairs = torch.view_as_complex(turning)  # [B, G, R + 1, hd/2]
         self.heads = flat.embedding.new_empty(batch * groups, shared, hd)
-        self.seen = self.heads.view(batch, groups * shared * hd)
-        self.gate, self.up = self.gate_up.rows.chunk(2, dim=1)  # 2 x [B, hidden]
+        gate, self.up = self.gate_up.rows.chunk(2, dim=1)  # 2 x [B, hidden]
+        self.length = flat.embedding.new_empty(batch, 1)
+        # What products read: the stream, what attention saw, and the gate.
+        self.x, self.gate = Source(self.stream.rows), Source(gate)
+        self.seen = Source(self.heads.view(batch, groups * shared * hd))

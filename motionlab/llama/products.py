@@ -4,6 +4,10 @@ A general product sorts a weight into buffers first, which pays when many rows u
 take 32 rows of the weight at a time: each block is read once, in order, and its results fit in registers. With weights
 that come from memory, 8 rows took a half to two thirds of the time of one large product. One row is best served by one
 product with the transposed weight. Either form is made, as a copy, when it is first needed.
+
+To ask for a view or to start a kernel costs microseconds, a tenth of a product. So what can be prepared stands ready: a
+`Source` keeps the views that products read, a `Target` those that they write, and the division that a norm asks for is
+part of writing the result.
 """
 
 from __future__ import annotations
@@ -18,22 +22,36 @@ ROWS = 32
 """Of a weight in one block; 16 to 48 were equally fast."""
 
 
-class Target:
-    """Where a product writes: rows `[B, outputs]`, and the same memory as blocks `[n, B, ROWS]` and what is left."""
+class Source:
+    """What products read: rows `[B, inputs]`, whose numbers may change between two products."""
 
     def __init__(self, rows: Tensor) -> None:
-        batch, blocked = len(rows), rows.shape[1] // ROWS * ROWS
-        self.rows, self.rest = rows, rows[:, blocked:]
-        self.blocks = rows[:, :blocked].unflatten(1, (-1, ROWS)).transpose(0, 1)
-        # The fast kernel writes blocks one behind the other.
-        self.scratch = rows.new_empty(blocked // ROWS, batch if batch > 1 else 0, ROWS)
+        self.rows = rows
+        self._repeated: dict[int, Tensor] = {}
+
+    def repeated(self, times: int) -> Tensor:
+        """The same memory for each block of a weight: `[times, B, inputs]`."""
+        if times not in self._repeated:
+            self._repeated[times] = self.rows.expand(times, -1, -1)
+        return self._repeated[times]
+
+
+class Target:
+    """Where a product writes: rows `[B, outputs]`, and the same memory as blocks `[n, B, ROWS]` if it is used so."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows, self.in_blocks = rows, len(rows) > 1 and rows.shape[1] % ROWS == 0
+        if self.in_blocks:
+            self.blocks = rows.unflatten(1, (-1, ROWS)).transpose(0, 1)
+            # The fast kernel writes blocks one behind the other.
+            self.scratch = rows.new_empty(self.blocks.shape)
 
 
 class Product:
     """A weight of shape `[outputs, inputs]`, given by a function that makes it.
 
-    >>> target = Target(torch.zeros(2, 40))
-    >>> Product((40, 3), lambda: torch.ones(40, 3))(torch.ones(2, 3), target)
+    >>> target = Target(torch.zeros(2, 64))
+    >>> Product((64, 3), lambda: torch.ones(64, 3))(Source(torch.ones(2, 3)), target)
     >>> target.rows.unique()
     tensor([3.])
     """
@@ -44,30 +62,34 @@ class Product:
 
     @cached_property
     def transposed(self) -> Tensor:
-        """`[inputs, outputs]`, for one row."""
+        """`[inputs, outputs]`, for one row, and for outputs that make no whole blocks."""
         return _copy(self.weight().T)
 
     @cached_property
-    def in_blocks(self) -> tuple[Tensor, Tensor]:
-        """For several rows: `[n, inputs, ROWS]`, and `[inputs, outputs - n * ROWS]` for what is left."""
-        weight, blocked = self.weight(), self.outputs // ROWS * ROWS
-        blocks = weight[:blocked].unflatten(0, (-1, ROWS)).transpose(1, 2)
-        return _copy(blocks), _copy(weight[blocked:].T)
+    def blocks(self) -> Tensor:
+        """For several rows: `[n, inputs, ROWS]`."""
+        return _copy(self.weight().unflatten(0, (-1, ROWS)).transpose(1, 2))
 
-    def __call__(self, x: Tensor, target: Target, *, factor: float = 1.0, add: bool = False) -> None:
-        """Write `factor * x @ weight.T` over the target, or add it; `x` is `[B, inputs]`."""
-        if len(x) == 1:
-            torch.addmm(target.rows, x, self.transposed, beta=float(add), alpha=factor, out=target.rows)
-            return
-        blocks, rest = self.in_blocks
-        if rest.shape[1]:
-            torch.addmm(target.rest, x, rest, beta=float(add), alpha=factor, out=target.rest)
-        many = x.expand(len(blocks), -1, -1)  # [n, B, inputs]
-        torch.baddbmm(target.scratch, many, blocks, beta=0.0, alpha=factor, out=target.scratch)  # [n, B, ROWS]
-        if add:
+    def write(self, source: Source, target: Target, divisor: Tensor | float = 1.0) -> None:
+        """Write `x @ weight.T / divisor` over the target; `x` is `[B, inputs]`, the divisor `[B, 1]` or one number."""
+        if target.in_blocks:
+            self._in_blocks(source, target)
+            torch.div(target.scratch, divisor, out=target.blocks)
+        elif isinstance(divisor, float):
+            torch.addmm(target.rows, source.rows, self.transposed, beta=0.0, alpha=1.0 / divisor, out=target.rows)
+        else:
+            torch.mm(source.rows / divisor, self.transposed, out=target.rows)
+
+    def add(self, source: Source, target: Target) -> None:
+        """Add `x @ weight.T` to the target."""
+        if target.in_blocks:
+            self._in_blocks(source, target)
             target.blocks.add_(target.scratch)
         else:
-            target.blocks.copy_(target.scratch)
+            torch.addmm(target.rows, source.rows, self.transposed, out=target.rows)
+
+    def _in_blocks(self, source: Source, target: Target) -> None:
+        torch.bmm(source.repeated(len(self.blocks)), self.blocks, out=target.scratch)  # [n, B, ROWS]
 
 
 @torch.no_grad()

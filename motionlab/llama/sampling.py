@@ -100,17 +100,65 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
     tensor([2])
     """
     if sampling.greedy:
-        return logits.argmax(-1)
+        return largest(logits)
     logits = logits.float() / sampling.temperature
-    kept = logits.shape[-1] if sampling.top_k is None else min(sampling.top_k, logits.shape[-1])
-    values, tokens = logits.topk(kept, dim=-1)  # [B, kept], most likely first
-    probability = values.softmax(-1)
+    if sampling.top_k is None and sampling.top_p is None:
+        return draw(logits.softmax(-1), noise)
+    if sampling.top_k is not None:
+        values, tokens = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)  # [B, kept], most likely first
+        probability = values.softmax(-1)
+    else:
+        probability, tokens = most_likely(logits, sampling.top_p or 1.0)
     if sampling.top_p is not None:
         before = probability.cumsum(-1) - probability  # probability of everything more likely
         inside = before < sampling.top_p
         inside[:, 0] = True  # rounding must never leave a row without a token
         probability = probability * inside
     return tokens.gather(-1, draw(probability, noise)[:, None])[:, 0]
+
+
+def largest(logits: Tensor) -> Tensor:
+    """`logits.argmax(-1)` of `[B, V]`: int64 `[B]`, the first place where several are equal.
+
+    To find a place, torch on a CPU compares one number after the other; to find a value only, many at a time. So the
+    largest value of each block comes first. With 64,000 codes this takes a sixth of the time.
+
+    >>> largest(torch.tensor([[0.0, 3.0, 3.0]]))
+    tensor([1])
+    """
+    width = logits.shape[-1]
+    if logits.device.type != "cpu" or width < 8 * BLOCK:
+        return logits.argmax(-1)
+    whole = width // BLOCK * BLOCK
+    tops = [logits[:, :whole].unflatten(-1, (-1, BLOCK)).amax(-1), logits[:, -BLOCK:].amax(-1, keepdim=True)]
+    block = torch.cat(tops, dim=-1).argmax(-1, keepdim=True)  # [B, 1]; the last block overlaps the one before
+    begin = (block * BLOCK).clamp(max=width - BLOCK)  # [B, 1]
+    inside = logits.gather(-1, begin + torch.arange(BLOCK)).argmax(-1, keepdim=True)
+    return (begin + inside)[:, 0]
+
+
+BLOCK = 256
+
+
+def most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
+    """Tokens that hold `top_p` of the probability, and perhaps more of them, most likely first.
+
+    To sort 64,000 codes takes longer than the decoder needs to give them. The first few thousand nearly always hold
+    enough; where they do not, all are sorted.
+
+    Returns:
+        probability and token, both `[B, kept]`.
+    """
+    if logits.shape[-1] > SHORTLIST:
+        values, tokens = logits.topk(SHORTLIST, dim=-1)
+        probability = (values - logits.logsumexp(-1, keepdim=True)).exp()
+        if bool((probability.sum(-1) > top_p).all()):
+            return probability, tokens
+    values, tokens = logits.topk(logits.shape[-1], dim=-1)
+    return values.softmax(-1), tokens
+
+
+SHORTLIST = 2048
 
 
 def draw(probability: Tensor, noise: Tensor) -> Tensor:

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.llama.sampling import Sampling, choose_tokens, draw, sample_noise
+from motionlab.llama.sampling import (
+    BLOCK,
+    SHORTLIST,
+    Sampling,
+    choose_tokens,
+    draw,
+    largest,
+    most_likely,
+    sample_noise,
+)
 
 PROBABILITY = torch.tensor([0.5, 0.05, 0.3, 0.15])
 
@@ -53,6 +62,36 @@ def test_a_forbidden_token_is_never_chosen(seed: int, top_k: int | None, top_p: 
     noise[:2] = torch.tensor([0.0, 1 - 2**-24])  # the ends of what torch.rand gives
     tokens = choose_tokens(logits, noise, Sampling(max_tokens=1, top_k=top_k, top_p=top_p))
     assert (tokens != 3).all() and (tokens >= 0).all() and (tokens < 7).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 3), st.one_of(st.integers(1, 40), st.integers(8 * BLOCK - 2, 9 * BLOCK + 2)), st.integers(2, 999))
+def test_the_largest_is_found_where_argmax_finds_it(batch: int, width: int, values: int) -> None:
+    """Few different values: then most rows have their largest several times."""
+    logits = torch.randint(values, (batch, width + 3), generator=torch.Generator().manual_seed(width)).float()
+    logits[:, ::5] = float("-inf")
+    view = logits[:, :width]  # rows with something between them, as the flat decoder gives them
+    assert torch.equal(largest(view), view.argmax(-1))
+
+
+@pytest.mark.parametrize("place", [0, BLOCK, 8 * BLOCK - 1, 8 * BLOCK, 8 * BLOCK + 6])
+def test_the_largest_is_found_in_every_block(place: int) -> None:
+    logits = torch.zeros(2, 8 * BLOCK + 7)
+    logits[:, place] = 1.0
+    assert largest(logits).tolist() == [place, place]
+
+
+@pytest.mark.parametrize(("scale", "sorts_all"), [(4.0, False), (0.5, True)])
+def test_a_short_list_draws_what_the_whole_order_draws(scale: float, sorts_all: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, noise = torch.randn(32, 3 * SHORTLIST, generator=generator) * scale, torch.rand(32, generator=generator)
+    probability, tokens = most_likely(logits, 0.9)
+    assert (tokens.shape[1] == logits.shape[1]) == sorts_all
+    assert probability.sum(-1).min() > 0.9
+    whole = Sampling(max_tokens=1, top_p=0.9, top_k=logits.shape[1])  # this one sorts
+    short = Sampling(max_tokens=1, top_p=0.9)
+    # Tokens of equal probability do not occur, and the end of the line moves by rounding only.
+    assert torch.equal(choose_tokens(logits, noise, short), choose_tokens(logits, noise, whole))
 
 
 @settings(max_examples=50, deadline=None)
