@@ -14,7 +14,6 @@ written out, and everything that can be done once is done once:
 from __future__ import annotations
 
 import copy
-import math
 import weakref
 
 import torch
@@ -45,7 +44,6 @@ class FlatDecoder:
         self.head = _product(model.lm_head.weight, norm=model.get_parameter("transformer.ln_f.scale"), whole=True)
         self.outputs = len(model.lm_head.weight)  # K + 1
         self.floor = (model.dim * model.norm_eps) ** 0.5  # for the norms of the stream: sqrt(d eps)
-        self._floor = self.embedding.new_tensor(self.floor)
         self._desk: _Desk | None = None
 
     @staticmethod
@@ -68,7 +66,7 @@ class FlatDecoder:
         bias = cache.bias()  # [B*G, 1, T], or None: every slot is visible
         torch.index_select(self.embedding, 0, tokens, out=x)  # [B, dim]
         for layer, key, value, slot in zip(self.layers, keys, values, newest, strict=True):
-            layer.qkv.write(desk.x, desk.qkv, self._length(desk))  # [B, G * (R + 2) * hd]
+            layer.qkv.write(desk.x, desk.qkv, desk.length())  # [B, G * (R + 2) * hd]
             if layer.q_norm is not None and layer.k_norm is not None:
                 desk.query.copy_(F.rms_norm(desk.query, (self.head_dim,), layer.q_norm, self.eps))
                 desk.key.copy_(F.rms_norm(desk.key, (self.head_dim,), layer.k_norm, self.eps))
@@ -77,22 +75,12 @@ class FlatDecoder:
             scores = torch.bmm(desk.query, key) if bias is None else torch.baddbmm(bias, desk.query, key)
             torch.bmm(scores.softmax(-1), value, out=desk.heads)  # [B*G, R, T] to [B*G, R, hd]
             layer.out.add(desk.seen, desk.stream)  # [B, H * hd] to [B, dim]
-            layer.gate_up.write(desk.x, desk.gate_up, self._length(desk))  # [B, 2 * hidden]
+            layer.gate_up.write(desk.x, desk.gate_up, desk.length())  # [B, 2 * hidden]
             F.silu(desk.gate.rows, inplace=True).mul_(desk.up)
             layer.down.add(desk.gate, desk.stream)  # [B, hidden] to [B, dim]
         logits = Target(x.new_empty(batch, self.head.outputs))
-        self.head.write(desk.x, logits, self._length(desk))
+        self.head.write(desk.x, logits, desk.length())
         return logits.rows[:, : self.outputs]  # [B, K+1]
-
-    def _length(self, desk: _Desk) -> Tensor | float:
-        """What a norm divides the stream by, but for its sqrt(d): `[B, 1]`.
-
-        One row has one length, which as a number needs no kernel of its own.
-        """
-        length = torch.linalg.vector_norm(desk.stream.rows, dim=-1, keepdim=True, out=desk.length)
-        if desk.batch == 1:
-            return math.hypot(length.item(), self.floor)
-        return torch.hypot(length, self._floor, out=length)
 
 
 def flat_decoder(model: MotionLlama) -> FlatDecoder:
@@ -181,10 +169,13 @@ class _Desk:
     def __init__(self, flat: FlatDecoder, batch: int) -> None:
         self.batch, layer = batch, flat.layers[0]
         groups, shared, hd = flat.n_kv_heads, flat.shared, flat.head_dim
-        self.stream, self.qkv, self.gate_up = (
-            Target(flat.embedding.new_empty(batch, product.outputs))
-            for product in (layer.down, layer.qkv, layer.gate_up)
+        self.qkv, self.gate_up = (
+            Target(flat.embedding.new_empty(batch, product.outputs)) for product in (layer.qkv, layer.gate_up)
         )
+        # The stream, and beside it sqrt(d eps): the length of such a row is what a norm divides by.
+        self.wide_stream = flat.embedding.new_zeros(batch, layer.down.outputs + ROWS)
+        self.wide_stream[:, -1] = flat.floor
+        self.stream = Target(self.wide_stream[:, :-ROWS])
         parts = self.qkv.rows.view(batch * groups, shared + 2, hd)  # [B*G, R + 2, hd]
         self.query, self.key = parts[:, :shared], parts[:, shared]  # [B*G, R, hd], [B*G, hd]
         self.key_value = parts[:, shared:].transpose(0, 1)  # [2, B*G, hd]
@@ -192,7 +183,12 @@ class _Desk:
         self.pairs = torch.view_as_complex(turning)  # [B, G, R + 1, hd/2]
         self.heads = flat.embedding.new_empty(batch * groups, shared, hd)
         gate, self.up = self.gate_up.rows.chunk(2, dim=1)  # 2 x [B, hidden]
-        self.length = flat.embedding.new_empty(batch, 1)
+        self._length = flat.embedding.new_empty(batch, 1)
         # What products read: the stream, what attention saw, and the gate.
         self.x, self.gate = Source(self.stream.rows), Source(gate)
         self.seen = Source(self.heads.view(batch, groups * shared * hd))
+
+    def length(self) -> Tensor | float:
+        """`hypot(|x|, sqrt(d eps))` of each row of the stream, `[B, 1]`; for one row a number, which takes no kernel"""
+        torch.linalg.vector_norm(self.wide_stream, dim=-1, keepdim=True, out=self._length)
+        return self._length.item() if self.batch == 1 else self._length

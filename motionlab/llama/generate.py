@@ -146,9 +146,10 @@ def _write(
         chosen = choose_tokens(logits, noise[:, step], sampling)  # [rows]
         live[:, step] = chosen
         goes_on = chosen != end_token if stops is None else stops > step + 1  # [rows]
-        if step + 1 == sampling.max_tokens or not goes_on.any():
+        left = int(goes_on.sum())
+        if step + 1 == sampling.max_tokens or left == 0:
             break
-        if not goes_on.all():  # rows that have ended leave the batch
+        if left < len(goes_on):  # rows that have ended leave the batch
             written[rows] = live
             going = goes_on.nonzero()[:, 0]
             rows, live, chosen, noise = rows[going], live[going], chosen[going], noise[going]

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from motionlab.errors import InputError
 from motionlab.llama.sampling import (
-    BLOCK,
     SHORTLIST,
     Sampling,
     choose_tokens,
     draw,
-    largest,
     most_likely,
     sample_noise,
 )
@@ -62,23 +60,6 @@ def test_a_forbidden_token_is_never_chosen(seed: int, top_k: int | None, top_p: 
     noise[:2] = torch.tensor([0.0, 1 - 2**-24])  # the ends of what torch.rand gives
     tokens = choose_tokens(logits, noise, Sampling(max_tokens=1, top_k=top_k, top_p=top_p))
     assert (tokens != 3).all() and (tokens >= 0).all() and (tokens < 7).all()
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(1, 3), st.one_of(st.integers(1, 40), st.integers(8 * BLOCK - 2, 9 * BLOCK + 2)), st.integers(2, 999))
-def test_the_largest_is_found_where_argmax_finds_it(batch: int, width: int, values: int) -> None:
-    """Few different values: then most rows have their largest several times."""
-    logits = torch.randint(values, (batch, width + 3), generator=torch.Generator().manual_seed(width)).float()
-    logits[:, ::5] = float("-inf")
-    view = logits[:, :width]  # rows with something between them, as the flat decoder gives them
-    assert torch.equal(largest(view), view.argmax(-1))
-
-
-@pytest.mark.parametrize("place", [0, BLOCK, 8 * BLOCK - 1, 8 * BLOCK, 8 * BLOCK + 6])
-def test_the_largest_is_found_in_every_block(place: int) -> None:
-    logits = torch.zeros(2, 8 * BLOCK + 7)
-    logits[:, place] = 1.0
-    assert largest(logits).tolist() == [place, place]
 
 
 @pytest.mark.parametrize(("scale", "sorts_all"), [(4.0, False), (0.5, True)])
