@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ from motionlab.quantizers.vq import VQEMA  # noqa: E402
 from motionlab.tokenizer.convolution import TimeConv  # noqa: E402
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses  # noqa: E402
 from motionlab.tokenizer.model import MotionTokenizer  # noqa: E402
-from motionlab.training.optimizer import make_optimizer  # noqa: E402
+from motionlab.training.optimizer import clip_gradients, make_optimizer  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 VQ_GOALS = {512: 2.5, 1024: 3.0, 16384: 4.0}
@@ -208,11 +207,12 @@ def training_step(model: MotionTokenizer, x: Tensor) -> Work:
     """One step as `motionlab.training.loop` makes it, without its book-keeping."""
     optimizer = make_optimizer(model, lr=1e-4, weight_decay=0.0)
     model.train()
+    parameters = list(model.parameters())
 
     def step() -> Tensor:
         loss = tokenizer_losses(model(x), x, LossWeights())["total"]
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), math.inf)
+        clip_gradients(parameters, None)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return loss.detach()

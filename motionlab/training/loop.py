@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -34,7 +33,7 @@ from motionlab.training.group import read_group
 from motionlab.training.history import FIRST_COLUMNS, History, open_history
 from motionlab.training.interrupt import Interrupt
 from motionlab.training.meter import GroupMeans, Meter
-from motionlab.training.optimizer import is_fused, make_optimizer
+from motionlab.training.optimizer import clip_gradients, is_fused, make_optimizer
 from motionlab.training.out_of_memory import OutOfMemory
 from motionlab.training.parallel import Parallel, plain, require_possible
 from motionlab.training.precision import deterministic, make_precision
@@ -202,7 +201,7 @@ def fit(
                 saver.settle()  # the optimizer may not touch what is still being copied
             with clock("update"):
                 precision.scaler.unscale_(optimizer)  # before clipping: the threshold is meant for the true gradient
-                norm = plain(nn.utils.clip_grad_norm_(parameters, settings.clip_norm or math.inf))
+                norm = plain(clip_gradients(parameters, settings.clip_norm or None))
                 names, row = means.row(grad_norm=norm)
                 rate = float(schedule.get_last_lr()[0])
                 watch.add(Step(counters.step + 1, group.micro_step, group.items, rate, names, row))

@@ -68,3 +68,14 @@ def make_optimizer(
 def is_fused(optimizer: torch.optim.Optimizer) -> bool:
     """Whether one kernel does it all, and looks itself at a flag that says to change nothing."""
     return bool(optimizer.defaults.get("fused"))
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], limit: float | None) -> torch.Tensor:
+    """The norm of all gradients as one vector, as it was; scaled down in place where it is above `limit`.
+
+    `clip_grad_norm_` of torch multiplies even where nothing is to be clipped, which reads and writes every gradient.
+    """
+    norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    if limit is not None:
+        nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+    return norm

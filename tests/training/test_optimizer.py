@@ -1,9 +1,11 @@
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.training.optimizer import make_optimizer, parameter_groups
+from motionlab.training.optimizer import clip_gradients, make_optimizer, parameter_groups
 
 
 class Tied(nn.Module):
@@ -68,3 +70,25 @@ def test_fused_equals_plain() -> None:
             optimizer.step()
         results.append(model.weight.detach())
     torch.testing.assert_close(results[0], results[1], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("limit", [None, 0.01, 1e9])
+def test_gradients_are_clipped_as_torch_does(limit: float | None) -> None:
+    ours, theirs = (nn.Linear(3, 2) for _ in range(2))
+    gradients = [torch.randn_like(parameter) for parameter in ours.parameters()]
+    for model in (ours, theirs):
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient.clone()
+    ours.register_parameter("unused", nn.Parameter(torch.ones(1)))  # has no gradient
+    norm = clip_gradients(list(ours.parameters()), limit)
+    expected = nn.utils.clip_grad_norm_(theirs.parameters(), math.inf if limit is None else limit)
+    assert norm == expected > 0.01
+    for a, b in zip(list(ours.parameters())[:2], theirs.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad)
+
+
+def test_a_gradient_without_end_is_left_for_others_to_see() -> None:
+    parameter = nn.Parameter(torch.ones(2))
+    parameter.grad = torch.tensor([1.0, math.inf])
+    assert clip_gradients([parameter], None) == math.inf
+    assert parameter.grad.tolist() == [1.0, math.inf]  # torch's way makes them nan
