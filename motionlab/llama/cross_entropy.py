@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motionlab.largest import largest
+
 CHUNK_NUMBERS = 2**24
 """Logits at a time, 64 MiB in float32: large enough for a fast matrix product."""
 
@@ -60,9 +62,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             rows = slice(start, start + chunk)
             h, label = hidden[rows].to(dtype), labels[rows, None]  # [c, dim], [c, 1]
             logits = (h @ table.T).float()  # [c, V]; from here on one buffer, changed in place
-            best, place = logits.max(-1, keepdim=True)  # [c, 1]
-            hits += (place == label).sum()
-            logits -= best  # no exponential can overflow
+            best, place = largest(logits)  # [c]
+            hits += (place == label[:, 0]).sum()
+            logits -= best[:, None]  # no exponential can overflow
             target = logits.gather(1, label)  # [c, 1]
             mean = logits.mean(-1, keepdim=True) if smoothing else 0.0
             sums = logits.exp_().sum(-1, keepdim=True)  # [c, 1]

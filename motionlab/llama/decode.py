@@ -189,6 +189,6 @@ class _Desk:
         self.seen = Source(self.heads.view(batch, groups * shared * hd))
 
     def length(self) -> Tensor | float:
-        """`hypot(|x|, sqrt(d eps))` of each row of the stream, `[B, 1]`; for one row a number, which takes no kernel"""
+        """`hypot(|x|, sqrt(d eps))` of each row of the stream, `[B, 1]`; of one row, a plain number."""
         torch.linalg.vector_norm(self.wide_stream, dim=-1, keepdim=True, out=self._length)
         return self._length.item() if self.batch == 1 else self._length

@@ -103,13 +103,13 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
     if sampling.greedy:
         return largest(logits)[1]
     logits = logits.float() / sampling.temperature
-    if sampling.top_k is None and sampling.top_p is None:
-        return draw(logits.softmax(-1), noise)
     if sampling.top_k is not None:
         values, tokens = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)  # [B, kept], most likely first
         probability = values.softmax(-1)
+    elif sampling.top_p is not None:
+        probability, tokens = most_likely(logits, sampling.top_p)
     else:
-        probability, tokens = most_likely(logits, sampling.top_p or 1.0)
+        return draw(logits.softmax(-1), noise)
     if sampling.top_p is not None:
         before = probability.cumsum(-1) - probability  # probability of everything more likely
         inside = before < sampling.top_p
@@ -121,7 +121,7 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
 def most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     """Tokens that hold `top_p` of the probability, and perhaps more of them, most likely first.
 
-    To sort 64,000 codes takes longer than the decoder needs to give them. The first few thousand nearly always hold
+    To sort 64,000 codes takes longer than the decoder needs to give them. The first two thousand nearly always hold
     enough; where they do not, all are sorted.
 
     Returns:
