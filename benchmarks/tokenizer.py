@@ -291,7 +291,7 @@ def clip_pairs(
 
 def clip_rows(effort: Effort) -> Iterator[Row]:
     """A data set of clips."""
-    sizes_of = {"width 64": (SMALLEST, 128, 32), "width 128": (SMALL, 128, 32), "published": (PUBLISHED, 16, 4)}
+    sizes_of = {"width 64": (SMALLEST, 128, 32), "width 128": (SMALL, 128, 32), "published": (PUBLISHED, 16, 8)}
     for name, (sizes, count, batch_size) in sizes_of.items():
         clips = make_clips(count // 16 if effort.quick else count)
         ours, peer = (model.eval() for model in tokenizer_pair(**sizes))

@@ -6,6 +6,7 @@ alone and in company; tests hold this. `use_cache=False` is the plain way that t
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from motionlab.llama.model import MotionLlama
 from motionlab.llama.readers import CachedReader, CompiledReader, GuidedReader, PlainReader, Reader
 from motionlab.llama.repetition import forbid_ngrams, penalise_repeats
 from motionlab.llama.sampling import Sampling, choose_tokens, sample_noise
+from motionlab.runtime import one_thread
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def generate(
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), _threads(model, count if sampling.guidance == 1.0 else 2 * count, use_cache):
             reader = _reader(model, text, text_mask, sampling, use_cache, compiled)
             tokens = _write(reader, samples, noise, stops, sampling, model.end_token).cpu()
     finally:
@@ -98,6 +100,18 @@ def generate(
     if lengths is not None:
         return [Generated(row[:length], "length") for row, length in zip(rows, lengths, strict=True)]
     return [_finish(row, model.end_token) for row in rows]
+
+
+def _threads(model: MotionLlama, rows: int, use_cache: bool) -> contextlib.AbstractContextManager[None]:
+    """One thread where a step is so little work that two wait for each other longer than they save."""
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    small = use_cache and model.llama_proj.weight.device.type == "cpu" and rows * weights <= ONE_THREAD
+    return one_thread() if small else contextlib.nullcontext()
+
+
+ONE_THREAD = 3 * 2**24
+"""Products a step. With 5 million weights one row took 2.2 ms a token and 3.1 ms with two threads; the two ways were
+equal at 8 rows (3.0 ms), and at 64 rows two threads were faster (11.1 and 8.5 ms)."""
 
 
 def _reader(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+import motionlab.llama.generate as generating
 from motionlab.errors import InputError
 from motionlab.llama.decode import FlatDecoder
 from motionlab.llama.generate import Generated, generate
@@ -262,3 +264,30 @@ def test_bad_text(make_model: Make, text: TextFeatures) -> None:
             generate(model, text.states, mask, sampling)
     with pytest.raises(InputError, match="found 3 seeds, expected 4"):
         generate(model, text.states, text.mask, sampling, seeds=[1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("limit", "options", "expected"),
+    [(1.0, {}, 1), (0.9, {}, 2), (1.0, {"guidance": 2.0}, 2), (1.0, {"use_cache": False}, 2)],
+    ids=["little work", "more", "guidance doubles the rows", "the whole sequence each time"],
+)
+def test_little_work_is_done_by_one_thread(
+    make_model: Make,
+    text: TextFeatures,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: float,
+    options: dict[str, Any],
+    expected: int,
+) -> None:
+    model, threads, before = make_model(), [], torch.get_num_threads()
+    work = len(text.states) * sum(parameter.numel() for parameter in model.parameters())
+    monkeypatch.setattr(generating, "ONE_THREAD", limit * work)
+    monkeypatch.setattr(generating, "check_logits", lambda logits, step: threads.append(torch.get_num_threads()))
+    guidance, use_cache = options.get("guidance", 1.0), options.get("use_cache", True)
+    try:
+        torch.set_num_threads(2)
+        generate(model, text.states, text.mask, Sampling(max_tokens=3, guidance=guidance), use_cache=use_cache)
+        assert set(threads) == {expected}
+        assert torch.get_num_threads() == 2, "as it was"
+    finally:
+        torch.set_num_threads(before)
