@@ -105,13 +105,13 @@ def generate(
 def _threads(model: MotionLlama, rows: int, use_cache: bool) -> contextlib.AbstractContextManager[None]:
     """One thread where a step is so little work that two wait for each other longer than they save."""
     weights = sum(parameter.numel() for parameter in model.parameters())
-    small = use_cache and model.llama_proj.weight.device.type == "cpu" and rows * weights <= ONE_THREAD
-    return one_thread() if small else contextlib.nullcontext()
+    small = model.llama_proj.weight.device.type == "cpu" and rows <= FEW_ROWS and weights <= FEW_WEIGHTS
+    return one_thread() if use_cache and small else contextlib.nullcontext()
 
 
-ONE_THREAD = 3 * 2**24
-"""Products a step. With 5 million weights one row took 2.2 ms a token and 3.1 ms with two threads; the two ways were
-equal at 8 rows (3.0 ms), and at 64 rows two threads were faster (11.1 and 8.5 ms)."""
+FEW_ROWS, FEW_WEIGHTS = 8, 2**23
+"""With 5 million weights one row took 2.2 ms a token, and 3.1 ms with two threads; the two were equal at 8 rows
+(3.0 ms), and two were faster at 64 rows (8.5 against 11.1 ms), or with one row and 37 million weights (9.6 and 12.8)."""
 
 
 def _reader(

@@ -267,21 +267,29 @@ def test_bad_text(make_model: Make, text: TextFeatures) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "options", "expected"),
-    [(1.0, {}, 1), (0.9, {}, 2), (1.0, {"guidance": 2.0}, 2), (1.0, {"use_cache": False}, 2)],
-    ids=["little work", "more", "guidance doubles the rows", "the whole sequence each time"],
+    ("rows", "weights", "options", "expected"),
+    [
+        (4, 1.0, {}, 1),
+        (3, 1.0, {}, 2),
+        (4, 0.9, {}, 2),
+        (4, 1.0, {"guidance": 2.0}, 2),
+        (8, 1.0, {"guidance": 2.0}, 1),
+        (4, 1.0, {"use_cache": False}, 2),
+    ],
 )
 def test_little_work_is_done_by_one_thread(
     make_model: Make,
     text: TextFeatures,
     monkeypatch: pytest.MonkeyPatch,
-    limit: float,
+    rows: int,
+    weights: float,
     options: dict[str, Any],
     expected: int,
 ) -> None:
+    """The text has four rows; guidance doubles them."""
     model, threads, before = make_model(), [], torch.get_num_threads()
-    work = len(text.states) * sum(parameter.numel() for parameter in model.parameters())
-    monkeypatch.setattr(generating, "ONE_THREAD", limit * work)
+    monkeypatch.setattr(generating, "FEW_ROWS", rows)
+    monkeypatch.setattr(generating, "FEW_WEIGHTS", weights * sum(p.numel() for p in model.parameters()))
     monkeypatch.setattr(generating, "check_logits", lambda logits, step: threads.append(torch.get_num_threads()))
     guidance, use_cache = options.get("guidance", 1.0), options.get("use_cache", True)
     try:
