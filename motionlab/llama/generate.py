@@ -110,8 +110,8 @@ def _threads(model: MotionLlama, rows: int, use_cache: bool) -> contextlib.Abstr
 
 
 FEW_ROWS, FEW_WEIGHTS = 8, 2**23
-"""With 5 million weights one row took 2.2 ms a token, and 3.1 ms with two threads; the two were equal at 8 rows
-(3.0 ms), and two were faster at 64 rows (8.5 against 11.1 ms), or with one row and 37 million weights (9.6 and 12.8)."""
+"""With 5 million weights one row took 2.2 ms a token, and 3.1 ms with two threads; with 8 rows both took 3.0 ms. Two
+were faster with 64 rows (8.5 against 11.1 ms), and with one row and 37 million weights (9.6 against 12.8 ms)."""
 
 
 def _reader(
