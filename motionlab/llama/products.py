@@ -51,7 +51,7 @@ class Product:
     """A weight of shape `[outputs, inputs]`, given by a function that makes it.
 
     >>> target = Target(torch.zeros(2, 64))
-    >>> Product((64, 3), lambda: torch.ones(64, 3))(Source(torch.ones(2, 3)), target)
+    >>> Product((64, 3), lambda: torch.ones(64, 3)).write(Source(torch.ones(2, 3)), target)
     >>> target.rows.unique()
     tensor([3.])
     """
