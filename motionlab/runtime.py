@@ -67,7 +67,9 @@ def choose_precision(device: str, requested: str = "auto") -> Choice:
     """Pick the dtype of matrix products for a device: `fp32`, `tf32`, `bf16`, `fp16`, or `bf16_pure` (weights too).
 
     bf16 is chosen only where the hardware multiplies it natively (compute capability 8.0 or later): elsewhere it is
-    emulated and slower than fp32. fp16 is never chosen by itself on a CPU.
+    emulated and slower than fp32. On a CPU the choice is fp32, so that a preset gives the same everywhere. Where a CPU
+    has units for bf16 (`torch.cpu.get_capabilities()`), large models gain by asking for it: there a decoder of 12 x 768
+    trained 2.5 times and the tokenizers of `tiny` about 1.5 times as fast, but the decoder of `tiny` not at all.
     """
     import torch
 
@@ -85,7 +87,7 @@ def choose_precision(device: str, requested: str = "auto") -> Choice:
         if major >= 8:
             return Choice("bf16", f"compute capability {major}.{minor} multiplies bf16 natively")
         return Choice("fp16", f"compute capability {major}.{minor} has fp16 but no bf16 units; GradScaler is on")
-    return Choice("fp32", f"half precision is not faster on {device}")
+    return Choice("fp32", f"on {device} half precision pays only for large models; ask for it")
 
 
 def profile() -> str:

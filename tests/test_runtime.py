@@ -51,7 +51,7 @@ def test_precision_follows_the_hardware(
 
 
 def test_precision_on_a_cpu() -> None:
-    assert runtime.choose_precision("cpu").value == "fp32"
+    assert str(runtime.choose_precision("cpu")) == "fp32 (on cpu half precision pays only for large models; ask for it)"
     assert runtime.choose_precision("cpu", "fp16").value == "fp16"
     with pytest.raises(InputError, match="precision: found 'half', expected auto, fp32, tf32, bf16, fp16, bf16_pure"):
         runtime.choose_precision("cpu", "half")
