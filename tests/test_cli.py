@@ -149,6 +149,7 @@ def test_generate_passes_the_options_that_were_given(jobs: dict[str, list[Any]],
     assert given() == {}
     assert given("--top-k", "5", "--seed", "0") == {"top_k": 5, "seed": 0}
     assert given("--greedy", "--max-tokens", "7") == {"greedy": True, "max_tokens": 7}
+    assert given("--seconds", "2.5", "--guidance", "4") == {"seconds": 2.5, "guidance": 4.0}
     assert given("--sample", "--temperature", "0.7", "--top-p", "0.9") == {
         "greedy": False,
         "temperature": 0.7,

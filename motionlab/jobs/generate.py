@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from motionlab.plots.gif import write_gif
 from motionlab.plots.player import Track, player_page
 
 SUFFIXES = (".bvh", ".npy", ".gif", ".html")
+FPS = Motion.fps  # frames a second of what a run generates
 
 
 @dataclass(frozen=True)
 class GeneratedMotion:
-    """A motion made from a caption, its tokens, and why the decoder stopped (`end` or `limit`)."""
+    """A motion made from a caption, its tokens, and why the decoder stopped (`end`, `limit` or `length`)."""
 
     caption: str
     motion: Motion
@@ -40,8 +42,13 @@ def sampling_of(config: SamplingConfig, **overrides: Any) -> Sampling:
     return Sampling(**{**dataclasses.asdict(config), **changed})
 
 
-def generate_motions(run: Run, captions: Sequence[str], sampling: Sampling) -> tuple[list[GeneratedMotion], float]:
+def generate_motions(
+    run: Run, captions: Sequence[str], sampling: Sampling, frames: Sequence[int] | None = None
+) -> tuple[list[GeneratedMotion], float]:
     """Generate one motion a caption, all in one batch.
+
+    Args:
+        frames: how long each motion shall be; None lets the decoder say when it is over.
 
     Returns:
         the motions, and tokens per second of the decoder (END counted, text encoding not).
@@ -49,28 +56,35 @@ def generate_motions(run: Run, captions: Sequence[str], sampling: Sampling) -> t
     features = run.text.features(list(captions))
     llama, tokenizer = run.llama, run.tokenizer()
     device = next(llama.parameters()).device
+    lengths = None if frames is None else [tokenizer.token_count(count) for count in frames]
     began = time.perf_counter()
-    written = generate(llama, features.states, features.mask, sampling)
+    written = generate(llama, features.states, features.mask, sampling, lengths=lengths)
     seconds = time.perf_counter() - began
     motions = []
     with torch.inference_mode():
-        for caption, generated in zip(captions, written, strict=True):
+        for row, (caption, generated) in enumerate(zip(captions, written, strict=True)):
             indices = generated.tokens[None].to(device)  # [1, n]
             restored = run.normalizer.denormalize(tokenizer.to(device).decode(indices)[0].float().cpu())
+            if frames is not None:
+                restored = restored[: frames[row]]  # the last token may hold more
             motions.append(GeneratedMotion(caption, Motion(restored, name=caption), generated))
     tokens = sum(len(generated.tokens) + (generated.stopped_by == "end") for generated in written)
     return motions, tokens / seconds
 
 
-def generate_file(prompt: str, run_folder: str | Path, out: str | Path, **overrides: Any) -> GeneratedMotion:
+def generate_file(
+    prompt: str, run_folder: str | Path, out: str | Path, *, seconds: float | None = None, **overrides: Any
+) -> GeneratedMotion:
     """`motionlab generate`: one prompt, one file.
 
     Args:
         out: .bvh (for Blender), .npy (272 features), .gif or .html (a player).
+        seconds: how long the motion shall be, at 30 frames a second; None lets the decoder say when it is over.
         overrides: fields of SamplingConfig; None keeps the run's own setting.
 
     Raises:
-        InputError: unknown ending, not a run, empty prompt, or a prompt over the limit; checked before any work.
+        InputError: unknown ending, not a run, empty prompt, or a prompt or length over the limit; checked before any
+            work.
     """
     out = Path(out)
     if out.suffix.lower() not in SUFFIXES:
@@ -78,9 +92,24 @@ def generate_file(prompt: str, run_folder: str | Path, out: str | Path, **overri
     run = Run.open(run_folder)
     sampling = sampling_of(run.config.sampling, **overrides)
     _check_guidance(run, sampling)
-    result = generate_motions(run, [prompt], sampling)[0][0]
+    limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
+    frames = None if seconds is None else [_frames(seconds, limit)]
+    result = generate_motions(run, [prompt], sampling, frames)[0][0]
     write_motion(out, result.motion, caption=prompt)
     return result
+
+
+def _frames(seconds: float, limit: int) -> int:
+    """Frames of a motion this long, at least one and at most `limit`."""
+    frames = round(seconds * FPS) if math.isfinite(seconds) else 0
+    if not 1 <= frames <= limit:
+        raise InputError(
+            "seconds",
+            found=f"{seconds:g}",
+            expected=f"above 0, at most {limit / FPS:g} (max_tokens)",
+            fix="Ask for another length, or raise max_tokens.",
+        )
+    return frames
 
 
 def _check_guidance(run: Run, sampling: Sampling) -> None:

@@ -31,6 +31,21 @@ def test_a_seed_gives_the_same_motion_alone_and_in_a_batch(finished_run):
     assert alone[0].generated.tokens.tolist() == batch[0].generated.tokens.tolist()
 
 
+@pytest.mark.parametrize(("seconds", "frames", "tokens"), [(0.5, 15, 4), (1.6, 48, 12), (1 / 30, 1, 1)])
+def test_a_length_that_was_asked_for(finished_run, tmp_path, seconds, frames, tokens):
+    """15 frames are no whole number of tokens, of 4 frames each: the rest of the last one is cut."""
+    result = generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", seconds=seconds, max_tokens=12)
+    assert len(result.motion) == len(Motion.load(tmp_path / "walk.npy")) == frames
+    assert len(result.generated.tokens) == tokens and result.generated.stopped_by == "length"
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 1.7, 1e9, float("nan"), float("inf")])
+def test_a_length_that_cannot_be(finished_run, tmp_path, seconds):
+    with pytest.raises(InputError, match=r"seconds: found .*, expected above 0, at most 1\.6 \(max_tokens\)"):
+        generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", seconds=seconds, max_tokens=12)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("prompt", "out", "message"),
     [
