@@ -31,11 +31,12 @@ class Interruptible(TyperGroup):
     """Commands whose interruption is told: typer would end each of them without a word, and with exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a training that was stopped says that it saved, and knows by which signal."""
+        """Run the command; one that was stopped while it trained says where, and knows by which signal."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            print(f"{WHO}: interrupted" + (f": {stop}" if str(stop) else ""), file=sys.stderr)
+            where = f": {stop}; the same command goes on" if str(stop) else ""
+            print(f"{WHO}: interrupted{where}", file=sys.stderr)
             raise SystemExit(getattr(stop, "exit_code", 130)) from None
 
 

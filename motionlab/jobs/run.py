@@ -83,11 +83,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _stage(this: Run, name: str) -> Iterator[None]:
-    """Say what begins, and keep how long it took (times of a continued run add up)."""
+    """Say what begins, and keep how long it took (times of a continued run add up). Ctrl-C learns where it was."""
     print(f"-- {name}", flush=True)
     began = time.perf_counter()
     try:
         yield
+    except KeyboardInterrupt as stop:
+        stop.args = (f"{name}: {stop}" if str(stop) else name,)
+        raise
     finally:
         seconds = time.perf_counter() - began
         times = this.metrics.get("seconds", {})

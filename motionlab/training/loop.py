@@ -244,7 +244,7 @@ def fit(
                     account(watch.read(), clock.lap())
                 save("last")
                 saver.wait()
-                raise interrupt.stopped(f"saved after step {counters.step}; resume to go on")
+                raise interrupt.stopped(f"saved after step {counters.step}")
         if loss := precision.evidence(counters.step):
             listeners.warned(loss)
     world.barrier()  # what rank 0 wrote last is on the disk before anyone reads it

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 
 import pytest
 
@@ -11,6 +12,7 @@ from motionlab.errors import InputError
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run import run
 from motionlab.jobs.run_folder import Run
+from motionlab.training.interrupt import Stopped
 
 
 def test_the_folder_holds_what_the_docstring_promises(finished_run):
@@ -80,6 +82,21 @@ def test_a_run_that_was_stopped_goes_on(finished_run, tmp_path, capsys):
     assert (folder / "tokenizer-fsq" / "model.safetensors").stat().st_mtime_ns == weights, "stage 1 was done again"
     again, first = Run.open(folder).llama, finished_run.llama
     assert all(a.equal(b) for a, b in zip(again.state_dict().values(), first.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [(KeyboardInterrupt(), "corpus"), (Stopped("saved after step 9", signal.SIGTERM), "corpus: saved after step 9")],
+    ids=["Ctrl-C", "a training"],
+)
+def test_an_interrupt_names_the_stage(tmp_path, monkeypatch, stop, told):
+    def stopped(*_, **__):
+        raise stop
+
+    monkeypatch.setattr("motionlab.jobs.run.prepare", stopped)
+    with pytest.raises(type(stop)) as caught:
+        run(load_config("ci"), tmp_path / "run")
+    assert caught.value is stop and str(stop) == told
 
 
 def test_another_config_does_not_overwrite_a_run(finished_run):
