@@ -169,7 +169,7 @@ def generate(
     temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set whose probability reaches p.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How much to listen to the text; 1 is guidance off.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance; 1 is off.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Length. Default: until the decoder says END.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
