@@ -16,8 +16,8 @@ from motionlab.config import SamplingConfig
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.generate import Generated, generate
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.decoding.generate import Generated, generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.motion.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.plots.gif import write_gif
