@@ -1,4 +1,4 @@
-"""What a decoder refuses, said before it computes: heads that do not fit, sequences and tokens out of range."""
+"""Errors of a decoder, raised before it computes: heads that do not fit, sequences and tokens out of range."""
 
 from __future__ import annotations
 

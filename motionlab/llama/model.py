@@ -265,7 +265,7 @@ class MotionLlama(nn.Module):
         x = self.transformer["ln_f"](x)
         return x
 
-    # Generation reads the text once, then one token a row at a time. `cache.py` tells the idea.
+    # Generation reads the text once, then one token a row at a time. `cache.py` explains the idea.
 
     def new_cache(self, batch: int, length: int) -> KVCache:
         """An empty cache for `batch` rows of at most `length` positions, where the weights are.

@@ -1,4 +1,4 @@
-"""What a decoder reads instead of a text that is dropped in training, or left out in generation.
+"""The features that a decoder reads when a text is dropped in training, or left out in generation.
 
 Classifier-free guidance (`decoding/guidance.py`) asks a model twice, with its text and without. That works only if
 "without" looks the same as it did in training, so both kinds are made here.
@@ -13,7 +13,7 @@ from motionlab.text.encoder import TextFeatures
 
 
 def null_text(text_dim: int) -> Tensor:
-    """What stands for "no text": one slot of zeros, `[1, text_dim]`.
+    """The features that mean "no text": one slot of zeros, `[1, text_dim]`.
 
     The projection maps zeros to its bias, so "no text" is a learned vector without a parameter of its own. One slot,
     whatever the length of the dropped caption: the length of a text says something about the motion, too.

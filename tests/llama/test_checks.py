@@ -1,4 +1,4 @@
-"""What a decoder refuses, with one line that says what to do."""
+"""A decoder refuses wrong heads, lengths, tokens and codebooks with one line that says how to fix it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Ways to read what has been written and say what may come next. They give the same logits.
 
-`first()` are the logits of the first code, `next(chosen)` those after one more code a row, `keep(rows)` goes on with
+`first()` are the logits of the first code, `next(chosen)` those after one more code a row, `keep(rows)` continues with
 some rows only (or with a row several times). `CachedReader` is the fast way, `CompiledReader` the same for a GPU,
 `PlainReader` the definition, `GuidedReader` puts classifier-free guidance around any of them.
 """

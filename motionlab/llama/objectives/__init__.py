@@ -1,1 +1,1 @@
-"""What a decoder is trained on: losses, training strategies, and the corruption of what it reads."""
+"""The targets that a decoder is trained on: losses, training strategies, and the corruption of its input."""
