@@ -11,7 +11,8 @@ import ipywidgets as W
 
 from motionlab.errors import InputError
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.levels import LevelView, compute_levels, levels_figure
+from motionlab.plots.levels import LevelView, levels_figure
+from motionlab.views.levels import compute_levels
 from motionlab.widgets.panel import Panel
 
 MOST_DIMENSIONS = 8
