@@ -29,6 +29,7 @@ class CacheView:
         name: of the size; settings: what decides about the cache.
         weights: bytes of all parameters in the same precision, for 64,000 codes and flan-t5-xl's features.
         shares: key-value heads -> bytes of the cache, for every number that divides the query heads.
+        of_position: key-value heads -> bytes of one position of one motion.
         lengths: positions; growth: of "multi-head", "chosen" and "multi-query" the bytes at each of these lengths.
     """
 
@@ -36,6 +37,7 @@ class CacheView:
     settings: CacheSettings
     weights: int
     shares: dict[int, int]
+    of_position: dict[int, int]
     lengths: tuple[int, ...]
     growth: dict[str, list[int]]
 

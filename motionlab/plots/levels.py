@@ -26,6 +26,7 @@ class LevelView:
         thresholds: for each dimension the L_i - 1 inputs at which rounding changes, in ascending order.
         shares: for each dimension the share of normal numbers that falls on each level, lowest level first.
         spread: standard deviation of these numbers.
+        rarest: share of the level that is hit least, of all dimensions.
         curves: for each dimension inputs z `[601]` and what the bound makes of them `[601]`, before rounding.
         codes: for each dimension the numbers that the decoder gets, lowest level first.
         bits: log2 of the number of codes; `entropy_bits` is what a token carries with these shares.
@@ -36,6 +37,7 @@ class LevelView:
     spread: float
     thresholds: list[list[float]]
     shares: list[list[float]]
+    rarest: float
     curves: list[tuple[Tensor, Tensor]]
     codes: list[list[float]]
     bits: float

@@ -40,12 +40,14 @@ def compute_cache(
     groups = shape.n_head // share
     settings = CacheSettings(**shape._asdict(), n_kv_heads=groups, batch=batch, length=length, precision=precision)
     numbers = parameter_count(CODES, **shape._asdict(), text_dim=TEXT_DIM, n_kv_heads=groups)
+    shares = {number: settings.bytes_with(number) for number in settings.shares}
     kinds = {"multi-head": shape.n_head, "chosen": groups, "multi-query": 1}
     return CacheView(
         name=size,
         settings=settings,
         weights=numbers * NUMBER_BYTES[precision],
-        shares={number: settings.bytes_with(number) for number in settings.shares},
+        shares=shares,
+        of_position={number: size // (batch * length) for number, size in shares.items()},
         lengths=LENGTHS,
         growth={
             kind: [replace(settings, n_kv_heads=number, length=long).bytes for long in LENGTHS]

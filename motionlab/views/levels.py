@@ -41,6 +41,7 @@ def compute_levels(levels: Sequence[int], bound: str = "fsq", spread: float = 1.
         spread=spread,
         thresholds=thresholds,
         shares=shares,
+        rarest=min(min(row) for row in shares),
         curves=[_curve(level, row, bound) for level, row in zip(levels, thresholds, strict=True)],
         codes=[_codes(level) for level in levels],
         bits=math.log2(math.prod(levels)),

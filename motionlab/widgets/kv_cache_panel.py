@@ -64,6 +64,6 @@ class KVCachePanel(Panel):
         settings = result.settings
         lines: list[Sequence[str]] = [("key-value heads", "share by", "cache (bytes)", "one position of one motion")]
         for groups, size in result.shares.items():
-            one = size // (settings.batch * settings.length)
-            lines.append((str(groups), str(settings.n_head // groups), f"{size:,}", f"{one:,}"))
+            share = str(settings.n_head // groups)
+            lines.append((str(groups), share, f"{size:,}", f"{result.of_position[groups]:,}"))
         return lines

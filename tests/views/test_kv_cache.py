@@ -16,6 +16,8 @@ def test_every_size_can_share(size: str) -> None:
     assert [view.settings.n_kv_heads for view in views] == [heads, heads // 2, heads // 4, 1]
     assert views[0].settings.bytes == heads * views[3].settings.bytes
     assert views[0].weights > views[1].weights > views[3].weights
+    assert views[0].of_position == {n: n * views[0].of_position[1] for n in views[0].shares}
+    assert views[0].shares[1] == 301 * views[0].of_position[1] == views[3].settings.bytes
 
 
 def test_layers_and_wrong_names() -> None:
