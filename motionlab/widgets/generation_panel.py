@@ -12,7 +12,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.generation import decoder_figure, distribution_figure
 from motionlab.plots.player import Track
-from motionlab.views.decoder_training import CURVES, DecoderCurves, read_decoder_curves
+from motionlab.views.decoder_training import CURVES, read_decoder_curves
 from motionlab.views.generation import GenerationView, compute_generation
 from motionlab.widgets.panel import Panel
 from motionlab.widgets.training_panel import TrainingPanel
@@ -104,13 +104,13 @@ class DecoderTrainingPanel(TrainingPanel):
         controls = super().make_controls()
         return {"smooth": controls["smooth"]}
 
-    def compute(self, **params: Any) -> DecoderCurves:  # type: ignore[override]  # not static: it knows the file
+    def compute(self, **params: Any) -> Any:  # type: ignore[override]  # not static: the panel knows the file
         return read_decoder_curves(self.path, **params)
 
-    def picture(self, result: DecoderCurves) -> bytes:
+    def picture(self, result: Any) -> bytes:
         return figure_to_png(decoder_figure(*result.lines))
 
-    def describe(self, result: DecoderCurves) -> str:
+    def describe(self, result: Any) -> str:
         if not result.step:
             return "no training yet"
         parts = [f"step {result.step}"]
@@ -119,7 +119,7 @@ class DecoderTrainingPanel(TrainingPanel):
                 parts.append(f"{name} ≈{values[-1]:.3f}")
         return " | ".join(parts)
 
-    def rows(self, result: DecoderCurves) -> Sequence[Sequence[str]]:
+    def rows(self, result: Any) -> Sequence[Sequence[str]]:
         _, held_out, _, accuracy = result.lines
         lines = [("step", "held-out loss", "held-out accuracy")]
         for step, loss, share in zip(held_out[0], held_out[1], accuracy[1], strict=True):
