@@ -7,6 +7,7 @@ loaded by the first cell that needs it and not before. The names below are a pro
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 __version__ = "0.1.0"
@@ -96,51 +97,29 @@ _EXPORTS = {
     "player_html": "motionlab.plots.player",
     "film_strip": "motionlab.plots.gif",
     "write_gif": "motionlab.plots.gif",
-    "line_figure": "motionlab.plots.curves",
-    "usage_figure": "motionlab.plots.curves",
-    "cells_figure": "motionlab.plots.quantizer_cells",
-    "parameter_figure": "motionlab.plots.memory",
-    "roofline_figure": "motionlab.plots.roofline",
-    "sharding_figure": "motionlab.plots.roofline",
-    "peak_figure": "motionlab.plots.memory",
-    "walk_figure": "motionlab.plots.memory",
-    "rope_figure": "motionlab.plots.rope",
-    "turning_figure": "motionlab.plots.rope",
-    "table_figure": "motionlab.plots.rope",
-    "cache_figure": "motionlab.plots.kv_cache",
-    "heads_figure": "motionlab.plots.kv_cache",
-    "levels_figure": "motionlab.plots.levels",
-    "painted_figure": "motionlab.plots.painted",
-    "exposure_figure": "motionlab.plots.strategies",
-    "position_figure": "motionlab.plots.strategies",
-    "nats_figure": "motionlab.plots.strategies",
-    "noise_figure": "motionlab.plots.strategies",
-    "strategies_figure": "motionlab.plots.strategies",
-    "unmask_figure": "motionlab.plots.strategies",
-    "mask_figure": "motionlab.plots.attention_masks",
-    "masks_figure": "motionlab.plots.attention_masks",
-    "spread_figure": "motionlab.plots.ablation",
-    "kinds_figure": "motionlab.plots.ablation",
-    "rate_distortion_figure": "motionlab.plots.ablation",
-    "training_figure": "motionlab.plots.tokenizer_training",
-    "joints_figure": "motionlab.plots.tokenizer_training",
-    "drift_figure": "motionlab.plots.tokenizer_training",
-    "decoder_figure": "motionlab.plots.generation",
-    "attention_figure": "motionlab.plots.generation",
-    "words_figure": "motionlab.plots.generation",
-    "ways_figure": "motionlab.plots.generation",
-    "codebook_figure": "motionlab.plots.codebook",
-    "bits_figure": "motionlab.plots.number_formats",
-    "spacing_figure": "motionlab.plots.number_formats",
-    "gradient_figure": "motionlab.plots.number_formats",
-    "schedule_figure": "motionlab.plots.schedules",
-    "latents_figure": "motionlab.plots.codebook",
 }
 
-__all__ = ["__version__", *_EXPORTS]
+# Figures moved to `ml.plots`; their old names are here for one version more, and warn.
+_MOVED_TO_PLOTS = {
+    "attention_figure", "bits_figure", "cache_figure", "cells_figure", "codebook_figure", "decoder_figure",
+    "drift_figure", "exposure_figure", "gradient_figure", "heads_figure", "joints_figure", "kinds_figure",
+    "latents_figure", "levels_figure", "line_figure", "mask_figure", "masks_figure", "nats_figure", "noise_figure",
+    "painted_figure", "parameter_figure", "peak_figure", "position_figure", "rate_distortion_figure",
+    "roofline_figure", "rope_figure", "schedule_figure", "sharding_figure", "spacing_figure", "spread_figure",
+    "strategies_figure", "table_figure", "training_figure", "turning_figure", "unmask_figure", "usage_figure",
+    "walk_figure", "ways_figure", "words_figure",
+}  # fmt: skip
+
+__all__ = ["__version__", "plots", *_EXPORTS]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plots":
+        return importlib.import_module("motionlab.plots")
+    if name in _MOVED_TO_PLOTS:
+        text = f"ml.{name} is now ml.plots.{name}; the old name goes with version 0.2"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        return getattr(importlib.import_module("motionlab.plots"), name)
     if name not in _EXPORTS:
         raise AttributeError(f"module 'motionlab' has no attribute {name!r}")
     value = getattr(importlib.import_module(_EXPORTS[name]), name)
@@ -149,4 +128,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_EXPORTS])
+    return sorted({*globals(), *__all__})

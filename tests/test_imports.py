@@ -15,8 +15,8 @@ import pytest
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
     "errors", "files", "runtime", "largest", "config", "config_file", "motion", "data", "text", "quantizers",
-    "tokenizer", "llama", "training", "evaluation", "params", "memory", "plots", "jobs", "widgets", "lessons", "cli",
-    "__main__",
+    "tokenizer", "llama", "training", "evaluation", "params", "memory", "plots", "jobs", "views", "widgets", "lessons",
+    "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.
 # Lessons are written as a reader would write them, and the command line asks for the version.

@@ -17,9 +17,9 @@ from motionlab.lessons.small_models import sequence_batches, small_decoder
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import IGNORE, Sequences
-from motionlab.plots.schedules import bare_cosine
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.schedule import lr_factor
+from motionlab.views.schedules import bare_cosine
 
 MICRO, ACCUMULATION = 4, 4
 TRAIN, HELD_OUT = range(52), range(52, 64)

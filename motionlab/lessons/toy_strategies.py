@@ -1,7 +1,7 @@
 """Small decoders for lesson 08, trained in seconds on a language whose true odds are known.
 
 Twelve codes stand in a circle, like the phases of a gait. The next code is the same with chance 0.1, the next one with
-0.7, the one after that with 0.2 (`plots/painted.py`). So the best possible loss is known, and it can be said exactly
+0.7, the one after that with 0.2 (`views/painted.py`). So the best possible loss is known, and it can be said exactly
 how wrong a model's probabilities are. On real motion nobody knows the true odds.
 """
 
@@ -18,8 +18,8 @@ from motionlab.llama.objectives.corruption import corrupt_codes
 from motionlab.llama.objectives.strategies import MaskedModelling, Strategy
 from motionlab.llama.sequence import Sequences
 from motionlab.llama.variant import LlamaVariant
-from motionlab.plots.painted import CODES, STEPS_ODDS, toy_sequences
 from motionlab.runtime import seeded
+from motionlab.views.painted import CODES, STEPS_ODDS, toy_sequences
 
 LENGTH, TEXT = 24, 2  # codes and text slots of every clip
 BATCH, RATE = 32, 6e-3

@@ -1,1 +1,74 @@
-"""Pure functions: data in, figure or HTML out."""
+"""Figures, GIFs and players: data in, picture out. Nothing is computed here but how to draw.
+
+`ml.plots.line_figure` and the other names below are imported from their module when they are first used (PEP 562), so
+matplotlib is loaded by the first figure. A figure whose numbers cannot be told apart from its computation, such as the
+bits of a number, is written with it in `views/`, and handed out here with the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# name -> the module that defines it
+_FIGURES = {
+    "attention_figure": "motionlab.plots.generation",
+    "bar_figure": "motionlab.plots.curves",
+    "bits_figure": "motionlab.views.number_formats",
+    "cache_figure": "motionlab.plots.kv_cache",
+    "cells_figure": "motionlab.plots.quantizer_cells",
+    "codebook_figure": "motionlab.plots.codebook",
+    "decoder_figure": "motionlab.plots.generation",
+    "distribution_figure": "motionlab.plots.generation",
+    "drift_figure": "motionlab.plots.tokenizer_training",
+    "exposure_figure": "motionlab.views.strategies",
+    "gradient_figure": "motionlab.views.number_formats",
+    "heads_figure": "motionlab.plots.kv_cache",
+    "joints_figure": "motionlab.plots.tokenizer_training",
+    "kinds_figure": "motionlab.plots.ablation",
+    "latents_figure": "motionlab.plots.codebook",
+    "learning_rate_figure": "motionlab.plots.curves",
+    "levels_figure": "motionlab.plots.levels",
+    "life_figure": "motionlab.plots.loss_scale",
+    "line_figure": "motionlab.plots.curves",
+    "loss_figure": "motionlab.plots.curves",
+    "mask_figure": "motionlab.plots.attention_masks",
+    "masks_figure": "motionlab.plots.attention_masks",
+    "nats_figure": "motionlab.views.strategies",
+    "noise_figure": "motionlab.views.strategies",
+    "overview_figure": "motionlab.plots.ablation",
+    "painted_figure": "motionlab.plots.painted",
+    "parameter_figure": "motionlab.plots.memory",
+    "peak_figure": "motionlab.plots.memory",
+    "position_figure": "motionlab.views.strategies",
+    "rate_distortion_figure": "motionlab.plots.ablation",
+    "roofline_figure": "motionlab.plots.roofline",
+    "rope_figure": "motionlab.plots.rope",
+    "schedule_figure": "motionlab.plots.schedules",
+    "sharding_figure": "motionlab.plots.roofline",
+    "spacing_figure": "motionlab.views.number_formats",
+    "spread_figure": "motionlab.plots.ablation",
+    "strategies_figure": "motionlab.views.strategies",
+    "table_figure": "motionlab.plots.rope",
+    "training_figure": "motionlab.plots.tokenizer_training",
+    "turning_figure": "motionlab.views.rope",
+    "unmask_figure": "motionlab.plots.unmasking",
+    "usage_figure": "motionlab.plots.curves",
+    "walk_figure": "motionlab.plots.memory",
+    "ways_figure": "motionlab.plots.generation",
+    "words_figure": "motionlab.plots.generation",
+}
+
+__all__ = list(_FIGURES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FIGURES:
+        raise AttributeError(f"module 'motionlab.plots' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_FIGURES[name]), name)
+    globals()[name] = value  # the next use finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,7 @@
 
 A row is anything that answers `row["quantizer"]`, `row["mpjpe_mm"]` and so on, such as `jobs.ablate_results.Row`. A
 line joins the means over the seeds, its band reaches from the lowest to the highest seed: with three seeds that is all
-there is to know, and no formula is needed to read it.
+there is to know, and no formula is needed to read it. Rows are grouped and their mean is taken here only to be drawn.
 """
 
 from __future__ import annotations

@@ -1,13 +1,6 @@
 """A learned codebook in pictures: a plane whose codes a reader moves, and real latents beside the codes meant for them.
 
-Everything here is a pure function of its arguments. Notation: n dots, K codes.
-
-The plane shows the three gradients of a VQ-VAE (van den Oord et al. 2017, arXiv 1711.00937). For one vector z with code
-c, and a decoder whose loss is L(c), each arrow is a descent direction, the negative gradient:
-
-    codebook loss    |sg[z] - c|^2, mean over the dots     moves c_k:  2 (hits_k / n) (mean_k - c_k)
-    straight-through L(c), its gradient copied to z        moves z:    -dL/dc
-    commitment loss  beta |z - sg[c]|^2                    moves z:    2 beta (c - z)
+Planes and latents in, figures out: `views.codebook` computes. Notation: n dots, K codes.
 """
 
 from __future__ import annotations
@@ -19,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from motionlab.errors import InputError
 from motionlab.plots.player import PALETTE
-from motionlab.plots.quantizer_cells import REACH, toy_latents
-from motionlab.quantizers.codebook import nearest_codes
-from motionlab.quantizers.usage import CodeUsage, Usage
+from motionlab.plots.quantizer_cells import REACH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DOTS = 160
+    from motionlab.quantizers.usage import Usage
+
 TINTS = ("#dbe7fb", "#fbe3d6", "#dcefe6", "#eae3fa", "#f6edd2", "#e7eaee", "#fadfe9")
 INK, GREY = "#24292f", "#6e7781"
 
@@ -41,6 +32,7 @@ class Plane:
     Fields:
         points: `[n, 2]` what an encoder gives. codes: `[K, 2]`.
         owner: `[n]` the code of each dot. hits: `[K]` dots of each code. usage: the same counts as numbers.
+        owners: `[240, 240]` the code that owns each place of the plane; row 0 is y = -REACH.
         means: `[K, 2]` mean of the dots of each code; a dead code has its own place there.
         code_pull: `[K, 2]` descent direction of the codebook loss; zero for a dead code.
         distance: mean squared distance of a dot to its code.
@@ -54,6 +46,7 @@ class Plane:
     owner: Tensor
     hits: Tensor
     usage: Usage
+    owners: Tensor
     means: Tensor
     code_pull: Tensor
     distance: float
@@ -62,89 +55,6 @@ class Plane:
     token: int
     decoder_pull: Tensor
     commitment_pull: Tensor
-
-
-def compute_plane(
-    codes: Any,
-    probe: Any = (0.0, 0.0),
-    target: Any = (2.0, 0.0),
-    *,
-    spread: float = 1.2,
-    shift: float = 0.0,
-    commitment: float = 0.25,
-) -> Plane:
-    """Quantize the toy dots and the probe with the given codes.
-
-    Args:
-        codes: `[K, 2]` places inside the plane, -4 to 4.
-        probe, target: one place each.
-        spread, shift: how far the encoder has spread the dots, and moved them to the right.
-        commitment: beta.
-
-    >>> plane = compute_plane([[-1.0, 0.0], [1.0, 0.0], [3.9, 3.9]])
-    >>> plane.hits.tolist(), plane.token
-    ([79, 81, 0], 0)
-
-    Raises:
-        InputError: not two or more places, or one outside the plane.
-    """
-    book = check_places("codes", codes)
-    z, wish = check_places("probe", [probe])[0], check_places("target", [target])[0]
-    points = toy_latents(spread, count=DOTS) + torch.tensor([shift, 0.0], dtype=torch.float64)
-    owner = nearest_codes(points, book)  # [n]
-    usage = CodeUsage(len(book))
-    usage.update(owner)
-    hits = torch.bincount(owner, minlength=len(book))  # [K]
-    sums = torch.zeros_like(book).index_add_(0, owner, points)
-    means = torch.where(hits[:, None] > 0, sums / hits.clamp(min=1)[:, None], book)
-    token = int(nearest_codes(z[None], book))
-    return Plane(
-        points=points,
-        codes=book,
-        owner=owner,
-        hits=hits,
-        usage=usage.summary(),
-        means=means,
-        code_pull=2 * (hits / len(points))[:, None] * (means - book),
-        distance=float((points - book[owner]).square().sum(1).mean()),
-        probe=z,
-        target=wish,
-        token=token,
-        decoder_pull=2 * (wish - book[token]),
-        commitment_pull=2 * commitment * (book[token] - z),
-    )
-
-
-def check_places(name: str, places: Any) -> Tensor:
-    """Places as a float64 tensor `[K, 2]`, rounded as a mouse would place them.
-
-    Raises:
-        InputError: another shape, or a place outside the plane.
-    """
-    try:
-        tensor = torch.as_tensor(places, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        tensor = torch.empty(0)
-    least = 2 if name == "codes" else 1
-    if tensor.ndim != 2 or tensor.shape[1] != 2 or len(tensor) < least:
-        shape = "two numbers" if least == 1 else "two or more pairs of numbers"
-        raise InputError(name, found=repr(places)[:80], expected=shape, fix="Give x and y of each place.")
-    if not bool((tensor.abs() <= REACH).all()):  # also false for nan
-        raise InputError(
-            name, found=f"{float(tensor.abs().max()):g}", expected=f"-{REACH:g} to {REACH:g}", fix="Stay in the plane."
-        )
-    return tensor.mul(1000).round().div(1000)
-
-
-def moved_codes(plane: Plane, share: float = 0.3) -> Tensor:
-    """`[K, 2]`: every used code goes a share of the way to the mean of its dots. A dead code has nowhere to go."""
-    return plane.codes + share * (plane.means - plane.codes)
-
-
-def rescued_codes(plane: Plane, seed: int = 0) -> Tensor:
-    """`[K, 2]`: every dead code is put onto a dot drawn at random."""
-    order = torch.randperm(len(plane.points), generator=torch.Generator().manual_seed(seed))[: len(plane.codes)]
-    return torch.where(plane.hits[:, None] > 0, plane.codes, plane.points[order])
 
 
 def codebook_figure(*planes: Plane, titles: Sequence[str] = ()) -> Figure:
@@ -166,6 +76,8 @@ def codebook_figure(*planes: Plane, titles: Sequence[str] = ()) -> Figure:
 
 def latents_figure(views: Sequence[tuple[str, Tensor, Tensor, Tensor]]) -> Figure:
     """Draw latents and codes in the plane of the two directions in which the LAST view's latents vary most.
+
+    The projection only serves the drawing: it chooses the side from which D dimensions are seen.
 
     Args:
         views: (title, latents `[n, D]`, codes `[K, D]`, hits `[K]`) each; all share the directions and the scale.
@@ -196,9 +108,7 @@ def latents_figure(views: Sequence[tuple[str, Tensor, Tensor, Tensor]]) -> Figur
 
 
 def _draw_plane(axes: Axes, plane: Plane) -> None:
-    side = torch.linspace(-REACH, REACH, 240, dtype=torch.float64)
-    y, x = torch.meshgrid(side, side, indexing="ij")
-    owner = nearest_codes(torch.stack([x, y], -1).reshape(-1, 2), plane.codes).view(240, 240)
+    owner = plane.owners
     edges = torch.zeros_like(owner, dtype=torch.bool)
     edges[:, 1:] |= owner[:, 1:] != owner[:, :-1]
     edges[1:, :] |= owner[1:, :] != owner[:-1, :]

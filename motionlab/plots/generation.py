@@ -1,4 +1,7 @@
-"""Pictures of stage 2: its training, what a code is drawn from, attention over words, and ways of training compared."""
+"""Pictures of stage 2: its training, what a code is drawn from, attention over words, and ways of training compared.
+
+Numbers in, a figure out: `views.generation` and `views.decoder_training` compute.
+"""
 
 from __future__ import annotations
 
@@ -15,50 +18,6 @@ from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor
-
-    from motionlab.llama.decoding.sampling import Sampling
-
-SHOWN = 24  # most likely codes that the picture of a distribution shows
-
-
-def code_distribution(logits: Tensor, sampling: Sampling) -> Tensor:
-    """What `choose_tokens` draws from: probabilities of the same shape as `logits [..., V]`, in the order of the codes.
-
-    The order of the steps is that of `Sampling`: temperature, then top_k, then top_p. Greedy is a 1 at the largest.
-
-    >>> import torch
-    >>> from motionlab.llama.decoding.sampling import Sampling
-    >>> code_distribution(torch.tensor([2.0, 1.0, 0.0]).log(), Sampling(max_tokens=1, top_p=0.5))
-    tensor([1., 0., 0.])
-    """
-    import torch
-
-    if sampling.greedy:
-        return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    values, order = (logits.float() / sampling.temperature).sort(dim=-1, descending=True, stable=True)
-    if sampling.top_k is not None:
-        values[..., sampling.top_k :] = float("-inf")
-    probability = values.softmax(-1)
-    if sampling.top_p is not None:
-        before = probability.cumsum(-1) - probability  # of everything more likely
-        inside = before < sampling.top_p
-        inside[..., 0] = True
-        probability = probability * inside
-        probability = probability / probability.sum(-1, keepdim=True)
-    return torch.zeros_like(probability).scatter(-1, order, probability)
-
-
-def entropy_bits(probability: Tensor) -> Tensor:
-    """Entropy in bits of distributions `[..., V]`, `[...]`.
-
-    >>> import torch
-    >>> entropy_bits(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]))
-    tensor([1., 0.])
-    """
-    import torch
-
-    return torch.special.entr(probability).sum(-1) / np.log(2)
 
 
 @dataclass(frozen=True)
@@ -82,35 +41,6 @@ class DistributionView:
     entropy_after: list[float]
     kept: list[int]
     place: int
-
-
-def view_distribution(
-    plain: Tensor, guided: Tensor, tokens: Sequence[int], place: int, sampling: Sampling
-) -> DistributionView:
-    """What a generated motion was drawn from.
-
-    Args:
-        plain: logits `[n, K + 1]` of the text; guided: after guidance (the same without it).
-        tokens: the `n` tokens that were drawn; END is K.
-        place: 0 to n - 1.
-    """
-    if not 0 <= place < len(plain):
-        raise InputError(
-            "place", found=place, expected=f"0 to {len(plain) - 1}: the motion has {len(plain)} tokens", fix="Go back."
-        )
-    before, after = plain.float().softmax(-1), code_distribution(guided, sampling)
-    end = plain.shape[-1] - 1
-    order = (after[place] + 1e-6 * before[place]).argsort(descending=True)[:SHOWN].tolist()
-    return DistributionView(
-        names=["END" if code == end else str(code) for code in order],
-        before=before[place, order].tolist(),
-        after=after[place, order].tolist(),
-        chosen=order.index(tokens[place]) if tokens[place] in order else None,
-        entropy_before=entropy_bits(before).tolist(),
-        entropy_after=entropy_bits(after).tolist(),
-        kept=(after > 0).sum(-1).tolist(),
-        place=place,
-    )
 
 
 def distribution_figure(view: DistributionView, title: str = "") -> Figure:

@@ -1,22 +1,23 @@
-"""Who shares keys and values with whom, and what the cache of a decoder weighs: in pictures."""
+"""Who shares keys and values with whom, and what the cache of a decoder weighs: in pictures.
+
+A `CacheView` in, a figure out: `views.kv_cache` computes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from motionlab.errors import InputError
-from motionlab.llama.sizes import SIZES, parameter_count
-from motionlab.memory.cache import CacheSettings
-from motionlab.memory.settings import MIB, NUMBER_BYTES
+from motionlab.memory.settings import MIB
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-CODES, TEXT_DIM = 64_000, 2048  # of the published decoders
+    from motionlab.memory.cache import CacheSettings
+
 MOST_DRAWN = 16  # query heads that a diagram shows
 
 
@@ -27,40 +28,18 @@ class CacheView:
     Fields:
         name: of the size; settings: what decides about the cache.
         weights: bytes of all parameters in the same precision, for 64,000 codes and flan-t5-xl's features.
+        shares: key-value heads -> bytes of the cache, for every number that divides the query heads.
+        of_position: key-value heads -> bytes of one position of one motion.
+        lengths: positions; growth: of "multi-head", "chosen" and "multi-query" the bytes at each of these lengths.
     """
 
     name: str
     settings: CacheSettings
     weights: int
-
-
-def compute_cache(
-    size: str, *, share: int = 1, layers: int = 0, batch: int = 1, length: int = 301, precision: str = "fp32"
-) -> CacheView:
-    """The cache of a named size.
-
-    Args:
-        share: query heads that share one key-value head; 1 is multi-head attention, 0 is all of them (multi-query).
-        layers: 0 is as many as the size has.
-
-    Raises:
-        InputError: an unknown size, or heads that do not divide.
-
-    >>> compute_cache("111M").settings.bytes, compute_cache("111M", share=4).settings.n_kv_heads
-    (22192128, 3)
-    """
-    if size not in SIZES:
-        raise InputError("size", found=repr(size), expected=", ".join(SIZES), fix="Choose one of these.")
-    shape = SIZES[size]._replace(n_layer=layers or SIZES[size].n_layer)
-    share = share or shape.n_head
-    if share < 0 or shape.n_head % share:
-        raise InputError(
-            "share", found=share, expected=f"a divisor of the {shape.n_head} heads", fix="Choose 1, 2, 4 or all."
-        )
-    groups = shape.n_head // share
-    settings = CacheSettings(**shape._asdict(), n_kv_heads=groups, batch=batch, length=length, precision=precision)
-    numbers = parameter_count(CODES, **shape._asdict(), text_dim=TEXT_DIM, n_kv_heads=groups)
-    return CacheView(size, settings, numbers * NUMBER_BYTES[precision])
+    shares: dict[int, int]
+    of_position: dict[int, int]
+    lengths: tuple[int, ...]
+    growth: dict[str, list[int]]
 
 
 def cache_figure(view: CacheView) -> Figure:
@@ -71,21 +50,14 @@ def cache_figure(view: CacheView) -> Figure:
     figure = Figure(figsize=(10.4, 3.5), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.2, 1.2, 1.2))
     _draw_heads(left, settings.n_head, settings.n_kv_heads)
-    choices = settings.shares
-    colors = [PALETTE[1] if groups == settings.n_kv_heads else PALETTE[0] for groups in choices]
-    names = [str(groups) for groups in choices]
-    bars = middle.bar(names, [settings.bytes_with(groups) / MIB for groups in choices], color=colors, width=0.7)
-    middle.bar_label(bars, labels=[_short(settings.bytes_with(groups)) for groups in choices], padding=2, fontsize=7)
+    colors = [PALETTE[1] if groups == settings.n_kv_heads else PALETTE[0] for groups in view.shares]
+    names = [str(groups) for groups in view.shares]
+    bars = middle.bar(names, [size / MIB for size in view.shares.values()], color=colors, width=0.7)
+    middle.bar_label(bars, labels=[_short(size) for size in view.shares.values()], padding=2, fontsize=7)
     middle.set(title=f"{settings.batch} x {settings.length} positions", xlabel="key-value heads", ylabel="cache (MiB)")
     middle.margins(y=0.15)
-    lengths = [2**power for power in range(4, 17)]
-    for groups, label, color in (
-        (settings.n_head, "multi-head", PALETTE[0]),
-        (settings.n_kv_heads, "chosen", PALETTE[1]),
-        (1, "multi-query", PALETTE[2]),
-    ):
-        sizes = [replace(settings, n_kv_heads=groups, length=length).bytes / MIB for length in lengths]
-        right.plot(lengths, sizes, color=color, label=label, linewidth=1.6)
+    for (label, sizes), color in zip(view.growth.items(), PALETTE, strict=False):
+        right.plot(view.lengths, [size / MIB for size in sizes], color=color, label=label, linewidth=1.6)
     right.axhline(view.weights / MIB, color="#57606a", linestyle="--", linewidth=1.1, label="weights")
     right.plot([settings.length], [settings.bytes / MIB], "o", color=PALETTE[1])
     right.set(title=f"batch {settings.batch}", xlabel="positions", ylabel="MiB", xscale="log", yscale="log")

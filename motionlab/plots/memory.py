@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from motionlab.memory.settings import MIB
-from motionlab.params import ParameterRow
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from motionlab.memory.allocations import MemoryRecord
     from motionlab.memory.step import StepMemory
+    from motionlab.params import ParameterRow
 
 COLORS = {
     "weights": "#1f4e9c", "optimizer state": "#6f9be8", "gradients": "#8250df", "batch": "#8c959f",
@@ -30,6 +30,9 @@ HEADROOM = 1.3  # room above the peak for its label and the names of the phases
 def parameter_parts(rows: Sequence[ParameterRow]) -> dict[str, int]:
     """Parameters by layer, in order; a residual block counts as one layer, and so do the two maps of a quantizer.
 
+    It adds up the rows that share a bar, and serves nothing but the drawing.
+
+    >>> from motionlab.params import ParameterRow
     >>> parameter_parts([ParameterRow("encoder.model.1.weight", (4, 2, 3)), ParameterRow("encoder.model.1.bias", (4,))])
     {'encoder.model.1': 28}
     """

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from motionlab.memory.roofline import Machine
-from motionlab.params import MemoryEstimate
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from motionlab.memory.roofline import Machine
+    from motionlab.params import MemoryEstimate
 
 PARTS = {"weights": "#1f4e9c", "gradients": "#8250df", "optimizer": "#6f9be8"}  # as in the figures of lesson 04
 

@@ -1,58 +1,22 @@
 """What rotary positions do, in pictures: one pair of channels turning, and the score against the distance.
 
-Everything is computed from the table that attention really uses, `llama.rope.rope_table`, so the pictures show its
-rounding as well.  Su et al., "RoFormer", arXiv:2104.09864, equations 13-16 and figure 2.
+A `RopeView` or a table of turns in, a figure out: `views.rope` computes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from motionlab.errors import InputError
-from motionlab.llama.rope import rope_frequencies, rope_table
-from motionlab.llama.rope_scaling import make_scaling
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-LENGTH = 301  # positions of the published decoder
-HEAD_DIM = 64  # of its sizes up to 1B
-FACTOR = 4.0  # how far the scalings stretch in the panel
-SHIFT = 37  # how far `shifted_score` moves both positions
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-def table_made_in(
-    dtype: torch.dtype, length: int = LENGTH, head_dim: int = HEAD_DIM, theta: float = 10_000.0
-) -> Tensor:
-    """A table of turns of which every number on the way, the positions too, is rounded to `dtype`: `[S, hd/2]`.
-
-    The published code makes its table so, in the dtype of its input. `rope_table` does not; this one shows why.
-
-    >>> distinct_positions(table_made_in(torch.bfloat16, 301))
-    279
-    """
-    frequency = 1.0 / theta ** (torch.arange(0, head_dim, 2).to(dtype) / head_dim)  # [hd/2]
-    position = torch.arange(length).to(dtype)  # bfloat16 rounds 257 to 256
-    angle = torch.outer(position, frequency.to(dtype))  # [S, hd/2]
-    return torch.complex(angle.cos().float(), angle.sin().float())
-
-
-def distinct_positions(table: Tensor) -> int:
-    """How many rows of a table of turns `[S, hd/2]` differ from all others: positions that attention can tell apart.
-
-    >>> distinct_positions(rope_table(301, 64))
-    301
-    """
-    return len(torch.view_as_real(table).flatten(1).unique(dim=0))  # [S, hd] -> [distinct, hd]
 
 
 @dataclass(frozen=True)
@@ -60,18 +24,19 @@ class RopeView:
     """One query and one key, and what their positions make of them. Both are (1, 0) in every pair before turning.
 
     Fields:
-        query, key: positions; pair: which channel pair is looked at, from 0, fastest first.
+        query, key: positions; pair: which of the `pairs` channel pairs is looked at, from 0, fastest first.
         frequency: radians a position of this pair; `period` is how many positions a full turn takes.
         turns: the turned pair of the query and of the key, as (x, y).
         distances: key - query for every key of the sequence.
         pair_scores: the dot product of this pair at these distances, between -1 and 1.
         scores: the mean of all pairs.
-        score: the one of `query` and `key`; shifted_score: when both stand `SHIFT` places further on.
+        score: the one of `query` and `key`; shifted_score: when both stand 37 places further on.
     """
 
     query: int
     key: int
     pair: int
+    pairs: int
     theta: float
     scaling: str
     precision: str
@@ -93,58 +58,13 @@ class RopeView:
         return self.scores[self.key]
 
 
-def compute_rope(
-    query: int, key: int, pair: int, theta: float = 10_000.0, scaling: str = "none", precision: str = "float32"
-) -> RopeView:
-    """Turn a query and a key whose pairs are all (1, 0) before; 301 positions, heads of width 64.
-
-    Args:
-        scaling: "none", or "linear", "ntk" or "llama3" by a factor of 4.
-        precision: "float32", or "bfloat16" for a table as the published code makes it there.
-
-    Raises:
-        InputError: a position or a pair that does not exist, an unknown name, or a scaling in bfloat16.
-
-    >>> near, far = compute_rope(20, 17, pair=0), compute_rope(220, 217, pair=0)
-    >>> abs(near.score - far.score) < 1e-5  # the same distance
-    True
-    """
-    for name, value, end in (("query", query, LENGTH), ("key", key, LENGTH), ("pair", pair, HEAD_DIM // 2)):
-        if not 0 <= value < end:
-            raise InputError(name, found=value, expected=f"0 to {end - 1}", fix="Move the slider.")
-    if precision not in PRECISIONS:
-        raise InputError("precision", found=repr(precision), expected=", ".join(PRECISIONS), fix="Choose one of these.")
-    kind = make_scaling(None if scaling == "none" else scaling, FACTOR, LENGTH)
-    frequency = rope_frequencies(HEAD_DIM, theta)
-    if precision == "bfloat16":
-        if kind is not None:
-            raise InputError(
-                "precision", found="bfloat16 with a scaling", expected="one of the two", fix="Set scaling to none."
-            )
-        table = table_made_in(torch.bfloat16, LENGTH + SHIFT, theta=theta)
-    else:
-        table = rope_table(LENGTH + SHIFT, HEAD_DIM, theta, scaling=kind)  # [S, hd/2]
-    products = (table[query] * table[:LENGTH].conj()).real  # [S, hd/2]: cosines of the angles between
-    shifted = (table[query + SHIFT] * table[key + SHIFT].conj()).real.mean()
-    both = torch.view_as_real(table[[query, key], pair]).tolist()
-    return RopeView(
-        query, key, pair, theta, scaling, precision,
-        frequency=float((frequency if kind is None else kind(frequency))[pair]),
-        turns=(tuple(both[0]), tuple(both[1])),
-        distances=[place - query for place in range(LENGTH)],
-        pair_scores=products[:, pair].tolist(),
-        scores=products.mean(1).tolist(),
-        shifted_score=float(shifted),
-    )  # fmt: skip
-
-
 def rope_figure(view: RopeView) -> Figure:
     """Three pictures: the chosen pair as hands of a clock, its score against the distance, and that of all pairs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.4, 3.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.3, 1.3))
-    _draw_circle(left)
+    draw_circle(left)
     for (x, y), position, color, name in zip(
         view.turns, (view.query, view.key), PALETTE, ("query", "key"), strict=False
     ):
@@ -155,7 +75,7 @@ def rope_figure(view: RopeView) -> Figure:
     distance = view.key - view.query
     for axes, scores, title in (
         (middle, view.pair_scores, f"score of pair {view.pair}"),
-        (right, view.scores, f"mean of all {HEAD_DIM // 2} pairs"),
+        (right, view.scores, f"mean of all {view.pairs} pairs"),
     ):
         axes.plot(view.distances, scores, color="#57606a", linewidth=1.1)
         axes.plot([distance], [scores[view.key]], "o", color=PALETTE[1], markersize=7)
@@ -164,40 +84,6 @@ def rope_figure(view: RopeView) -> Figure:
         axes.set(xlabel="distance: key - query", ylim=(-1.08, 1.08))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def turning_figure(vector: Sequence[float], positions: int = 8, frequency: float = 0.6) -> Figure:
-    """The same vector of two numbers at several positions: turned (RoPE), and with a sinusoidal vector added.
-
-    Args:
-        vector: (x, y) before it has a position.
-        frequency: radians a position, of both.
-
-    >>> len(turning_figure((1.2, 0.5)).axes)
-    2
-    """
-    from matplotlib.figure import Figure
-
-    x = torch.tensor(vector, dtype=torch.float32)  # [2]
-    angle = frequency * torch.arange(positions)  # [S]
-    cos, sin = angle.cos(), angle.sin()
-    turned = torch.stack([cos * x[0] - sin * x[1], sin * x[0] + cos * x[1]], dim=1)  # [S, 2]
-    added = x + torch.stack([sin, cos], dim=1)  # [S, 2]
-    reach = 1.2 * float(torch.cat([turned, added]).norm(dim=1).max())
-    figure = Figure(figsize=(8.4, 4.2), layout="constrained")
-    for axes, points, title in zip(
-        figure.subplots(1, 2), (turned, added), ("turned: RoPE", "a vector added: sinusoidal"), strict=True
-    ):
-        _draw_circle(axes, float(x.norm()))
-        for position, (across, up) in enumerate(points.tolist()):
-            color = PALETTE[1] if position == 0 else PALETTE[0]
-            axes.annotate("", (across, up), (0, 0), arrowprops={"arrowstyle": "-|>", "color": color, "alpha": 0.75})
-            away = 1 + 0.07 * reach / math.hypot(across, up)
-            axes.text(across * away, up * away, str(position), ha="center", va="center", fontsize=8)
-        lengths = points.norm(dim=1)
-        axes.set(xlim=(-reach, reach), ylim=(-reach, reach))
-        axes.set_title(f"{title}\nlengths {float(lengths.min()):.2f} to {float(lengths.max()):.2f}", fontsize=10)
     return figure
 
 
@@ -217,7 +103,8 @@ def table_figure(table: Tensor, title: str = "") -> Figure:
     return figure
 
 
-def _draw_circle(axes: Axes, radius: float = 1.0) -> None:
+def draw_circle(axes: Axes, radius: float = 1.0) -> None:
+    """A dotted circle around the origin: where a turning vector stays."""
     angle = torch.linspace(0, 2 * math.pi, 181)
     axes.plot(radius * angle.cos(), radius * angle.sin(), color="#8c959f", linewidth=0.8, linestyle=":")
     axes.axhline(0, color="#d0d7de", linewidth=0.6, zorder=0)

@@ -1,15 +1,12 @@
 """Figures about training a tokenizer: its curves, which joints it gets wrong, and how its error grows along a clip.
 
-Pure functions: numbers in, a matplotlib figure out. `read_curves` takes the numbers of the first of them out of the
-`history.csv` of a run, finished or not.
+Pure functions: numbers in, a matplotlib figure out. `views.tokenizer_training` reads the `Curves` of a run.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,14 +15,11 @@ from motionlab.errors import InputError
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
 from motionlab.plots.curves import Line
 from motionlab.plots.player import PALETTE
-from motionlab.training.history import History
+from motionlab.quantizers.usage import expected_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-X_AXES = ("step", "minutes")
-ERRORS = {"val_mpjpe_mm": "pelvis aligned", "val_mpjpe_heading_mm": "heading aligned too"}
 
 
 @dataclass(frozen=True)
@@ -49,48 +43,6 @@ class Curves:
     used: Line
     perplexity: Line
     tokens: int
-
-
-def read_curves(path: str | Path, x: str = "step", smooth: int = 1) -> Curves:
-    """The curves of a history file; one that is not there yet gives empty curves, because training may not have begun.
-
-    Args:
-        path: `history.csv` of a tokenizer.
-        x, smooth: see `curves_of`.
-    """
-    return curves_of(History.read(path) if Path(path).is_file() else History(), x, smooth)
-
-
-def curves_of(history: History, x: str = "step", smooth: int = 1) -> Curves:
-    """What a history says about the training of a tokenizer.
-
-    Args:
-        x: "step", or "minutes" of training (validation and saving are not counted).
-        smooth: rows over which the loss is averaged; the errors are never smoothed.
-    """
-    if x not in X_AXES:
-        raise InputError("x", found=repr(x), expected=" or ".join(X_AXES), fix="Choose one of these.")
-    steps = history.column("step")
-    places = dict(zip(steps, steps if x == "step" else _minutes(history), strict=True))
-
-    def line(name: str, factor: float = 1.0) -> Line:
-        if name not in history.columns:
-            return [], []
-        at, values = history.points(name)
-        return [places[step] for step in at], [value * factor for value in values]
-
-    tokens = line("val_tokens")[1]
-    at, losses = line("loss")
-    return Curves(
-        x_label="optimizer step" if x == "step" else "minutes of training",
-        step=int(steps[-1]) if steps else 0,
-        loss=(at, _averaged(losses, smooth)),
-        lr=line("lr"),
-        errors={label: line(name) for name, label in ERRORS.items()},
-        used=line("val_used_fraction", 100.0),
-        perplexity=line("val_perplexity"),
-        tokens=int(tokens[-1]) if tokens else 0,
-    )
 
 
 def training_figure(curves: Curves, codebook_size: int | None = None) -> Figure:
@@ -138,15 +90,6 @@ def training_figure(curves: Curves, codebook_size: int | None = None) -> Figure:
         if axes is not loss:
             axes.spines["right"].set_visible(False)
     return figure
-
-
-def expected_share(codebook_size: int, tokens: int) -> float:
-    """Share of a codebook that `tokens` random tokens use when every code is equally likely: 1 - (1 - 1/K)^n.
-
-    >>> round(expected_share(1000, 1000), 3), round(expected_share(64_000, 2_400), 3)
-    (0.632, 0.037)
-    """
-    return -math.expm1(tokens * math.log1p(-1 / codebook_size)) if codebook_size > 1 else 1.0
 
 
 def joints_figure(errors: Any, title: str = "") -> Figure:
@@ -218,12 +161,3 @@ def _tidy(axes: Axes) -> None:
 
 def _seconds(values: Sequence[float], fps: float) -> Any:
     return np.arange(len(values)) / fps
-
-
-def _minutes(history: History) -> list[float]:
-    return [seconds / 60 for seconds in history.column("seconds")]
-
-
-def _averaged(values: Sequence[float], width: int) -> list[float]:
-    """Mean of each value and the `width` - 1 before it; at the beginning, of those there are."""
-    return [float(np.mean(values[max(0, i + 1 - width) : i + 1])) for i in range(len(values))]

@@ -93,3 +93,12 @@ class CodeUsage:
             perplexity=math.exp2(entropy / self.n_codebooks) if tokens else 0.0,
             histogram=self.histogram.view(self.n_codebooks, -1).squeeze(0).clone(),
         )
+
+
+def expected_share(codebook_size: int, tokens: int) -> float:
+    """Share of a codebook that `tokens` random tokens use when every code is equally likely: 1 - (1 - 1/K)^n.
+
+    >>> round(expected_share(1000, 1000), 3), round(expected_share(64_000, 2_400), 3)
+    (0.632, 0.037)
+    """
+    return -math.expm1(tokens * math.log1p(-1 / codebook_size)) if codebook_size > 1 else 1.0

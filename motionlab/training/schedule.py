@@ -112,7 +112,7 @@ def schedule_arguments(settings: object) -> dict[str, Any]:
 
 
 def plan(lr: float, factor: Callable[[int], float], steps: int, points: int = 400) -> tuple[list[int], list[float]]:
-    """Steps and learning rates of a run that has not begun: what `motionlab.plots.schedule` draws.
+    """Steps and learning rates of a run that has not begun: what `motionlab.jobs.schedule_picture` draws.
 
     Every step is given when there are few of them; otherwise `points` of them, first and last included.
 

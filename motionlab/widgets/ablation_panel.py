@@ -6,7 +6,6 @@ import html
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,28 +14,18 @@ import ipywidgets as W
 from motionlab.errors import InputError
 from motionlab.jobs.ablate import run_point
 from motionlab.jobs.ablate_point import ALWAYS_NAMED, Point, Result, canonical
-from motionlab.jobs.ablate_results import Row, load_rows, select
+from motionlab.jobs.ablate_results import Row, load_rows
 from motionlab.jobs.workers import worker_pool
-from motionlab.plots.ablation import LABELS, curves, kinds_figure, rate_distortion_figure, spread_figure
+from motionlab.plots.ablation import LABELS, kinds_figure, rate_distortion_figure, spread_figure
 from motionlab.plots.curves import figure_to_png
 from motionlab.runtime import profile
+from motionlab.views.ablation import SIZE, AblationView, Spread, compute_ablation
 from motionlab.widgets.panel import Panel
 
 RESULTS = ("mpjpe_heading_mm", "mpjpe_mm", "acceleration_mm", "used_fraction", "perplexity", "entropy_bits_per_frame")
 PLACES = ("codebook_size", "bits_per_frame", "entropy_bits_per_frame", "quantizer")
 MAIN = ("fsq", "ifsq", "vq_ema", "vq_ema_no_reset")
-SIZE = 1024  # the size at which every quantizer was trained
 STEPS = {"ci": 40, "cpu": 300, "gpu": 300}
-
-
-@dataclass(frozen=True)
-class View:
-    """What is shown: the chosen rows of the file, the rows trained here, and which numbers to draw."""
-
-    rows: list[Row]
-    live: list[Row]
-    x: str
-    y: str
 
 
 class AblationPanel(Panel):
@@ -87,18 +76,10 @@ class AblationPanel(Panel):
         }
 
     # Not static, as it is in other panels: the rows grow when a point is trained.
-    def compute(self, **params: Any) -> View:  # type: ignore[override]
-        x = params["x"]
-        kinds = tuple(row["quantizer"] for row in self.rows_of_file) if x == "quantizer" else params["kinds"]
-        if not kinds:
-            raise InputError("lines", found="none", expected="one or more", fix="Choose some; Ctrl adds one.")
-        rows, live = select(self.rows_of_file, quantizer=kinds), select(self.live, quantizer=kinds)
-        if x == "quantizer":
-            rows = select(rows, codebook_size=SIZE)
-            live = select(live, codebook_size=SIZE)
-        return View(rows, live, x, params["y"])
+    def compute(self, **params: Any) -> AblationView:  # type: ignore[override]
+        return compute_ablation(self.rows_of_file, self.live, **params)
 
-    def picture(self, result: View) -> bytes:
+    def picture(self, result: AblationView) -> bytes:
         if result.x == "quantizer":
             return figure_to_png(kinds_figure(result.rows, result.y, live=result.live))
         if result.x.endswith("bits_per_frame"):
@@ -107,24 +88,21 @@ class AblationPanel(Panel):
             )
         return figure_to_png(spread_figure(result.rows, result.x, result.y, live=result.live))
 
-    def describe(self, result: View) -> str:
-        seeds = len({row["seed"] for row in result.rows})
-        groups = curves(result.rows, "codebook_size", result.y)
-        means = {(name, size): sum(v) / len(v) for name, at in groups.items() for size, v in at.items()}
+    def describe(self, result: AblationView) -> str:
+        means = result.means
         (low, low_size), (high, high_size) = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
         ends = (
             f"lowest ≈{_number(means[low, low_size])} ({low} {low_size}), "
             f"highest ≈{_number(means[high, high_size])} ({high} {high_size})"
         )
         here = [f"here: {_title(row.point)} ≈{_number(row[result.y])}" for row in result.live]
-        return " | ".join([f"{LABELS[result.y]}, {len(means)} means over {seeds} seeds", ends, *here])
+        return " | ".join([f"{LABELS[result.y]}, {len(means)} means over {result.seeds} seeds", ends, *here])
 
-    def rows(self, result: View) -> Sequence[Sequence[str]]:
-        groups = curves(result.rows, "codebook_size", result.y)
-        sizes = sorted({size for at in groups.values() for size in at})
+    def rows(self, result: AblationView) -> Sequence[Sequence[str]]:
+        sizes = sorted({size for at in result.spreads.values() for size in at})
         lines: list[Sequence[str]] = [("quantizer", *(f"{size:,}" for size in sizes))]
-        for name, at in groups.items():
-            lines.append((name, *(_cell(at.get(size, [])) for size in sizes)))
+        for name, at in result.spreads.items():
+            lines.append((name, *(_cell(at.get(size)) for size in sizes)))
         return lines
 
     # ---- training a point ----
@@ -198,12 +176,11 @@ class AblationPanel(Panel):
         self.run_text.value = f'<p class="motionlab-run"{role}>{html.escape(text)}</p>'
 
 
-def _cell(values: Sequence[float]) -> str:
+def _cell(spread: Spread | None) -> str:
     """Mean, lowest and highest seed."""
-    if not values:
+    if spread is None:
         return ""
-    mean = sum(values) / len(values)
-    return f"{_number(mean)} ({_number(min(values))} to {_number(max(values))})"
+    return f"{_number(spread.mean)} ({_number(spread.low)} to {_number(spread.high)})"
 
 
 def _number(value: float) -> str:

@@ -17,9 +17,17 @@ from typing import Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.errors import InputError, MissingExtra
-from motionlab.plots.codebook import Plane, check_places, compute_plane, moved_codes, rescued_codes
-from motionlab.plots.quantizer_cells import toy_latents
+from motionlab.errors import MissingExtra
+from motionlab.plots.codebook import Plane
+from motionlab.views.codebook import (
+    FAR_AWAY,
+    ON_THE_DATA,
+    compute_plane,
+    moved_codes,
+    plane_places,
+    rescued_codes,
+    rounded,
+)
 from motionlab.widgets.panel import Panel
 
 try:
@@ -27,15 +35,6 @@ try:
     import traitlets
 except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
     raise MissingExtra("anywidget", extra="notebooks", purpose="drag codes in a notebook") from None
-
-# Twelve of the dots as they lie with spread 1.2: what a start from the first batch gives.
-ON_THE_DATA = tuple(tuple(point) for point in toy_latents(1.2, count=160)[:12].mul(1000).round().div(1000).tolist())
-# Drawn without looking at the dots.
-FAR_AWAY = (
-    (3.3, 3.2), (2.2, 3.6), (3.6, 1.9), (1.4, 2.9), (2.9, 2.5), (3.7, 0.4), (-3.4, 3.3), (-2.2, 2.8), (-3.5, 1.2),
-    (-3.1, -2.6), (2.6, -3.2), (0.2, -3.5),
-)  # fmt: skip
-
 
 PLACES = ("codes", "probe", "target")
 
@@ -84,7 +83,7 @@ class CodebookPanel(Panel):
 
     def make_controls(self) -> dict[str, Any]:
         style = {"description_width": "110px"}
-        places = _plain({"codes": ON_THE_DATA, "probe": (-2.2, 0.6), "target": (-0.4, 2.9)})
+        places = plane_places({"codes": ON_THE_DATA, "probe": (-2.2, 0.6), "target": (-0.4, 2.9)})
         return {
             "plane": CodebookCanvas(value=places),
             "spread": W.FloatSlider(1.2, min=0.1, max=2.5, step=0.1, description="spread", style=style),
@@ -105,7 +104,7 @@ class CodebookPanel(Panel):
         """
         places: dict[str, Any] = {name: params.pop(name) for name in PLACES if name in params}
         if places:
-            params["plane"] = _plain({**self.inputs["plane"].value, **places})
+            params["plane"] = plane_places({**self.inputs["plane"].value, **places})
         super().set(**params)
 
     def step(self, count: int = 1) -> None:
@@ -144,18 +143,5 @@ class CodebookPanel(Panel):
     def _update(self) -> None:
         super()._update()
         canvas = self.inputs["plane"]
-        canvas.points = self.result.points.mul(1000).round().div(1000).tolist()
+        canvas.points = rounded(self.result.points).tolist()
         canvas.beta = self.inputs["commitment"].value
-
-
-def _plain(places: dict[str, Any]) -> dict[str, Any]:
-    """Places as lists of rounded numbers, which is what the page sends too.
-
-    Raises:
-        InputError: a place that is none, or outside the plane.
-    """
-    known = {"codes": places["codes"], "probe": [places["probe"]], "target": [places["target"]]}
-    checked = {name: check_places(name, value).tolist() for name, value in known.items()}
-    if len(checked["codes"]) > 64:
-        raise InputError("codes", found=len(checked["codes"]), expected="at most 64", fix="Use fewer codes.")
-    return {"codes": checked["codes"], "probe": checked["probe"][0], "target": checked["target"][0]}

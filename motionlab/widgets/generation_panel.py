@@ -3,78 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
-import torch
-from torch import Tensor
 
-from motionlab.errors import InputError
-from motionlab.jobs.generate import generate_motions, sampling_of
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.decoding.guidance import guide
-from motionlab.llama.decoding.sampling import Sampling
-from motionlab.llama.null_text import with_null_rows
-from motionlab.llama.sequence import build_sequences
-from motionlab.motion.motion import Motion
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.generation import DistributionView, decoder_figure, distribution_figure, view_distribution
+from motionlab.plots.generation import decoder_figure, distribution_figure
 from motionlab.plots.player import Track
-from motionlab.training.history import History
+from motionlab.views.decoder_training import CURVES, read_decoder_curves
+from motionlab.views.generation import GenerationView, compute_generation
 from motionlab.widgets.panel import Panel
 from motionlab.widgets.training_panel import TrainingPanel
 
 if TYPE_CHECKING:
     from motionlab.evaluation.actions import ActionClassifier
     from motionlab.widgets.player import SkeletonPlayer
-
-
-CURVES = ("loss", "held-out loss", "accuracy", "held-out accuracy")
-
-
-@dataclass(frozen=True)
-class GenerationView:
-    """A generated motion and what it was drawn from.
-
-    Fields:
-        stopped_by: "end" or "limit"; actions: what the classifier sees, or None without one.
-        path: metres that the pelvis went over the floor.
-    """
-
-    sentence: str
-    motion: Motion
-    codes: list[int]
-    stopped_by: str
-    path: float
-    actions: list[str] | None
-    distribution: DistributionView
-
-
-@torch.inference_mode()
-def token_logits(run: Run, sentence: str, tokens: Sequence[int], guidance: float) -> tuple[Tensor, Tensor]:
-    """Logits `[n, K + 1]` that each of the `n` tokens of a motion was drawn from: of the text, and guided.
-
-    Args:
-        tokens: codes, and END at the end if the motion has one.
-    """
-    llama = run.llama
-    features = run.text.features([sentence])
-    device = llama.llama_proj.weight.device
-    codes = torch.tensor([token for token in tokens if token != llama.end_token], dtype=torch.long)
-    batch = build_sequences([codes], features, llama.codebook_size, llama.max_length).to(device)
-    width = int(features.mask.sum())
-    plain = llama(batch.tokens, batch.text, batch.text_mask)[0, width - 1 :][: len(tokens)]  # [n, K+1]
-    if guidance == 1.0:
-        return plain.cpu(), plain.cpu()
-    _, null_mask = with_null_rows(batch.text[:, :1], batch.text_mask[:, :1])
-    nothing = build_sequences(
-        [codes], type(features)(torch.zeros(1, 1, features.dim), null_mask[1:].cpu()), llama.codebook_size,
-        llama.max_length,
-    ).to(device)  # fmt: skip
-    without = llama(nothing.tokens, nothing.text, nothing.text_mask)[0][: len(tokens)]  # one slot of text: place 0 on
-    return plain.cpu(), guide(torch.cat([plain, without]), guidance).cpu()
 
 
 def verdict(view: GenerationView) -> str:
@@ -116,37 +61,7 @@ class GenerationPanel(Panel):
         }
 
     def compute(self, **params: Any) -> GenerationView:  # type: ignore[override]  # not static: it knows the run
-        guidance = params["guidance"]
-        if guidance != 1.0 and self.run.config.llama.text_drop == 0:
-            raise InputError(
-                "guidance",
-                found=f"{guidance:g} for a decoder that never trained without text",
-                expected="1 (off)",
-                fix="Train with llama.text_drop=0.1 to use guidance.",
-            )
-        sampling: Sampling = sampling_of(
-            self.run.config.sampling,
-            greedy=False,
-            temperature=params["temperature"],
-            top_p=params["top_p"],
-            guidance=guidance,
-            seed=params["seed"],
-        )
-        made = generate_motions(self.run, [params["sentence"]], sampling)[0][0]
-        codes = made.generated.tokens.tolist()
-        tokens = [*codes, self.run.llama.end_token] if made.generated.stopped_by == "end" else codes
-        plain, guided = token_logits(self.run, params["sentence"], tokens, guidance)
-        place = min(params["place"], len(tokens) - 1)  # the slider is as long as the longest motion
-        floor = made.motion.joints()[:, 0, [0, 2]]  # [T, 2] metres, the pelvis from above
-        return GenerationView(
-            sentence=params["sentence"],
-            motion=made.motion,
-            codes=codes,
-            stopped_by=made.generated.stopped_by,
-            path=float(floor.diff(dim=0).norm(dim=-1).sum()),
-            actions=None if self.judge is None else self.judge.recognise(made.motion.features),
-            distribution=view_distribution(plain, guided, tokens, place, sampling),
-        )
+        return compute_generation(self.run, params.pop("sentence"), judge=self.judge, **params)
 
     def player(self) -> SkeletonPlayer:
         """The motion that the panel shows, in a player."""
@@ -161,11 +76,10 @@ class GenerationPanel(Panel):
     def describe(self, result: GenerationView) -> str:
         # Every number has the mark: a motion is drawn, and the last digit of a logit can change it.
         view, place = result.distribution, result.distribution.place
-        mean = sum(view.entropy_after) / len(view.entropy_after)
         return (
-            f"≈{len(result.codes)} codes, ≈{len(result.motion) / result.motion.fps:.1f} s, path ≈{result.path:.1f} m | "
+            f"≈{len(result.codes)} codes, ≈{result.seconds:.1f} s, path ≈{result.path:.1f} m | "
             f"place {place}: ≈{view.kept[place]} tokens to draw from, ≈{view.entropy_after[place]:.2f} bits | "
-            f"all places: ≈{mean:.2f} bits"
+            f"all places: ≈{result.mean_bits:.2f} bits"
         )
 
     def rows(self, result: GenerationView) -> Sequence[Sequence[str]]:
@@ -200,9 +114,7 @@ class DecoderTrainingPanel(TrainingPanel):
         if not result.step:
             return "no training yet"
         parts = [f"step {result.step}"]
-        for name, (_, values) in zip(
-            ("loss", "held-out loss", "accuracy", "held-out accuracy"), result.lines, strict=True
-        ):
+        for name, (_, values) in zip(CURVES, result.lines, strict=True):
             if values:
                 parts.append(f"{name} ≈{values[-1]:.3f}")
         return " | ".join(parts)
@@ -213,30 +125,3 @@ class DecoderTrainingPanel(TrainingPanel):
         for step, loss, share in zip(held_out[0], held_out[1], accuracy[1], strict=True):
             lines.append((f"{step:g}", f"≈{loss:.3f}", f"≈{share:.3f}"))
         return lines
-
-
-@dataclass(frozen=True)
-class DecoderCurves:
-    """`lines`: loss, held-out loss, accuracy, held-out accuracy; each (steps, values)."""
-
-    step: int
-    lines: tuple[tuple[list[float], list[float]], ...]
-
-
-def read_decoder_curves(path: str | Path, smooth: int = 1) -> DecoderCurves:
-    """The curves of a decoder's `history.csv`; empty when it is not there yet."""
-    return decoder_curves(History.read(path) if Path(path).is_file() else History(), smooth)
-
-
-def decoder_curves(history: History, smooth: int = 1) -> DecoderCurves:
-    """What a history says about the training of a decoder; `smooth` rows of the training loss are averaged."""
-
-    def line(name: str, width: int = 1) -> tuple[list[float], list[float]]:
-        if name not in history.columns:
-            return [], []
-        at, values = history.points(name)
-        return list(at), [sum(part := values[max(0, i + 1 - width) : i + 1]) / len(part) for i in range(len(values))]
-
-    steps = history.column("step")
-    lines = (line("loss", smooth), line("val_loss"), line("accuracy", smooth), line("val_accuracy"))
-    return DecoderCurves(int(steps[-1]) if steps else 0, lines)

@@ -10,7 +10,8 @@ import ipywidgets as W
 from motionlab.llama.sizes import SIZES
 from motionlab.memory.settings import MIB, NUMBER_BYTES
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.kv_cache import CacheView, cache_figure, compute_cache
+from motionlab.plots.kv_cache import CacheView, cache_figure
+from motionlab.views.kv_cache import compute_cache
 from motionlab.widgets.panel import Panel
 
 LENGTHS = (64, 150, 301, 512, 1024, 2048, 4096, 8192, 32768)
@@ -62,8 +63,7 @@ class KVCachePanel(Panel):
     def rows(self, result: CacheView) -> Sequence[Sequence[str]]:
         settings = result.settings
         lines: list[Sequence[str]] = [("key-value heads", "share by", "cache (bytes)", "one position of one motion")]
-        for groups in settings.shares:
-            size = settings.bytes_with(groups)
-            one = size // (settings.batch * settings.length)
-            lines.append((str(groups), str(settings.n_head // groups), f"{size:,}", f"{one:,}"))
+        for groups, size in result.shares.items():
+            share = str(settings.n_head // groups)
+            lines.append((str(groups), share, f"{size:,}", f"{result.of_position[groups]:,}"))
         return lines

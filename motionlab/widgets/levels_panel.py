@@ -11,7 +11,8 @@ import ipywidgets as W
 
 from motionlab.errors import InputError
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.levels import LevelView, compute_levels, levels_figure
+from motionlab.plots.levels import LevelView, levels_figure
+from motionlab.views.levels import compute_levels
 from motionlab.widgets.panel import Panel
 
 MOST_DIMENSIONS = 8
@@ -52,11 +53,10 @@ class LevelsPanel(Panel):
 
     def describe(self, result: tuple[LevelView, int, int]) -> str:
         view, _, frames = result
-        lowest = min(min(row) for row in view.shares)
         return (
             f"{' x '.join(map(str, view.levels))} = {math.prod(view.levels):,} codes | "
             f"≈{view.bits:.2f} bits a token, ≈{view.bits / frames:.2f} a frame | with this spread a token carries "
-            f"≈{view.entropy_bits:.2f} bits; the rarest level gets ≈{100 * lowest:.2g} %"
+            f"≈{view.entropy_bits:.2f} bits; the rarest level gets ≈{100 * view.rarest:.2g} %"
         )
 
     def rows(self, result: tuple[LevelView, int, int]) -> Sequence[Sequence[str]]:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.loss_scale import SIMULATED, ScaleLife, life_figure, live, load_gradients, simulate_gradients
+from motionlab.plots.loss_scale import ScaleLife, life_figure
+from motionlab.views.loss_scale import SIMULATED, compute_life, worst_loss
 from motionlab.widgets.panel import Panel
 
 
@@ -45,22 +46,14 @@ class LossScalePanel(Panel):
         }
 
     def compute(self, **params: Any) -> ScaleLife:  # type: ignore[override]  # the file is part of the question
-        name = params["gradients"]
-        gradients = load_gradients(str(self._measured)) if name == "measured" else simulate_gradients(name)
-        return live(
-            gradients,
-            init_scale=2.0 ** params["start"],
-            growth_factor=params["growth"],
-            backoff_factor=params["backoff"],
-            growth_interval=params["interval"],
-        )
+        return compute_life(measured=self._measured, **params)
 
     def picture(self, result: ScaleLife) -> bytes:
         return figure_to_png(life_figure(result))
 
     def describe(self, result: ScaleLife) -> str:
-        good = [lost for lost, skipped in zip(result.lost, result.skipped, strict=True) if not skipped]
-        lost = f"at most ≈{100 * max(good):.2g} % of the numbers became 0" if good else "no step was taken"
+        worst = worst_loss(result)
+        lost = "no step was taken" if worst is None else f"at most ≈{100 * worst:.2g} % of the numbers became 0"
         return (
             f"{len(result.skipped)} steps, {sum(result.skipped)} skipped, grown {result.grown} times | log2 of "
             f"the scale ≈{result.log2_scale[0]:.3g} at first, ≈{result.log2_scale[-1]:.3g} at last | {lost}"

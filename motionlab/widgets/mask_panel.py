@@ -9,17 +9,9 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.errors import InputError
-from motionlab.plots.attention_masks import (
-    MOST_TOKENS,
-    PLACES,
-    RULES,
-    MaskView,
-    Tokens,
-    caption_tokens,
-    compute_mask,
-    mask_figure,
-)
+from motionlab.plots.attention_masks import MaskView, Tokens, mask_figure
 from motionlab.plots.curves import figure_to_png
+from motionlab.views.attention_masks import MOST_TOKENS, PLACES, RULES, caption_tokens, compute_mask
 from motionlab.widgets.panel import Panel
 
 _START = {

@@ -4,52 +4,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import ipywidgets as W
-import psutil
 
-from motionlab.config import TokenizerConfig
 from motionlab.errors import InputError
-from motionlab.jobs.build import make_tokenizer
-from motionlab.memory.measure import measure_step
 from motionlab.memory.settings import MIB, RESERVE, StepSettings
-from motionlab.memory.step import StepMemory, largest_batch, step_memory
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.memory import walk_figure
-from motionlab.runtime import choose_device
+from motionlab.views.memory import Fit, compute_fit, measure_fit
 from motionlab.widgets.panel import Panel
 
-MOST_FRAMES = 6e9  # frames x width^2 of a step that is measured here: about a minute on one core
 PUBLISHED = {
     "batch": 64, "window": 96, "width": 512, "precision": "fp32", "optimizer": "adamw",
     "checkpointing": False, "one_hot": False,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What the formula says about one setting.
-
-    Fields:
-        settings: the step.
-        width: channels of the tokenizer, at the bottleneck too.
-        memory: bytes, part by part.
-        limit: bytes that the machine has for it.
-        batch: the largest batch that fits; 0 when none does.
-    """
-
-    settings: StepSettings
-    width: int
-    memory: StepMemory
-    limit: int
-    batch: int
-
-    @property
-    def fits(self) -> bool:
-        """Whether the peak and the reserve for everything else stay below the limit."""
-        return self.memory.peak + RESERVE <= self.limit
 
 
 class MemoryPanel(Panel):
@@ -96,10 +65,7 @@ class MemoryPanel(Panel):
 
     @staticmethod
     def compute(**params: Any) -> Fit:
-        width, limit = params.pop("width"), params.pop("memory_gib") * 1024 * MIB
-        settings, config = StepSettings(**params), TokenizerConfig(width=width, code_dim=width)
-        most = largest_batch(config, settings, limit - RESERVE)
-        return Fit(settings, width, step_memory(config, settings), limit, most)
+        return compute_fit(**params)
 
     def measure(self) -> int:
         """Run a real step with these settings on this machine and return its peak in bytes.
@@ -108,25 +74,7 @@ class MemoryPanel(Panel):
             InputError: the device is not here, the step does not fit into half of the free memory, or it takes long.
         """
         fit = self.result
-        frames = fit.settings.batch * fit.settings.window
-        choose_device(fit.settings.device)
-        free = psutil.virtual_memory().available
-        if fit.settings.device == "cpu" and fit.memory.peak > free / 2:
-            raise InputError(
-                "measure",
-                found=f"a step of {fit.memory.peak / MIB:,.0f} MiB",
-                expected=f"at most half of the free memory, {free / 2 / MIB:,.0f} MiB",
-                fix="Choose a smaller batch, window or width.",
-            )
-        if fit.settings.device == "cpu" and frames * fit.width**2 > MOST_FRAMES:
-            raise InputError(
-                "measure",
-                found=f"{frames:,} frames at {fit.width} channels",
-                expected=f"at most {MOST_FRAMES / fit.width**2:,.0f} frames, about a minute on one core",
-                fix="Choose a smaller batch, window or width.",
-            )
-        config = TokenizerConfig(width=fit.width, code_dim=fit.width)
-        peak = measure_step(lambda: make_tokenizer(config), fit.settings).peak
+        peak = measure_fit(fit)
         self._measured[fit.width, fit.settings] = peak
         self._update()
         return peak
@@ -136,25 +84,21 @@ class MemoryPanel(Panel):
         return self._measured.get((fit.width, fit.settings))
 
     def picture(self, result: Fit) -> bytes:
-        there = (result.limit - RESERVE) / MIB
-        verdict = (
-            f"{'fits' if result.fits else 'does NOT fit'} into {there:,.0f} MiB (besides {RESERVE // MIB} for the rest)"
-        )
+        there = f"{result.room / MIB:,.0f} MiB (besides {RESERVE // MIB} for the rest)"
+        verdict = f"{'fits' if result.fits else 'does NOT fit'} into {there}"
         return figure_to_png(
-            walk_figure(result.memory, measured=self.measured(result), limit=result.limit - RESERVE, title=verdict)
+            walk_figure(result.memory, measured=self.measured(result), limit=result.room, title=verdict)
         )
 
     def describe(self, result: Fit) -> str:
         memory, peak = result.memory, self.measured(result)
-        largest = max(memory.parts(), key=memory.parts().__getitem__)
         text = (
-            f"{'fits' if result.fits else 'does not fit'} | peak ≈{memory.peak / MIB:.1f} MiB, most of it {largest} | "
-            f"largest batch that fits: {result.batch}"
+            f"{'fits' if result.fits else 'does not fit'} | peak ≈{memory.peak / MIB:.1f} MiB, "
+            f"most of it {result.largest_part} | largest batch that fits: {result.batch}"
         )
         if peak is None:
             return text
-        difference = abs(memory.peak - peak) / peak
-        verdict = "within 10 %" if difference <= 0.1 else "off by more than 10 %"
+        verdict = "within 10 %" if result.agrees(peak) else "off by more than 10 %"
         return f"{text} | measured ≈{peak / MIB:.1f} MiB, {verdict}"
 
     def rows(self, result: Fit) -> Sequence[Sequence[str]]:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.quantizer_cells import Cells, cells_figure, compute_cells
+from motionlab.plots.quantizer_cells import Cells, cells_figure
+from motionlab.views.quantizer_cells import compute_cells
 from motionlab.widgets.panel import Panel
 
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.rope import HEAD_DIM, LENGTH, PRECISIONS, SHIFT, RopeView, compute_rope, rope_figure
+from motionlab.plots.rope import RopeView, rope_figure
+from motionlab.views.rope import HEAD_DIM, LENGTH, PRECISIONS, SHIFT, compute_rope
 from motionlab.widgets.panel import Panel
 
 BASES = (100.0, 1_000.0, 10_000.0, 100_000.0, 500_000.0)

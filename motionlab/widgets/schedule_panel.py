@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.schedules import ALL_SHAPES, COUNTS, Comparison, compare_schedules, schedule_figure
+from motionlab.plots.schedules import Comparison, schedule_figure
+from motionlab.views.schedules import ALL_SHAPES, COUNTS, compare_schedules, usual_milestones
 from motionlab.widgets.panel import Panel
 
 
@@ -45,7 +46,7 @@ class SchedulePanel(Panel):
             accumulation=params["accumulation"],
             processes=params["processes"],
             counted=params["counted"],
-            milestones=(steps // 2, 3 * steps // 4),  # for multi_step
+            milestones=usual_milestones(steps),
         )
 
     def picture(self, result: Comparison) -> bytes:

@@ -3,39 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.llama.sizes import SIZES, parameter_count
-from motionlab.memory.sharding import NUMBERS, STAGES, bytes_a_gpu, bytes_sent
-from motionlab.params import MemoryEstimate
+from motionlab.memory.sharding import NUMBERS
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.roofline import sharding_figure
+from motionlab.views.sharding import Sharding, compute_sharding
 from motionlab.widgets.panel import Panel
 
-CODES, TEXT_DIM = 64_000, 2048  # of the published decoder
 NAMES = {"ddp": "DDP", "zero1": "ZeRO 1", "zero2": "ZeRO 2", "zero3": "ZeRO 3 (FSDP)"}
 OFFERED = ("111M", "343M", "775M", "1B", "3B", "5B", "7B")
-
-
-@dataclass(frozen=True)
-class Sharding:
-    """What the formulas say: bytes in one GPU for each stage, and bytes that it sends in a step."""
-
-    size: str
-    parameters: int
-    gpus: int
-    numbers: str
-    limit: float
-    held: dict[str, MemoryEstimate]
-    sent: dict[str, int]
-
-    @property
-    def first_that_fits(self) -> str | None:
-        """The simplest stage whose bytes stay below the limit; activations are not counted."""
-        return next((stage for stage, estimate in self.held.items() if estimate.total <= self.limit), None)
 
 
 class ShardingPanel(Panel):
@@ -63,24 +42,7 @@ class ShardingPanel(Panel):
 
     @staticmethod
     def compute(**params: Any) -> Sharding:
-        size, gpus, numbers = params["size"], params["gpus"], params["numbers"]
-        shape = SIZES[size]
-        count = parameter_count(CODES, **shape._asdict(), text_dim=TEXT_DIM)
-        # What FSDP holds whole: the unit outside of the blocks during the whole step, and one block.
-        block = (
-            count - parameter_count(CODES, **{**shape._asdict(), "n_layer": 0}, text_dim=TEXT_DIM)
-        ) // shape.n_layer
-        unit = count - (shape.n_layer - 1) * block
-        weight_bytes = NUMBERS[numbers].weight
-        return Sharding(
-            size=size,
-            parameters=count,
-            gpus=gpus,
-            numbers=numbers,
-            limit=params["gpu_gb"] * 1e9,
-            held={stage: bytes_a_gpu(count, gpus, stage, numbers, unit=unit) for stage in STAGES},
-            sent={stage: bytes_sent(count, gpus, stage, weight_bytes) for stage in STAGES},
-        )
+        return compute_sharding(**params)
 
     def picture(self, result: Sharding) -> bytes:
         bars = {NAMES[stage]: estimate for stage, estimate in result.held.items()}

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.painted import KINDS, STATES, Painted, paint, painted_figure
+from motionlab.plots.painted import STATES, Painted, painted_figure
+from motionlab.views.painted import KINDS, paint
 from motionlab.widgets.panel import Panel
 
 

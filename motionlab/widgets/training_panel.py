@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.tokenizer_training import X_AXES, Curves, read_curves, training_figure
+from motionlab.plots.tokenizer_training import Curves, training_figure
+from motionlab.views.tokenizer_training import X_AXES, read_curves
 from motionlab.widgets.panel import Panel
 
 SHARE = 0.1  # of the time may go into drawing

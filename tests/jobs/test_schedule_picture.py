@@ -3,8 +3,7 @@ from pathlib import Path
 import matplotlib.image
 
 from motionlab.config import TrainConfig
-from motionlab.jobs.schedule_picture import SchedulePicture
-from motionlab.plots.schedule import plot_schedule
+from motionlab.jobs.schedule_picture import SchedulePicture, plot_schedule
 from motionlab.training.schedule import lr_factor, schedule_arguments
 from motionlab.training.state import Counters
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from motionlab.lessons.lesson03 import bits_per_frame, level_shares, perplexity, steps_to_index
-from motionlab.plots.levels import compute_levels, squeeze
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.usage import CodeUsage
+from motionlab.views.levels import compute_levels, squeeze
 
 ROUND_MUTANTS = {
     "no gradient": (lambda x: x.round(), "gradient is zero"),

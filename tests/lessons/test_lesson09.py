@@ -22,8 +22,9 @@ from motionlab.lessons.lesson09 import (
 )
 from motionlab.lessons.lesson09_exercises import amp_step, frozen_share, next_scale, spacing
 from motionlab.lessons.small_models import sequence_batches, small_decoder
-from motionlab.plots.loss_scale import Gradients, live
-from motionlab.plots.number_formats import FORMATS
+from motionlab.plots.loss_scale import Gradients
+from motionlab.views.loss_scale import live
+from motionlab.views.number_formats import FORMATS
 
 clip_ = nn.utils.clip_grad_norm_
 

@@ -6,7 +6,7 @@ import torch
 
 from motionlab.lessons.toy_strategies import LENGTH, TEXT, measure_toy, toy_batch, toy_entropy, toy_odds, train_toy
 from motionlab.llama.objectives.strategies import MaskedModelling, RandomReplacement, TeacherForcing
-from motionlab.plots.painted import CODES
+from motionlab.views.painted import CODES
 
 
 def test_the_toy_follows_its_odds() -> None:

@@ -21,9 +21,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from motionlab.plots.codebook import compute_plane
 from motionlab.plots.player import Track, player_page
-from motionlab.widgets.codebook_panel import ON_THE_DATA
+from motionlab.views.codebook import ON_THE_DATA, compute_plane
 
 pytestmark = pytest.mark.browser
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy

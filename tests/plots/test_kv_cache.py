@@ -4,19 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from motionlab.errors import InputError
-from motionlab.llama.sizes import SIZES
 from motionlab.memory.settings import MIB
-from motionlab.plots.kv_cache import cache_figure, compute_cache, heads_figure
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_every_size_can_share(size: str) -> None:
-    heads = SIZES[size].n_head
-    views = [compute_cache(size, share=share) for share in (1, 2, 4, 0)]
-    assert [view.settings.n_kv_heads for view in views] == [heads, heads // 2, heads // 4, 1]
-    assert views[0].settings.bytes == heads * views[3].settings.bytes
-    assert views[0].weights > views[1].weights > views[3].weights
+from motionlab.plots.kv_cache import cache_figure, heads_figure
+from motionlab.views.kv_cache import compute_cache
 
 
 def test_figure_holds_the_bytes_and_marks_the_choice() -> None:
@@ -35,11 +25,3 @@ def test_diagrams_of_many_heads_stay_readable() -> None:
     many, one = heads_figure(64, (64, 1)).axes
     assert "first 16" in many.get_title() and len(many.lines) == 3 * 16
     assert "multi-query" in one.get_title() and one.get_title().endswith("1 key-value head")
-
-
-def test_layers_and_wrong_names() -> None:
-    assert compute_cache("44M", layers=4).settings.bytes * 2 == compute_cache("44M").settings.bytes
-    with pytest.raises(InputError, match="111M"):
-        compute_cache("100M")
-    with pytest.raises(InputError, match="divisor of the 12 heads"):
-        compute_cache("111M", share=5)

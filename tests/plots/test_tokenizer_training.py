@@ -10,15 +10,10 @@ import pytest
 from motionlab.errors import InputError
 from motionlab.motion.skeleton import JOINT_NAMES
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.tokenizer_training import (
-    Curves,
-    drift_figure,
-    expected_share,
-    joints_figure,
-    read_curves,
-    training_figure,
-)
+from motionlab.plots.tokenizer_training import Curves, drift_figure, joints_figure, training_figure
+from motionlab.quantizers.usage import expected_share
 from motionlab.training.history import History
+from motionlab.views.tokenizer_training import read_curves
 
 
 @pytest.fixture
@@ -32,23 +27,6 @@ def path(tmp_path: Path) -> Path:
             row |= {"val_perplexity": 20.0 * i, "val_tokens": 8192}
         history.append(row)
     return tmp_path / "history.csv"
-
-
-def test_curves_are_the_columns(path: Path) -> None:
-    curves = read_curves(path)
-    assert curves.step == 40 and curves.tokens == 8192 and curves.x_label == "optimizer step"
-    assert curves.loss == ([10, 20, 30, 40], [1.0, 0.5, pytest.approx(1 / 3), 0.25])
-    assert curves.errors == {"pelvis aligned": ([20, 40], [100, 50]), "heading aligned too": ([20, 40], [50, 25])}
-    assert curves.used == ([20, 40], [20, 40]) and curves.perplexity == ([20, 40], [40, 80])
-
-
-def test_minutes_and_smoothing(path: Path) -> None:
-    curves = read_curves(path, x="minutes", smooth=2)
-    assert curves.loss[0] == [0.5, 1.0, 1.5, 2.0] and curves.used[0] == [1.0, 2.0]
-    assert curves.loss[1] == pytest.approx([1.0, 0.75, (0.5 + 1 / 3) / 2, (1 / 3 + 0.25) / 2])
-    assert curves.errors["pelvis aligned"][1] == [100, 50], "errors are never smoothed"
-    with pytest.raises(InputError, match="step or minutes"):
-        read_curves(path, x="hours")
 
 
 def test_before_training_there_is_nothing_to_see(tmp_path: Path) -> None:
@@ -67,13 +45,6 @@ def test_the_figure_shows_all_four_and_the_limit(path: Path) -> None:
     assert list(drawn.get_ydata()) == [20, 40]
     assert limit.get_ydata()[0] == pytest.approx(100 * expected_share(1000, 8192))
     assert len(training_figure(curves).axes[2].lines) == 1, "no limit without the size of the codebook"
-
-
-def test_the_expected_share_is_what_a_draw_gives() -> None:
-    drawn = np.random.default_rng(0).integers(1000, size=(200, 700))
-    share = np.mean([len(np.unique(row)) for row in drawn]) / 1000
-    assert expected_share(1000, 700) == pytest.approx(share, rel=0.01)
-    assert expected_share(1, 5) == 1.0 and expected_share(1000, 0) == 0.0
 
 
 def test_joints_are_sorted_and_the_pelvis_has_no_bar() -> None:

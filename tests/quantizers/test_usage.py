@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.quantizers.usage import CodeUsage
+from motionlab.quantizers.usage import CodeUsage, expected_share
 
 
 @given(st.lists(st.integers(0, 11), min_size=1, max_size=80))
@@ -79,3 +80,10 @@ def test_memory_does_not_grow_with_tokens_times_codes() -> None:
     usage = CodeUsage(64_000)
     usage.update(torch.arange(300_000) % 64_000)
     assert usage.summary().used == 64_000
+
+
+def test_the_expected_share_is_what_a_draw_gives() -> None:
+    drawn = np.random.default_rng(0).integers(1000, size=(200, 700))
+    share = np.mean([len(np.unique(row)) for row in drawn]) / 1000
+    assert expected_share(1000, 700) == pytest.approx(share, rel=0.01)
+    assert expected_share(1, 5) == 1.0 and expected_share(1000, 0) == 0.0

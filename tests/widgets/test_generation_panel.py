@@ -17,10 +17,10 @@ from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
-from motionlab.plots.generation import code_distribution
 from motionlab.runtime import seeded
 from motionlab.training.history import History
-from motionlab.widgets.generation_panel import DecoderTrainingPanel, GenerationPanel, token_logits, verdict
+from motionlab.views.generation import code_distribution, token_logits
+from motionlab.widgets.generation_panel import DecoderTrainingPanel, GenerationPanel, verdict
 
 SENTENCE = "a person walks"
 

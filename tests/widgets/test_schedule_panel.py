@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.plots.schedules import ALL_SHAPES
+from motionlab.views.schedules import ALL_SHAPES
 from motionlab.widgets.schedule_panel import SchedulePanel
 
 

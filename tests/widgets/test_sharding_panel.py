@@ -7,7 +7,8 @@ import pytest
 from motionlab.errors import InputError
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sizes import SIZES, parameter_count
-from motionlab.widgets.sharding_panel import CODES, OFFERED, TEXT_DIM, ShardingPanel
+from motionlab.views.kv_cache import CODES, TEXT_DIM
+from motionlab.widgets.sharding_panel import OFFERED, ShardingPanel
 
 
 @pytest.fixture(scope="module")

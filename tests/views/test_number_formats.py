@@ -8,12 +8,12 @@ import struct
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.number_formats import FORMATS, bits_figure, gradient_figure, spacing_figure
+from motionlab.views.number_formats import FORMATS, bits_figure, gradient_figure, spacing_figure
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -27,6 +27,7 @@ def test_limits_are_torchs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DTYPES)
+@settings(deadline=None)
 @given(value=st.floats(-1e6, 1e6) | st.floats(-1e-4, 1e-4))
 def test_rounding_and_bits_are_torchs(name: str, value: float) -> None:
     form, dtype = FORMATS[name], DTYPES[name]

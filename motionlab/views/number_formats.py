@@ -1,4 +1,4 @@
-"""Floating-point formats drawn: where the bits are, how far apart neighbours lie, and which gradients fit.
+"""Floating-point formats: where the bits are, how far apart neighbours lie, and which gradients fit, with figures.
 
 A number is `(-1)^sign * 1.mantissa * 2^(exponent - bias)`; the lowest exponent is kept for numbers `0.mantissa`, the
 subnormal ones (IEEE 754, section 3.4). Rounding here is to the nearest, ties to the even neighbour, in float64.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 
 from motionlab.errors import InputError
 from motionlab.jobs.strategy_point import STRATEGIES
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.strategies import (
+from motionlab.views.strategies import (
     COLOURS,
     NAMES,
     exposure_figure,
@@ -19,7 +18,6 @@ from motionlab.plots.strategies import (
     over_seeds,
     position_figure,
     strategies_figure,
-    unmask_figure,
 )
 
 
@@ -65,10 +63,3 @@ def test_the_other_figures_draw() -> None:
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "teacher forcing"
     for drawn in (figure, exposure_figure(ROWS), position_figure(ROWS)):
         assert figure_to_png(drawn).startswith(b"\x89PNG")
-
-
-def test_unmasking_shows_what_is_new() -> None:
-    trace = [torch.tensor([9, 9, 9]), torch.tensor([9, 4, 9]), torch.tensor([1, 4, 2])]
-    figure = unmask_figure(trace, 9)
-    assert figure.axes[0].images[0].get_array().tolist() == [[0, 0, 0], [0, 2, 0], [2, 1, 2]]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["?", "?", "?", "?", "4", "?", "1", "4", "2"]

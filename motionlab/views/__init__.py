@@ -1,0 +1,1 @@
+"""What an explainer computes, for `plots` to draw and for `widgets` to turn."""
