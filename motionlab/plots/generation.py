@@ -22,33 +22,6 @@ if TYPE_CHECKING:
 SHOWN = 24  # most likely codes that the picture of a distribution shows
 
 
-def code_distribution(logits: Tensor, sampling: Sampling) -> Tensor:
-    """What `choose_tokens` draws from: probabilities of the same shape as `logits [..., V]`, in the order of the codes.
-
-    The order of the steps is that of `Sampling`: temperature, then top_k, then top_p. Greedy is a 1 at the largest.
-
-    >>> import torch
-    >>> from motionlab.llama.sampling import Sampling
-    >>> code_distribution(torch.tensor([2.0, 1.0, 0.0]).log(), Sampling(max_tokens=1, top_p=0.5))
-    tensor([1., 0., 0.])
-    """
-    import torch
-
-    if sampling.greedy:
-        return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    values, order = (logits.float() / sampling.temperature).sort(dim=-1, descending=True, stable=True)
-    if sampling.top_k is not None:
-        values[..., sampling.top_k :] = float("-inf")
-    probability = values.softmax(-1)
-    if sampling.top_p is not None:
-        before = probability.cumsum(-1) - probability  # of everything more likely
-        inside = before < sampling.top_p
-        inside[..., 0] = True
-        probability = probability * inside
-        probability = probability / probability.sum(-1, keepdim=True)
-    return torch.zeros_like(probability).scatter(-1, order, probability)
-
-
 def entropy_bits(probability: Tensor) -> Tensor:
     """Entropy in bits of distributions `[..., V]`, `[...]`.
 
@@ -94,11 +67,13 @@ def view_distribution(
         tokens: the `n` tokens that were drawn; END is K.
         place: 0 to n - 1.
     """
+    from motionlab.llama.sampling import token_probabilities
+
     if not 0 <= place < len(plain):
         raise InputError(
             "place", found=place, expected=f"0 to {len(plain) - 1}: the motion has {len(plain)} tokens", fix="Go back."
         )
-    before, after = plain.float().softmax(-1), code_distribution(guided, sampling)
+    before, after = plain.float().softmax(-1), token_probabilities(guided, sampling)
     end = plain.shape[-1] - 1
     order = (after[place] + 1e-6 * before[place]).argsort(descending=True)[:SHOWN].tolist()
     return DistributionView(
