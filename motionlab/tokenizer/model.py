@@ -17,7 +17,6 @@ quantizer and the norms learn nothing from padding. What the result holds at the
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 from motionlab.quantizers.base import Quantized, Quantizer
+from motionlab.runtime import evaluating
 from motionlab.tokenizer import published
 from motionlab.tokenizer.border import WHOLE, Border, Ragged, Stream
 from motionlab.tokenizer.clips import check_rows, convert_together
@@ -250,17 +250,6 @@ class MotionTokenizer(nn.Module):
         """
         self.load_state_dict(published.fit_state(state, self.state_dict()))
 
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Run a block in eval mode, then give every part its own mode back: looking must not move a codebook."""
-        training = [part for part in self.modules() if part.training]
-        self.eval()
-        try:
-            yield
-        finally:
-            for part in training:
-                part.training = True
-
     def check_motion(self, x: Tensor) -> None:
         """Raise `InputError` unless `x` is `[B, T, F]` with at least one frame."""
         if x.ndim != 3 or x.shape[2] != self.input_dim or x.shape[1] == 0:
@@ -303,12 +292,12 @@ class MotionTokenizer(nn.Module):
     @torch.no_grad()
     def _indices(self, whole: Tensor, border: Border, real: Tensor | None = None) -> Tensor:
         """Frames `[B, N * r, F]` to indices `[B, N]`."""
-        with self.evaluating():
+        with evaluating(self):
             return self.quantizer(self.encoder(whole, border), real).indices
 
     def _motion(self, indices: Tensor, border: Border) -> Tensor:
         """Indices `[B, N]` to frames `[B, N * r, F]`; gradients may pass, to train a decoder alone."""
-        with self.evaluating():
+        with evaluating(self):
             motion: Tensor = self.decoder(self.quantizer.indices_to_codes(indices), border)
         return motion
 
