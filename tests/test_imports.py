@@ -14,7 +14,7 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "files", "runtime", "largest", "config", "config_file", "motion", "data", "text", "quantizers",
+    "errors", "files", "runtime", "config", "config_file", "motion", "data", "text", "quantizers",
     "tokenizer", "llama", "training", "evaluation", "params", "memory", "plots", "jobs", "widgets", "lessons", "cli",
     "__main__",
 )  # fmt: skip

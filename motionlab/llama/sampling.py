@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.largest import largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +100,7 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
     tensor([2])
     """
     if sampling.greedy:
-        return largest(logits)[1]
+        return logits.argmax(-1)
     probability, tokens = candidates(logits, sampling)
     place = draw(probability, noise)
     return place if tokens is None else tokens.gather(-1, place[:, None])[:, 0]
@@ -121,7 +120,7 @@ def token_probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
     """
     rows = logits.reshape(-1, logits.shape[-1])  # [N, V]
     if sampling.greedy:
-        return torch.nn.functional.one_hot(largest(rows)[1], rows.shape[-1]).float().view(logits.shape)
+        return torch.nn.functional.one_hot(rows.argmax(-1), rows.shape[-1]).float().view(logits.shape)
     probability, tokens = candidates(rows, sampling)
     probability = probability / probability.sum(-1, keepdim=True)
     if tokens is not None:
