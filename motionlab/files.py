@@ -45,15 +45,20 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         os.replace(temporary, target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise InputError(
-            target,
-            found=f"{error.strerror or error} while writing",
-            expected="a folder that can be written, with free space",
-            fix="Free some space or choose another folder; what was there before is unchanged.",
-        ) from error
+        raise cannot_write(target, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def cannot_write(target: Path, error: OSError) -> InputError:
+    """The error to raise when writing `target`, a file or a folder, failed before anything took its place."""
+    return InputError(
+        target,
+        found=f"{error.strerror or error} while writing",
+        expected="a folder that can be written, with free space",
+        fix="Free some space or choose another folder; what was there before is unchanged.",
+    )
 
 
 def write_text(target: str | Path, text: str) -> None:

@@ -85,34 +85,6 @@ def llama_parameters(config: RunConfig, text_dim: int | None = None) -> list[Par
     return list(_llama(config, codebook, text_dim or TEXT_DIMS[config.text.encoder]))
 
 
-def tokenizer_count(config: TokenizerConfig, input_dim: int = 272) -> dict[str, int]:
-    """The tokenizer's parameters by part, by arithmetic alone. Frozen ones (SimVQ's table) are counted too.
-
-    With C = width, D = code_dim, k = kernel_size, F = input_dim * patch_size, n = depth, s = down_t, d = number of FSQ
-    levels or of LFQ bits, K = codebook_size (k C C + C is a convolution of kernel k with its bias):
-
-        block   = [4 C with a norm] + (k C C + C) + (C C + C)
-        encoder = (k F C + C) + s (4 C C + C + n block) + (k C D + D)
-        decoder = (k D C + C) + s (n block + 3 C C + C) + (k C C + C) + (k C F + F)
-        FSQ, LFQ, BSQ: (D d + d) + (d D + D);  VQ: K D;  SimVQ: K D + D D;  other codebooks are buffers and count 0
-
-    >>> tokenizer_count(TokenizerConfig())
-    {'encoder': 5409280, 'decoder': 5933840, 'quantizer': 6662, 'total': 11349782}
-    """
-    c, d, k, f = config.width, config.code_dim, config.kernel_size, input_dim * config.patch_size
-    block = (4 * c if config.norm else 0) + (k * c * c + c) + (c * c + c)
-    stack = config.depth * block
-    encoder = (k * f * c + c) + config.down_t * (4 * c * c + c + stack) + (k * c * d + d)
-    decoder = (k * d * c + c) + config.down_t * (stack + 3 * c * c + c) + (k * c * c + c) + (k * c * f + f)
-    quantizer = 0
-    if config.quantizer in PROJECTED:
-        digits = _digits(config)
-        quantizer = (d * digits + digits) + (digits * d + d)
-    elif config.quantizer in ("vq", "simvq"):
-        quantizer = config.codebook_size * d + (d * d if config.quantizer == "simvq" else 0)
-    return {"encoder": encoder, "decoder": decoder, "quantizer": quantizer, "total": encoder + decoder + quantizer}
-
-
 @dataclass(frozen=True)
 class MemoryEstimate:
     """Bytes that training holds for the parameters alone. Activations come on top and grow with the batch."""

@@ -197,3 +197,15 @@ def as_device(device: str | torch.device | None = None) -> torch.device:
     if device is None or device == "auto":
         return torch.device(choose_device().value)
     return torch.device(device)
+
+
+@contextlib.contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Run a block in eval mode; afterwards each part has its own mode again: a frozen part stays in eval mode."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

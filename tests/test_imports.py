@@ -14,7 +14,7 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "files", "runtime", "largest", "config", "config_file", "motion", "data", "text", "quantizers",
+    "errors", "files", "runtime", "config", "config_file", "motion", "data", "text", "quantizers",
     "tokenizer", "llama", "training", "evaluation", "params", "memory", "plots", "jobs", "views", "widgets", "lessons",
     "cli", "__main__",
 )  # fmt: skip
@@ -75,6 +75,45 @@ def violations(package_folder: Path) -> list[str]:
     return found
 
 
+def imports_between_files(package_folder: Path) -> dict[str, list[str]]:
+    """Module -> the modules of the package that its file imports, also inside functions and under TYPE_CHECKING.
+
+    An import that only a type checker sees counts, too: two files that name each other cannot be understood apart.
+    """
+    files = {
+        ".".join(["motionlab", *path.relative_to(package_folder).with_suffix("").parts]).removesuffix(".__init__"): path
+        for path in sorted(package_folder.rglob("*.py"))
+    }
+    found = {}
+    for module, path in files.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        named = set(imported_modules(tree, package))
+        # `from motionlab.tokenizer import border` may name a file, too.
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                for base in imported_modules(node, package):
+                    named |= {f"{base}.{alias.name}" for alias in node.names}
+        found[module] = sorted((named & set(files)) - {module})
+    return found
+
+
+def find_circle(imports: dict[str, list[str]]) -> list[str]:
+    """The modules of one circle, its first again at its end; an empty list when there is none."""
+    finished: set[str] = set()
+
+    def visit(road: list[str]) -> list[str]:
+        for target in imports[road[-1]]:
+            if target in road:
+                return [*road[road.index(target) :], target]
+            if target not in finished and (circle := visit([*road, target])):
+                return circle
+        finished.add(road[-1])
+        return []
+
+    return next((circle for module in imports if module not in finished and (circle := visit([module]))), [])
+
+
 def top_level_imports(path: Path) -> set[str]:
     """Packages that are loaded when the file is imported: imports outside functions, classes and TYPE_CHECKING."""
     names: set[str] = set()
@@ -90,6 +129,35 @@ def top_level_imports(path: Path) -> set[str]:
 
 def test_imports_point_in_one_direction(root: Path) -> None:
     assert violations(root / "motionlab") == []
+
+
+def test_no_circle_between_files(root: Path) -> None:
+    imports = imports_between_files(root / "motionlab")
+    assert "motionlab.tokenizer.border" in imports["motionlab.tokenizer.convolution"]  # it sees something
+    assert " -> ".join(find_circle(imports)) == ""
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from motionlab.quantizers.fsq import FSQ",
+        "def late():\n    import motionlab.quantizers.fsq",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from motionlab.quantizers import fsq",
+        "from . import fsq",
+        "from .fsq import FSQ",
+    ],
+)
+def test_the_check_sees_a_circle(tmp_path: Path, back: str) -> None:
+    folder = tmp_path / "quantizers"
+    folder.mkdir()
+    sources = {"__init__": "", "fsq": "from motionlab.quantizers.base import Quantizer", "base": "from . import levels"}
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    (folder / "levels.py").write_text("import math")
+    assert find_circle(imports_between_files(tmp_path)) == []
+    (folder / "levels.py").write_text(back)
+    names = [f"motionlab.quantizers.{name}" for name in ("base", "levels", "fsq", "base")]
+    assert find_circle(imports_between_files(tmp_path)) == names
 
 
 def test_every_part_of_the_package_is_in_the_order(root: Path) -> None:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.files import cannot_write
 from motionlab.motion.features import DIM, check_features, reset_first_row
 from motionlab.motion.motion import Motion
 
@@ -264,12 +265,7 @@ def building(folder: str | Path) -> Iterator[Path]:
         os.chmod(temporary, 0o755)  # mkdtemp makes private folders
         _replace_folder(temporary, folder)
     except OSError as error:
-        raise InputError(
-            folder,
-            found=f"{error.strerror or error} while writing",
-            expected="a folder that can be written, with free space",
-            fix="Free some space or choose another folder; what was there before is unchanged.",
-        ) from error
+        raise cannot_write(folder, error) from error
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

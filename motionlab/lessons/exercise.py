@@ -93,6 +93,22 @@ def all_exercises() -> list[Exercise]:
     return [exercise for module in modules for exercise in importlib.import_module(module).EXERCISES]
 
 
+def as_number(value: Any) -> float | None:
+    """What an attempt returned, as a number; None when it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def as_numbers(values: Any) -> list[float] | None:
+    """What an attempt returned, as a list of numbers; None when it is none."""
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
 def exercise(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a stub: until it has a body, calls go to the reference, with a note the first time."""
     task = find_exercise(name)

@@ -34,6 +34,15 @@ def read_result(path: str | Path, build: Callable[[Any], Result], command: str) 
         ) from None
 
 
+def short(value: float) -> float:
+    """Five digits: as many as a result file keeps.
+
+    >>> short(0.12345678)
+    0.12346
+    """
+    return float(f"{value:.5g}")
+
+
 def keep(record: Record, section: str, name: str, value: float) -> None:
     """Append a number to `record[section][name]`, a list over seeds; what is not finite becomes null."""
     record.setdefault(section, {}).setdefault(name, []).append(round(value, 6) if math.isfinite(value) else None)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionlab.lessons.exercise import Exercise
+from motionlab.lessons.exercise import Exercise, as_number
 
 
 # ---- 1. straight-through rounding ------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def perplexity(indices: Tensor, codebook_size: int) -> float:
 
 def _diagnose_perplexity(function: Callable[..., Any]) -> str | None:
     even = torch.arange(8).repeat(5)
-    value = _number(function(even, 8))
+    value = as_number(function(even, 8))
     if value is None:
         return "the result should be one number."
     if math.isnan(value):
@@ -109,10 +109,10 @@ def _diagnose_perplexity(function: Callable[..., Any]) -> str | None:
         return "the sign is wrong: entropy is MINUS the sum of p log p."
     if abs(value - 8) > 1e-3:
         return f"8 codes used equally often should give 8, got {value:g}."
-    one = _number(function(torch.zeros(10, dtype=torch.long), 4))
+    one = as_number(function(torch.zeros(10, dtype=torch.long), 4))
     if one is None or math.isnan(one):
         return "one used code among four gives nan: 0 * log 0 is nan in floating point. Leave out codes with count 0."
-    uneven = _number(function(torch.tensor([[0, 0, 0], [0, 0, 7]]), 16))
+    uneven = as_number(function(torch.tensor([[0, 0, 0], [0, 0, 7]]), 16))
     if abs(one - 1) > 1e-3:
         return f"one used code should give 1, got {one:g}."
     expected = perplexity(torch.tensor([0, 0, 0, 0, 0, 7]), 16)
@@ -123,13 +123,6 @@ def _diagnose_perplexity(function: Callable[..., Any]) -> str | None:
     return None
 
 
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return None
-
-
 # ---- 4. how many bits ------------------------------------------------------------------------------------------------
 def bits_per_frame(levels: Sequence[int], down_t: int) -> float:
     """What a token can say at most, spread over the frames that it covers."""
@@ -138,7 +131,7 @@ def bits_per_frame(levels: Sequence[int], down_t: int) -> float:
 
 def _diagnose_bits(function: Callable[..., Any]) -> str | None:
     levels = (8, 8, 8, 5, 5, 5)
-    value = _number(function(levels, 1))
+    value = as_number(function(levels, 1))
     if value is None:
         return "the result should be one number."
     right = bits_per_frame(levels, 1)
@@ -154,12 +147,12 @@ def _diagnose_bits(function: Callable[..., Any]) -> str | None:
         return "this is a number of codes. How many yes-or-no answers pick one of 64,000? Use log2."
     if abs(value - right) > 1e-6:
         return f"levels (8, 8, 8, 5, 5, 5) with down_t = 1 should give {right:.3f}, got {value:g}."
-    value = _number(function((8, 5, 5, 5), 2))
+    value = as_number(function((8, 5, 5, 5), 2))
     if value is not None and abs(value - math.log2(1000) / 2) < 1e-6:
         return "right for down_t = 1 only: down_t counts halvings, so a token covers 2 ** down_t frames, not down_t."
     if value is None or abs(value - math.log2(1000) / 4) > 1e-6:
         return f"levels (8, 5, 5, 5) with down_t = 2 should give {math.log2(1000) / 4:.3f}, got {value}."
-    value = _number(function((8, 5, 5, 5), 0))
+    value = as_number(function((8, 5, 5, 5), 0))
     if value is None or abs(value - math.log2(1000)) > 1e-6:
         return f"with down_t = 0 a token covers one frame: {math.log2(1000):.3f} bits, got {value}."
     return None

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motionlab.lessons.exercise import Exercise
+from motionlab.lessons.exercise import Exercise, as_number
 
 
 # ---- 1. the distance between neighbours ------------------------------------------------------------------------------
@@ -19,7 +19,7 @@ def spacing(x: float, mantissa_bits: int) -> float:
 
 
 def _diagnose_spacing(function: Callable[..., Any]) -> str | None:
-    value = _number(function(5.0, 7))
+    value = as_number(function(5.0, 7))
     if value is None:
         return "the result should be one number."
     if value == 2.0**-7:
@@ -32,10 +32,10 @@ def _diagnose_spacing(function: Callable[..., Any]) -> str | None:
         return "half of it: is the logarithm one of base 2? The leading 1 is not stored, the mantissa comes after it."
     if value != 2.0**-5:
         return f"with 7 mantissa bits the number after 5 is 5.03125, so spacing(5, 7) is 0.03125, got {value:g}."
-    if _number(function(0.75, 7)) != 2.0**-8:
+    if as_number(function(0.75, 7)) != 2.0**-8:
         return "below 1 the exponent is negative: 0.75 lies above 2^-1. int() cuts towards 0, math.floor does not."
     try:
-        negative = _number(function(-5.0, 7))
+        negative = as_number(function(-5.0, 7))
     except ValueError:
         return "a negative number has no logarithm: the spacing depends on the size, so take abs(x)."
     return None if negative == value else "the sign has a bit of its own: -5 has the spacing of 5."
@@ -199,7 +199,7 @@ def frozen_share(weights: Tensor, change: float) -> float:
 
 def _diagnose_frozen(function: Callable[..., Any]) -> str | None:
     ones = torch.ones(8)
-    value = _number(function(ones, 1e-4))
+    value = as_number(function(ones, 1e-4))
     if value is None:
         return "the result should be one number, a share from 0 to 1."
     if value == 0.0:
@@ -209,31 +209,24 @@ def _diagnose_frozen(function: Callable[..., Any]) -> str | None:
         )
     if value == 8:
         return "this is a number of weights. Divide by how many there are, or take the mean."
-    if _number(function(ones, 0.01)) == 1.0:
+    if as_number(function(ones, 0.01)) == 1.0:
         return "adding 0.01 does move a bf16 weight of 1 (to 1.0078). Do you compare the right two tensors?"
-    if _number(function(ones, 1e-3)) != 1.0:
+    if as_number(function(ones, 1e-3)) != 1.0:
         return "adding 0.001 moves a weight of 1 in fp16, which has three digits more; the question is about bf16."
     mixed = torch.tensor([1.0, 1.0, 0.5, 0.02, 0.02, 0.02, 0.001, 0.0])
-    got, wanted = _number(function(mixed, 1e-4)), frozen_share(mixed, 1e-4)
+    got, wanted = as_number(function(mixed, 1e-4)), frozen_share(mixed, 1e-4)
     if got is None or abs(got - wanted) > 1e-6:
         return (
             f"of {mixed.tolist()} the share {wanted:g} cannot move by 0.0001, got {got}: small weights have near "
             "neighbours."
         )
     unrounded = torch.full((4,), 1.001)  # rounds to 1
-    if _number(function(unrounded, 1e-4)) != 1.0:
+    if as_number(function(unrounded, 1e-4)) != 1.0:
         return "round the weights to bf16 first, and compare the sum with the ROUNDED weights: 1.001 is stored as 1."
-    up, down = (_number(function(ones, change)) for change in (0.003, -0.003))
+    up, down = (as_number(function(ones, change)) for change in (0.003, -0.003))
     if up != 1.0 or down != 0.0:
         return "below 1 the numbers lie twice as close: -0.003 moves a weight of 1 and +0.003 does not. Keep the sign."
     return None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return None
 
 
 EXERCISES = (

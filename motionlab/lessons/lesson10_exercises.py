@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motionlab.lessons.exercise import Exercise
+from motionlab.lessons.exercise import Exercise, as_numbers
 
 
 # ---- 1. how much each micro-batch counts -----------------------------------------------------------------------------
@@ -20,7 +20,7 @@ def shares(counts: Sequence[int]) -> list[float]:
 
 def _diagnose_shares(function: Callable[..., Any]) -> str | None:
     counts = [6, 3, 3]
-    found = _numbers(function(counts))
+    found = as_numbers(function(counts))
     if found is None or len(found) != 3:
         return "return one number for each micro-batch."
     if _near(found, [1.0] * 3):
@@ -38,7 +38,7 @@ def _diagnose_shares(function: Callable[..., Any]) -> str | None:
         return f"the shares should add up to 1, got {sum(found):g}."
     if not _near(found, [0.5, 0.25, 0.25]):
         return f"for counts {counts} the shares should be 0.5, 0.25, 0.25, got {found}."
-    zero = _numbers(function([4, 0]))
+    zero = as_numbers(function([4, 0]))
     return None if zero is not None and _near(zero, [1.0, 0.0]) else "an empty micro-batch should have the share 0."
 
 
@@ -198,13 +198,6 @@ def _diagnose_cosine(function: Callable[..., Any]) -> str | None:
     if not math.isclose(floor, 0.2):
         return f"with a floor of 0.2 the last rate is 0.2 of the peak, got {floor:g}."
     return None
-
-
-def _numbers(value: Any) -> list[float] | None:
-    try:
-        return [float(x) for x in value]
-    except (TypeError, ValueError):
-        return None
 
 
 def _near(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -51,7 +51,7 @@ from motionlab.evaluation.reconstruction import mpjpe
 from motionlab.files import atomic_path, write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_tokenizer import reconstructions, train_tokenizer
-from motionlab.lessons.kept_runs import read_result
+from motionlab.lessons.kept_runs import read_result, short
 from motionlab.motion.features import decode_positions
 from motionlab.training.history import History
 
@@ -118,12 +118,18 @@ def run_folder(level: str | None = None, changes: Sequence[str] = ()) -> Path:
     for section in (config.corpus, config.tokenizer, config.tokenizer_training):
         digest.update(to_yaml(section).encode())
     if level == "ci":
-        digest.update(torch.__version__.encode())
-        package = Path(__file__).resolve().parent.parent
-        for folder in TRAINED_BY:
-            for path in sorted((package / folder).rglob("*.py")):
-                digest.update(path.read_bytes())
+        digest.update(code_digest(TRAINED_BY))
     return runtime.cache_dir() / f"lesson11-{level}-{digest.hexdigest()[:12]}"
+
+
+def code_digest(folders: Sequence[str]) -> bytes:
+    """A hash of the code in these folders of the package, and of the version of torch."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    package = Path(__file__).resolve().parent.parent
+    for folder in folders:
+        for path in sorted((package / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.digest()
 
 
 def open_run(changes: Sequence[str] = ()) -> Run:
@@ -261,18 +267,18 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     return Kept(
         steps=run.config.tokenizer_training.steps,
         codes=tokenizer.codebook_size,
-        rows=[{name: _short(row[name]) for name in (*shown, "val_tokens") if name in row} for row in history.rows],
-        truths={name: {align: _short(mm) for align, mm in row.items()} for name, row in truth_errors(pairs).items()},
-        explained={name: _short(share) for name, share in explained_by_slice(pairs, mean).items()},
-        rotation_quarters=[_short(share) for share in explained_by_spread(pairs, mean, "rotations")],
-        joints=[_short(mm) for mm in pose_errors(pairs).tolist()],
-        rotations_mm=_short(mean_error(pairs, "heading", "rotations")),
-        first_mm=[_short(mm) for mm in first.tolist()],
-        last_mm=[_short(mm) for mm in last.tolist()],
+        rows=[{name: short(row[name]) for name in (*shown, "val_tokens") if name in row} for row in history.rows],
+        truths={name: {align: short(mm) for align, mm in row.items()} for name, row in truth_errors(pairs).items()},
+        explained={name: short(share) for name, share in explained_by_slice(pairs, mean).items()},
+        rotation_quarters=[short(share) for share in explained_by_spread(pairs, mean, "rotations")],
+        joints=[short(mm) for mm in pose_errors(pairs).tolist()],
+        rotations_mm=short(mean_error(pairs, "heading", "rotations")),
+        first_mm=[short(mm) for mm in first.tolist()],
+        last_mm=[short(mm) for mm in last.tolist()],
         clips=along.clips,
-        pelvis_mm=[_short(mm) for mm in along.pelvis_mm.tolist()],
-        pose_mm=[_short(mm) for mm in along.pose_mm.tolist()],
-        heading_deg=[_short(degrees) for degrees in along.heading_deg.tolist()],
+        pelvis_mm=[short(mm) for mm in along.pelvis_mm.tolist()],
+        pose_mm=[short(mm) for mm in along.pose_mm.tolist()],
+        heading_deg=[short(degrees) for degrees in along.heading_deg.tolist()],
     )
 
 
@@ -283,10 +289,6 @@ def load_kept(path: str | Path) -> Kept:
         InputError: no such file, or another form.
     """
     return read_result(path, lambda kept: Kept(**kept), COMMAND)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionlab.lessons.exercise import Exercise
+from motionlab.lessons.exercise import Exercise, as_number
 from motionlab.motion.features import HEADING, NO_TURN, ROOT_VELOCITY, VELOCITIES, decode_positions, encode
 from motionlab.motion.normalizer import Normalizer
 from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
@@ -225,7 +225,7 @@ def _diagnose_mm(function: Callable[..., Any]) -> str | None:
     noise = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
     normalizer = Normalizer(real.mean(0) * 0.5, torch.linspace(0.005, 0.2, 272))
     a, b = normalizer.normalize(real + 0.01 * noise), normalizer.normalize(real)
-    value = _number(function(a, b, normalizer))
+    value = as_number(function(a, b, normalizer))
     expected = error_mm(a, b, normalizer)
     if value is None:
         return "the result should be one number: average over the joints and over the frames."
@@ -256,13 +256,6 @@ def _diagnose_mm(function: Callable[..., Any]) -> str | None:
     if near(float((p - q).norm(dim=-1).sum(-1).mean() * 1000)) or near(float((p - q).norm(dim=-1).sum() * 1000)):
         return "this adds the joints up. Take the mean over the joints and over the frames."
     return f"for the motions of the test the error is {expected:.2f} mm, got {value:.2f}."
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError, RuntimeError):
-        return None
 
 
 EXERCISES = (

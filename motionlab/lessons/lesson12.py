@@ -35,7 +35,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
 from motionlab.lessons import lesson11
 from motionlab.lessons.attention_words import WordReport, words_report
-from motionlab.lessons.kept_runs import read_result
+from motionlab.lessons.kept_runs import read_result, short
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.training.history import History
@@ -103,11 +103,7 @@ def run_folder(level: str | None = None, changes: Sequence[str] = ()) -> Path:
     level = level or runtime.profile()
     digest = hashlib.sha256(to_yaml(settings(level, changes)).encode())
     if level == "ci":
-        digest.update(torch.__version__.encode())
-        package = Path(__file__).resolve().parent.parent
-        for folder in TRAINED_BY:
-            for path in sorted((package / folder).rglob("*.py")):
-                digest.update(path.read_bytes())
+        digest.update(lesson11.code_digest(TRAINED_BY))
     return runtime.cache_dir() / f"lesson12-{level}-{digest.hexdigest()[:12]}"
 
 
@@ -170,10 +166,10 @@ def measure_sampling(
         scores.append(sum(order_score(w, f) for w, f in zip(wanted, found, strict=True)) / len(clips))
     frames = [len(motion) for row in motions for motion in row]
     return Sampled(
-        scores=[_short(score) for score in scores],
-        distance_mm=_short(sum(mean_distance(row) for row in motions) / len(motions)),
+        scores=[short(score) for score in scores],
+        distance_mm=short(sum(mean_distance(row) for row in motions) / len(motions)),
         limit=limit,
-        seconds=_short(sum(frames) / len(frames) / 30),
+        seconds=short(sum(frames) / len(frames) / 30),
     )
 
 
@@ -213,9 +209,9 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     shown = ("step", "loss", "accuracy", "lr", "val_loss", "val_accuracy")
     return Kept(
         steps=run.config.llama_training.steps,
-        rows=[{name: _short(row[name]) for name in shown if name in row} for row in history.rows],
+        rows=[{name: short(row[name]) for name in shown if name in row} for row in history.rows],
         clips=len(clips),
-        floor=_short(other_caption_score(store, judge, clips)),
+        floor=short(other_caption_score(store, judge, clips)),
         sampled=sampled,
         words=words_report(run, store, clips),
     )
@@ -233,10 +229,6 @@ def load_kept(path: str | Path) -> Kept:
         return Kept(**{**kept, "sampled": sampled, "words": WordReport(**kept["words"])})
 
     return read_result(path, build, COMMAND)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.5g}")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from motionlab.lessons.exercise import Exercise
+from motionlab.lessons.exercise import Exercise, as_number, as_numbers
 
 
 # ---- 1. arithmetic intensity -----------------------------------------------------------------------------------------
@@ -16,7 +16,7 @@ def intensity(m: int, k: int, n: int, number_bytes: int) -> float:
 
 
 def _diagnose_intensity(function: Callable[..., Any]) -> str | None:
-    value = _number(function(8, 16, 32, 4))
+    value = as_number(function(8, 16, 32, 4))
     if value is None:
         return "the result should be one number."
     flops, numbers = 2 * 8 * 16 * 32, 8 * 16 + 16 * 32 + 8 * 32
@@ -30,7 +30,7 @@ def _diagnose_intensity(function: Callable[..., Any]) -> str | None:
         return "this is bytes an operation: turn it round."
     if not _near(value, intensity(8, 16, 32, 4)):
         return f"[8, 16] @ [16, 32] with 4 bytes a number should give {intensity(8, 16, 32, 4):.4f}, got {value:g}."
-    half = _number(function(8, 16, 32, 2))
+    half = as_number(function(8, 16, 32, 2))
     if half is None or not _near(half, 2 * value):
         return "with 2 bytes a number the same product should have twice the intensity."
     return None
@@ -44,7 +44,7 @@ def loss_factors(labels: Sequence[int]) -> list[float]:
 
 def _diagnose_factors(function: Callable[..., Any]) -> str | None:
     labels = [30, 10, 20]
-    factors = _numbers(function(labels))
+    factors = as_numbers(function(labels))
     if factors is None or len(factors) != 3:
         return "the result should be a list: one factor a process."
     right = loss_factors(labels)
@@ -62,7 +62,7 @@ def _diagnose_factors(function: Callable[..., Any]) -> str | None:
         return "nothing divides by the number of labels: the gradient grows with the batch."
     if not _all_near(factors, right):
         return f"30, 10 and 20 labels should give {[round(x, 3) for x in right]}, got {[round(x, 3) for x in factors]}."
-    if not _all_near(_numbers(function([7, 7])) or [], [1.0, 1.0]):
+    if not _all_near(as_numbers(function([7, 7])) or [], [1.0, 1.0]):
         return "with equal counts every factor is 1."
     return None
 
@@ -79,7 +79,7 @@ def zero_bytes(parameters: int, gpus: int, stage: int) -> float:
 
 
 def _diagnose_zero(function: Callable[..., Any]) -> str | None:
-    values = _numbers([function(1000, 8, stage) for stage in range(4)])
+    values = as_numbers([function(1000, 8, stage) for stage in range(4)])
     if values is None:
         return "the result should be one number."
     if _near(values[0], 2000):
@@ -97,20 +97,6 @@ def _diagnose_zero(function: Callable[..., Any]) -> str | None:
     if not _near(values[3], 2000):
         return f"stage 3 splits the weights, too: 2,000 bytes, got {values[3]:g}."
     return None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def _numbers(values: Any) -> list[float] | None:
-    try:
-        return [float(value) for value in values]
-    except (TypeError, ValueError):
-        return None
 
 
 def _near(a: float, b: float) -> bool:

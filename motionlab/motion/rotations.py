@@ -163,30 +163,6 @@ def heading_vector(root_rotation: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(undefined, torch.ones_like(cosine), cosine / length), sine / length
 
 
-def heading_angle(root_rotation: Tensor) -> Tensor:
-    """Heading psi in radians, `[..., 3, 3] -> [...]`: atan2(R[0, 2], R[2, 2]), 0 when the pelvis faces +z.
-
-    >>> round(heading_angle(yaw_matrix(torch.tensor(0.5))).item(), 4)
-    0.5
-    """
-    cosine, sine = heading_vector(root_rotation)
-    return torch.atan2(sine, cosine)
-
-
-def euler_zyx_to_matrix(degrees: Tensor) -> Tensor:
-    """`[..., 3]` angles (Z, Y, X) in degrees `-> [..., 3, 3]` with R = Rz Ry Rx, the channel order of our BVH files."""
-    z, y, x = torch.deg2rad(degrees).unbind(-1)
-    cz, sz, cy, sy, cx, sx = z.cos(), z.sin(), y.cos(), y.sin(), x.cos(), x.sin()
-    # fmt: off
-    entries = (
-        cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx,
-        sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx,
-        -sy, cy * sx, cy * cx,
-    )
-    # fmt: on
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
-
-
 def matrix_to_euler_zyx(matrix: Tensor) -> Tensor:
     """`[..., 3, 3] -> [..., 3]` angles (Z, Y, X) in degrees.
 
@@ -199,11 +175,6 @@ def matrix_to_euler_zyx(matrix: Tensor) -> Tensor:
     z = torch.where(locked, torch.atan2(-m[..., 0, 1], m[..., 1, 1]), torch.atan2(m[..., 1, 0], m[..., 0, 0]))
     x = torch.where(locked, torch.zeros_like(y), torch.atan2(m[..., 2, 1], m[..., 2, 2]))
     return torch.stack((z, y, x), dim=-1) * (180 / math.pi)
-
-
-def rotation_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Angle in radians between two rotations, `[..., 3, 3], [..., 3, 3] -> [...]`."""
-    return matrix_to_axis_angle(a.mT @ b).norm(dim=-1)
 
 
 def _unit(vector: Tensor) -> Tensor:

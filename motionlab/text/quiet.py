@@ -1,12 +1,16 @@
-"""Importing and loading transformers models without their progress bars and advice, offline."""
+"""Importing, loading and running transformers models without their progress bars and advice, offline."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import Any
+
+from torch import Tensor
 
 from motionlab.errors import MissingExtra
+from motionlab.text.encoder import check_known, check_token_counts, encode_sorted
 
 
 def transformers_module(purpose: str) -> ModuleType:
@@ -36,3 +40,20 @@ def quiet_loading() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+def hidden_states(tokenizer: Any, model: Any, captions: Sequence[str], max_tokens: int, device: str) -> list[Tensor]:
+    """The last layer's states of each caption, one `[l_i, dim]` each, on the CPU in float32.
+
+    Raises:
+        InputError: a caption over `max_tokens`, or one that the tokenizer does not know.
+    """
+    ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]
+    check_token_counts(captions, [len(row) for row in ids], max_tokens)
+    check_known(captions, ids, tokenizer.unk_token_id, tokenizer.all_special_ids)
+
+    def run(ids: Tensor, mask: Tensor) -> Tensor:
+        states: Tensor = model(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state
+        return states
+
+    return encode_sorted(ids, run, pad_id=tokenizer.pad_token_id)

@@ -14,18 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.text.encoder import (
     THREE_CHOICES,
     TextFeatures,
     check_captions,
-    check_known,
-    check_token_counts,
-    encode_sorted,
 )
-from motionlab.text.quiet import quiet_loading, transformers_module
+from motionlab.text.quiet import hidden_states, quiet_loading, transformers_module
 
 
 class T5Folder:
@@ -65,15 +61,7 @@ class T5Folder:
             MissingExtra: transformers is not installed.
         """
         check_captions(captions)
-        tokenizer, model = self._loaded
-        ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]
-        check_token_counts(captions, [len(row) for row in ids], self.max_tokens)
-        check_known(captions, ids, tokenizer.unk_token_id, tokenizer.all_special_ids)
-
-        def run(ids: Tensor, mask: Tensor) -> Tensor:
-            return model(input_ids=ids.to(self.device), attention_mask=mask.to(self.device)).last_hidden_state
-
-        return TextFeatures.from_rows(encode_sorted(ids, run, pad_id=tokenizer.pad_token_id))
+        return TextFeatures.from_rows(hidden_states(*self._loaded, captions, self.max_tokens, self.device))
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:

@@ -15,22 +15,20 @@ Notation: B batch, T frames at the layer's own frame rate, N tokens, C channels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from motionlab.tokenizer.convolution import TimeConv
 
 
 class Border:
     """Whole clips of one length."""
 
-    def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
-        """`x [B, T, C]` with what a causal `conv` needs before it. (The zeros of both sides `conv` adds by itself.)"""
-        return F.pad(x, (0, 0, conv.past, 0)) if conv.past else x  # [B, past + T, C]
+    def extend(self, x: Tensor, past: int, layer: nn.Module) -> Tensor:
+        """`x [B, T, C]` with the `past` frames that a causal `layer` needs before it: `[B, past + T, C]`.
+
+        Zeros at both sides are no matter of a border: a layer that is not causal adds them itself, and `past` is 0.
+        """
+        return F.pad(x, (0, 0, past, 0)) if past else x  # [B, past + T, C]
 
     def real(self, x: Tensor) -> Tensor | None:
         """Which frames of `x [B, T, C]` are real, `[B, T]`; None when all are."""
@@ -57,7 +55,7 @@ class Ragged(Border):
         self._shortest = int(tokens.sum(1).min())
         self._padding: dict[int, Tensor] = {}  # [B, T, 1] for each frame rate, true in the padding: many layers ask
 
-    def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
+    def extend(self, x: Tensor, past: int, layer: nn.Module) -> Tensor:
         if x.shape[1] not in self._padding:
             self._padding[x.shape[1]] = ~self.real(x).unsqueeze(2)
         padding = self._padding[x.shape[1]]
@@ -66,7 +64,7 @@ class Ragged(Border):
         else:  # in place: what a convolution is given was made for it by the layer before
             begin = self._shortest * (x.shape[1] // self.tokens.shape[1])
             x[:, begin:].masked_fill_(padding[:, begin:], 0.0)
-        return super().extend(x, conv)
+        return super().extend(x, past, layer)
 
     def real(self, x: Tensor) -> Tensor:
         return self.tokens.repeat_interleave(x.shape[1] // self.tokens.shape[1], dim=1)  # [B, N] -> [B, T]
@@ -82,12 +80,12 @@ class Stream(Border):
     def __init__(self) -> None:
         self._ends: dict[nn.Module, Tensor] = {}  # [B, past, C] a convolution
 
-    def extend(self, x: Tensor, conv: TimeConv) -> Tensor:
-        if conv.past == 0:
+    def extend(self, x: Tensor, past: int, layer: nn.Module) -> Tensor:
+        if past == 0:
             return x
-        before = self._ends.get(conv)
-        x = super().extend(x, conv) if before is None else torch.cat([before, x], dim=1)  # [B, past + T, C]
-        self._ends[conv] = x[:, -conv.past :].clone()  # a copy: a view would keep the whole chunk alive
+        before = self._ends.get(layer)
+        x = super().extend(x, past, layer) if before is None else torch.cat([before, x], dim=1)  # [B, past + T, C]
+        self._ends[layer] = x[:, -past:].clone()  # a copy: a view would keep the whole chunk alive
         return x
 
 

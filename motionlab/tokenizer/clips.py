@@ -7,59 +7,38 @@ so little of a batch is padding, and the mask of `MotionTokenizer` gives each cl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
 
-if TYPE_CHECKING:
-    from motionlab.tokenizer.model import MotionTokenizer
+
+def check_rows(name: str, rows: Sequence[Tensor], width: tuple[int, ...], expected: str, fix: str) -> None:
+    """Raise `InputError` for the first row that is not `[n, *width]` with n >= 1, with its number."""
+    for i, row in enumerate(rows):
+        if row.ndim == 0 or row.shape[1:] != width or len(row) == 0:
+            raise InputError(f"{name} {i}", found=f"shape {tuple(row.shape)}", expected=expected, fix=fix)
 
 
 @torch.no_grad()
-def encode_clips(model: MotionTokenizer, clips: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
-    """`[T_i, F]` each to indices `[ceil(T_i / r)]` each."""
-    for i, clip in enumerate(clips):
-        if clip.ndim != 2 or clip.shape[1] != model.input_dim or len(clip) == 0:
-            raise InputError(
-                f"clip {i}",
-                found=f"shape {tuple(clip.shape)}",
-                expected=f"(T, {model.input_dim}) with T >= 1",
-                fix="Give one normalised motion a clip.",
-            )
-    return _together(clips, batch_size, model, model.encode, model.token_count, multiple=model.frames_per_token)
-
-
-@torch.no_grad()
-def decode_clips(model: MotionTokenizer, tokens: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
-    """Indices `[N_i]` each to normalised motion `[N_i * r, F]` each."""
-    for i, row in enumerate(tokens):
-        if row.ndim != (1 if model.n_codebooks == 1 else 2) or len(row) == 0:
-            raise InputError(
-                f"tokens {i}",
-                found=f"shape {tuple(row.shape)}",
-                expected="(N,) with N >= 1" if model.n_codebooks == 1 else f"(N, {model.n_codebooks}) with N >= 1",
-                fix="Give one sequence of tokens a clip.",
-            )
-    return _together(tokens, batch_size, model, model.decode, lambda n: n * model.frames_per_token)
-
-
-def _together(
+def convert_together(
     rows: Sequence[Tensor],
-    batch_size: int,
-    model: MotionTokenizer,
     convert: Callable[[Tensor, Tensor | None], Tensor],
     length_of: Callable[[int], int],
+    *,
+    device: torch.device,
+    batch_size: int,
     multiple: int = 1,
 ) -> list[Tensor]:
-    """Convert rows of different lengths in batches whose length is a `multiple`.
+    """Convert rows `[n_i, ...]` of different lengths in batches.
 
     Args:
+        convert: from a batch `[B, n, ...]` and its mask `[B, n]` (None when no row is padded) to the results.
         length_of: the length of the result for that of a row.
+        device: where the batches are converted.
+        multiple: of which the length of each batch is one.
     """
-    device = next(model.parameters()).device
     result: dict[int, Tensor] = {}
     for group in _groups([len(row) for row in rows], batch_size):
         lengths = [len(rows[i]) for i in group]

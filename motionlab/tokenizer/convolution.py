@@ -53,7 +53,7 @@ class TimeConv(nn.Conv1d, AcrossTime):
     def forward(self, x: Tensor, border: Border = WHOLE) -> Tensor:
         if self.kernel_size == (1,):
             return F.linear(x, self.weight.squeeze(2), self.bias)  # [B, T, in] -> [B, T, out]
-        x = border.extend(x, self)  # [B, past + T, in]
+        x = border.extend(x, self.past, self)  # [B, past + T, in]
         if not torch.is_grad_enabled() and 2 * x.shape[0] * x.shape[1] <= self.out_channels:
             return self._as_product(x)
         image = x.transpose(1, 2).unsqueeze(2)  # [B, past + T, in] -> [B, in, 1, past + T], a view

@@ -17,8 +17,7 @@ quantizer and the norms learn nothing from padding. What the result holds at the
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +26,15 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 from motionlab.quantizers.base import Quantized, Quantizer
-from motionlab.tokenizer import clips as clip_batches
-from motionlab.tokenizer import published, streaming
-from motionlab.tokenizer.border import WHOLE, Border, Ragged
+from motionlab.runtime import evaluating
+from motionlab.tokenizer import published
+from motionlab.tokenizer.border import WHOLE, Border, Ragged, Stream
+from motionlab.tokenizer.clips import check_rows, convert_together
 from motionlab.tokenizer.decoder import Decoder
 from motionlab.tokenizer.encoder import Encoder
 from motionlab.tokenizer.motionmillion import to_published
 from motionlab.tokenizer.patcher import check_patcher
+from motionlab.tokenizer.streaming import same_batch, whole_tokens
 
 
 class TokenizerOutput(NamedTuple):
@@ -129,8 +130,7 @@ class MotionTokenizer(nn.Module):
     def encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Motion `[B, T, F]` to indices `[B, ceil(T / r)]`. Nothing learns from it, in training mode either."""
         whole, border, real = self._prepare(x, mask)
-        with self.evaluating():
-            return self.quantizer(self.encoder(whole, border), real).indices
+        return self._indices(whole, border, real)
 
     def decode(self, indices: Tensor, mask: Tensor | None = None) -> Tensor:
         """Indices `[B, N]` to normalised motion `[B, N * r, F]`.
@@ -148,31 +148,49 @@ class MotionTokenizer(nn.Module):
             border = Ragged(real)
             indices = torch.where(real if indices.ndim == 2 else real.unsqueeze(2), indices, 0)
         self.check_tokens(indices)
-        with self.evaluating():
-            result: Tensor = self.decoder(self.quantizer.indices_to_codes(indices), border)
-        return result
+        return self._motion(indices, border)
 
     def encode_clips(self, clips: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
         """Indices of many clips `[T_i, F]`, each as if it were encoded alone; clips of like length share a batch."""
-        return clip_batches.encode_clips(self, clips, batch_size)
+        width, shape = (self.input_dim,), f"(T, {self.input_dim})"
+        check_rows("clip", clips, width, f"{shape} with T >= 1", "Give one normalised motion a clip.")
+        return self._together(clips, batch_size, self.encode, self.token_count, self.frames_per_token)
 
     def decode_clips(self, tokens: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
         """Normalised motion `[N_i * r, F]` of many token sequences `[N_i]`, each as if it were decoded alone."""
-        return clip_batches.decode_clips(self, tokens, batch_size)
+        width, shape = ((), "(N,)") if self.n_codebooks == 1 else ((self.n_codebooks,), f"(N, {self.n_codebooks})")
+        check_rows("tokens", tokens, width, f"{shape} with N >= 1", "Give one sequence of tokens a clip.")
+        return self._together(tokens, batch_size, self.decode, lambda n: n * self.frames_per_token)
+
+    def _together(
+        self,
+        rows: Sequence[Tensor],
+        batch_size: int,
+        convert: Callable[[Tensor, Tensor | None], Tensor],
+        length_of: Callable[[int], int],
+        multiple: int = 1,
+    ) -> list[Tensor]:
+        device = next(self.parameters()).device
+        return convert_together(rows, convert, length_of, device=device, batch_size=batch_size, multiple=multiple)
 
     def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Tokens of one long clip that arrives in pieces `[B, t, F]`; only for a causal tokenizer.
 
         Yields indices `[B, n]` as soon as their frames are there. Together they are `encode` of the whole clip.
         """
-        return streaming.encode_stream(self, chunks)
+        self._check_causal()
+        stream, whole = Stream(), whole_tokens(chunks, self.frames_per_token, self.check_motion)
+        return (self._indices(frames, stream) for frames in whole)
 
     def decode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Motion of one long token sequence that arrives in pieces `[B, n]`; only for a causal tokenizer.
 
         Yields normalised motion `[B, n * r, F]` for each piece. Together they are `decode` of the whole.
         """
-        return streaming.decode_stream(self, chunks)
+        self._check_causal()
+        stream, pieces = Stream(), same_batch(chunks, self.check_tokens)
+        motion = torch.no_grad()(self._motion)  # not a `with`, which would last while the caller has the piece
+        return (motion(indices, stream) for indices in pieces)
 
     @classmethod
     def from_motionmillion(
@@ -232,17 +250,6 @@ class MotionTokenizer(nn.Module):
         """
         self.load_state_dict(published.fit_state(state, self.state_dict()))
 
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Run a block in eval mode, then give every part its own mode back: looking must not move a codebook."""
-        training = [part for part in self.modules() if part.training]
-        self.eval()
-        try:
-            yield
-        finally:
-            for part in training:
-                part.training = True
-
     def check_motion(self, x: Tensor) -> None:
         """Raise `InputError` unless `x` is `[B, T, F]` with at least one frame."""
         if x.ndim != 3 or x.shape[2] != self.input_dim or x.shape[1] == 0:
@@ -272,6 +279,27 @@ class MotionTokenizer(nn.Module):
                 expected=f"codes 0..{self.codebook_size - 1}",
                 fix="Cut END and PAD off, and decode with the tokenizer that made the tokens.",
             )
+
+    def _check_causal(self) -> None:
+        if not self.causal:
+            raise InputError(
+                "tokenizer",
+                found="causal=False",
+                expected="a causal tokenizer",
+                fix="Train one with causal=True; the others need frames that have not come yet.",
+            )
+
+    @torch.no_grad()
+    def _indices(self, whole: Tensor, border: Border, real: Tensor | None = None) -> Tensor:
+        """Frames `[B, N * r, F]` to indices `[B, N]`."""
+        with evaluating(self):
+            return self.quantizer(self.encoder(whole, border), real).indices
+
+    def _motion(self, indices: Tensor, border: Border) -> Tensor:
+        """Indices `[B, N]` to frames `[B, N * r, F]`; gradients may pass, to train a decoder alone."""
+        with evaluating(self):
+            motion: Tensor = self.decoder(self.quantizer.indices_to_codes(indices), border)
+        return motion
 
     def _prepare(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Border, Tensor | None]:
         """`[B, N * r, F]` whose last frames are repeated, what lies beyond, and which tokens `[B, N]` are real."""

@@ -1,90 +1,57 @@
 """A clip that never ends: encode frames as they arrive, decode tokens as they are written.
 
 Only causal convolutions can do this, and then exactly: each one keeps the last frames of its own input (`Stream`), so
-nothing is computed twice and nothing waits for the future. A token comes out as soon as its last frame is in.
+nothing is computed twice and nothing waits for the future. A token comes out as soon as its last frame is in. This file
+cuts the stream into pieces that a tokenizer can take, and knows no tokenizer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.tokenizer.border import Stream
-
-if TYPE_CHECKING:
-    from motionlab.tokenizer.model import MotionTokenizer
 
 
-def encode_stream(model: MotionTokenizer, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Chunks `[B, t, F]` of any lengths to indices `[B, n]`; a rest of less than a token comes out at the end."""
-    _check_causal(model)
-    return _encode(model, chunks)
+def whole_tokens(chunks: Iterable[Tensor], frames_per_token: int, check: Callable[[Tensor], None]) -> Iterator[Tensor]:
+    """Cut chunks `[B, t, F]` of any lengths anew, so that each holds whole tokens: `[B, n * r, F]`.
 
+    A rest of less than a token comes out at the end, filled with its last frame as a whole clip is.
 
-def decode_stream(model: MotionTokenizer, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Chunks of indices `[B, n]` to normalised motion `[B, n * r, F]`."""
-    _check_causal(model)
-    return _decode(model, chunks)
-
-
-def _encode(model: MotionTokenizer, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    stream, r = Stream(), model.frames_per_token
+    Args:
+        frames_per_token: r.
+        check: raises for a chunk that the tokenizer cannot take.
+    """
+    r = frames_per_token
     waiting: Tensor | None = None  # [B, less than r, F]
-    for chunk in chunks:
-        model.check_motion(chunk)
-        _check_batch(chunk, waiting)
+    for chunk in same_batch(chunks, check):
         frames = chunk if waiting is None else torch.cat([waiting, chunk], dim=1)
         whole = frames.shape[1] // r * r
         waiting = frames[:, whole:]
         if whole:
-            yield _tokens(model, frames[:, :whole], stream)
+            yield frames[:, :whole]
     if waiting is not None and waiting.shape[1]:
-        rest = waiting[:, -1:].expand(-1, r - waiting.shape[1], -1)  # as for a whole clip: its last frame is repeated
-        yield _tokens(model, torch.cat([waiting, rest], dim=1), stream)
+        rest = waiting[:, -1:].expand(-1, r - waiting.shape[1], -1)
+        yield torch.cat([waiting, rest], dim=1)
 
 
-def _decode(model: MotionTokenizer, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-    stream = Stream()
-    before: Tensor | None = None
-    for indices in chunks:
-        model.check_tokens(indices)
-        _check_batch(indices, before)
-        before = indices
-        yield _motion(model, indices, stream)
+def same_batch(chunks: Iterable[Tensor], check: Callable[[Tensor], None]) -> Iterator[Tensor]:
+    """The chunks as they are, each checked, and all with as many clips B as the first.
 
-
-@torch.no_grad()
-def _tokens(model: MotionTokenizer, frames: Tensor, stream: Stream) -> Tensor:
-    with model.evaluating():
-        return model.quantizer(model.encoder(frames, stream)).indices
-
-
-@torch.no_grad()
-def _motion(model: MotionTokenizer, indices: Tensor, stream: Stream) -> Tensor:
-    with model.evaluating():
-        motion: Tensor = model.decoder(model.quantizer.indices_to_codes(indices), stream)
-    return motion
-
-
-def _check_causal(model: MotionTokenizer) -> None:
-    if not model.causal:
-        raise InputError(
-            "tokenizer",
-            found="causal=False",
-            expected="a causal tokenizer",
-            fix="Train one with causal=True; the others need frames that have not come yet.",
-        )
-
-
-def _check_batch(chunk: Tensor, before: Tensor | None) -> None:
-    if before is not None and len(chunk) != len(before):
-        raise InputError(
-            "chunk",
-            found=f"{len(chunk)} clips",
-            expected=f"{len(before)} as in the chunk before",
-            fix="A stream keeps its batch; begin a new one for other clips.",
-        )
+    Raises:
+        InputError: a chunk has another number of clips than the one before.
+    """
+    clips: int | None = None
+    for chunk in chunks:
+        check(chunk)
+        if clips is not None and len(chunk) != clips:
+            raise InputError(
+                "chunk",
+                found=f"{len(chunk)} clips",
+                expected=f"{clips} as in the chunk before",
+                fix="A stream keeps its batch; begin a new one for other clips.",
+            )
+        clips = len(chunk)
+        yield chunk

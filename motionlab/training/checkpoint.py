@@ -110,7 +110,7 @@ def read_checkpoint(folder: str | Path, name: str = "last") -> tuple[dict[str, t
     file, record = read_record(folder, name)
     digest = record["sha256"]
     if isinstance(digest, dict):
-        from motionlab.training.sharded_checkpoint import read_parts  # it builds on this module
+        from motionlab.training.sharded_parts import read_parts  # loads what a plain checkpoint has no use for
 
         return read_parts(file, digest), record
     if not file.is_file() or sha256(file) != digest:

@@ -14,7 +14,7 @@ import contextlib
 import os
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import connection, get_context
@@ -79,10 +79,6 @@ class World:
         total = torch.tensor(list(values), dtype=torch.float64)
         dist.all_reduce(total)
         return total.tolist()
-
-    def sum_named(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Like `sum`, for named values; every process must hold the same names."""
-        return dict(zip(values, self.sum(list(values.values())), strict=True))
 
     def sum_tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         """Add `tensor` over the processes, in place, on the device where it is."""

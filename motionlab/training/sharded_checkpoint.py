@@ -8,14 +8,12 @@ and the JSON file that names it is the commit.
     checkpoints/last-00001200-9f86d081.dcp/   .metadata, __0_0.distcp, __1_0.distcp, ...
     checkpoints/best.json, best-....safetensors   gathered and whole: for inference by one process
 
-Another number of processes may read it, one included: `checkpoint.read_checkpoint` comes here by itself.
+Another number of processes may read it, one included: `checkpoint.read_checkpoint` reads the parts by itself.
 """
 
 from __future__ import annotations
 
 import secrets
-import shutil
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,11 +24,10 @@ from torch import nn
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from motionlab.errors import InputError
-from motionlab.files import sha256
 from motionlab.training.checkpoint import commit, read_checkpoint, read_record, write_checkpoint
 from motionlab.training.distributed import World
 from motionlab.training.saver import for_inference
+from motionlab.training.sharded_parts import changed_files, refuse, tensors_in, write_parts
 
 SUFFIX = ".dcp"
 
@@ -58,7 +55,7 @@ def write_sharded(
                 write_checkpoint(folder, name, step, gathered, record)
             continue
         target = folder / world.from_first(f"{name}-{step:08d}-{secrets.token_hex(4)}{SUFFIX}")
-        digests = _write_parts(target, tensors, world)
+        digests = write_parts(target, tensors, world)
         if world.is_first:
             commit(folder, name, step, target.name, digests, record, keep)
     world.barrier()
@@ -78,46 +75,11 @@ def read_sharded(folder: str | Path, model: nn.Module) -> tuple[dict[str, torch.
         tensors, _ = read_checkpoint(folder)
         return {key: _spread(value, layout.get(_parameter_of(key))) for key, value in tensors.items()}, record
     world = World.current()
-    wrong = [file for file in world.share(sorted(record["sha256"])) if not _is_whole(path / file, record)]
-    _refuse(path, [file for part in world.gather(wrong) for file in part])
-    state = {key: _room(value, layout.get(_parameter_of(key))) for key, value in _index(path).items()}
+    wrong = changed_files(path, record["sha256"], world.share(sorted(record["sha256"])))
+    refuse(path, [file for part in world.gather(wrong) for file in part])
+    state = {key: _room(value, layout.get(_parameter_of(key))) for key, value in tensors_in(path).items()}
     dcp.load(state, checkpoint_id=str(path))
     return state, record
-
-
-def read_parts(path: Path, digests: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    """All tensors of a sharded checkpoint as whole ones on the CPU; one process is enough.
-
-    Raises:
-        InputError: a file is missing or differs from its hash.
-    """
-    _refuse(path, [file for file in sorted(digests) if not _is_whole(path / file, {"sha256": digests})])
-    state = {key: torch.empty(value.size, dtype=value.properties.dtype) for key, value in _index(path).items()}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # that is what no_dist asks for
-        dcp.load(state, checkpoint_id=str(path), no_dist=True)
-    return state
-
-
-def _write_parts(target: Path, tensors: Mapping[str, torch.Tensor], world: World) -> dict[str, str]:
-    """Write the folder and return the hash of every file. Each process hashes what it wrote itself."""
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # a world of one
-            dcp.save(dict(tensors), checkpoint_id=str(target), no_dist=world.size == 1)
-    except Exception as error:  # an OSError of any process, wrapped by torch
-        if world.is_first:
-            shutil.rmtree(target, ignore_errors=True)
-        raise InputError(
-            target,
-            found=f"{str(error).splitlines()[0]} while writing",
-            expected="a folder that can be written, with free space",
-            fix="Free some space or choose another folder; the checkpoints before this one are whole.",
-        ) from error
-    mine = {path.name: sha256(path) for path in target.glob(f"__{world.rank}_*")}
-    if world.is_first:
-        mine[".metadata"] = sha256(target / ".metadata")
-    return {name: digest for part in world.gather(mine) for name, digest in part.items()}
 
 
 def _gather(tensors: Mapping[str, torch.Tensor], world: World) -> dict[str, torch.Tensor]:
@@ -128,11 +90,6 @@ def _gather(tensors: Mapping[str, torch.Tensor], world: World) -> dict[str, torc
         if world.is_first:
             whole[key] = full.detach().cpu().clone()
     return whole
-
-
-def _index(path: Path) -> dict[str, TensorStorageMetadata]:
-    entries = dcp.FileSystemReader(str(path)).read_metadata().state_dict_metadata
-    return {key: value for key, value in entries.items() if isinstance(value, TensorStorageMetadata)}
 
 
 def _parameter_of(key: str) -> str:
@@ -158,14 +115,3 @@ def _spread(value: torch.Tensor, parameter: DTensor | None) -> torch.Tensor:
     return distribute_tensor(
         value.to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
     )
-
-
-def _is_whole(path: Path, record: Mapping[str, Any]) -> bool:
-    return path.is_file() and sha256(path) == record["sha256"][path.name]
-
-
-def _refuse(path: Path, wrong: Sequence[str]) -> None:
-    if wrong:
-        raise InputError(
-            path, found=f"{wrong[0]} missing or changed", expected="the files as written", fix="Copy the folder again."
-        )

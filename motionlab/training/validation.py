@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
-from motionlab.runtime import seeded
+from motionlab.runtime import evaluating, seeded
 from motionlab.training.ema import AveragedWeights
 from motionlab.training.precision import Precision
 from motionlab.training.state import Counters
@@ -71,15 +71,3 @@ class Validation:
     def out_of_patience(self, counters: Counters) -> bool:
         """Whether as many validations as `patience` were no better."""
         return self.patience is not None and counters.since_best >= self.patience
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode, and afterwards the mode that EACH module had: a frozen part that was in eval mode stays there."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

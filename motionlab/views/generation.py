@@ -14,7 +14,7 @@ from motionlab.errors import InputError
 from motionlab.jobs.generate import generate_motions, sampling_of
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.guidance import guide
-from motionlab.llama.decoding.sampling import Sampling
+from motionlab.llama.decoding.sampling import Sampling, token_probabilities
 from motionlab.llama.null_text import with_null_rows
 from motionlab.llama.sequence import build_sequences
 from motionlab.motion.motion import Motion
@@ -24,31 +24,6 @@ if TYPE_CHECKING:
     from motionlab.evaluation.actions import ActionClassifier
 
 SHOWN = 24  # most likely codes of a place that are shown
-
-
-def code_distribution(logits: Tensor, sampling: Sampling) -> Tensor:
-    """What `choose_tokens` draws from: probabilities of the same shape as `logits [..., V]`, in the order of the codes.
-
-    The order of the steps is that of `Sampling`: temperature, then top_k, then top_p. Greedy is a 1 at the largest.
-
-    >>> import torch
-    >>> from motionlab.llama.decoding.sampling import Sampling
-    >>> code_distribution(torch.tensor([2.0, 1.0, 0.0]).log(), Sampling(max_tokens=1, top_p=0.5))
-    tensor([1., 0., 0.])
-    """
-    if sampling.greedy:
-        return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).float()
-    values, order = (logits.float() / sampling.temperature).sort(dim=-1, descending=True, stable=True)
-    if sampling.top_k is not None:
-        values[..., sampling.top_k :] = float("-inf")
-    probability = values.softmax(-1)
-    if sampling.top_p is not None:
-        before = probability.cumsum(-1) - probability  # of everything more likely
-        inside = before < sampling.top_p
-        inside[..., 0] = True
-        probability = probability * inside
-        probability = probability / probability.sum(-1, keepdim=True)
-    return torch.zeros_like(probability).scatter(-1, order, probability)
 
 
 def entropy_bits(probability: Tensor) -> Tensor:
@@ -75,7 +50,7 @@ def view_distribution(
         raise InputError(
             "place", found=place, expected=f"0 to {len(plain) - 1}: the motion has {len(plain)} tokens", fix="Go back."
         )
-    before, after = plain.float().softmax(-1), code_distribution(guided, sampling)
+    before, after = plain.float().softmax(-1), token_probabilities(guided, sampling)
     end = plain.shape[-1] - 1
     order = (after[place] + 1e-6 * before[place]).argsort(descending=True)[:SHOWN].tolist()
     return DistributionView(

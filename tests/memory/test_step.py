@@ -17,7 +17,7 @@ from motionlab.jobs.build import make_tokenizer
 from motionlab.memory.layers import Walk
 from motionlab.memory.settings import MIB, StepSettings, one_hot_bytes
 from motionlab.memory.step import kept_rows, largest_batch, step_memory
-from motionlab.params import tokenizer_count, training_memory
+from motionlab.params import tokenizer_parameters, training_memory
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.training.precision import make_precision
 
@@ -61,7 +61,7 @@ def test_what_is_kept_agrees_with_the_module(
 def test_weights_gradients_and_state_are_those_of_the_parameter_table(changes: dict[str, Any]) -> None:
     config = small(**changes)
     memory = step_memory(config, StepSettings())
-    other = training_memory(tokenizer_count(config)["total"])
+    other = training_memory(sum(row.count for row in tokenizer_parameters(config)))
     assert (memory.weights, memory.optimizer) == (other.weights, other.optimizer)
     assert memory.moments[-1].gradients == other.gradients
     assert memory.moments[-1].activations == 0, "everything that was kept has been released"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from motionlab.plots.curves import (
-    bar_figure,
     figure_to_png,
     figure_to_svg,
     learning_rate_figure,
@@ -41,14 +40,9 @@ def test_usage_is_sorted_and_counts_dead_codes() -> None:
     assert line.get_label() == "VQ: 2 of 4 used"
 
 
-def test_bars_show_their_numbers() -> None:
-    texts = [text.get_text() for text in bar_figure({"FSQ": 38.24, "VQ": 44.0}, y_label="mm").axes[0].texts]
-    assert texts == ["38.2", "44.0"]
-
-
 def test_pictures_are_repeatable() -> None:
     def figure():
-        return bar_figure({"FSQ": 1.0}, y_label="mm")
+        return usage_figure({"FSQ": np.array([3, 1])})
 
     svg = figure_to_svg(figure())
     assert svg.startswith("<svg") and svg.rstrip().endswith("</svg>")

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
+from motionlab.runtime import evaluating
 from motionlab.training import saver
 from motionlab.training.checkpoint import load_weights, read_checkpoint
 from motionlab.training.history import FIRST_COLUMNS, History
 from motionlab.training.loop import MAX_SKIPPED, Losses
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.schedule import lr_factor
-from motionlab.training.validation import evaluating
 
 
 class Stop(Exception):

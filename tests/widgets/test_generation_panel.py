@@ -16,10 +16,10 @@ from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import generate
-from motionlab.llama.decoding.sampling import Sampling
+from motionlab.llama.decoding.sampling import Sampling, token_probabilities
 from motionlab.runtime import seeded
 from motionlab.training.history import History
-from motionlab.views.generation import code_distribution, token_logits
+from motionlab.views.generation import token_logits
 from motionlab.widgets.generation_panel import DecoderTrainingPanel, GenerationPanel, verdict
 
 SENTENCE = "a person walks"
@@ -79,7 +79,7 @@ def test_what_is_shown_is_the_distribution_of_the_code(panel: GenerationPanel, r
     view = panel.result
     tokens = [*view.codes, run.llama.end_token] if view.stopped_by == "end" else view.codes
     _, guided = token_logits(run, SENTENCE, tokens, 2.0)
-    expected = code_distribution(guided[1], Sampling(max_tokens=1, temperature=0.7, top_p=0.9))
+    expected = token_probabilities(guided[1], Sampling(max_tokens=1, temperature=0.7, top_p=0.9))
     assert view.distribution.after == pytest.approx(expected.sort(descending=True).values[:24].tolist(), abs=1e-6)
     assert view.distribution.chosen is not None
     assert view.distribution.names[view.distribution.chosen] == str(tokens[1])

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.largest import largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +100,58 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
     tensor([2])
     """
     if sampling.greedy:
-        return largest(logits)[1]
+        return logits.argmax(-1)
+    probability, tokens = candidates(logits, sampling)
+    place = draw(probability, noise)
+    return place if tokens is None else tokens.gather(-1, place[:, None])[:, 0]
+
+
+def token_probabilities(logits: Tensor, sampling: Sampling) -> Tensor:
+    """The distribution that `choose_tokens` draws from.
+
+    Args:
+        logits: `[..., V]`; minus infinity forbids a token.
+
+    Returns:
+        `[..., V]` in the order of the tokens, summing to 1. Greedy is a 1 at the largest.
+
+    >>> token_probabilities(torch.tensor([2.0, 1.0, 0.0]).log(), Sampling(max_tokens=1, top_p=0.5))
+    tensor([1., 0., 0.])
+    """
+    rows = logits.reshape(-1, logits.shape[-1])  # [N, V]
+    if sampling.greedy:
+        return torch.nn.functional.one_hot(rows.argmax(-1), rows.shape[-1]).float().view(logits.shape)
+    probability, tokens = candidates(rows, sampling)
+    probability = probability / probability.sum(-1, keepdim=True)
+    if tokens is not None:
+        probability = torch.zeros_like(rows, dtype=probability.dtype).scatter(-1, tokens, probability)  # [N, V]
+    return probability.view(logits.shape)
+
+
+def candidates(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
+    """Tokens that may be drawn: temperature, then top_k, then top_p.
+
+    Args:
+        logits: `[B, V]`.
+
+    Returns:
+        probability `[B, kept]`, 0 where top_p leaves a token out, so that a row need not sum to 1; and the tokens
+        `[B, kept]`, most likely first, or None for all tokens in their own order.
+    """
     logits = logits.float() / sampling.temperature
     if sampling.top_k is not None:
-        values, tokens = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)  # [B, kept], most likely first
+        values, tokens = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)  # [B, kept]
         probability = values.softmax(-1)
     elif sampling.top_p is not None:
         probability, tokens = most_likely(logits, sampling.top_p)
     else:
-        return draw(logits.softmax(-1), noise)
+        return logits.softmax(-1), None
     if sampling.top_p is not None:
         before = probability.cumsum(-1) - probability  # probability of everything more likely
         inside = before < sampling.top_p
         inside[:, 0] = True  # rounding must never leave a row without a token
         probability = probability * inside
-    return tokens.gather(-1, draw(probability, noise)[:, None])[:, 0]
+    return probability, tokens
 
 
 def most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

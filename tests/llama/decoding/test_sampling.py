@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.llama.decoding.sampling import SHORTLIST, Sampling, choose_tokens, draw, most_likely, sample_noise
+from motionlab.llama.decoding.sampling import (
+    SHORTLIST,
+    Sampling,
+    choose_tokens,
+    draw,
+    most_likely,
+    sample_noise,
+    token_probabilities,
+)
 
 PROBABILITY = torch.tensor([0.5, 0.05, 0.3, 0.15])
 
@@ -84,6 +92,28 @@ def test_draws_follow_the_probability() -> None:
     noise = torch.arange(1000) / 1000
     drawn = draw(torch.tensor([2.0, 0.0, 5.0, 3.0]).expand(1000, 4), noise)  # need not sum to 1
     assert torch.bincount(drawn, minlength=4).tolist() == [200, 0, 500, 300]
+
+
+@given(
+    st.lists(st.integers(-30, 30), min_size=2, max_size=6, unique=True),  # of two equal codes top-p may keep either
+    st.floats(0.3, 2.0),
+    st.sampled_from([None, 0.3, 0.8, 1.0]),
+    st.sampled_from([None, 1, 3]),
+)
+def test_the_distribution_is_what_the_sampler_draws_from(logits, temperature, top_p, top_k) -> None:
+    sampling = Sampling(max_tokens=1, temperature=temperature, top_p=top_p, top_k=top_k)
+    row = torch.tensor(logits) / 10
+    noise = (torch.arange(2000) + 0.5) / 2000  # every place of the line
+    drawn = choose_tokens(row.expand(2000, -1).clone(), noise, sampling)
+    share = torch.bincount(drawn, minlength=len(logits)) / 2000
+    torch.testing.assert_close(token_probabilities(row, sampling), share, atol=2e-3, rtol=0)
+
+
+def test_the_distribution_keeps_the_shape_of_the_logits() -> None:
+    logits = torch.tensor([[[0.1, 0.9, 0.2]], [[3.0, 1.0, 2.0]]])
+    assert token_probabilities(logits, Sampling(max_tokens=1, greedy=True)).tolist() == [[[0, 1, 0]], [[1, 0, 0]]]
+    shares = token_probabilities(logits, Sampling(max_tokens=1, top_k=2))
+    assert shares.shape == logits.shape and (shares > 0).sum(-1).tolist() == [[2], [2]]
 
 
 def test_noise_of_a_seed_does_not_depend_on_its_company() -> None:
