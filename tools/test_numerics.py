@@ -59,9 +59,9 @@ PATHS = (
     ),
 )  # fmt: skip
 
-# Every test in these folders computes with tensors, so a new test there is taken in without anyone remembering to mark
-# it. Left out: folders that test files, messages, pictures and widgets.
-NUMBER_TESTS = ("data", "evaluation", "llama", "memory", "motion", "quantizers", "text", "tokenizer", "training")
+# Folders of tests that compute nothing of their own; every other one is run. Naming these and not the others, a new
+# folder is taken in without anyone remembering it. (`notebooks` would execute the lessons a second time.)
+WITHOUT_NUMBERS = ("notebooks", "tools")
 # For continuous integration: `make test` has just run the native path, and these two are the farthest from it.
 SHORT_PATHS = ("avx2", "oldest")
 # The lessons whose printed words follow a training. 12 uses the tokenizer that 11 trained.
@@ -100,7 +100,8 @@ def lessons_part(lessons: Sequence[str] = ()) -> Part:
 
 def numbers_part() -> Part:
     """The tests that compare numbers with golden values, formulas, or another way to compute them."""
-    return Part("numbers", tuple(f"tests/{folder}" for folder in NUMBER_TESTS))
+    folders = sorted(path for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py")))
+    return Part("numbers", tuple(f"tests/{folder.name}" for folder in folders if folder.name not in WITHOUT_NUMBERS))
 
 
 def environment(path: CpuPath, cache: Path) -> dict[str, str]:
@@ -158,12 +159,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--path", action="append", choices=[path.name for path in PATHS], help="default: every path")
     parser.add_argument("--lesson", action="append", metavar="NN", help="only these lessons and no tests")
+    parser.add_argument("--numbers", action="store_true", help="only the tests that compare numbers, no lessons")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="paths that run at the same time")
     chosen = parser.parse_args(arguments)
 
     names = chosen.path or (SHORT_PATHS if chosen.short else [path.name for path in PATHS])
     lessons = chosen.lesson or (SHORT_LESSONS if chosen.short else ())
-    parts = [lessons_part(lessons)] if lessons else [lessons_part(), numbers_part()]
+    parts = [numbers_part()] if chosen.numbers else [lessons_part(lessons)]
+    if not (chosen.numbers or lessons):
+        parts.append(numbers_part())
     paths = [path for path in PATHS if path.name in names]
     seen = {probe(PATHS[0]): "native"}
     for path in paths:

@@ -31,8 +31,7 @@ def test_paths_differ_and_say_why(tool: ModuleType) -> None:
 
 
 def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
-    for folder in tool.NUMBER_TESTS:
-        assert any((root / "tests" / folder).glob("test_*.py")), folder
+    assert all((root / "tests" / folder).is_dir() for folder in tool.WITHOUT_NUMBERS)
     for part in (tool.lessons_part(tool.SHORT_LESSONS), tool.lessons_part(), tool.numbers_part()):
         assert all((root / name).exists() for name in part.arguments if name.startswith(("tests/", "notebooks/")))
     assert len([name for name in tool.lessons_part().arguments if name.endswith(".ipynb")]) == len(
@@ -44,8 +43,9 @@ def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
 
 def test_golden_values_are_among_the_numbers(tool: ModuleType, root: Path) -> None:
     using = {path for path in (root / "tests").rglob("test_*.py") if "golden(" in path.read_text(encoding="utf-8")}
-    folders = {path.relative_to(root / "tests").parts[0] for path in using - {Path(__file__)}}
-    assert folders and folders <= set(tool.NUMBER_TESTS)
+    folders = {f"tests/{path.relative_to(root / 'tests').parts[0]}" for path in using - {Path(__file__)}}
+    assert folders and folders <= set(tool.numbers_part().arguments)
+    assert "tests/notebooks" not in tool.numbers_part().arguments
 
 
 def test_a_path_inherits_nothing_from_another(
@@ -84,6 +84,7 @@ def test_every_part_of_every_path_is_run_and_counted(tool: ModuleType, capsys: p
         ([], 5, ["lessons", "numbers"]),
         (["--short"], 2, ["lessons"]),
         (["--path", "avx2", "--lesson", "11"], 1, ["lessons"]),
+        (["--numbers"], 5, ["numbers"]),
     ],
 )
 def test_what_the_options_choose(
