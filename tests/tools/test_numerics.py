@@ -26,13 +26,13 @@ def test_paths_differ_and_say_why(tool: ModuleType) -> None:
     assert len({path.name for path in tool.PATHS}) == len(tool.PATHS) >= 4
     assert len({tuple(path.settings.items()) for path in tool.PATHS}) == len(tool.PATHS)
     assert all(path.reason for path in tool.PATHS)
-    assert set(tool.SHORT_PATHS) < {path.name for path in tool.PATHS}
+    assert set(tool.SHORT) < {path.name for path in tool.PATHS}
     assert tool.PATHS[0].settings == {}  # the others are compared with it
 
 
 def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
     assert all((root / "tests" / folder).is_dir() for folder in tool.WITHOUT_NUMBERS)
-    for part in (tool.lessons_part(tool.SHORT_LESSONS), tool.lessons_part(), tool.numbers_part()):
+    for part in (*map(tool.lessons_part, tool.SHORT.values()), tool.lessons_part(), tool.numbers_part()):
         assert all((root / name).exists() for name in part.arguments if name.startswith(("tests/", "notebooks/")))
     assert len([name for name in tool.lessons_part().arguments if name.endswith(".ipynb")]) == len(
         list((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
