@@ -28,7 +28,7 @@ PRESET ?= tiny
 WORKERS ?= $(CORES)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 
-.PHONY: help setup run test test-unit test-notebooks test-browser lab notebooks lint format bench constraints clean
+.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics lab notebooks lint format bench constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -77,6 +77,10 @@ test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
 
 test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
 	MOTIONLAB_PROFILE=ci $(PYTEST) -m browser tests
+
+# Not part of `make test`: about an hour. NUMERICS=--short is the part that continuous integration runs.
+test-numerics: $(STAMP) ## lessons and tests that compare numbers, on several imitated processors (weekly)
+	$(PY) tools/test_numerics.py $(NUMERICS)
 
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	$(PY) -m motionlab lab

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,20 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def sanitize() -> Callable[[str], str]:
+    """`sanitize(text)`: the text as it is compared with a saved output; nbval does this with notebooks/sanitize.cfg."""
+    lines = (ROOT / "notebooks" / "sanitize.cfg").read_text(encoding="utf-8").splitlines()
+    rules = [line.split(":", 1)[1].strip() for line in lines if line.startswith(("regex:", "replace:"))]
+
+    def replace(text: str) -> str:
+        for pattern, replacement in zip(rules[::2], rules[1::2], strict=True):
+            text = re.sub(pattern, replacement, text)
+        return text
+
+    return replace
 
 
 @pytest.fixture(scope="session")

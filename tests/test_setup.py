@@ -139,12 +139,20 @@ def test_files_that_make_starts_exist() -> None:
         assert (ROOT / name).is_file(), name
 
 
-def test_ci_runs_make_test() -> None:
+@pytest.mark.parametrize("broken", ["", "lint", "test", "test-numerics"])
+def test_ci_runs_every_step_and_fails_when_one_fails(tmp_path: Path, broken: str) -> None:
+    """The script runs with a `make` that only notes what it was asked for, and fails for one target."""
     script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    subprocess.run(["bash", "-n", str(script)], check=True)
-    assert "set -euo pipefail" in read(".ci/run")
-    assert read(".ci/run").rstrip().endswith("make test")
+    assert os.access(script, os.X_OK) and "set -euo pipefail" in read(".ci/run")
+    for name, body in (("make", f'echo "$@" >> "{tmp_path}/asked"; [ "$1" != "{broken}" ]'), ("chromium", "true")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run([str(script)], env=environment, capture_output=True, text=True)
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    assert asked == ["lint", "test", "test-numerics NUMERICS=--short"]
+    assert done.returncode == (1 if broken else 0), done.stdout + done.stderr
+    assert (f"FAILED: [make {broken}" in done.stderr) == bool(broken)
 
 
 # --- documents ---

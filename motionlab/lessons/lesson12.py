@@ -41,13 +41,14 @@ from motionlab.llama.decoding.sampling import Sampling
 from motionlab.training.history import History
 
 COMMAND = "MOTIONLAB_PROFILE=cpu python -m motionlab.lessons.lesson12 notebooks/results/train_text_to_motion.json"
-# What each profile adds to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread. `cpu`: the
-# decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the
+# What each profile adds to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread; a decoder
+# that learned so little may write END after two tokens, so `min_tokens` keeps the places that the lesson looks at.
+# `cpu`: the decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the
 # published decoder called 111M, on the composed corpus; it was never run on a GPU here.
 SETTINGS: dict[str, tuple[str, ...]] = {
     "ci": (
         "llama.n_layer=2", "llama.dim=96", "llama.n_head=4", "llama.n_kv_heads=2", "llama.hidden=256",
-        "llama.keep_codes=1", "llama.text_drop=0.1", "sampling.max_tokens=100",
+        "llama.keep_codes=1", "llama.text_drop=0.1", "sampling.max_tokens=100", "sampling.min_tokens=8",
         "sampling.guidance=1", "sampling.temperature=0.8",
         "llama_training.steps=80", "llama_training.batch_size=12", "llama_training.warmup_steps=10",
         "llama_training.val_every=20", "llama_training.log_every=4", "llama_training.save_every=40",
@@ -148,7 +149,7 @@ def sample_captions(
     features = run.text.features(list(captions))
     written = generate(run.llama, features.states, features.mask, sampling, samples=samples)
     tokenizer, normalizer = run.tokenizer(), run.normalizer
-    # A motion has at least one code: Sampling.min_tokens is 1.
+    # A motion has at least one code: Sampling.min_tokens is 1 or more.
     motions = [normalizer.denormalize(clip.float()) for clip in tokenizer.decode_clips([one.tokens for one in written])]
     limit = sum(one.stopped_by == "limit" for one in written)
     return [motions[at : at + samples] for at in range(0, len(motions), samples)], limit

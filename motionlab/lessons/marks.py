@@ -12,13 +12,20 @@ from collections.abc import Callable
 Bound = float | tuple[str, float]  # a number, or a number with a name
 
 
-def about(value: float, digits: int = 4) -> str:
+def about(value: float, digits: int = 4, *, width: int = 0) -> str:
     """A float with the mark that allows it to differ.
 
-    >>> about(0.0123), about(1234.5, 2)
-    ('≈0.0123', '≈1.2e+03')
+    Args:
+        value: the number.
+        digits: significant digits.
+        width: letters that the number takes, for a column of a line that is printed by itself. The padding stands after
+            the mark, where it may differ, too: `f"{about(value):<9} mm"` would print more or fewer blanks on another
+            machine. `ml.Table` pads by itself.
+
+    >>> about(0.0123), about(1234.5, 2), about(7.25, width=6)
+    ('≈0.0123', '≈1.2e+03', '≈  7.25')
     """
-    return f"≈{value:.{digits}g}"
+    return f"≈{value:>{width}.{digits}g}" if width else f"≈{value:.{digits}g}"
 
 
 def expect(

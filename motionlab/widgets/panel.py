@@ -7,6 +7,8 @@ the last expression of a cell; the next cell drives it with `set(...)` and print
 from __future__ import annotations
 
 import html
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -149,20 +151,32 @@ class Panel(W.VBox):
         self._text.value = f'<p class="motionlab-summary">{html.escape(self.describe(self.result))}</p>'
 
 
+# A marked number as `notebooks/sanitize.cfg` knows it: `≈0.0123`, `≈-1.2e-05`, `≈nan`, `⏱ 3.1 s`.
+MARKED = re.compile(r"≈\s*([-+]?(?:\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|nan|inf))|⏱\s*([\d.]+\s*(?:ms|s|min))")
+MARKED_WIDTH = 11  # the longest number of `ml.about` with its four digits: -1.234e+308
+
+
 class Table:
     """A small table that prints as aligned text and shows as HTML. The first row holds the titles.
 
-    >>> Table([("size", "used"), ("64", "60")])
-    size  used
-    64    60
+    A marked number has more or fewer digits on another machine; the columns may not move with it. So each marked number
+    is padded, between its mark and itself, to `MARKED_WIDTH`. (A longer one would still widen its column.)
+
+    >>> Table([("size", "used", "loss"), ("64", "60", "≈0.0123")])
+    size  used  loss
+    64    60    ≈     0.0123
     """
 
     def __init__(self, rows: Sequence[Sequence[str]]) -> None:
         self.rows = [[str(cell) for cell in row] for row in rows]
 
     def __repr__(self) -> str:
-        widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.rows]
+        rows = [[MARKED.sub(_padded, cell) for cell in row] for row in self.rows]
+        widths = [max(_columns(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = (
+            "  ".join(cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
@@ -171,3 +185,13 @@ class Table:
 
         body = "".join(line(row, "td") for row in self.rows[1:])
         return f"<table><thead>{line(self.rows[0], 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def _padded(found: re.Match[str]) -> str:
+    """A mark and its number, as wide as any other."""
+    return found[0][0] + (found[1] or found[2]).rjust(MARKED_WIDTH)
+
+
+def _columns(text: str) -> int:
+    """How many columns a text takes on a terminal: a Chinese letter takes two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

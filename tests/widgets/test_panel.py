@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from motionlab.errors import InputError
+from motionlab.lessons.marks import about
 from motionlab.widgets.panel import Panel, Table
 from motionlab.widgets.quantizer_panel import QuantizerPanel
 
@@ -118,3 +122,42 @@ def test_quantizer_panel_table_agrees_with_its_text(quantizers: QuantizerPanel) 
 
 def test_compute_needs_no_widget() -> None:
     assert QuantizerPanel.compute(levels=3, spread=1.0, start="on the data", rescue=True).vq_usage.used == 9
+
+
+@st.composite
+def cells_twice(draw: st.DrawFn) -> tuple[str, str]:
+    """A cell, and the same cell on another machine: other numbers after the same marks."""
+    one = other = ""
+    for piece in draw(
+        st.lists(st.sampled_from(["≈", "⏱", " at 7 ", "词元", " to ", ", ", "."]), min_size=1, max_size=4)
+    ):
+        if piece == "≈":
+            digits = draw(st.integers(1, 4))
+            one, other = (text + about(draw(st.floats()), digits) for text in (one, other))
+        elif piece == "⏱":
+            one, other = (
+                f"{text}⏱ {draw(st.floats(0, 9999)):.1f} {draw(st.sampled_from(['s', 'ms', 'min']))}"
+                for text in (one, other)
+            )
+        else:
+            one, other = one + piece, other + piece
+    return one, other
+
+
+@given(cells=st.lists(st.lists(cells_twice(), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_marked_numbers_do_not_move_a_table(sanitize: Callable[[str], str], cells: list[list[tuple[str, str]]]) -> None:
+    here, there = (Table([["name", "loss", "词"], *([cell[i] for cell in row] for row in cells)]) for i in (0, 1))
+    assert sanitize(repr(here)) == sanitize(repr(there))
+    assert sanitize(here._repr_html_()) == sanitize(there._repr_html_())
+
+
+def test_unmarked_numbers_still_count(sanitize: Callable[[str], str]) -> None:
+    assert sanitize(repr(Table([["n"], ["7"], ["≈7"]]))) != sanitize(repr(Table([["n"], ["8"], ["≈7"]])))
+
+
+def test_columns_start_below_each_other() -> None:
+    lines = repr(
+        Table([("名", "loss", "end"), ("a", "≈1.5 mm", "x"), ("词元", "≈-1.2e-05 mm, ⏱ 3.1 s", "x")])
+    ).splitlines()
+    assert lines[1] == "a     ≈        1.5 mm                x"
+    assert lines[2] == "词元  ≈   -1.2e-05 mm, ⏱      3.1 s  x"

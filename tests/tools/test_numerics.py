@@ -1,0 +1,112 @@
+"""The tool that imitates other processors."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def tool(root: Path) -> Iterator[ModuleType]:
+    spec = importlib.util.spec_from_file_location("numerics_tool", root / "tools" / "test_numerics.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def test_paths_differ_and_say_why(tool: ModuleType) -> None:
+    assert len({path.name for path in tool.PATHS}) == len(tool.PATHS) >= 4
+    assert len({tuple(path.settings.items()) for path in tool.PATHS}) == len(tool.PATHS)
+    assert all(path.reason for path in tool.PATHS)
+    assert set(tool.SHORT) < {path.name for path in tool.PATHS}
+    assert tool.PATHS[0].settings == {}  # the others are compared with it
+
+
+def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
+    assert all((root / "tests" / folder).is_dir() for folder in tool.WITHOUT_NUMBERS)
+    for part in (*map(tool.lessons_part, tool.SHORT.values()), tool.lessons_part(), tool.numbers_part()):
+        assert all((root / name).exists() for name in part.arguments if name.startswith(("tests/", "notebooks/")))
+    assert len([name for name in tool.lessons_part().arguments if name.endswith(".ipynb")]) == len(
+        list((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    )
+    with pytest.raises(SystemExit, match="99"):
+        tool.lessons_part(["99"])
+
+
+def test_golden_values_are_among_the_numbers(tool: ModuleType, root: Path) -> None:
+    using = {path for path in (root / "tests").rglob("test_*.py") if "golden(" in path.read_text(encoding="utf-8")}
+    folders = {f"tests/{path.relative_to(root / 'tests').parts[0]}" for path in using - {Path(__file__)}}
+    assert folders and folders <= set(tool.numbers_part().arguments)
+    assert "tests/notebooks" not in tool.numbers_part().arguments
+
+
+def test_a_path_inherits_nothing_from_another(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    monkeypatch.setenv("MOTIONLAB_GOLDEN", "somewhere")
+    by_name = {path.name: tool.environment(path, tmp_path) for path in tool.PATHS}
+    native, oldest = by_name["native"], by_name["oldest"]
+    assert "ATEN_CPU_CAPABILITY" not in native and native["OMP_NUM_THREADS"] == "1"
+    assert oldest["ATEN_CPU_CAPABILITY"] == "default" and by_name["threads"]["OMP_NUM_THREADS"] == "2"
+    assert native["MOTIONLAB_GOLDEN"] == "somewhere" and native["MOTIONLAB_CACHE"] == str(tmp_path)
+
+
+def test_every_part_of_every_path_is_run_and_counted(tool: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    ran: list[tuple[str, str, Path]] = []
+
+    def run(path: object, part: object, cache: Path) -> tuple[int, str]:
+        ran.append((path.name, part.name, cache))  # type: ignore[attr-defined]
+        wrong = (path.name, part.name) == ("oldest", "numbers")  # type: ignore[attr-defined]
+        return (1, "the reason\n1 failed, 2 passed in 3s") if wrong else (0, "== 3 passed in 2s ==")
+
+    parts = [tool.lessons_part(), tool.numbers_part()]
+    failed = [name for path in tool.PATHS for name in tool.check_path(path, parts, run)]
+    assert failed == ["oldest numbers"]
+    assert len(ran) == 2 * len(tool.PATHS) and len({cache for _, _, cache in ran}) == len(tool.PATHS)
+    printed = capsys.readouterr().out
+    assert "the reason" in printed and "FAILED after 0 s: 1 failed, 2 passed in 3s" in printed
+    assert printed.count("passed after 0 s: 3 passed in 2s") == 2 * len(tool.PATHS) - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paths", "parts"),
+    [
+        ([], 5, ["lessons", "numbers"]),
+        (["--short"], 2, ["lessons"]),
+        (["--path", "avx2", "--lesson", "11"], 1, ["lessons"]),
+        (["--numbers"], 5, ["numbers"]),
+    ],
+)
+def test_what_the_options_choose(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, arguments: list[str], paths: int, parts: list[str]
+) -> None:
+    asked = []
+
+    def check(path: object, chosen: list, run: object = None) -> list[str]:
+        asked.append([part.name for part in chosen])
+        return ["one failed"] if path.name == "avx2" else []  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(tool, "check_path", check)
+    monkeypatch.setattr(tool, "probe", lambda path: path.name)
+    assert tool.main(arguments) == 1
+    assert asked == [parts] * paths
+
+
+def test_a_failing_test_is_a_failure(tool: ModuleType, tmp_path: Path) -> None:
+    bad = tmp_path / "test_bad.py"
+    bad.write_text("import os\n\ndef test_bad():\n    assert os.environ['OMP_NUM_THREADS'] == '1'\n", encoding="utf-8")
+    results = [
+        tool.run_pytest(tool.PATHS[at], tool.Part("bad", (str(bad), "--rootdir", str(tmp_path))), tmp_path)
+        for at in (0, 1)
+    ]
+    assert [code for code, _ in results] == [0, 1] and "1 failed" in results[1][1]
