@@ -163,7 +163,8 @@ def test_trainings_differ_where_they_should(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(lesson10, "ACCUMULATION", 2)
     right, big = (train(way, epochs=4, lr=1e-3) for way in ("right", "one big batch"))
     for a, b in zip(right.model.parameters(), big.model.parameters(), strict=True):
-        torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
+        # AdamW turns the rounding of a tiny gradient into a step: 2e-5 were seen; a wrong way makes 8e-3
+        torch.testing.assert_close(a, b, atol=5e-4, rtol=0)
     tail = train("tail over A", epochs=4, lr=1e-3)
     assert tail.weights == pytest.approx([1, 0.5] * 4) and right.weights == pytest.approx([1] * 8)
     assert tail.rates == right.rates

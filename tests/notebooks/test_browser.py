@@ -23,6 +23,7 @@ import pytest
 
 from motionlab.plots.player import Track, player_page
 from motionlab.views.codebook import ON_THE_DATA, compute_plane
+from motionlab.widgets.quantizer_panel import QuantizerPanel
 
 pytestmark = pytest.mark.browser
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
@@ -152,7 +153,9 @@ def test_the_slider_of_lesson_03_changes_the_text(page: Any, lab: str, root: Pat
     assert picture.get_attribute("src") != before
 
     page.get_by_role("button", name="rescued").first.click()
-    page.get_by_text("49 codes each | FSQ uses 22, perplexity ≈12.1 | VQ uses 49").first.wait_for()
+    rescued = QuantizerPanel.compute(**QuantizerPanel.PRESETS["rescued"])
+    page.get_by_text(f"49 codes each | FSQ uses {rescued.fsq_usage.used}, perplexity").first.wait_for()
+    assert f"VQ uses {rescued.vq_usage.used}," in summary.inner_text()
     assert page.problems == []
 
 
