@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from motionlab import cli
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.run_folder import Run
 from motionlab.training.interrupt import Stopped

@@ -186,7 +186,7 @@ def test_every_command_in_the_documents_is_understood(line: str) -> None:
     import typer
 
     from motionlab.cli import app
-    from motionlab.config_file import load_config
+    from motionlab.config import load_config
 
     command: Any = typer.main.get_command(app)
     words = shlex.split(line)[1:]

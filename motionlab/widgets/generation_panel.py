@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,10 +12,9 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.jobs.generate import generate_motions, sampling_of
+from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.guidance import guide, with_null_rows
-from motionlab.llama.sampling import Sampling
 from motionlab.llama.sequence import build_sequences
 from motionlab.motion.motion import Motion
 from motionlab.plots.curves import figure_to_png
@@ -108,7 +107,9 @@ class GenerationPanel(Panel):
         return {
             "sentence": W.Text(self.sentence, description="sentence", style=style, layout=W.Layout(width="90%")),
             "temperature": slider(own.temperature, min=0.1, max=3, step=0.1, description="temperature", style=style),
-            "top_p": slider(own.top_p or 1.0, min=0.05, max=1, step=0.05, description="top-p", style=style),
+            "top_p": slider(
+                1.0 if own.top_p is None else own.top_p, min=0.05, max=1, step=0.05, description="top-p", style=style
+            ),
             "guidance": slider(1.0, min=0, max=6, step=0.5, description="guidance", style=style),
             "place": W.IntSlider(0, 0, own.max_tokens - 1, description="place", style=style),
             "seed": W.IntSlider(0, 0, 20, description="seed", style=style),
@@ -123,7 +124,7 @@ class GenerationPanel(Panel):
                 expected="1 (off)",
                 fix="Train with llama.text_drop=0.1 to use guidance.",
             )
-        sampling: Sampling = sampling_of(
+        sampling = replace(
             self.run.config.sampling,
             greedy=False,
             temperature=params["temperature"],

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run import run
