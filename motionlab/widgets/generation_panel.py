@@ -11,7 +11,6 @@ import ipywidgets as W
 import torch
 from torch import Tensor
 
-from motionlab.errors import InputError
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.guidance import guide, with_null_rows
@@ -117,13 +116,6 @@ class GenerationPanel(Panel):
 
     def compute(self, **params: Any) -> GenerationView:  # type: ignore[override]  # not static: it knows the run
         guidance = params["guidance"]
-        if guidance != 1.0 and self.run.config.llama.text_drop == 0:
-            raise InputError(
-                "guidance",
-                found=f"{guidance:g} for a decoder that never trained without text",
-                expected="1 (off)",
-                fix="Train with llama.text_drop=0.1 to use guidance.",
-            )
         sampling = replace(
             self.run.config.sampling,
             greedy=False,
@@ -132,6 +124,7 @@ class GenerationPanel(Panel):
             guidance=guidance,
             seed=params["seed"],
         )
+        self.run.config.check_sampling(sampling)
         made = generate_motions(self.run, [params["sentence"]], sampling)[0][0]
         codes = made.generated.tokens.tolist()
         tokens = [*codes, self.run.llama.end_token] if made.generated.stopped_by == "end" else codes
