@@ -52,9 +52,9 @@ from support.measuring import (  # noqa: E402
     take_turns,
 )
 
-from motionlab.llama.compiled import missing_compiler  # noqa: E402
+from motionlab.llama.decoding.fast.compiled import missing_compiler  # noqa: E402
+from motionlab.llama.decoding.next_logits import CachedReader  # noqa: E402
 from motionlab.llama.model import MotionLlama  # noqa: E402
-from motionlab.llama.readers import CachedReader  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"

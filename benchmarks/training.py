@@ -42,7 +42,7 @@ from motionlab.config import CorpusConfig, LlamaConfig, RunConfig, TokenizerConf
 from motionlab.data.batches import WindowBatches  # noqa: E402
 from motionlab.data.corpus import build_corpus  # noqa: E402
 from motionlab.jobs.build import make_llama, make_tokenizer  # noqa: E402
-from motionlab.llama.losses import sequence_losses  # noqa: E402
+from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
 from motionlab.llama.sequence import SequenceBatches  # noqa: E402
 from motionlab.motion.normalizer import Normalizer  # noqa: E402
 from motionlab.text.encoder import TextFeatures  # noqa: E402

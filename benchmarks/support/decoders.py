@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from motionlab.llama.decode import FlatDecoder
-from motionlab.llama.generate import generate
-from motionlab.llama.huggingface import to_huggingface
-from motionlab.llama.losses import labelled_losses
+from motionlab.llama.decoding.fast.few_row_products import Source, Target
+from motionlab.llama.decoding.fast.flat_step import FlatDecoder
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.products import Source, Target
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.objectives.losses import labelled_losses
 from motionlab.llama.sequence import IGNORE
+from motionlab.llama.weights.huggingface import to_huggingface
 
 TEXT_DIM = 384
 Work = Callable[[], Any]

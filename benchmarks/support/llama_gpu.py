@@ -19,9 +19,9 @@ from support.gpu import matmul_rate, precision, wait
 from support.measuring import MIB, Spread, machine
 
 from motionlab.files import write_text
-from motionlab.llama.generate import generate
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.sampling import Sampling
 from motionlab.llama.sizes import SIZES
 from motionlab.memory.cache import cache_bytes
 from motionlab.params import training_memory

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.llama.decoding.next_logits import CachedReader
+from motionlab.llama.decoding.sampling import Sampling, choose_tokens, sample_noise
 from motionlab.llama.masks import padding_mask, real_positions
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.readers import CachedReader
-from motionlab.llama.sampling import Sampling, choose_tokens, sample_noise
+from motionlab.llama.objectives.strategies import needs_mask_token
 from motionlab.llama.sequence import Sequences
-from motionlab.llama.strategies import needs_mask_token
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import torch
 
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
 from motionlab.errors import InputError
-from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.model import MotionLlama
 from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import make_scaling
+from motionlab.llama.variant import LlamaVariant
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.build import make_quantizer
 from motionlab.runtime import cache_dir

@@ -16,7 +16,7 @@ from motionlab.config import Sampling
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.generate import Generated, generate
+from motionlab.llama.decoding.generate import Generated, generate
 from motionlab.motion.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.plots.gif import write_gif

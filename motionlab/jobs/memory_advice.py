@@ -10,7 +10,7 @@ from torch import nn
 
 from motionlab.config import LlamaConfig, TokenizerConfig, TrainConfig
 from motionlab.errors import InputError
-from motionlab.llama.block import Block
+from motionlab.llama.model import Block
 from motionlab.llama.sequence import SequenceBatches
 from motionlab.memory.llama_step import llama_step_memory
 from motionlab.memory.settings import MIB, NUMBER_BYTES, StepSettings

@@ -27,7 +27,7 @@ from motionlab.files import write_text
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.jobs.run_settings import check_continued, check_free
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.published import infer_arguments
+from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer

@@ -20,13 +20,13 @@ from motionlab.evaluation.diversity import mean_distance
 from motionlab.evaluation.exposure import by_distance, walk
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.strategy_point import Ground, TrainedDecoder, curve_clips
-from motionlab.llama.corruption import corrupt_codes
-from motionlab.llama.generate import generate
-from motionlab.llama.losses import sequence_losses
-from motionlab.llama.masked import MaskedSampling, generate_masked
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.masked import MaskedSampling, generate_masked
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.corruption import corrupt_codes
+from motionlab.llama.objectives.losses import sequence_losses
+from motionlab.llama.objectives.strategies import MaskedModelling
 from motionlab.llama.sequence import Sequences
-from motionlab.llama.strategies import MaskedModelling
 
 MEASURE: dict[str, Any] = {
     "curve_clips": 64,  # validation clips under the curves

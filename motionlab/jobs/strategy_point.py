@@ -28,14 +28,14 @@ from motionlab.jobs.prepare import prepare, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import training_codes
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.sequence import SequenceBatches, Sequences, build_sequences
-from motionlab.llama.strategies import (
+from motionlab.llama.objectives.strategies import (
     MaskedModelling,
     RandomReplacement,
     ScheduledSampling,
     Strategy,
     TeacherForcing,
 )
+from motionlab.llama.sequence import SequenceBatches, Sequences, build_sequences
 from motionlab.runtime import choose_device, seed_everything
 from motionlab.training.loop import Losses, fit
 

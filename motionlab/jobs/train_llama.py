@@ -15,10 +15,10 @@ from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_hooks import keep_best, training_hooks
-from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
+from motionlab.llama.objectives.strategies import make_strategy
 from motionlab.llama.sequence import SequenceBatches, Sequences
-from motionlab.llama.strategies import make_strategy
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import choose_device, seed_everything
 from motionlab.tokenizer.model import MotionTokenizer

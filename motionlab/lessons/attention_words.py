@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from motionlab.data.store import MotionStore
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.attention import Attention
 from motionlab.llama.masks import prefix_mask
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import Attention, MotionLlama
 from motionlab.llama.rope import apply_rope
 from motionlab.llama.sequence import IGNORE, Sequences, build_sequences
 from motionlab.text.cache import TextCache

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from motionlab.llama.decoding.next_logits import CachedReader, PlainReader, Reader
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.readers import CachedReader, PlainReader, Reader
 from motionlab.llama.sizes import Size
 from motionlab.runtime import seeded
 

@@ -36,8 +36,8 @@ from motionlab.jobs.build import loss_weights, make_llama, text_cache, tokenizer
 from motionlab.lessons.end_to_end_measure import Look, Material, Watch, action_scores, short
 from motionlab.lessons.lesson11 import mean_error
 from motionlab.lessons.soft_assignment import SoftFSQ, joint_losses
-from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import build_sequences
 from motionlab.memory.allocations import record_memory
 from motionlab.motion.normalizer import Normalizer

@@ -14,10 +14,10 @@ from motionlab.data.corpus import Corpus
 from motionlab.data.store import MotionStore
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.jobs.train_tokenizer import measure_tokenizer, reconstruct
-from motionlab.llama.generate import generate
-from motionlab.llama.losses import sequence_losses
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import build_sequences
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.usage import CodeUsage

@@ -42,9 +42,9 @@ from motionlab.jobs.build import make_llama
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import training_codes
-from motionlab.llama.generate import generate
-from motionlab.llama.losses import sequence_losses
+from motionlab.llama.decoding.generate import generate
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import SequenceBatches, build_sequences
 from motionlab.runtime import seed_everything
 from motionlab.text.cache import TextCache

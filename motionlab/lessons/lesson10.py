@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionlab.lessons.small_models import sequence_batches, small_decoder
-from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import IGNORE, Sequences
 from motionlab.plots.schedules import bare_cosine
 from motionlab.training.optimizer import make_optimizer

@@ -34,8 +34,8 @@ from motionlab.jobs.train_llama import train_llama
 from motionlab.lessons import lesson11
 from motionlab.lessons.attention_words import WordReport, words_report
 from motionlab.lessons.kept_runs import read_result
-from motionlab.llama.generate import generate
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.training.history import History
 
 COMMAND = "MOTIONLAB_PROFILE=cpu python -m motionlab.lessons.lesson12 notebooks/results/train_text_to_motion.json"

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from motionlab.config import TrainConfig
 from motionlab.lessons.small_models import sequence_batches, small_decoder, small_store
-from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import Sequences
 from motionlab.llama.sizes import SIZES, parameter_count
 from motionlab.memory.roofline import Machine, Work, best_seconds, decoder_flops, elementwise, gpu_hours, matmul

@@ -27,9 +27,8 @@ from torch import Tensor, nn
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.lessons.kept_runs import read_result
-from motionlab.llama.block import Block
 from motionlab.llama.masks import causal_mask
-from motionlab.llama.norm import RMSNorm
+from motionlab.llama.model import Block, RMSNorm
 from motionlab.llama.rope import rope_frequencies, rope_table
 from motionlab.llama.rope_scaling import RopeScaling, make_scaling
 from motionlab.runtime import set_threads

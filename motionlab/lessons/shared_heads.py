@@ -26,9 +26,10 @@ from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import training_codes
 from motionlab.lessons.kept_runs import read_result
-from motionlab.llama.losses import sequence_losses
-from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import SequenceBatches
+from motionlab.llama.variant import LlamaVariant
 from motionlab.runtime import seeded, set_threads
 
 COMMAND = "python -m motionlab.lessons.shared_heads runs/tiny --out notebooks/results/shared_heads.json"

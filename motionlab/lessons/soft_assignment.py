@@ -20,8 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.llama.losses import next_token_loss, sequence_losses, token_accuracy
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import next_token_loss, sequence_losses, token_accuracy
 from motionlab.llama.sequence import IGNORE, Sequences, build_sequences
 from motionlab.quantizers.fsq import FSQ
 from motionlab.text.encoder import TextFeatures

@@ -23,7 +23,7 @@ from motionlab.files import write_text
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.prepare import training_clips
 from motionlab.jobs.strategy_point import STRATEGIES, open_ground
-from motionlab.llama.strategies import MaskedModelling
+from motionlab.llama.objectives.strategies import MaskedModelling
 from motionlab.runtime import one_thread
 from motionlab.training.optimizer import make_optimizer
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motionlab.llama.corruption import corrupt_codes
-from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.corruption import corrupt_codes
+from motionlab.llama.objectives.strategies import MaskedModelling, Strategy
 from motionlab.llama.sequence import Sequences
-from motionlab.llama.strategies import MaskedModelling, Strategy
+from motionlab.llama.variant import LlamaVariant
 from motionlab.plots.painted import CODES, STEPS_ODDS, toy_sequences
 from motionlab.runtime import seeded
 

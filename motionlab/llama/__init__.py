@@ -1,1 +1,1 @@
-"""Stage 2, text + tokens -> tokens: rope, attention, block, masks, model, generate."""
+"""Stage 2, text + tokens -> next token. `model.py` is the decoder; training, decoding and weights have folders."""

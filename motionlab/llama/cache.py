@@ -40,7 +40,6 @@ class KVCache:
         self._store(torch.zeros(shape, device=device, dtype=dtype))
         self.length, self._used = length, 0
         self.has_gaps = False
-        self._bias = self.stored.new_zeros(0)
 
     @property
     def used(self) -> int:
@@ -68,7 +67,6 @@ class KVCache:
         self.visible.fill_(True)
         self.visible[:, : visible.shape[1]] = visible
         self.has_gaps = not bool(visible.all())
-        self._write_bias()
 
     @property
     def nbytes(self) -> int:
@@ -93,21 +91,6 @@ class KVCache:
         """The slots that a new token may look at, bool `[B, 1, 1, used]`; None, which is faster, when it is all."""
         return self.visible[:, None, None, : self._used] if self.has_gaps else None
 
-    def bias(self) -> Tensor | None:
-        """`mask` as numbers to add to scores: 0 or minus infinity, `[B * n_kv_heads, 1, used]`."""
-        return self._bias[:, :, : self._used] if self.has_gaps else None
-
-    def flat(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Views for the flat step, three times one a layer: made for all layers at once, because views cost time.
-
-        Returns:
-            keys in use `[B * n_kv_heads, head_dim, used]`; values in use `[B * n_kv_heads, used, head_dim]`; and where
-            the newest slot is to be written, keys first, `[2, B * n_kv_heads, head_dim]`.
-        """
-        keys, values = self._rows[:, :, :, : self._used].unbind(1)  # 2 x [n_layer, B * G, used, hd]
-        newest = self._rows[:, :, :, self._used - 1]
-        return keys.transpose(2, 3).unbind(0), values.unbind(0), newest.unbind(0)
-
     def update(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         """Store the keys and values of the last S slots in use, give back those of all slots in use.
 
@@ -131,16 +114,8 @@ class KVCache:
         """
         self._store(self.stored.index_select(2, rows))
         self.visible = self.visible[rows]
-        self._write_bias()
 
     def _store(self, numbers: Tensor) -> None:
         self.stored = numbers
-        n_layer, kinds, batch, groups, length, head_dim = numbers.shape
-        self._rows = numbers.view(n_layer, kinds, batch * groups, length, head_dim)
         # One view a layer, [2, B, n_kv_heads, length, head_dim]. Not `unbind`: autograd forbids writing into its views.
         self.layers = [numbers[layer] for layer in range(len(numbers))]
-
-    def _write_bias(self) -> None:
-        if self.has_gaps:
-            hidden = ~self.visible.repeat_interleave(self.stored.shape[3], dim=0)[:, None]  # [B * G, 1, length]
-            self._bias = self.stored.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)

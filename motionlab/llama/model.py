@@ -1,4 +1,4 @@
-"""MotionLlama: a LLaMA decoder that reads text features and writes motion codes.
+"""MotionLlama, a LLaMA decoder that reads text features and writes motion codes: norm, attention, block, decoder.
 
 The layers follow Touvron et al., "LLaMA", arXiv:2302.13971. The text enters as a prefix: the first W slots of the
 sequence are filled by projected text features instead of token embeddings (MotionMillion, arXiv:2507.07095).
@@ -8,42 +8,144 @@ sequence are filled by projected text features instead of token embeddings (Moti
 
 The embedding table has K + 2 rows. The output has K + 1: codes and END, because PAD is never predicted.
 Parameter names are those of the published checkpoint.
+
+Notation in the shapes:
+    B rows of the batch        S positions read now         W text slots, W <= S
+    K codes of the tokenizer   dim width of the stream      hidden width inside SwiGLU
+    H query heads              G key-value heads            hd = dim / H, width of a head
+    T positions that attention looks at: S, or with a cache the slots in use
+
+Next to this file: `rope.py` (positions), `masks.py` (who may look at whom), `cache.py` (what generation keeps),
+`attention_loop.py` (attention as plain loops), `initialise.py`, `variant.py`, `head.py`, `checks.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionlab.errors import InputError
-from motionlab.llama.block import Block, swiglu_hidden
 from motionlab.llama.cache import KVCache
+from motionlab.llama.checks import check_codebook, check_heads, check_length, check_tokens
 from motionlab.llama.head import TiedHead
+from motionlab.llama.initialise import initialise
 from motionlab.llama.masks import Mask, prefix_rule
-from motionlab.llama.norm import RMSNorm
-from motionlab.llama.rope import RopeSettings, Rotary
+from motionlab.llama.rope import RopeSettings, Rotary, apply_rope
+from motionlab.llama.sizes import swiglu_hidden
+from motionlab.llama.variant import LlamaVariant
 
 
-@dataclass(frozen=True, kw_only=True)
-class LlamaVariant:
-    """Where a decoder may differ from the published one. The defaults are the published choices.
+class RMSNorm(nn.Module):
+    """`x / rms(x) * scale` over the last dimension. Unlike LayerNorm it subtracts no mean and has no bias.
 
-    >>> LlamaVariant(tied_embeddings=True)
-    LlamaVariant(hidden=None, qk_norm=False, tied_embeddings=True, mask_token=False, norm_eps=1e-05)
+    Zhang and Sennrich, arXiv:1910.07467.
+
+    >>> RMSNorm(2)(torch.tensor([3.0, 4.0])).detach()  # rms = sqrt((9 + 16) / 2) = 3.5355
+    tensor([0.8485, 1.1314])
     """
 
-    hidden: int | None = None
-    """Width of the SwiGLU layer; None is the rule `swiglu_hidden(dim)`."""
-    qk_norm: bool = False
-    """Normalise query and key heads, see `Attention`."""
-    tied_embeddings: bool = False
-    """The output layer shares the weights of the embedding."""
-    mask_token: bool = False
-    """One more embedding row, MASK, for masked modelling (`strategies.py`, `masked.py`)."""
-    norm_eps: float = 1e-5
-    """Of every RMSNorm."""
+    def __init__(self, dim: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.eps = eps
+        self.scale = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One fused kernel on a GPU. It takes the mean of the squares in float32 whatever the dtype of x.
+        return F.rms_norm(x, self.scale.shape, self.scale, self.eps)
+
+
+class Attention(nn.Module):
+    """Causal self-attention with grouped queries (GQA) and rotary positions: `[B, S, dim] -> [B, S, dim]`.
+
+    `n_kv_heads = n_head` is ordinary multi-head attention, `n_kv_heads = 1` is multi-query attention; between them,
+    groups of H / G query heads share one key and one value head.  Ainslie et al., arXiv:2305.13245.
+
+    Args:
+        qk_norm: normalise each query and key head before it is turned. Scores then stay bounded, however large the
+            weights grow, which keeps long trainings stable.  Henry et al., arXiv:2010.04245; here as in Qwen 3.
+        eps: of these norms.
+
+    Raises:
+        InputError: the heads do not divide the width, or head_dim is odd (RoPE turns pairs).
+    """
+
+    def __init__(self, dim: int, n_head: int, n_kv_heads: int, *, qk_norm: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        check_heads(dim, n_head, n_kv_heads)
+        self.n_head, self.n_kv_heads, self.head_dim = n_head, n_kv_heads, dim // n_head
+        # One product for queries, keys and values: rows [0, H*hd) are queries, then G*hd keys, then G*hd values.
+        self.c_attn = nn.Linear(dim, (n_head + 2 * n_kv_heads) * self.head_dim, bias=False)
+        self.c_proj = nn.Linear(dim, dim, bias=False)
+        self.q_norm = RMSNorm(self.head_dim, eps) if qk_norm else None
+        self.k_norm = RMSNorm(self.head_dim, eps) if qk_norm else None
+
+    def forward(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+        """Each position gathers the values of the positions it may look at.
+
+        Args:
+            x: `[B, S, dim]`.
+            turn: rotation of each position, `[S, hd/2]` or `[B, S, hd/2]`, from `Rotary`.
+            mask: bool `[B, 1, S, T]`; or "causal"; or None, everyone at everyone.
+            cache: keys and values of earlier positions; those of `x` are added to it.
+            layer: the place of this layer in the cache.
+        """
+        heads, groups = self.n_head, self.n_kv_heads
+        qkv = self.c_attn(x).unflatten(-1, (heads + 2 * groups, self.head_dim))  # [B, S, H+2G, hd]
+        query_key, value = qkv.split((heads + groups, groups), dim=2)  # [B, S, H+G, hd], [B, S, G, hd]
+        if self.q_norm is not None and self.k_norm is not None:
+            query, key = query_key.split((heads, groups), dim=2)  # [B, S, H, hd], [B, S, G, hd]
+            query_key = torch.cat([self.q_norm(query), self.k_norm(key)], dim=2)  # [B, S, H+G, hd]
+        # Queries and keys are turned in one call; values carry no position.
+        query, key = apply_rope(query_key, turn).split((heads, groups), dim=2)  # [B, S, H, hd], [B, S, G, hd]
+        query, key, value = (part.transpose(1, 2) for part in (query, key, value))  # [B, H, S, hd], 2 x [B, G, S, hd]
+        if cache is not None:
+            key, value = cache.update(layer, key, value)  # 2 x [B, G, T, hd]
+        causal, mask = (True, None) if isinstance(mask, str) else (False, mask)
+        # softmax(query key^T / sqrt(hd)) value in one kernel, which lets H / G query heads read the same key and value.
+        y = F.scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=groups < heads
+        )  # [B, H, S, hd]
+        output: Tensor = self.c_proj(y.transpose(1, 2).flatten(2))  # [B, S, H, hd] -> [B, S, dim]
+        return output
+
+
+class SwiGLU(nn.Module):
+    """`W3 (silu(W1 x) * W2 x)`: one product decides how much of the other passes. The names are the checkpoint's.
+
+    Shazeer, "GLU variants", arXiv:2002.05202.
+    """
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.c_fc1 = nn.Linear(dim, hidden, bias=False)
+        self.c_fc2 = nn.Linear(dim, hidden, bias=False)
+        self.c_proj = nn.Linear(hidden, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gated = F.silu(self.c_fc1(x)) * self.c_fc2(x)  # [B, S, hidden]
+        output: Tensor = self.c_proj(gated)  # [B, S, dim]
+        return output
+
+
+class Block(nn.Module):
+    """One decoder layer, `[B, S, dim] -> [B, S, dim]`. `qk_norm`: see `Attention`; `eps` is that of the norms.
+
+    The residual stream `x` is never normalised itself, so gradients reach every layer unchanged.
+    """
+
+    def __init__(
+        self, dim: int, n_head: int, n_kv_heads: int, hidden: int, *, qk_norm: bool = False, eps: float = 1e-5
+    ) -> None:
+        super().__init__()
+        self.rms_1 = RMSNorm(dim, eps)
+        self.attn = Attention(dim, n_head, n_kv_heads, qk_norm=qk_norm, eps=eps)
+        self.rms_2 = RMSNorm(dim, eps)
+        self.mlp = SwiGLU(dim, hidden)
+
+    def forward(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+        x = x + self.attn(self.rms_1(x), turn, mask, cache, layer)
+        x = x + self.mlp(self.rms_2(x))
+        return x
 
 
 class MotionLlama(nn.Module):
@@ -117,20 +219,12 @@ class MotionLlama(nn.Module):
         return isinstance(self.lm_head, TiedHead)
 
     def reset_parameters(self) -> None:
-        """Normal(0, 0.02) for every matrix, divided by sqrt(2 * n_layer) where a matrix writes to the residual stream.
+        """Fresh random weights, see `initialise.py`."""
+        initialise(self, len(self.blocks))
 
-        Each layer adds two terms to the stream, so the division keeps its size from growing with depth (GPT-2's rule).
-        The published training code defines this rule but never calls it: its embeddings start at N(0, 1) and its
-        matrices at torch's default. Checkpoints are not affected; a training from nothing is.
-        """
-        for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
-                writes_residual = name.endswith("c_proj.weight")
-                nn.init.normal_(parameter, std=0.02 / (2 * len(self.blocks)) ** 0.5 if writes_residual else 0.02)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.ones_(parameter)
+    def check_codebook(self, codebook_size: int) -> None:
+        """Raise InputError unless a tokenizer with this many codes can read what this decoder writes."""
+        check_codebook(codebook_size, self.codebook_size)
 
     def forward(self, tokens: Tensor, text: Tensor, text_mask: Tensor, mask: Tensor | None = None) -> Tensor:
         """Logits of the next token at every position.
@@ -144,7 +238,7 @@ class MotionLlama(nn.Module):
         Returns:
             `[B, S, K + 1]`.
         """
-        logits: Tensor = self.lm_head(self.hidden(tokens, text, text_mask, mask))
+        logits: Tensor = self.lm_head(self.hidden(tokens, text, text_mask, mask))  # [B, S, K+1]
         return logits
 
     def hidden(self, tokens: Tensor, text: Tensor, text_mask: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -154,23 +248,26 @@ class MotionLlama(nn.Module):
             InputError: the sequence is longer than `max_length`, or a token is outside the vocabulary. The second is
                 checked on a CPU only: on a GPU every step would have to wait for the answer.
         """
-        length = tokens.shape[1]
-        self._check_length("sequence", length)
-        if tokens.device.type == "cpu" and tokens.numel() and not torch.compiler.is_compiling():
-            self._check_tokens(tokens)
+        length = tokens.shape[1]  # S
+        check_length("sequence", length, self.max_length)
+        check_tokens(tokens, self.codebook_size, rows=self.codebook_size + 2 + (self.mask_token is not None))
         text_mask = text_mask.bool()
         x = self._embed(tokens, text, text_mask)  # [B, S, dim]
         return self._layers(x, self.rotary(length), prefix_rule(text_mask, length) if mask is None else mask)
 
-    def check_codebook(self, codebook_size: int) -> None:
-        """Raise InputError unless a tokenizer with this many codes can read what this decoder writes."""
-        if codebook_size != self.codebook_size:
-            raise InputError(
-                "codebook_size",
-                found=f"a tokenizer with {codebook_size} codes and a decoder with {self.codebook_size}",
-                expected="the same number",
-                fix="Use the tokenizer whose codes the decoder was trained on.",
-            )
+    def _embed(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
+        width = text.shape[1]  # W
+        x = self.transformer["wte"](tokens)  # [B, S, dim]
+        front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
+        return torch.cat([front, x[:, width:]], dim=1)  # [B, S, dim]
+
+    def _layers(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None) -> Tensor:
+        for layer, block in enumerate(self.blocks):
+            x = block(x, turn, mask, cache, layer)  # [B, S, dim]
+        x = self.transformer["ln_f"](x)
+        return x
+
+    # Generation reads the text once, then one token a row at a time. `cache.py` explains the idea.
 
     def new_cache(self, batch: int, length: int) -> KVCache:
         """An empty cache for `batch` rows of at most `length` positions, where the weights are.
@@ -178,7 +275,7 @@ class MotionLlama(nn.Module):
         Raises:
             InputError: it would be longer than `max_length`.
         """
-        self._check_length("cache", length)
+        check_length("cache", length, self.max_length)
         weight = self.llama_proj.weight
         return KVCache(len(self.blocks), batch, self.n_kv_heads, length, self.head_dim, weight.device, weight.dtype)
 
@@ -206,35 +303,3 @@ class MotionLlama(nn.Module):
         x = self._layers(x, self.rotary(positions[:, None]), cache.mask(), cache)  # [B, 1, dim]
         logits: Tensor = self.lm_head(x[:, 0])  # [B, K+1]
         return logits
-
-    def _embed(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
-        width = text.shape[1]
-        x = self.transformer["wte"](tokens)  # [B, S, dim]
-        front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
-        return torch.cat([front, x[:, width:]], dim=1)
-
-    def _check_length(self, where: str, length: int) -> None:
-        if length > self.max_length:
-            raise InputError(
-                where,
-                found=f"{length} positions",
-                expected=f"at most max_length={self.max_length}",
-                fix="Shorten the text or the motion, or build the model with a larger max_length.",
-            )
-
-    def _check_tokens(self, tokens: Tensor) -> None:
-        low, high = (int(value) for value in tokens.aminmax())
-        rows = self.codebook_size + 2 + (self.mask_token is not None)
-        if low < 0 or high >= rows:
-            raise InputError(
-                "tokens",
-                found=f"values {low} to {high}",
-                expected=f"0 to {rows - 1}",
-                fix=f"Use the tokenizer that the decoder was trained with: it has {self.codebook_size} codes.",
-            )
-
-    def _layers(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None) -> Tensor:
-        for layer, block in enumerate(self.blocks):
-            x = block(x, turn, mask, cache, layer)
-        x = self.transformer["ln_f"](x)
-        return x

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.llama.guidance import drop_text
+from motionlab.llama.null_text import drop_text
 from motionlab.text.choice import choose_caption
 from motionlab.text.encoder import TextFeatures
 
@@ -130,7 +130,7 @@ class SequenceBatches:
         texts: gives the features of captions.
         max_length: longest allowed text + codes + END.
         edge_drop: probability that a clip loses one code at its head or tail (published: 1/3).
-        text_drop: probability that a clip loses its text, for classifier-free guidance; see `guidance.py`.
+        text_drop: probability that a clip loses its text, for classifier-free guidance; see `null_text.py`.
         pool: batches sorted together. 1 switches bucketing off; larger saves more padding and mixes less.
     """
 

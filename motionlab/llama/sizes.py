@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from motionlab.llama.block import swiglu_hidden
-
 
 class Size(NamedTuple):
     """Arguments of `MotionLlama`: `MotionLlama(K, **SIZES["44M"]._asdict(), text_dim=2048)`."""
@@ -33,6 +31,17 @@ SIZES: dict[str, Size] = {
     "30B": Size(60, 52, 6656),
     "65B": Size(80, 64, 8192),
 }
+
+
+def swiglu_hidden(dim: int, multiple: int = 256) -> int:
+    """The published hidden width: `int(8 * dim / 3)` rounded up to a multiple of 256.
+
+    8/3 instead of 4 keeps the size of a plain two-matrix layer although SwiGLU has three matrices.
+
+    >>> swiglu_hidden(512), swiglu_hidden(3200)
+    (1536, 8704)
+    """
+    return -(-int(8 * dim / 3) // multiple) * multiple
 
 
 def parameter_count(

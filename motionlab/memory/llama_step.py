@@ -7,7 +7,7 @@ key-value heads:
     batch         16 B S for tokens and labels, 4 B W text_dim for the text
     activations   a layer: (9 + 3 G/H) B S d + 4 B S h + B S S numbers, the last for the mask, if W > 1; and a few
                   B S H
-    logits        at most 2^24 numbers, however long the batch (`motionlab.llama.cross_entropy`)
+    logits        at most 2^24 numbers, however long the batch (`motionlab.llama.objectives.cross_entropy`)
     work          what a layer holds only while it runs
 
 What a layer keeps follows from its derivative. RMSNorm keeps its input and the normalised input, before the scale; a
@@ -27,8 +27,8 @@ from dataclasses import replace
 
 from motionlab.config import LlamaConfig
 from motionlab.errors import InputError
-from motionlab.llama.block import swiglu_hidden
-from motionlab.llama.cross_entropy import CHUNK_NUMBERS
+from motionlab.llama.objectives.cross_entropy import CHUNK_NUMBERS
+from motionlab.llama.sizes import swiglu_hidden
 from motionlab.memory.layers import Kept, Layer
 from motionlab.memory.settings import StepSettings
 from motionlab.memory.step import StepMemory, walk_memory

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from motionlab.llama.block import Block
-from motionlab.llama.model import MotionLlama
+from motionlab.llama.model import Block, MotionLlama
+from motionlab.llama.objectives.strategies import TeacherForcing
 from motionlab.llama.sequence import build_sequences
-from motionlab.llama.strategies import TeacherForcing
 from motionlab.memory.allocations import MemoryRecord, record_memory
 from motionlab.memory.settings import StepSettings
 from motionlab.quantizers.base import Quantized, Quantizer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from motionlab.llama.sampling import Sampling
+    from motionlab.llama.decoding.sampling import Sampling
 
 SHOWN = 24  # most likely codes that the picture of a distribution shows
 
@@ -28,7 +28,7 @@ def code_distribution(logits: Tensor, sampling: Sampling) -> Tensor:
     The order of the steps is that of `Sampling`: temperature, then top_k, then top_p. Greedy is a 1 at the largest.
 
     >>> import torch
-    >>> from motionlab.llama.sampling import Sampling
+    >>> from motionlab.llama.decoding.sampling import Sampling
     >>> code_distribution(torch.tensor([2.0, 1.0, 0.0]).log(), Sampling(max_tokens=1, top_p=0.5))
     tensor([1., 0., 0.])
     """

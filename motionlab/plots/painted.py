@@ -1,8 +1,8 @@
 """What a training strategy does to a batch, painted token by token: what the model reads, and what it must predict.
 
-A pure function makes the picture's data with the package's own functions (`llama/corruption.py`); only the motions are
-toys. The model's own codes, which scheduled sampling needs, come from a perfect model of the toy: it knows the odds by
-which the toy was made, and draws from them.
+A pure function makes the picture's data with the package's own functions (`llama/objectives/corruption.py`); only the
+motions are toys. The model's own codes, which scheduled sampling needs, come from a perfect model of the toy: it knows
+the odds by which the toy was made, and draws from them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.llama.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
+from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
 from motionlab.llama.sequence import IGNORE, Sequences, build_sequences
 from motionlab.text.encoder import TextFeatures
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.guidance import guide, with_null_rows
+from motionlab.llama.decoding.guidance import guide
+from motionlab.llama.null_text import with_null_rows
 from motionlab.llama.sequence import build_sequences
 from motionlab.motion.motion import Motion
 from motionlab.plots.curves import figure_to_png

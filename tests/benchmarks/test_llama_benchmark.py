@@ -12,8 +12,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from motionlab.llama import compiled
-from motionlab.llama.products import ROWS
+from motionlab.llama.decoding.fast import compiled
+from motionlab.llama.decoding.fast.few_row_products import ROWS
 from motionlab.llama.sizes import Size
 
 

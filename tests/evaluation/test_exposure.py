@@ -9,10 +9,11 @@ import torch
 
 from motionlab.errors import InputError
 from motionlab.evaluation.exposure import Curve, by_distance, clip_codes, walk
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.masks import padding_mask, real_positions
-from motionlab.llama.model import LlamaVariant, MotionLlama
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.model import MotionLlama
 from motionlab.llama.sequence import Sequences, build_sequences
+from motionlab.llama.variant import LlamaVariant
 from motionlab.runtime import seeded
 from motionlab.text.encoder import TextFeatures
 

@@ -18,7 +18,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.strategy_measure import MEASURE, StrategyResult
 from motionlab.jobs.strategy_point import STRATEGIES, open_ground, point_settings, train_decoder
 from motionlab.lessons.strategy_times import time_strategies
-from motionlab.llama.strategies import MaskedModelling
+from motionlab.llama.objectives.strategies import MaskedModelling
 
 SMALL = {
     **MEASURE, "curve_clips": 4, "places": 16, "bin": 8, "starts": [4, 8], "distance": 5, "captions": 2, "looks": 3,

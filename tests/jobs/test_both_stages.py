@@ -15,7 +15,7 @@ from motionlab.config import LlamaConfig, RunConfig, TokenizerConfig, TrainConfi
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advice
-from motionlab.llama.losses import sequence_losses
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import Sequences, build_sequences
 from motionlab.memory.allocations import record_memory
 from motionlab.memory.settings import StepSettings

@@ -18,8 +18,8 @@ from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer
-from motionlab.llama import strategies
-from motionlab.llama.losses import TokenLosses, labelled_losses
+from motionlab.llama.objectives import strategies
+from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
 from motionlab.llama.sequence import SequenceBatches
 from motionlab.memory.llama_step import llama_step_memory
 from motionlab.memory.settings import MIB, StepSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from motionlab.lessons.lesson06 import cache_size, cached_attention, kv_head_of, positions_read
-from motionlab.llama.attention import attention_loop
+from motionlab.llama.attention_loop import attention_loop
 from motionlab.llama.cache import KVCache
 from motionlab.memory import cache as formulas
 

@@ -9,8 +9,8 @@ import torch
 from motionlab.lessons import lesson08
 from motionlab.lessons.exercise import run_check
 from motionlab.lessons.lesson08 import END, EXERCISES, PAD
-from motionlab.llama.corruption import corrupt_codes
-from motionlab.llama.masked import masked_left
+from motionlab.llama.decoding.masked import masked_left
+from motionlab.llama.objectives.corruption import corrupt_codes
 
 
 def _in_place(tokens, keep, codebook_size):

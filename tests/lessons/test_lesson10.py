@@ -21,7 +21,7 @@ from motionlab.lessons.lesson10 import (
 from motionlab.lessons.lesson10_exercises import _mistake, shares, warmup_cosine
 from motionlab.lessons.lesson10_exercises import accumulate as accumulate_rows
 from motionlab.lessons.small_models import sequence_batches, small_decoder
-from motionlab.llama.losses import sequence_losses
+from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.training.schedule import lr_factor
 
 # ---- exercises -------------------------------------------------------------------------------------------------------

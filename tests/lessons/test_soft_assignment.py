@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from motionlab.errors import InputError
 from motionlab.lessons.soft_assignment import SoftFSQ, joint_losses, soft_hidden, soft_target_gradient
-from motionlab.llama.losses import next_token_loss, sequence_losses
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import next_token_loss, sequence_losses
 from motionlab.llama.sequence import build_sequences
 from motionlab.quantizers.fsq import FSQ
 from motionlab.runtime import seeded

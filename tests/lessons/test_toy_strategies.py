@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from motionlab.lessons.toy_strategies import LENGTH, TEXT, measure_toy, toy_batch, toy_entropy, toy_odds, train_toy
-from motionlab.llama.strategies import MaskedModelling, RandomReplacement, TeacherForcing
+from motionlab.llama.objectives.strategies import MaskedModelling, RandomReplacement, TeacherForcing
 from motionlab.plots.painted import CODES
 
 

@@ -8,7 +8,8 @@ from dataclasses import fields
 import pytest
 import torch
 
-from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.variant import LlamaVariant
 from motionlab.runtime import seeded
 from motionlab.text.encoder import TextFeatures
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.llama.attention import attention_loop
 from motionlab.llama.masks import (
     causal_mask,
     make_att_2d_masks,
@@ -102,21 +100,3 @@ def test_text_slots_are_real_and_the_tail_is_not() -> None:
     tokens = torch.tensor([[21, 21, 5, 20, 21], [21, 5, 20, 21, 21]])
     text_mask = torch.tensor([[True, True], [True, False]])
     assert real_positions(tokens, text_mask, 21).int().tolist() == [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]
-
-
-@pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("kind", ["causal", "padding", "prefix", "blocks"])
-def test_the_fast_kernel_equals_the_loop(kind: str, groups: int) -> None:
-    generator = torch.Generator().manual_seed(0)
-    real = torch.tensor([[True] * 6 + [False] * 2, [True] * 8])
-    mask = {
-        "causal": causal_mask(8).expand(2, 1, 8, 8),
-        "padding": padding_mask(real),
-        "prefix": prefix_mask(real[:, 3:7], 8),
-        "blocks": make_att_2d_masks(real, torch.tensor([0, 0, 1, 0, 0, 1, 1, 0]))[:, None],
-    }[kind]
-    length = mask.shape[2]
-    query = torch.randn(2, 4, length, 6, generator=generator)
-    key, value = torch.randn(2, 2, groups, 8, 6, generator=generator)
-    fast = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=groups < 4)
-    torch.testing.assert_close(fast, attention_loop(query, key, value, mask), rtol=1e-5, atol=1e-5)

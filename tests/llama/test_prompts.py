@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.llama.generate import generate
-from motionlab.llama.model import LlamaVariant, MotionLlama
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.variant import LlamaVariant
 from motionlab.text.minilm import MiniLM
 
 pytest.importorskip("transformers")

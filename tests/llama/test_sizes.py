@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionlab.llama.model import LlamaVariant, MotionLlama
-from motionlab.llama.sizes import SIZES, parameter_count
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.sizes import SIZES, parameter_count, swiglu_hidden
+from motionlab.llama.variant import LlamaVariant
 
 # name: (total with K = 64,000 and text_dim = 2048, decoder layers with the last norm)
 PUBLISHED = {
@@ -46,3 +47,22 @@ def test_formula_with_our_own_settings(more: dict[str, bool]) -> None:
     arguments = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "text_dim": 10}
     model = MotionLlama(50, **arguments, variant=LlamaVariant(hidden=100, **more))
     assert sum(p.numel() for p in model.parameters()) == parameter_count(50, **arguments, hidden=100, **more)
+
+
+PUBLISHED_HIDDEN = {
+    512: 1536,
+    768: 2048,
+    1024: 2816,
+    1280: 3584,
+    1536: 4096,
+    3200: 8704,
+    4096: 11008,
+    5120: 13824,
+    6656: 17920,
+    8192: 22016,
+}
+
+
+@pytest.mark.parametrize(("dim", "hidden"), PUBLISHED_HIDDEN.items())
+def test_hidden_widths(dim: int, hidden: int) -> None:
+    assert swiglu_hidden(dim) == hidden

@@ -10,9 +10,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from motionlab.errors import InputError
-from motionlab.llama.attention import Attention
-from motionlab.llama.model import MotionLlama
-from motionlab.llama.readers import CachedReader, PlainReader
+from motionlab.llama.decoding.next_logits import CachedReader, PlainReader
+from motionlab.llama.model import Attention, MotionLlama
 from motionlab.memory.cache import (
     CacheSettings,
     attention_parameters,

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from motionlab.config import LlamaConfig, TrainConfig
 from motionlab.errors import InputError
-from motionlab.llama.cross_entropy import CHUNK_NUMBERS
-from motionlab.llama.losses import sequence_losses
-from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.cross_entropy import CHUNK_NUMBERS
+from motionlab.llama.objectives.losses import sequence_losses
+from motionlab.llama.objectives.strategies import RandomReplacement
 from motionlab.llama.sequence import Sequences, build_sequences
 from motionlab.llama.sizes import parameter_count
-from motionlab.llama.strategies import RandomReplacement
+from motionlab.llama.variant import LlamaVariant
 from motionlab.memory.allocations import record_memory
 from motionlab.memory.llama_step import LlamaWalk, llama_step_memory
 from motionlab.memory.measure import measure_llama_step

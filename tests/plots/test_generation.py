@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.llama.sampling import Sampling, choose_tokens
+from motionlab.llama.decoding.sampling import Sampling, choose_tokens
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.generation import (
     attention_figure,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.llama.corruption import corrupt_codes, mask_codes
+from motionlab.llama.objectives.corruption import corrupt_codes, mask_codes
 from motionlab.llama.sequence import IGNORE
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.painted import CODES, KINDS, STATES, paint, painted_figure, toy_own, toy_sequences

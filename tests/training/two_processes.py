@@ -28,8 +28,8 @@ from motionlab.config import (
 )
 from motionlab.errors import InputError  # noqa: E402
 from motionlab.jobs.train import train_stage  # noqa: E402
-from motionlab.llama.losses import sequence_losses  # noqa: E402
 from motionlab.llama.model import MotionLlama  # noqa: E402
+from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
 from motionlab.llama.sequence import Sequences, build_sequences  # noqa: E402
 from motionlab.text.encoder import TextFeatures  # noqa: E402
 from motionlab.training.distributed import World, connected  # noqa: E402

@@ -15,8 +15,8 @@ from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.generate import generate
-from motionlab.llama.sampling import Sampling
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.plots.generation import code_distribution
 from motionlab.runtime import seeded
 from motionlab.training.history import History

@@ -1,0 +1,161 @@
+"""Training strategies side by side: each takes a decoder and a batch, and gives the loss of one step.
+
+    TeacherForcing      read the true codes, predict each next one
+    RandomReplacement   the same, but some codes that are read are random
+    ScheduledSampling   the same, but some codes that are read are the model's own; two passes
+    MaskedModelling     read in both directions with some codes masked, predict those; for `generate_masked`
+
+Label smoothing, an argument of all, is the control: it too makes a model less sure, without touching what it reads.
+What a strategy draws comes from the seed of the batch, so a run that resumes draws the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from motionlab.errors import InputError
+from motionlab.llama.decoding.sampling import draw
+from motionlab.llama.masks import padding_mask, real_positions
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
+from motionlab.llama.objectives.cross_entropy import CHUNK_NUMBERS
+from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
+from motionlab.llama.sequence import IGNORE, Sequences
+
+
+class Strategy(Protocol):
+    """One training step's loss."""
+
+    def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
+        """Loss with gradient, and accuracy on what was to be predicted."""
+        ...
+
+
+@dataclass(frozen=True)
+class TeacherForcing:
+    """Predict every next code from the true ones: parallel and simple, but the model never sees a mistake."""
+
+    label_smoothing: float = 0.0
+
+    def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
+        return _next_token(model, batch, batch.tokens, self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class RandomReplacement:
+    """Predict every next true code from codes of which some were replaced by random ones.
+
+    `keep` and `per` as in `keep_rates`. Random codes are worse than the mistakes a model makes: it learns to mistrust
+    its input, and which codes are usual neighbours.
+    """
+
+    keep: float
+    per: KeepRate = "fixed"
+    label_smoothing: float = 0.0
+
+    def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
+        generator = batch.generator()
+        keep = self.keep if self.per == "fixed" else keep_rates(self.keep, self.per, len(batch), generator)
+        tokens = corrupt_codes(batch.tokens, keep, model.codebook_size, generator)
+        return _next_token(model, batch, tokens, self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class ScheduledSampling:
+    """Predict every next true code from codes of which some were replaced by what the model itself would write.
+
+    A first pass over the true codes, without gradient, gives the model's own draw for every place; a second pass reads
+    the mixture. The mistakes are the model's, but each follows a true history: after one mistake the next code
+    still comes from the truth.  Bengio et al., arXiv:1506.03099; in two passes Mihaylova and Martins, arXiv:1906.07651.
+    """
+
+    keep: float
+    per: KeepRate = "fixed"
+    label_smoothing: float = 0.0
+
+    def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
+        generator = batch.generator()
+        keep = keep_rates(self.keep, self.per, len(batch), generator)
+        own = own_codes(model, batch, generator)
+        tokens = mix_codes(batch.tokens, own, keep, model.codebook_size, generator)
+        return _next_token(model, batch, tokens, self.label_smoothing)
+
+
+@dataclass(frozen=True)
+class MaskedModelling:
+    """Predict the masked codes from all others, before and after: BERT's task, with a share of masks that varies.
+
+    The decoder needs `mask_token=True`. END is visible, so the length is given, as it is in `generate_masked`.
+    """
+
+    label_smoothing: float = 0.0
+
+    def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
+        mask_token = needs_mask_token(model)
+        tokens, masked = mask_codes(batch.tokens, model.codebook_size, mask_token, batch.generator())
+        everyone = padding_mask(real_positions(batch.tokens, batch.text_mask, model.pad_token))  # [B, 1, S, S]
+        hidden = model.hidden(tokens, batch.text, batch.text_mask, everyone)  # [B, S, dim]
+        labels = batch.tokens.masked_fill(~masked, IGNORE)  # not shifted: each place predicts itself
+        return labelled_losses(model, hidden, labels, self.label_smoothing)
+
+
+def make_strategy(
+    kind: Literal["next_token", "scheduled_sampling", "masked"],
+    *,
+    keep: float = 1.0,
+    per: KeepRate = "fixed",
+    label_smoothing: float = 0.0,
+) -> Strategy:
+    """The strategy of a config. "next_token" is TeacherForcing when every code is kept, else RandomReplacement.
+
+    >>> make_strategy("next_token", keep=0.9)
+    RandomReplacement(keep=0.9, per='fixed', label_smoothing=0.0)
+    """
+    if kind == "next_token":
+        return TeacherForcing(label_smoothing) if keep == 1.0 else RandomReplacement(keep, per, label_smoothing)
+    if kind == "scheduled_sampling":
+        return ScheduledSampling(keep, per, label_smoothing)
+    if kind == "masked":
+        return MaskedModelling(label_smoothing)
+    raise InputError(
+        "strategy", found=repr(kind), expected="next_token, scheduled_sampling or masked", fix="Choose one of these."
+    )
+
+
+@torch.no_grad()
+def own_codes(model: MotionLlama, batch: Sequences, generator: torch.Generator) -> Tensor:
+    """What the model would write at every place of a code, given the true ones before it: int64 `[B, S]`.
+
+    END cannot be drawn: the motion goes on. Places that hold no code keep what they hold.
+    """
+    hidden = model.hidden(batch.tokens, batch.text, batch.text_mask)  # [B, S, dim]
+    is_code = batch.tokens < model.codebook_size  # [B, S]; never at slot 0, which is text
+    noise = torch.rand(batch.tokens.shape, generator=generator).to(hidden.device)[is_code]  # [m]
+    before = hidden[:, :-1][is_code[:, 1:]]  # [m, dim]: the state one place earlier predicts the code
+    table = model.lm_head.weight[: model.codebook_size]  # [K, dim], without END
+    chunk = max(1, CHUNK_NUMBERS // len(table))
+    drawn = [
+        draw((h @ table.T.to(h.dtype)).float().softmax(-1), part)
+        for h, part in zip(before.split(chunk), noise.split(chunk), strict=True)
+    ]
+    own = batch.tokens.clone()
+    own[is_code] = torch.cat(drawn)
+    return own
+
+
+def needs_mask_token(model: MotionLlama) -> int:
+    """The MASK token of a decoder; InputError when it has none."""
+    if model.mask_token is None:
+        raise InputError(
+            "model", found="no MASK token", expected="a decoder for masked modelling", fix="Build it with mask_token."
+        )
+    return model.mask_token
+
+
+def _next_token(model: MotionLlama, batch: Sequences, tokens: Tensor, label_smoothing: float) -> TokenLosses:
+    """The loss of predicting the true next codes while reading `tokens`."""
+    return labelled_losses(model, model.hidden(tokens, batch.text, batch.text_mask), batch.labels, label_smoothing)

@@ -1,0 +1,1 @@
+"""Decoder weights in and out: Hugging Face models and the published MotionMillion checkpoints."""

@@ -1,0 +1,15 @@
+"""Classifier-free guidance is its formula."""
+
+from __future__ import annotations
+
+import torch
+
+from motionlab.llama.decoding.guidance import guide
+
+
+def test_scales() -> None:
+    logits = torch.randn(6, 9)
+    conditional, unconditional = logits[:3], logits[3:]
+    torch.testing.assert_close(guide(logits, 1.0), conditional)
+    torch.testing.assert_close(guide(logits, 0.0), unconditional)
+    torch.testing.assert_close(guide(logits, 3.0) - conditional, 2 * (conditional - unconditional))

@@ -1,0 +1,111 @@
+"""Parallel decoding: lengths, seeds, company, schedule, and a small decoder that says its lesson back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from motionlab.errors import InputError
+from motionlab.llama.decoding.generate import Generated
+from motionlab.llama.decoding.masked import MaskedSampling, generate_masked, masked_left
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.strategies import MaskedModelling
+from motionlab.llama.sequence import build_sequences
+from motionlab.llama.variant import LlamaVariant
+from motionlab.text.encoder import TextFeatures
+
+Make = Callable[..., MotionLlama]
+LENGTHS = [9, 1, 20, 4]
+
+
+@pytest.fixture
+def model(make_model: Make) -> MotionLlama:
+    return make_model(mask_token=True, n_kv_heads=2)
+
+
+def same(first: list[Generated], second: list[Generated]) -> bool:
+    return all(torch.equal(a.tokens, b.tokens) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [MaskedSampling(), MaskedSampling(steps=1), MaskedSampling(choice_noise=2.0), MaskedSampling(guidance=3.0)],
+    ids=str,
+)
+def test_together_equals_alone(model: MotionLlama, text: TextFeatures, sampling: MaskedSampling) -> None:
+    together = generate_masked(model, text.states, text.mask, LENGTHS, sampling, seeds=[1, 2, 3, 4])
+    for row, length in enumerate(LENGTHS):
+        assert len(together[row].tokens) == length and together[row].stopped_by == "length"
+        assert (together[row].tokens < 20).all()
+        part = text.rows([row])
+        alone = generate_masked(model, part.states, part.mask, [length], sampling, seeds=[row + 1])
+        assert same(together[row : row + 1], alone)
+    assert not same(together, generate_masked(model, text.states, text.mask, LENGTHS, replace(sampling, seed=50)))
+
+
+def test_the_schedule_falls_to_nothing() -> None:
+    length = torch.arange(1, 200)
+    for steps in (1, 2, 7, 10, 500):
+        left = torch.stack([masked_left(length, step, steps) for step in range(steps)])
+        assert (left[-1] == 0).all() and (left[0] < length).all() and (left.diff(dim=0) <= 0).all()
+
+
+def test_the_surest_codes_are_fixed_first(model: MotionLlama, text: TextFeatures) -> None:
+    """One row, two looks, greedy: after the first look only the most confident codes stay."""
+    part, pad = text.rows([3]), model.pad_token
+    tokens = torch.tensor([[pad] * 7 + [22] * 10 + [20]])
+    logits = model(tokens, part.states, part.mask, torch.ones(1, 1, 18, 18, dtype=torch.bool))[0, 7:17, :20]
+    confidence, best = logits.log_softmax(-1).max(-1)
+    fixed = confidence.argsort(descending=True)[: 10 - 7]  # floor(10 cos(pi/4)) = 7
+    made = generate_masked(model, part.states, part.mask, [10], MaskedSampling(steps=2, temperature=1e-3))[0].tokens
+    assert torch.equal(made[fixed], best[fixed])
+    tokens[0, 7:17][fixed] = best[fixed]
+    second = model(tokens, part.states, part.mask, torch.ones(1, 1, 18, 18, dtype=torch.bool))[0, 7:17, :20]
+    rest = torch.ones(10, dtype=torch.bool)
+    rest[fixed] = False
+    assert torch.equal(made[rest], second.argmax(-1)[rest])
+
+
+def test_learns_by_heart_and_says_it_back() -> None:
+    torch.manual_seed(0)
+    text = TextFeatures(torch.randn(4, 3, 8), torch.arange(3) < torch.tensor([3, 1, 2, 3])[:, None])
+    lengths = [6, 9, 3, 12]
+    codes = [torch.randint(20, (n,)) for n in lengths]
+    batch = build_sequences(codes, text, 20)
+    variant = LlamaVariant(hidden=96, mask_token=True)
+    model = MotionLlama(20, n_layer=2, n_head=4, dim=48, text_dim=8, max_length=32, variant=variant)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for step in range(120):
+        MaskedModelling()(model, replace(batch, seed=step)).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    sampling = MaskedSampling(steps=6, temperature=0.1)
+    for made, true in zip(generate_masked(model, text.states, text.mask, lengths, sampling), codes, strict=True):
+        assert torch.equal(made.tokens, true)
+
+
+def test_bad_input(model: MotionLlama, make_model: Make, text: TextFeatures) -> None:
+    sampling = MaskedSampling()
+    with pytest.raises(InputError, match="mask_token"):
+        generate_masked(make_model(), text.states, text.mask, LENGTHS, sampling)
+    for lengths in ([1, 2], [0, 1, 2, 3]):
+        with pytest.raises(InputError, match="lengths"):
+            generate_masked(model, text.states, text.mask, lengths, sampling)
+    with pytest.raises(InputError, match="prompt: found 7 tokens"):
+        generate_masked(model, text.states, text.mask, [1, 2, 3, 44], sampling)
+    with pytest.raises(InputError, match="found 1 seeds, expected 4"):
+        generate_masked(model, text.states, text.mask, LENGTHS, sampling, seeds=[1])
+    with pytest.raises(InputError, match=r"text: found features \[0, 3, 6\]"):
+        generate_masked(model, torch.zeros(0, 3, 6), torch.ones(0, 3), [], sampling)
+    model.lm_head.weight.data[2] = float("nan")
+    with pytest.raises(InputError, match="logits"):
+        generate_masked(model, text.states, text.mask, LENGTHS, sampling)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"temperature": 0.0}, {"choice_noise": -1.0}, {"guidance": -1.0}])
+def test_bad_settings(bad: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(bad))):
+        MaskedSampling(**bad)  # type: ignore[arg-type]
