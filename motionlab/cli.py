@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra
 from motionlab.runtime import wait_passively
 
@@ -60,18 +61,54 @@ app.add_typer(train_app, name="train")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
 
-Preset = Annotated[str, typer.Option("--preset", "-p", help="A preset's name, or a YAML file.")]
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from motionlab import __version__
+
+        print(f"motionlab {__version__}")
+        raise typer.Exit
+
+
+def _known_quantizer(name: str | None) -> str | None:
+    if name is not None and name not in QUANTIZERS:
+        raise InputError("--quantizer", found=repr(name), expected=", ".join(QUANTIZERS), fix="Choose one of these.")
+    return name
+
+
+PRESETS = ", ".join(preset_names())
+Preset = Annotated[str, typer.Option("--preset", "-p", help=f"Settings to begin with: {PRESETS}, or a YAML file.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
 Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. llama_training.lr=1e-4")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...", help="Settings, e.g. llama_training.lr=1e-4; motionlab config lists them."
+    ),
+]
 AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Out of memory: halve the micro-batch, same steps.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits every time; slower on a GPU.")]
+Quantizer = Annotated[
+    str | None, typer.Option(help=f"One of {', '.join(QUANTIZERS)}. Default: the config's.", callback=_known_quantizer)
+]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
+
+
+@app.callback()
+def start(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Text to human motion, small, correct and readable."""
 
 
 @app.command()
 def doctor() -> None:
-    """Show what this machine can do, what is missing and how to mend it. Exit code 1: something needed is missing."""
+    """Show what this machine can do and what is missing.
+
+    Each missing part comes with the command that fixes it. Exit code 1: something needed is missing.
+    """
     from motionlab.jobs.doctor import doctor as examine
     from motionlab.jobs.doctor import format_rows, healthy
 
@@ -89,7 +126,11 @@ def run(
     out: Out = Path("runs"),
     open_report: Annotated[bool, typer.Option("--open", help="Open the report when there is a display.")] = False,
 ) -> None:
-    """The main job: corpus, both tokenizers, decoder, generation, report."""
+    """Do the main job, from the corpus to the report.
+
+    Compose the corpus, train the tokenizers and the decoder, generate, score, and write the report. A finished run can
+    be run again with other settings of sampling and evaluation: nothing is trained twice.
+    """
     config, folder = _config_and_folder(preset, overrides, name, out)
     from motionlab.jobs.run import run as job
 
@@ -100,9 +141,7 @@ def run(
 
 @app.command()
 def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
-    """Compose the corpus and keep it in the cache; a second call finds it there."""
-    from motionlab.config_file import load_config
-
+    """Compose the corpus and keep it in the cache."""
     config = load_config(preset, overrides or [])
     from motionlab.jobs.prepare import prepare as job
 
@@ -110,6 +149,26 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     for split in ("train", "test_seen", "test_unseen"):
         store = getattr(corpus, split)
         print(f"{split:<12} {len(store):>6} clips {int(store.lengths.sum()):>9} frames")
+
+
+@app.command("config")
+def show_config(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY]... [KEY=VALUE]...", help="e.g. llama or llama.dim.")
+    ] = None,
+    preset: Preset = "tiny",
+) -> None:
+    """Print settings with their meaning and allowed values.
+
+    All of a preset, those of a section (llama), or one key (llama.dim).
+    """
+    from motionlab.config.describe import describe, format_described
+
+    texts = words or []
+    config = load_config(preset, [text for text in texts if "=" in text])
+    keys: list[str | None] = [text for text in texts if "=" not in text]
+    for key in keys or [None]:
+        print(format_described(describe(config, key)))
 
 
 @train_app.command("tokenizer")
@@ -120,9 +179,12 @@ def train_tokenizer(
     out: Out = Path("runs"),
     auto_batch: AutoBatch = False,
     deterministic: Deterministic = False,
-    quantizer: Annotated[str | None, typer.Option(help="fsq or vq_ema. Default: the config's.")] = None,
+    quantizer: Quantizer = None,
 ) -> None:
-    """Stage 1: motion <-> tokens. Goes on from the last checkpoint when there is one. Also below torchrun."""
+    """Train stage 1, motion <-> tokens.
+
+    It continues from the last checkpoint when there is one. It also works below torchrun.
+    """
     texts = [*(overrides or []), *_switches("tokenizer_training", auto_batch=auto_batch, deterministic=deterministic)]
     config, folder = _config_and_folder(preset, texts, name, out)
     from motionlab.jobs.train import train_stage
@@ -139,7 +201,10 @@ def train_llama(
     auto_batch: AutoBatch = False,
     deterministic: Deterministic = False,
 ) -> None:
-    """Stage 2: text and earlier tokens -> next token. Needs the tokenizer of stage 1 in the same folder."""
+    """Train stage 2, text and earlier tokens -> next token.
+
+    It needs the tokenizer of stage 1 in the same folder.
+    """
     texts = [*(overrides or []), *_switches("llama_training", auto_batch=auto_batch, deterministic=deterministic)]
     config, folder = _config_and_folder(preset, texts, name, out)
     from motionlab.jobs.train import train_stage
@@ -154,7 +219,10 @@ def runs(
     ] = None,
     out: Out = Path("runs"),
 ) -> None:
-    """List the trainings below --out; of two or more names also the settings that differ, and a picture."""
+    """List the trainings below --out, or compare some.
+
+    With two or more names it also shows the settings that differ, and draws a picture.
+    """
     from motionlab.jobs.runs import describe_runs
 
     print(describe_runs(out, names or []))
@@ -174,7 +242,10 @@ def generate(
     max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
 ) -> None:
-    """Write the motion that a trained run generates from a prompt. An option that is not given comes from the run."""
+    """Write the motion that a run generates from a prompt.
+
+    An option that is not given comes from the settings of the run.
+    """
     from motionlab.jobs.generate import generate_file as job
 
     result = job(
@@ -197,15 +268,21 @@ def generate(
 
 
 @app.command()
-def evaluate(run: RunFolder) -> None:
-    """Score the generations of a finished run again, and write its report again."""
+def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
+    """Score a finished run again and write its report.
+
+    It generates anew. Settings that shape no weights can be changed, such as sampling.temperature=0.8 and
+    evaluation.n_generate=16; they are kept with the run.
+    """
     from motionlab.jobs.evaluate import evaluate as job
     from motionlab.jobs.prepare import prepare
     from motionlab.jobs.report import write_report
     from motionlab.jobs.run_folder import Run
 
-    this = Run.open(run)
-    for split, result in job(this, prepare(this.config.corpus)).items():
+    this = Run.open(run, overrides or [])
+    scored = job(this, prepare(this.config.corpus))
+    this.save_config()  # what the numbers of the folder were made with
+    for split, result in scored.items():
         scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result["score"].items())
         print(f"{split} ({result['clips']} captions), action score: {scores}")
     print(f"report: {write_report(this)}")
@@ -223,7 +300,10 @@ def ablate_tokenizer(
     ),
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")] = None,
 ) -> None:
-    """Compare tokenizers. Any key of the tokenizer or of its training is an axis. Goes on where it was stopped."""
+    """Compare tokenizers over a grid of settings.
+
+    Any key of the tokenizer or of its training is an axis. A command that was stopped continues where it was.
+    """
     from motionlab.jobs.ablate import ablate as job
     from motionlab.jobs.ablate import parse_grid
 
@@ -242,7 +322,10 @@ def ablate_strategies(
     out: Annotated[Path, typer.Option(help="JSON lines, one a trained point.")] = Path("runs/strategies.jsonl"),
     workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")] = None,
 ) -> None:
-    """Compare ways to train the decoder of a finished run. Axes: strategy, seed, steps, clips."""
+    """Compare ways to train the decoder of a finished run.
+
+    The axes are strategy, seed, steps and clips.
+    """
     from motionlab.jobs.ablate_strategies import ablate_strategies as job
     from motionlab.jobs.ablate_strategies import strategy_grid
 
@@ -251,10 +334,8 @@ def ablate_strategies(
 
 
 @params_app.command("tokenizer")
-def params_tokenizer(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
-    """Every tensor of the stage-1 model, with its shape, and the total."""
-    from motionlab.config_file import load_config
-
+def params_tokenizer(overrides: Overrides = None, preset: Preset = "tiny") -> None:
+    """List every tensor of stage 1 with its shape, and the total."""
     config = load_config(preset, overrides or [])
     from motionlab.params import format_rows, tokenizer_parameters
 
@@ -262,10 +343,8 @@ def params_tokenizer(overrides: Overrides = None, preset: Preset = "motionmillio
 
 
 @params_app.command("llama")
-def params_llama(overrides: Overrides = None, preset: Preset = "motionmillion") -> None:
-    """Every tensor of the stage-2 model, with its shape, and the total."""
-    from motionlab.config_file import load_config
-
+def params_llama(overrides: Overrides = None, preset: Preset = "tiny") -> None:
+    """List every tensor of stage 2 with its shape, and the total."""
     config = load_config(preset, overrides or [])
     from motionlab.params import format_rows, llama_parameters
 
@@ -274,7 +353,10 @@ def params_llama(overrides: Overrides = None, preset: Preset = "motionmillion") 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context) -> None:
-    """Open JupyterLab on the lessons. Everything after `lab` goes to JupyterLab, e.g. --no-browser --port 8889."""
+    """Open JupyterLab on the lessons.
+
+    Everything after `lab` goes to JupyterLab, e.g. --no-browser --port 8889.
+    """
     import importlib.util
     import subprocess
 
@@ -290,23 +372,15 @@ def lab(context: typer.Context) -> None:
 @app.command()
 def version() -> None:
     """Print the version."""
-    from motionlab import __version__
-
-    print(f"motionlab {__version__}")
+    _print_version(True)
 
 
 def _config_and_folder(preset: str, overrides: list[str] | None, name: str | None, out: Path) -> tuple[RunConfig, Path]:
     """The config with its name settled, and the folder of the run."""
-    from motionlab.config_file import load_config
-
     texts = list(overrides or [])
     if name is not None:
         texts.append(f"name={json.dumps(name)}")  # quoted: YAML would read 007 as a number
     config = load_config(preset, texts)
-    if Path(config.name).name != config.name or config.name in ("", "..", "."):
-        raise InputError(
-            "name", found=repr(config.name), expected="the name of one folder", fix="Use --out for the folder above it."
-        )
     return config, out / config.name
 
 

@@ -172,8 +172,8 @@ def _tokenizer(config: TokenizerConfig, input_dim: int) -> Iterator[ParameterRow
 def _llama(config: RunConfig, codebook: int, text_dim: int) -> Iterator[ParameterRow]:
     llama = config.llama
     d, head_dim = llama.dim, llama.dim // llama.n_head
-    hidden = llama.hidden or -(-int(8 * d / 3) // 256) * 256
-    kv_width = head_dim * (llama.n_kv_heads or llama.n_head)
+    hidden = -(-int(8 * d / 3) // 256) * 256 if llama.hidden is None else llama.hidden
+    kv_width = head_dim * (llama.n_head if llama.n_kv_heads is None else llama.n_kv_heads)
     yield ParameterRow("transformer.wte.weight", (codebook + 2, d))  # codes, END, PAD
     for i in range(llama.n_layer):
         block = f"transformer.h.{i}"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from motionlab import cli
-from motionlab.config_file import load_config
+from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.run_folder import Run
 from motionlab.training.interrupt import Stopped
@@ -179,6 +179,64 @@ def test_evaluate_prints_the_scores_and_the_report(
         "test_seen (4 captions), action score: real 1.000, generated 0.500",
         f"report: {tmp_path / 'x' / 'report.html'}",
     ]
+
+
+def test_evaluate_keeps_settings_that_shape_no_weights(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run.create(tmp_path / "x", load_config("ci"))
+    words = ["evaluate", "--run", str(tmp_path / "x")]
+    assert run_cli(*words, "sampling.temperature=0.8", "evaluation.n_generate=2") == 0
+    for config in (jobs["evaluate"][0][0].config, Run.open(tmp_path / "x").config):
+        assert (config.sampling.temperature, config.evaluation.n_generate) == (0.8, 2)
+    assert run_cli(*words, "sampling.temperature=0") == 2
+    assert "config.yaml: sampling.temperature: found 0.0" in capsys.readouterr().err
+    assert run_cli(*words, "llama.dim=64", "sampling.temperature=0.7") == 2
+    assert "settings that shape weights: llama.dim 32 -> 64, expected changes of" in capsys.readouterr().err
+    assert Run.open(tmp_path / "x").config.sampling.temperature == 0.8
+
+
+def test_config_prints_all_a_section_or_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    def printed(*words: str) -> str:
+        assert run_cli("config", *words) == 0
+        return capsys.readouterr().out
+
+    everything = printed("--preset", "tiny")
+    for part in ("llama.dim ", "sampling.top_p ", "compare_quantizers ", "peak learning rate", "128", "768"):
+        assert part in everything
+    assert all(line.startswith(("key ", "llama.")) for line in printed("llama").splitlines())
+    assert printed("-p", "tiny", "llama.dim", "llama.dim=64") == (
+        "llama.dim: width of the residual stream\n  value    64\n  default  768\n  allowed  a whole number, 1 or more\n"
+    )
+    assert run_cli("config", "llama.dmi") == 2
+    assert "Did you mean llama.dim?" in capsys.readouterr().err
+
+
+def test_the_help_lists_presets_and_quantizers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("train", "tokenizer", "--help") == 0
+    words = set(capsys.readouterr().out.replace(",", " ").replace(".", " ").split())
+    assert words >= {*preset_names(), *QUANTIZERS}
+    assert run_cli("train", "tokenizer", "--preset", "ci", "--quantizer", "vqq") == 2
+    assert "--quantizer: found 'vqq', expected fsq, ifsq" in capsys.readouterr().err
+
+
+def test_summaries_are_whole_sentences(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for words in ([], ["train"], ["ablate"], ["params"]):
+        run_cli(*words, "--help")
+        summaries = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+        assert summaries and all(line.endswith(".") and not line.endswith("...") for line in summaries), summaries
+
+
+def test_every_command_begins_with_the_same_preset() -> None:
+    import typer
+
+    def presets(command: Any) -> list[Any]:
+        inner = [preset for each in getattr(command, "commands", {}).values() for preset in presets(each)]
+        return inner + [parameter.default for parameter in command.params if parameter.name == "preset"]
+
+    found = presets(typer.main.get_command(cli.app))
+    assert len(found) >= 7 and set(found) == {"tiny"}
 
 
 @pytest.mark.parametrize(
@@ -360,7 +418,8 @@ def test_params_llama_prints_a_total(capsys: pytest.CaptureFixture[str]) -> None
 def test_python_dash_m_is_the_same_command() -> None:
     import motionlab
 
-    done = subprocess.run([sys.executable, "-m", "motionlab", "version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"motionlab {motionlab.__version__}\n")
+    for word in ("version", "--version"):
+        done = subprocess.run([sys.executable, "-m", "motionlab", word], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, f"motionlab {motionlab.__version__}\n")
     wrong = subprocess.run([sys.executable, "-m", "motionlab", "run", "--preset", "?"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stdout == "" and wrong.stderr.count("\n") == 1

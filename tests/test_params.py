@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from motionlab.config import LlamaConfig, RunConfig, TextConfig, TokenizerConfig
-from motionlab.config_file import load_config
+from motionlab.config import LlamaConfig, RunConfig, TextConfig, TokenizerConfig, load_config
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.llama.sizes import SIZES

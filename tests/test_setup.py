@@ -194,7 +194,7 @@ def test_every_command_in_the_documents_is_understood(line: str) -> None:
     import typer
 
     from motionlab.cli import app
-    from motionlab.config_file import load_config
+    from motionlab.config import load_config
 
     command: Any = typer.main.get_command(app)
     words = shlex.split(line)[1:]
@@ -204,7 +204,8 @@ def test_every_command_in_the_documents_is_understood(line: str) -> None:
         context = command.make_context(command.name, list(words), parent=context)
     assert command.callback is not None, "the words stop before a command"
     if "preset" in context.params:
-        load_config(context.params["preset"], context.params["overrides"] or [])
+        words = context.params.get("overrides") or context.params.get("words") or []
+        load_config(context.params["preset"], [word for word in words if "=" in word])
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:

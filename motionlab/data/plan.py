@@ -103,12 +103,12 @@ class Planner:
         for sample in samples:
             self.takes.setdefault(sample.action, []).append(sample)
         self.actions = sorted(self.takes)
-        if len(self.actions) < 2 or settings.max_actions < 2:
+        if len(self.actions) < 2:
             raise InputError(
                 "corpus",
-                found=f"{len(self.actions)} usable actions and max_actions {settings.max_actions}",
-                expected="at least 2 of both, or no combination can be held out",
-                fix="Use more samples or raise max_actions.",
+                found=f"{len(self.actions)} usable actions",
+                expected="at least 2, or no combination can be held out",
+                fix="Use more samples.",
             )
         self.held_out = self._hold_out()
 

@@ -20,9 +20,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from motionlab.config import CorpusConfig
+from motionlab.config.yaml_values import read_yaml
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
@@ -53,8 +52,8 @@ def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -
         key, equals, listed = text.partition("=")
         key = key.removeprefix("tokenizer_training.").removeprefix("tokenizer.")
         try:
-            values = yaml.safe_load(f"[{listed}]") if equals else []
-        except yaml.YAMLError:
+            values = read_yaml(f"[{listed}]", "grid") if equals else []
+        except InputError:
             values = []
         if not values:
             raise InputError(

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from motionlab.config import RunConfig, TokenizerConfig, TrainConfig
-from motionlab.config_file import from_mapping
+from motionlab.config import RunConfig, TokenizerConfig, TrainConfig, from_mapping
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
 from motionlab.errors import InputError
@@ -146,7 +145,7 @@ def usual_value(key: str) -> Any:
 def canonical(point: Mapping[str, Any]) -> Point:
     """The one form of a point: values as the config reads them; keys with the usual value left out.
 
-    >>> canonical({"lr": "3e-3", "width": 32})
+    >>> canonical({"lr": 3e-3, "width": 32})
     {'quantizer': 'fsq', 'codebook_size': 1024, 'seed': 0, 'width': 32}
     """
     config = point_config(point)

@@ -20,8 +20,7 @@ from typing import Any
 
 import torch
 
-from motionlab.config import RunConfig
-from motionlab.config_file import to_mapping
+from motionlab.config import RunConfig, to_mapping
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.ablate_point import KEYS, SETTINGS, Point, Result, usual_value

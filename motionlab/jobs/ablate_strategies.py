@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from motionlab.config_file import to_mapping
+from motionlab.config import to_mapping
 from motionlab.errors import InputError
 from motionlab.jobs.ablate import Axes, fill_file, grid_points, parse_grid, refuse_failed
 from motionlab.jobs.ablate_point import Point

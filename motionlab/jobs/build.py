@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
+from motionlab.errors import InputError
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import make_scaling
@@ -79,6 +83,38 @@ def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int, mask_tok
             mask_token=mask_token,
         ),
     )
+
+
+def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool = True) -> None:
+    """Build every model of a run once, without memory for its weights, so that a wrong size is found before any work.
+
+    Args:
+        quantizers: of the tokenizers that are going to be trained.
+        decoder: whether a decoder is going to be trained on the tokens of the run's own tokenizer.
+
+    Raises:
+        InputError: a size that a quantizer or model cannot have, several codes a token for the decoder, or a text
+            encoder that is not there.
+    """
+    with torch.device("meta"):
+        for quantizer in quantizers:
+            try:
+                make_tokenizer(config.tokenizer, quantizer)
+            except InputError as error:
+                key, found = f"tokenizer.{error.where}", f"{error.found} with quantizer {quantizer}"
+                raise InputError(key, found=found, expected=error.expected, fix=error.fix) from None
+        if not decoder:
+            return
+        own = make_tokenizer(config.tokenizer).quantizer
+        if own.n_codebooks > 1:
+            raise InputError(
+                "tokenizer.quantizer",
+                found=f"{config.tokenizer.quantizer!r} with {own.n_codebooks} codes a token",
+                expected="one code a token: the decoder writes one stream",
+                fix="Choose a quantizer with one codebook, such as fsq.",
+            )
+        make_llama(config, codebook_size=own.codebook_size, text_dim=8)  # the width of the text does not matter here
+    text_cache(config.text)
 
 
 def text_cache(config: TextConfig, folder: Path | None = None) -> TextCache:

@@ -31,7 +31,6 @@ NEEDED = {
     "numpy": "numpy",
     "safetensors": "safetensors",
     "pyyaml": "yaml",
-    "pydantic": "pydantic",
     "typer": "typer",
     "tqdm": "tqdm",
     "psutil": "psutil",

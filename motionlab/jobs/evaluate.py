@@ -22,7 +22,7 @@ from motionlab.evaluation.actions import (
     train_classifier,
     wanted_actions,
 )
-from motionlab.jobs.generate import generate_motions, sampling_of
+from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_tokenizer import reconstruct
 
@@ -30,6 +30,7 @@ from motionlab.jobs.train_tokenizer import reconstruct
 def evaluate(run: Run, corpus: Corpus) -> dict[str, Any]:
     """Train the judge, score both test splits, keep the numbers and some motions with the run."""
     settings = run.config.evaluation
+    _, _ = run.llama, _tokenizers(run)  # a part that is missing is found before the judge is trained
     judge = train_classifier(corpus.train, run.normalizer, steps=settings.classifier_steps, seed=run.config.seed)
     splits = {"test_seen": corpus.test_seen, "test_unseen": corpus.test_unseen}
     classifier = {name: asdict(classifier_accuracy(judge, store)) for name, store in splits.items()}
@@ -43,7 +44,7 @@ def score_split(run: Run, judge: ActionClassifier, store: MotionStore, name: str
     """Action scores of real, reconstructed and generated motions of one split."""
     clips = list(range(min(run.config.evaluation.n_generate, len(store))))
     captions = [store.captions(i)[0] for i in clips]
-    made, tokens_per_second = generate_motions(run, captions, sampling_of(run.config.sampling))
+    made, tokens_per_second = generate_motions(run, captions, run.config.sampling)
     wanted = [wanted_actions(store.segments(i)) for i in clips]
     normalizer, tokenizers = run.normalizer, _tokenizers(run)
     recognised: dict[str, list[list[str]]] = {"real": [], "reconstructed": [], "generated": []}
@@ -81,8 +82,7 @@ def score_split(run: Run, judge: ActionClassifier, store: MotionStore, name: str
 
 
 def _tokenizers(run: Run) -> dict[str, Any]:
-    kinds = [run.config.tokenizer.quantizer, *run.config.compare_quantizers]
-    return {kind: run.tokenizer(kind) for kind in kinds}
+    return {kind: run.tokenizer(kind) for kind in run.config.quantizers}
 
 
 def _keep(

@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 
-from motionlab.config import SamplingConfig
+from motionlab.config import Sampling
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import Generated, generate
-from motionlab.llama.decoding.sampling import Sampling
 from motionlab.motion.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.plots.gif import write_gif
@@ -34,12 +33,6 @@ class GeneratedMotion:
     caption: str
     motion: Motion
     generated: Generated
-
-
-def sampling_of(config: SamplingConfig, **overrides: Any) -> Sampling:
-    """The sampling settings of a run, with those overrides that are not None."""
-    changed = {name: value for name, value in overrides.items() if value is not None}
-    return Sampling(**{**dataclasses.asdict(config), **changed})
 
 
 def generate_motions(
@@ -80,7 +73,7 @@ def generate_file(
     Args:
         out: .bvh (for Blender), .npy (272 features), .gif or .html (a player).
         seconds: how long the motion shall be, at 30 frames a second; None lets the decoder say when it is over.
-        overrides: fields of SamplingConfig; None keeps the run's own setting.
+        overrides: fields of Sampling; None keeps the run's own setting.
 
     Raises:
         InputError: unknown ending, not a run, empty prompt, or a prompt or length over the limit; checked before any
@@ -90,8 +83,9 @@ def generate_file(
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(SUFFIXES), fix="Choose one of these.")
     run = Run.open(run_folder)
-    sampling = sampling_of(run.config.sampling, **overrides)
-    _check_guidance(run, sampling)
+    changed = {name: value for name, value in overrides.items() if value is not None}
+    sampling = dataclasses.replace(run.config.sampling, **changed)
+    run.config.check_sampling(sampling)
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
     frames = None if seconds is None else [_frames(seconds, limit)]
     result = generate_motions(run, [prompt], sampling, frames)[0][0]
@@ -110,16 +104,6 @@ def _frames(seconds: float, limit: int) -> int:
             fix="Ask for another length, or raise max_tokens.",
         )
     return frames
-
-
-def _check_guidance(run: Run, sampling: Sampling) -> None:
-    if sampling.guidance != 1.0 and run.config.llama.text_drop == 0:
-        raise InputError(
-            "sampling.guidance",
-            found=f"{sampling.guidance} for a decoder that never trained without text",
-            expected="1.0 (off)",
-            fix="Train with llama.text_drop=0.1 to use guidance.",
-        )
 
 
 def write_motion(out: Path, motion: Motion, caption: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from motionlab.config_file import to_yaml
+from motionlab.config import to_yaml
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from motionlab.config import RunConfig
 from motionlab.errors import InputError
+from motionlab.jobs.build import check_buildable
 from motionlab.jobs.doctor import doctor
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.run_settings import needs_training
 from motionlab.jobs.train_llama import train_llama, training_codes
 from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
@@ -28,7 +30,8 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     A stage whose result is already in the folder is not done again; training goes on from its last checkpoint.
 
     Raises:
-        InputError: started by torchrun. Only the training stages know how to share their work.
+        InputError: settings from which a model cannot be built, or that do not fit what the folder holds; or it was
+            started by torchrun. Only the training stages know how to share their work.
     """
     if launched():
         raise InputError(
@@ -37,11 +40,13 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             expected="one process",
             fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run goes on from there.",
         )
-    this = Run.create(folder, config)
+    check_buildable(config, config.quantizers)
     threads = set_threads()
     device = choose_device(config.device)
+    precision = choose_precision(device.value, config.llama_training.precision)
+    this = Run.create(folder, config)
     print(f"run {config.name} in {this.folder}\ndevice: {device}, {threads} threads", flush=True)
-    print(f"precision: {choose_precision(device.value, config.llama_training.precision)}", flush=True)
+    print(f"precision: {precision}", flush=True)
     seed_everything(config.seed)
     this.record(environment=environment(this.folder))
 
@@ -55,17 +60,18 @@ def run(config: RunConfig, folder: str | Path) -> Path:
                 for name, store in splits.items()
             }
         )
-    quantizers = [config.tokenizer.quantizer, *config.compare_quantizers]
     with _stage(this, "tokenizers"):
-        train_tokenizers(this, corpus, quantizers, threads=threads if device.value == "cpu" else 1)
-        this.record(tokenizers={quantizer: tokenizer_report(this, corpus, quantizer) for quantizer in quantizers})
+        train_tokenizers(this, corpus, config.quantizers, threads=threads if device.value == "cpu" else 1)
+        this.record(
+            tokenizers={quantizer: tokenizer_report(this, corpus, quantizer) for quantizer in config.quantizers}
+        )
     with _stage(this, "tokens"):
         training_codes(this, corpus)
     with _stage(this, "text features"):
         captions = [caption for i in range(len(corpus.train)) for caption in corpus.train.captions(i)]
         this.text.token_counts(captions)  # encodes what the cache does not hold yet
     with _stage(this, "llama"):
-        if not (this.folder / "llama" / "model.safetensors").exists():
+        if needs_training(this.folder / "llama", config.llama_training):
             train_llama(this, corpus)
     with _stage(this, "generate and score"):
         evaluate(this, corpus)

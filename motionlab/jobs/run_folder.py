@@ -13,6 +13,7 @@ runs/<name>/
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,20 +21,17 @@ from typing import Any
 
 import torch
 
-from motionlab.config import RunConfig
-from motionlab.config_file import load_config, to_mapping, to_yaml
+from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
+from motionlab.jobs.run_settings import check_continued, check_free
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.weights import load_into, load_model_state, save_model
-
-# Settings of a training that change neither its numbers nor its place in the data.
-MAY_CHANGE = ("auto_batch", "keep_last", "log_every", "loggers", "parallel", "resume_changed", "save_every")
 
 
 @dataclass
@@ -51,34 +49,40 @@ class Run:
     def create(cls, folder: str | Path, config: RunConfig) -> Run:
         """Make the folder and write the resolved config into it.
 
-        A run may go on with other loggers, more processes and the like (`MAY_CHANGE`), and, where a training says
-        `resume_changed: same_place`, with any other setting of that training.
+        A run may continue with other settings where those shape no weights; `run_settings.py` says which.
 
         Raises:
-            InputError: the folder holds a run with another config.
+            InputError: the folder holds a run with settings that do not allow this; each of them is named.
         """
         folder = Path(folder)
         if (folder / "config.yaml").exists():
-            there = cls.open(folder).config
-            if _fixed(there, config) != _fixed(config, config):
-                raise InputError(
-                    folder / "config.yaml",
-                    found="a run with other settings",
-                    expected="an empty folder, or the same settings to continue",
-                    fix="Choose another --name, or remove the folder.",
-                )
-        write_text(folder / "config.yaml", to_yaml(config))
-        return cls(folder, config)
+            check_continued(folder, cls.open(folder).config, config)
+        run = cls(folder, config)
+        run.save_config()
+        return run
 
     @classmethod
-    def open(cls, folder: str | Path) -> Run:
-        """Open a run that exists."""
+    def open(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Run:
+        """Open a run that exists.
+
+        Args:
+            overrides: `key=value` texts for settings that shape no weights. The folder keeps its own until
+                `save_config`.
+        """
         folder = Path(folder)
-        if not (folder / "config.yaml").is_file():
+        path = folder / "config.yaml"
+        if not path.is_file():
             raise InputError(
                 folder, found="no config.yaml", expected="the folder of a run", fix="Make one with: motionlab run."
             )
-        return cls(folder, load_config(folder / "config.yaml"))
+        config = load_config(path, overrides)
+        if overrides:
+            check_free(folder, load_config(path), config)
+        return cls(folder, config)
+
+    def save_config(self) -> None:
+        """Write the settings as `config.yaml`."""
+        write_text(self.folder / "config.yaml", to_yaml(self.config))
 
     @cached_property
     def normalizer(self) -> Normalizer:
@@ -141,12 +145,3 @@ class Run:
                 fix=f"Continue it with: motionlab run --out {self.folder.parent} --name {self.folder.name}.",
             )
         return path
-
-
-def _fixed(config: RunConfig, wanted: RunConfig) -> dict[str, Any]:
-    """The settings that must stay as they are when a run goes on with the config `wanted`."""
-    values = to_mapping(config)
-    for name in ("tokenizer_training", "llama_training"):
-        free = getattr(wanted, name).resume_changed == "same_place"
-        values[name] = {} if free else {key: value for key, value in values[name].items() if key not in MAY_CHANGE}
-    return values

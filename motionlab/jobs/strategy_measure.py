@@ -18,7 +18,6 @@ from motionlab.data.store import MotionStore
 from motionlab.evaluation.actions import order_score, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.evaluation.exposure import by_distance, walk
-from motionlab.jobs.generate import sampling_of
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.strategy_point import Ground, TrainedDecoder, curve_clips
 from motionlab.llama.decoding.generate import generate
@@ -155,7 +154,7 @@ def _next_loss(model: MotionLlama, batches: Sequence[Sequences], share: float) -
 def _curves(ground: Ground, model: MotionLlama) -> dict[str, list[float]]:
     """Accuracy and nats by position and by distance."""
     batch = ground.batch(curve_clips(ground, MEASURE["curve_clips"])).to(model.llama_proj.weight.device)
-    sampling, places, width = sampling_of(ground.run.config.sampling), MEASURE["places"], MEASURE["bin"]
+    sampling, places, width = ground.run.config.sampling, MEASURE["places"], MEASURE["bin"]
     # A look of masked modelling is a whole pass: with true codes, every fourth place has to do.
     stride = 1 if model.mask_token is None else 4
     clean = walk(model, batch, start=places, places=range(0, places, stride), sampling=sampling).binned(width // stride)
@@ -217,7 +216,7 @@ def write_motions(
         looks: of iterative decoding, for a decoder of masked modelling, which needs lengths.
     """
     run, text = ground.run, ground.run.text.features(list(captions))
-    sampling = sampling_of(run.config.sampling)
+    sampling = run.config.sampling
     if model.mask_token is None:
         written = generate(model, text.states, text.mask, sampling, lengths=lengths)
     else:

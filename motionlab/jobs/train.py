@@ -12,8 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from motionlab.config import RunConfig
-from motionlab.config_file import to_yaml
+from motionlab.config import RunConfig, to_yaml
+from motionlab.jobs.build import check_buildable
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
@@ -29,6 +29,8 @@ def train_stage(stage: Stage, config: RunConfig, folder: str | Path, quantizer: 
 
     The resolved settings are printed first and kept as `config.yaml`.
     """
+    own = quantizer or config.tokenizer.quantizer
+    check_buildable(config, [own], decoder=stage == "llama")
     with connected(config.device) as world:
         print(to_yaml(config), flush=True)
         with world.first_alone():
@@ -38,7 +40,7 @@ def train_stage(stage: Stage, config: RunConfig, folder: str | Path, quantizer: 
             place = run.folder / "llama"
             train_llama(run, corpus)
         else:
-            place = run.tokenizer_folder(quantizer or config.tokenizer.quantizer)
+            place = run.tokenizer_folder(own)
             train_tokenizer(run, corpus, quantizer)
         if world.is_first:
             print(f"trained: {place}\nreport: {write_training_report(place)}", flush=True)

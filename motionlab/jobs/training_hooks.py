@@ -8,8 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from motionlab.config import TrainConfig
-from motionlab.config_file import to_mapping
+from motionlab.config import TrainConfig, to_mapping
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.schedule_picture import SchedulePicture
 from motionlab.training.checkpoint import load_weights

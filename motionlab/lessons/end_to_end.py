@@ -27,7 +27,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from motionlab import runtime
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.data.corpus import build_corpus
 from motionlab.errors import InputError
 from motionlab.evaluation.anatomy import Pair

@@ -39,7 +39,6 @@ from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama
-from motionlab.jobs.generate import sampling_of
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import training_codes
@@ -189,7 +188,7 @@ def action_scores(
 ) -> tuple[float, int]:
     """Mean action score of one motion a text, and how many motions reached the limit of tokens."""
     tokenizer, normalizer, scores, limit = run.tokenizer(), run.normalizer, [], 0
-    for clip, made in enumerate(generate(model, text.states, text.mask, sampling_of(run.config.sampling))):
+    for clip, made in enumerate(generate(model, text.states, text.mask, run.config.sampling)):
         features = normalizer.denormalize(tokenizer.decode(made.tokens[None])[0])  # [T, 272]
         scores.append(order_score(wanted_actions(store.segments(clip)), judge.recognise(features)))
         limit += made.stopped_by == "limit"

@@ -34,8 +34,7 @@ import torch
 from torch import Tensor
 
 from motionlab import runtime
-from motionlab.config import RunConfig
-from motionlab.config_file import load_config, to_yaml
+from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.errors import InputError
 from motionlab.evaluation.anatomy import (

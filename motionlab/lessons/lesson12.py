@@ -15,7 +15,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,12 @@ import torch
 from torch import Tensor
 
 from motionlab import runtime
-from motionlab.config import RunConfig
-from motionlab.config_file import load_config, to_yaml
+from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.data.store import MotionStore
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.files import write_text
-from motionlab.jobs.generate import sampling_of
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
 from motionlab.lessons import lesson11
@@ -67,7 +65,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 TRAINED_BY = (*lesson11.TRAINED_BY, "llama", "text")  # folders whose code decides the weights
 SAMPLES = 3  # motions a caption; sample number s of every caption makes one score
-WAYS: dict[str, dict[str, float | bool]] = {  # of choosing codes; what is not named is as the run has it
+WAYS: dict[str, dict[str, Any]] = {  # of choosing codes; what is not named is as the run has it
     "greedy": {"greedy": True},
     "temperature 0.5": {"temperature": 0.5, "top_p": 1.0},
     "temperature 0.8": {"temperature": 0.8, "top_p": 1.0},
@@ -203,7 +201,7 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     judge, store = make_judge(run, corpus), corpus.test_seen
     clips = list(range(len(store)))
     sampled = {
-        name: measure_sampling(run, judge, store, sampling_of(run.config.sampling, **changes), clips)
+        name: measure_sampling(run, judge, store, replace(run.config.sampling, **changes), clips)
         for name, changes in WAYS.items()
     }
     history = History.read(run.folder / "llama" / "history.csv")

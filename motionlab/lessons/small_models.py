@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import build_corpus
 from motionlab.data.store import MotionStore

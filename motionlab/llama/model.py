@@ -181,8 +181,10 @@ class MotionLlama(nn.Module):
     ) -> None:
         super().__init__()
         self.codebook_size, self.dim, self.text_dim, self.max_length = codebook_size, dim, text_dim, max_length
-        self.n_head, self.n_kv_heads, self.head_dim = n_head, n_kv_heads or n_head, dim // n_head
-        self.hidden_dim, self.norm_eps = variant.hidden or swiglu_hidden(dim), variant.norm_eps
+        self.n_head, self.head_dim = n_head, dim // n_head
+        self.n_kv_heads = n_head if n_kv_heads is None else n_kv_heads
+        self.hidden_dim = swiglu_hidden(dim) if variant.hidden is None else variant.hidden
+        self.norm_eps = variant.norm_eps
         self.qk_norm, self.mask_token = variant.qk_norm, codebook_size + 2 if variant.mask_token else None
         shape = (dim, n_head, self.n_kv_heads, self.hidden_dim)
         blocks = [Block(*shape, qk_norm=self.qk_norm, eps=self.norm_eps) for _ in range(n_layer)]

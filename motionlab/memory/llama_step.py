@@ -58,8 +58,8 @@ class LlamaWalk:
             raise InputError("text_slots", found=text_slots, expected=expected, fix="Change text_slots or window.")
         self.config, self.settings, self.text_dim, self.text_slots = config, settings, text_dim, text_slots
         self.rows, self.outputs = codebook_size + 2, codebook_size + 1  # of the embedding; of the output layer
-        self.hidden = config.hidden or swiglu_hidden(config.dim)
-        groups = (config.n_kv_heads or config.n_head) / config.n_head
+        self.hidden = swiglu_hidden(config.dim) if config.hidden is None else config.hidden
+        groups = (config.n_head if config.n_kv_heads is None else config.n_kv_heads) / config.n_head
         self.kv_width = round(config.dim * groups)  # G hd
         # The mask of who sees whom is there all through the forward pass; checkpointed blocks keep it for their second.
         # One slot of text needs none: the rule is causal then, and the kernel knows it.

@@ -117,7 +117,7 @@ def fit(
     facts["processes"] = str(parallel)
     optimizer = make_optimizer(model, lr=lr, betas=settings.betas, eps=settings.eps, weight_decay=settings.weight_decay)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    averaged = AveragedWeights(model, settings.ema_decay) if settings.ema_decay else None
+    averaged = AveragedWeights(model, settings.ema_decay) if settings.ema_decay is not None else None
     checkpoints, counters = folder / "checkpoints", Counters()
     if resume:
         tensors, record = parallel.read_checkpoint(checkpoints)
@@ -201,7 +201,7 @@ def fit(
                 saver.settle()  # the optimizer may not touch what is still being copied
             with clock("update"):
                 precision.scaler.unscale_(optimizer)  # before clipping: the threshold is meant for the true gradient
-                norm = plain(clip_gradients(parameters, settings.clip_norm or None))
+                norm = plain(clip_gradients(parameters, settings.clip_norm))
                 names, row = means.row(grad_norm=norm)
                 rate = float(schedule.get_last_lr()[0])
                 watch.add(Step(counters.step + 1, group.micro_step, group.items, rate, names, row))

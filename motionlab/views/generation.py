@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.jobs.generate import generate_motions, sampling_of
+from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.guidance import guide
 from motionlab.llama.decoding.sampling import Sampling, token_probabilities
@@ -139,9 +139,10 @@ def compute_generation(
             expected="1 (off)",
             fix="Train with llama.text_drop=0.1 to use guidance.",
         )
-    sampling = sampling_of(
+    sampling = replace(
         run.config.sampling, greedy=False, temperature=temperature, top_p=top_p, guidance=guidance, seed=seed
     )
+    run.config.check_sampling(sampling)
     made = generate_motions(run, [sentence], sampling)[0][0]
     codes = made.generated.tokens.tolist()
     tokens = [*codes, run.llama.end_token] if made.generated.stopped_by == "end" else codes

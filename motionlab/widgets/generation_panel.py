@@ -54,7 +54,9 @@ class GenerationPanel(Panel):
         return {
             "sentence": W.Text(self.sentence, description="sentence", style=style, layout=W.Layout(width="90%")),
             "temperature": slider(own.temperature, min=0.1, max=3, step=0.1, description="temperature", style=style),
-            "top_p": slider(own.top_p or 1.0, min=0.05, max=1, step=0.05, description="top-p", style=style),
+            "top_p": slider(
+                1.0 if own.top_p is None else own.top_p, min=0.05, max=1, step=0.05, description="top-p", style=style
+            ),
             "guidance": slider(1.0, min=0, max=6, step=0.5, description="guidance", style=style),
             "place": W.IntSlider(0, 0, own.max_tokens - 1, description="place", style=style),
             "seed": W.IntSlider(0, 0, 20, description="seed", style=style),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.jobs.run import run
 from motionlab.jobs.run_folder import Run
 

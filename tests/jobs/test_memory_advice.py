@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from motionlab.config import LlamaConfig, TokenizerConfig, TrainConfig
-from motionlab.config_file import load_config
+from motionlab.config import LlamaConfig, TokenizerConfig, TrainConfig, load_config
 from motionlab.errors import InputError
 from motionlab.jobs.memory_advice import llama_memory_advice, longest_row, tokenizer_memory_advice
 from motionlab.jobs.prepare import prepare

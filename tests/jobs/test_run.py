@@ -7,11 +7,13 @@ import signal
 
 import pytest
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run import run
 from motionlab.jobs.run_folder import Run
+from motionlab.training.checkpoint import read_record
+from motionlab.training.history import History
 from motionlab.training.interrupt import Stopped
 
 
@@ -35,8 +37,6 @@ def test_the_folder_holds_what_the_docstring_promises(finished_run):
 
 
 def test_the_two_tokenizers_had_the_same_budget(finished_run):
-    from motionlab.training.history import History
-
     histories = [History.read(finished_run.tokenizer_folder(kind) / "history.csv") for kind in ("fsq", "vq_ema")]
     assert histories[0].column("items") == histories[1].column("items")
     assert histories[0].column("lr") == histories[1].column("lr")
@@ -99,9 +99,63 @@ def test_an_interrupt_names_the_stage(tmp_path, monkeypatch, stop, told):
     assert caught.value is stop and str(stop) == told
 
 
+def weights(folder):
+    """The bytes of all trained models of a run."""
+    return {path.parent.name: path.read_bytes() for path in folder.glob("*/model.safetensors")}
+
+
+def test_a_finished_run_takes_other_settings_of_what_shapes_no_weights(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    before = weights(folder)
+    changes = [
+        "sampling.max_tokens=50",
+        "sampling.temperature=0.5",
+        "evaluation.n_generate=2",
+        "evaluation.n_players=0",
+    ]
+    run(load_config("ci", [*changes, "compare_quantizers=[]", "device=cpu"]), folder)
+    again = Run.open(folder)
+    assert weights(folder) == before, "something was trained again"
+    assert again.metrics["generation"]["test_seen"]["clips"] == 2
+    assert again.config.sampling.max_tokens == 50 and list(again.metrics["tokenizers"]) == ["fsq"]
+    assert "temperature: 0.5" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_more_steps_train_on(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    before = weights(folder)
+    more = ["llama_training.steps=18", "llama_training.resume_changed=same_place", "evaluation.classifier_steps=2"]
+    run(load_config("ci", more), folder)
+    history = History.read(folder / "llama" / "history.csv").column("step")
+    assert history[-1] == 18 and history == sorted(set(history))
+    after = weights(folder)
+    assert after.pop("llama") != before.pop("llama") and after == before
+    step = read_record(folder / "llama" / "checkpoints")[1]["counters"]["step"]
+    assert step == 18
+
+
 def test_another_config_does_not_overwrite_a_run(finished_run):
-    with pytest.raises(InputError, match=r"config\.yaml: found a run with other settings"):
+    with pytest.raises(InputError, match=r"config\.yaml: found a run with other settings: llama\.dim 32 -> 64, "):
         run(load_config("ci", ["llama.dim=64"]), finished_run.folder)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["tokenizer.codebook_size=1000"], r"tokenizer\.codebook_size: found 1000 with quantizer fsq"),
+        (
+            ["tokenizer.codebook_size=512", "compare_quantizers=[bsq, rfsq]", "tokenizer.quantizer=rvq"],
+            "2 codes a token",
+        ),
+        (["text.encoder=t5", "text.folder=/no/such"], "/no/such"),
+        (["device=mps"], "device"),
+        (["llama_training.precision=tf32", "device=cpu"], "tf32 on cpu"),
+    ],
+)
+def test_settings_that_cannot_be_built_are_found_before_any_work(tmp_path, overrides, message):
+    with pytest.raises(InputError, match=message):
+        run(load_config("ci", overrides), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_report_needs_scores(tmp_path):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.run_folder import Run

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from motionlab.config import RunConfig
-from motionlab.config_file import from_mapping, load_config
+from motionlab.config import RunConfig, from_mapping, load_config
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train import train_stage

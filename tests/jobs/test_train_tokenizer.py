@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionlab.config import RunConfig
-from motionlab.config_file import load_config
+from motionlab.config import RunConfig, load_config
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
 from motionlab.errors import InputError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.jobs import train_tokenizer as job
 from motionlab.jobs.prepare import prepare

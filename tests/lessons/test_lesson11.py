@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from motionlab import runtime
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.data.corpus import build_corpus
 from motionlab.errors import InputError
 from motionlab.evaluation.anatomy import along_clip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,6 @@ import torch
 
 from motionlab.data.corpus import Corpus, build_corpus
 from motionlab.errors import InputError
-from motionlab.jobs.generate import sampling_of
 from motionlab.jobs.run_folder import Run
 from motionlab.lessons import lesson11, lesson12
 from motionlab.lessons.lesson12 import (
@@ -232,7 +232,7 @@ def corpus(lesson_run: Run) -> Corpus:
 
 
 def test_samples_of_a_caption_are_those_of_their_seeds(lesson_run: Run) -> None:
-    sampling = sampling_of(lesson_run.config.sampling, temperature=1.0)
+    sampling = replace(lesson_run.config.sampling, temperature=1.0)
     motions, limit = sample_captions(lesson_run, ["a person walks", "a person jumps"], sampling)
     assert [len(row) for row in motions] == [SAMPLES, SAMPLES] and 0 <= limit <= 2 * SAMPLES
     again, _ = sample_captions(lesson_run, ["a person walks", "a person jumps"], sampling)
@@ -244,10 +244,10 @@ def test_samples_of_a_caption_are_those_of_their_seeds(lesson_run: Run) -> None:
 
 def test_greedy_gives_one_motion_and_no_distance(lesson_run: Run, corpus: Corpus) -> None:
     judge = lesson12.make_judge(lesson_run, corpus)
-    sampling = sampling_of(lesson_run.config.sampling, greedy=True)
+    sampling = replace(lesson_run.config.sampling, greedy=True)
     found = measure_sampling(lesson_run, judge, corpus.test_seen, sampling, range(4))
     assert found.distance_mm == 0 and len(set(found.scores)) == 1
-    varied = sampling_of(lesson_run.config.sampling, temperature=2.0)
+    varied = replace(lesson_run.config.sampling, temperature=2.0)
     assert measure_sampling(lesson_run, judge, corpus.test_seen, varied, range(4)).distance_mm > 0
     assert 0 <= other_caption_score(corpus.test_seen, judge, range(4)) <= 1
 

@@ -21,7 +21,7 @@ def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_
         new_code_cell("import ipywidgets\nipywidgets.IntSlider(3)"),
         new_code_cell("print('a')\nprint('b')"),
         new_code_cell(
-            "from motionlab.config_file import load_config\nload_config('no such preset')",
+            "from motionlab.config import load_config\nload_config('no such preset')",
             metadata={"tags": ["raises-exception"]},
         ),
     ]

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.training import distributed
 from motionlab.training.distributed import World, choose_backend, connected, lost_peer, run_processes

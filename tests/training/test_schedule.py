@@ -126,7 +126,7 @@ def test_scaling_with_the_batch() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lr_scaling": "linear"}, "base_batch: found None"),
+        ({"lr_scaling": "linear"}, "base_batch: found null"),
         ({"base_batch": 32}, "base_batch: found 32"),
         ({"schedule": "multi_step"}, r"milestones: found \[\]"),
         ({"milestones": [5]}, r"milestones: found \[5\]"),

@@ -22,8 +22,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Toy, ToyModel  # noqa: E402
 
-from motionlab.config import TrainConfig  # noqa: E402
-from motionlab.config_file import load_config  # noqa: E402
+from motionlab.config import (
+    TrainConfig,  # noqa: E402
+    load_config,  # noqa: E402
+)
 from motionlab.errors import InputError  # noqa: E402
 from motionlab.jobs.train import train_stage  # noqa: E402
 from motionlab.llama.model import MotionLlama  # noqa: E402

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionlab.config_file import load_config
+from motionlab.config import load_config
 from motionlab.data.corpus import build_corpus
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama, make_tokenizer

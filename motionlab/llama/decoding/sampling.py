@@ -6,67 +6,11 @@ Top-p ("nucleus") keeps the smallest set of tokens whose probability reaches p: 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from motionlab.errors import InputError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How to choose tokens. The order is: guidance, repetition control, temperature, top_k, top_p, the draw.
-
-    `max_tokens` has no default on purpose: a limit nobody chose cuts motions short in silence.
-
-    >>> Sampling(max_tokens=75, temperature=0.0)
-    Traceback (most recent call last):
-    motionlab.errors.InputError: sampling.temperature: found 0.0, expected a number above 0. For no randomness use \
-greedy=true.
-    """
-
-    max_tokens: int
-    """Most codes a sample may have; a sample that reaches it is reported as stopped by "limit"."""
-    min_tokens: int = 1
-    """END cannot be chosen before this many codes."""
-    greedy: bool = False
-    """Take the most likely token; temperature, top_k, top_p and seed then have no effect."""
-    temperature: float = 1.0
-    """Logits are divided by it: below 1 is more careful, above 1 more varied."""
-    top_k: int | None = None
-    """Draw from the k most likely tokens only."""
-    top_p: float | None = None
-    """Draw from the smallest set of tokens whose probability reaches p."""
-    guidance: float = 1.0
-    """Scale of classifier-free guidance; 1 is off. For models trained with text_drop; see `guidance.py`."""
-    repetition_penalty: float = 1.0
-    """Above 1, codes that were written become less likely; 1 is off. See `repetition.py`."""
-    no_repeat_ngram: int = 0
-    """No run of this many codes is written twice; 0 is off."""
-    seed: int = 0
-    """Sample number b of a call uses the seed `seed + b`, whatever else is in the batch."""
-
-    def __post_init__(self) -> None:
-        def check(good: bool, field: str, expected: str, fix: str) -> None:
-            if not good:
-                raise InputError(f"sampling.{field}", found=getattr(self, field), expected=expected, fix=fix)
-
-        check(self.max_tokens >= 1, "max_tokens", "at least 1", "Set the most codes a motion may have.")
-        check(
-            0 <= self.min_tokens <= self.max_tokens,
-            "min_tokens",
-            f"0 to max_tokens={self.max_tokens}",
-            "Lower min_tokens or raise max_tokens.",
-        )
-        check(self.temperature > 0, "temperature", "a number above 0", "For no randomness use greedy=true.")
-        check(self.top_k is None or self.top_k >= 1, "top_k", "at least 1, or none", "Use none to keep every token.")
-        check(
-            self.top_p is None or 0 < self.top_p <= 1, "top_p", "above 0, at most 1, or none", "Use none to keep all."
-        )
-        check(self.guidance >= 0, "guidance", "0 or more", "Use 1 for no guidance.")
-        check(self.repetition_penalty > 0, "repetition_penalty", "a number above 0", "Use 1 for no penalty.")
-        check(self.no_repeat_ngram >= 0, "no_repeat_ngram", "0 or more", "Use 0 to allow repeats.")
+from motionlab.config.sampling import Sampling as Sampling  # the settings; they are a section of a run's config, too
 
 
 def sample_noise(seeds: Sequence[int], count: int) -> Tensor:

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from motionlab.config import RunConfig
-from motionlab.config_file import from_mapping, load_config, preset_names, to_yaml
+from motionlab.config import RunConfig, from_mapping, load_config, preset_names, to_yaml
+from motionlab.config.yaml_values import read_yaml
 from motionlab.errors import InputError
 
 
@@ -13,6 +13,13 @@ def test_every_preset_survives_a_round_trip_through_yaml(name):
     config = load_config(name)
     assert from_mapping(RunConfig, yaml.safe_load(to_yaml(config)), where="again") == config
     assert config.name == name
+
+
+@pytest.mark.parametrize("name", ["1e-3", "007", "1:30", "no", "null", "2026-11-28", "0x10", "1_000", "true", "~"])
+def test_a_name_that_looks_like_something_else_survives(name):
+    config = RunConfig(name=name)
+    assert from_mapping(RunConfig, read_yaml(to_yaml(config), "again"), where="again") == config
+    assert yaml.safe_load(to_yaml(config))["name"] == name, "other programs read the file, too"
 
 
 def test_scientific_notation_without_a_dot_is_a_number():
@@ -29,19 +36,23 @@ def test_null_turns_an_optional_setting_off():
     [
         ("lama.dim=3", ["lama", "Did you mean llama?"]),
         ("llama.dmi=3", ["llama.dmi", "Did you mean llama.dim?"]),
-        ("llama.dim=abc", ["llama.dim", "'abc'", "integer"]),
+        ("llama.dim=abc", ["llama.dim", "'abc'", "a whole number"]),
+        ("llama.dim='64'", ["llama.dim", "'64'", "a whole number"]),
         ("llama.dim=100", ["llama.dim", "100", "multiple"]),
         ("llama.n_kv_heads=3", ["llama.n_kv_heads", "divisor"]),
         ("corpus=3", ["corpus", "group"]),
         ("nonsense", ["override", "key=value"]),
+        ("llama.dim=", ["override llama.dim", "a blank value", "Write null"]),
         ("llama.dim.deep=1", ["llama.dim.deep", "dim is a value"]),
         ("llama.rope_factor=2", ["llama.rope_factor", "rope_scaling"]),
         ("llama.rope_scaling=yarn", ["llama.rope_scaling", "ntk"]),
         ("llama.text_drop=1.5", ["llama.text_drop", "0 to 1"]),
         ("llama.strategy=masking", ["llama.strategy", "scheduled_sampling"]),
-        ("llama_training.warmup_steps=99999", ["llama_training.warmup_steps", "less than steps"]),
+        ("llama_training.warmup_steps=99999", ["llama_training.warmup_steps", "less than steps (660)"]),
+        ("llama_training.clip_norm=0", ["llama_training.clip_norm", "above 0, or null"]),
         ("corpus.speed_min=2", ["corpus.speed_min", "speed_max"]),
         ("tokenizer.quantizer=fsk", ["tokenizer.quantizer", "fsk", "fsq"]),
+        ("compare_quantizers=[foo]", ["compare_quantizers", "foo", "vq_ema"]),
         ("tokenizer.patcher=wavelet", ["tokenizer.patch_size", "found 1", "2, 4 or 8", "compat"]),
         ("tokenizer.patch_size=4", ["tokenizer.patch_size", "found 4", "wavelet"]),
         ("tokenizer.patch_size=3", ["tokenizer.patch_size", "3"]),
@@ -50,6 +61,9 @@ def test_null_turns_an_optional_setting_off():
         ("tokenizer.down_t=4", ["tokenizer.down_t", "found 4", "0 to 3"]),
         ("tokenizer.joint_weight=-1", ["tokenizer.joint_weight", "0 or more"]),
         ("tokenizer.window=0", ["tokenizer.window", "1 or more"]),
+        ("tokenizer.window=301", ["tokenizer.window", "found 301", "corpus.max_frames (300)"]),
+        ("llama.text_drop=0", ["sampling.guidance", "2.5", "text_drop"]),
+        ("name=a/b", ["name", "the name of one folder", "--out"]),
     ],
 )
 def test_bad_overrides_are_named(override, parts):
@@ -61,40 +75,28 @@ def test_bad_overrides_are_named(override, parts):
         assert part in message
 
 
+def test_an_override_of_a_whole_group_says_what_it_resets(capsys):
+    config = load_config("tiny", ["llama={dim: 64, n_head: 2, text_drop: 0.1}"])
+    assert (config.llama.dim, config.llama.n_layer, config.llama.hidden) == (64, 12, None)
+    told = capsys.readouterr().err
+    assert told.startswith("note: llama={...} replaces the whole group and resets llama.n_layer (was 4), ")
+    assert "llama.hidden (was 384)" in told and "llama.dim" not in told and told.count("\n") == 1
+    load_config("tiny", ["llama.dim=64", "betas=1"][:1])
+    assert capsys.readouterr().err == ""
+
+
+def test_an_override_changes_one_place_also_where_the_file_has_an_alias(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("tokenizer_training: &both {steps: 100, lr: 1e-3}\nllama_training: *both\n")
+    config = load_config(path, ["llama_training.steps=200"])
+    assert (config.tokenizer_training.steps, config.llama_training.steps) == (100, 200)
+
+
 def test_group_norm_needs_the_whole_clip_and_32_groups():
-    with pytest.raises(InputError, match="tokenizer.norm: found GN, .*sees the future"):
+    with pytest.raises(InputError, match="tokenizer.norm: found 'GN', .*sees the future"):
         load_config("tiny", ["tokenizer.norm=GN", "tokenizer.causal=true"])
     with pytest.raises(InputError, match="tokenizer.width: found 48, expected a multiple of 32"):
         load_config("tiny", ["tokenizer.norm=GN", "tokenizer.width=48"])
-
-
-def test_quantizers_of_the_config_are_those_that_can_be_built():
-    from typing import get_args, get_type_hints
-
-    from motionlab.config import TokenizerConfig
-    from motionlab.quantizers.build import KINDS
-
-    assert get_args(get_type_hints(TokenizerConfig)["quantizer"]) == KINDS
-
-
-@pytest.mark.parametrize(
-    ("overrides", "frames"),
-    [
-        ([], 2),
-        (["tokenizer.down_t=3"], 8),
-        (["tokenizer.patcher=wavelet", "tokenizer.patch_size=8", "tokenizer.down_t=0"], 8),
-        (["tokenizer.patcher=compat"], 2),
-    ],
-)
-def test_frames_per_token_is_that_of_the_model(overrides, frames):
-    import torch
-
-    from motionlab.jobs.build import make_tokenizer
-
-    config = load_config("motionmillion", overrides).tokenizer
-    with torch.device("meta"):
-        model = make_tokenizer(config)
-    assert config.frames_per_token == model.frames_per_token == frames
 
 
 def test_unknown_preset_names_the_nearest():
@@ -102,7 +104,7 @@ def test_unknown_preset_names_the_nearest():
         load_config("tny")
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- just\n- a list", "a: \x00"])
+@pytest.mark.parametrize("text", ["a: [1", "- just\n- a list", "a: \x00", "llama:\n", "seed: 1\nseed: 2\n"])
 def test_broken_yaml_names_the_file(tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -110,18 +112,12 @@ def test_broken_yaml_names_the_file(tmp_path, text):
         load_config(path)
 
 
+def test_an_empty_file_is_all_defaults(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("# nothing\n")
+    assert load_config(path) == RunConfig()
+
+
 def test_missing_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_config(tmp_path / "none.yaml")
-
-
-def test_every_field_is_documented():
-    import dataclasses
-
-    def check(kind):
-        for field in dataclasses.fields(kind):
-            assert field.metadata.get("help"), f"{kind.__name__}.{field.name} has no documentation"
-            if dataclasses.is_dataclass(field.default_factory):
-                check(field.default_factory)
-
-    check(RunConfig)

@@ -1,0 +1,33 @@
+"""Every setting of a run: typed dataclasses that check themselves, one file a section, and YAML in and out.
+
+The classes are plain dataclasses, so a reader needs no framework to understand them; `fields.py` has the checks.
+Modules never see these classes, `Sampling` aside: a job takes the numbers out and hands them over as plain arguments.
+No torch is loaded here.
+"""
+
+from motionlab.config.corpus import CorpusConfig
+from motionlab.config.evaluation import EvaluationConfig
+from motionlab.config.llama import LlamaConfig
+from motionlab.config.run import RunConfig
+from motionlab.config.sampling import Sampling
+from motionlab.config.text import TextConfig
+from motionlab.config.tokenizer import QUANTIZERS, TokenizerConfig
+from motionlab.config.training import TrainConfig
+from motionlab.config.yaml_files import from_mapping, load_config, preset_names, to_mapping, to_yaml
+
+__all__ = [
+    "QUANTIZERS",
+    "CorpusConfig",
+    "EvaluationConfig",
+    "LlamaConfig",
+    "RunConfig",
+    "Sampling",
+    "TextConfig",
+    "TokenizerConfig",
+    "TrainConfig",
+    "from_mapping",
+    "load_config",
+    "preset_names",
+    "to_mapping",
+    "to_yaml",
+]

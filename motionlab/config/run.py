@@ -1,0 +1,76 @@
+"""All settings of a run, and how the sections belong together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motionlab.config.corpus import CorpusConfig
+from motionlab.config.evaluation import EvaluationConfig
+from motionlab.config.fields import Section, group, seed_setting, setting
+from motionlab.config.llama import LlamaConfig
+from motionlab.config.sampling import Sampling
+from motionlab.config.text import TextConfig
+from motionlab.config.tokenizer import QuantizerName, TokenizerConfig
+from motionlab.config.training import TrainConfig
+from motionlab.errors import InputError
+
+
+def _is_folder_name(name: str) -> bool:
+    return Path(name).name == name and name not in ("", "..", ".") and "\0" not in name
+
+
+def _is_device(name: str) -> bool:
+    return re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is not None
+
+
+@dataclass
+class RunConfig(Section):
+    """The whole road: corpus, tokenizer, decoder, report."""
+
+    name: str = setting(
+        "run", "folder below runs/", test=_is_folder_name, says="the name of one folder",
+        fix="Use --out for the folder above it.",
+    )  # fmt: skip
+    seed: int = seed_setting("seed of everything that has none of its own")
+    device: str = setting(
+        "auto", "where the models run; auto explains its choice", test=_is_device, says="auto, cpu, mps, cuda or cuda:N"
+    )
+    compare_quantizers: list[QuantizerName] = setting(
+        ["vq_ema"], "further quantizers trained with the same budget, to compare"
+    )
+    corpus: CorpusConfig = group(CorpusConfig, "the motions")
+    text: TextConfig = group(TextConfig, "the captions")
+    tokenizer: TokenizerConfig = group(TokenizerConfig, "stage 1, the model")
+    tokenizer_training: TrainConfig = group(TrainConfig, "stage 1, the training")
+    llama: LlamaConfig = group(LlamaConfig, "stage 2, the model")
+    llama_training: TrainConfig = group(TrainConfig, "stage 2, the training")
+    sampling: Sampling = group(Sampling, "generation", max_tokens=150)
+    evaluation: EvaluationConfig = group(EvaluationConfig, "the scores")
+
+    def check_relations(self) -> None:
+        if self.tokenizer.window > self.corpus.max_frames:
+            raise InputError(
+                "tokenizer.window",
+                found=self.tokenizer.window,
+                expected=f"at most corpus.max_frames ({self.corpus.max_frames}): no clip is longer",
+                fix="Lower it, or raise corpus.max_frames.",
+            )
+        self.check_sampling(self.sampling)
+
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Refuse ways to sample that a decoder with these settings has not learnt."""
+        if sampling.guidance != 1 and self.llama.text_drop == 0:
+            raise InputError(
+                "sampling.guidance",
+                found=f"{sampling.guidance:g} for a decoder that never trained without text (llama.text_drop=0)",
+                expected="1 (off)",
+                fix="Train with llama.text_drop=0.1 to use guidance.",
+            )
+
+    @property
+    def quantizers(self) -> list[Any]:
+        """The run's own quantizer and those to compare it with, each once."""
+        return list(dict.fromkeys([self.tokenizer.quantizer, *self.compare_quantizers]))

@@ -1,0 +1,27 @@
+"""Settings of the text encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from motionlab.config.fields import Section, setting
+
+
+@dataclass
+class TextConfig(Section):
+    """How captions become vectors."""
+
+    NAME: ClassVar[str] = "text"
+
+    encoder: Literal["minilm", "t5"] = setting("minilm", "minilm (bundled) or t5 (a local T5, flan-T5 or ByT5 folder)")
+    folder: str | None = setting(None, "folder of the T5 weights, when encoder is t5")
+    pooled: bool = setting(False, "one vector a caption instead of one a word piece; minilm only")
+    max_tokens: int = setting(
+        48, "longest caption in word pieces; a longer one is an error, never cut silently", at_least=1
+    )
+
+    def check_relations(self) -> None:
+        # A T5 without a folder is no mistake yet: its parameters can be counted. Training refuses it.
+        self.require("folder", self.folder is None or self.encoder == "t5", "null, or encoder: t5 with it")
+        self.require("pooled", not (self.pooled and self.encoder == "t5"), "false with encoder: t5")

@@ -1,0 +1,161 @@
+"""Settings in and out of YAML: presets by name, `key.sub=value` overrides, and one clear error for every mistake.
+
+`yaml_values.py` reads the text, `fields.py` judges the values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from motionlab.config.fields import hints
+from motionlab.config.run import RunConfig
+from motionlab.config.yaml_values import Dumper, read_yaml
+from motionlab.errors import InputError
+
+T = TypeVar("T")
+SECRET = re.compile(r"(api_?key|token|secret|password|credential)s?$", re.IGNORECASE)
+PRESETS_DIR = Path(__file__).parent / "presets"
+
+
+def preset_names() -> list[str]:
+    """Names of the bundled presets."""
+    return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml"))
+
+
+def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a preset or a YAML file, apply `key.sub=value` overrides, check everything.
+
+    An override of a whole group (`llama={dim: 64}`) replaces it: its other keys get their defaults, and a line on
+    stderr says which of those the file had set.
+
+    Raises:
+        InputError: unknown preset, unreadable YAML, unknown key (with the nearest name) or a value that its key may
+            not have.
+
+    >>> load_config("tiny", ["llama_training.lr=1e-4"]).llama_training.lr
+    0.0001
+    """
+    path = _find(preset_or_path)
+    values = _read_file(path)
+    for text in overrides:
+        _apply_override(values, text)
+    return from_mapping(RunConfig, values, where=str(path.name))
+
+
+def from_mapping(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build a section from plain values; unknown keys and wrong values are errors that name the key."""
+    return _build(kind, kind, values, where, prefix="")
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """The config as nested plain values."""
+    return dataclasses.asdict(config)
+
+
+def to_yaml(config: Any) -> str:
+    """The config as YAML, in the order of the fields."""
+    return yaml.dump(to_mapping(config), Dumper=Dumper, sort_keys=False, allow_unicode=True)
+
+
+def _build(kind: Any, make: Callable[..., T], values: Mapping[str, Any], where: str, prefix: str) -> T:
+    """A section with its groups, made by `make`, which is `kind` or `kind` with other defaults."""
+    _refuse_unknown(kind, values, where, prefix)
+    taken = dict(values)
+    for field in dataclasses.fields(kind):
+        group = hints(kind)[field.name]
+        if field.name in values and dataclasses.is_dataclass(group):
+            inner = values[field.name]
+            if not isinstance(inner, Mapping):
+                key, found = f"{where}: {prefix}{field.name}", repr(inner)
+                raise InputError(key, found=found, expected="a group of keys", fix="Indent its keys below.")
+            factory: Any = field.default_factory
+            taken[field.name] = _build(group, factory, inner, where, f"{prefix}{field.name}.")
+    try:
+        return make(**taken)
+    except InputError as error:  # the section knows its field; the file knows which section it is
+        name = error.where.removeprefix(prefix)
+        named = InputError(f"{where}: {prefix}{name}", found=error.found, expected=error.expected, fix=error.fix)
+        raise named from None
+
+
+def _find(preset_or_path: str | Path) -> Path:
+    path = Path(preset_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise InputError(path, found="no such file", expected="a YAML file", fix="Check the path.")
+        return path
+    candidate = PRESETS_DIR / f"{preset_or_path}.yaml"
+    if not candidate.is_file():
+        names = preset_names()
+        near = difflib.get_close_matches(str(preset_or_path), names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else "Name a preset, or a file that ends in .yaml."
+        raise InputError("preset", found=repr(str(preset_or_path)), expected="one of " + ", ".join(names), fix=hint)
+    return candidate
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(path, found=f"no text ({error})", expected="UTF-8", fix="Fix the file.") from None
+    values = read_yaml(text, path)
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(path, found=type(values).__name__, expected="key: value lines", fix="Fix the file.")
+    return values
+
+
+def _apply_override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError("override", found=repr(text), expected="key=value", fix="For example llama_training.lr=1e-4.")
+    *sections, last = key.split(".")
+    target = values
+    for section in sections:
+        target = target.setdefault(section, {})
+        if not isinstance(target, dict):
+            raise InputError(
+                f"override {text}", found=f"{section} is a value", expected="a group", fix="Check the key."
+            )
+    if not value.strip():
+        fix = "Write null for nothing."
+        raise InputError(f"override {key}", found="a blank value", expected="a YAML value", fix=fix)
+    before, target[last] = target.get(last), read_yaml(value, f"override {key}")
+    if isinstance(before, dict) and isinstance(target[last], dict):
+        _tell_what_is_reset(key, before, target[last])
+
+
+def _tell_what_is_reset(key: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """An override of a group replaces all of it, which is easily overlooked: the rest falls back to the defaults."""
+    reset = [f"{key}.{name} (was {before[name]})" for name in before if name not in now]
+    if reset:
+        print(f"note: {key}={{...}} replaces the whole group and resets {', '.join(reset)}", file=sys.stderr)
+
+
+def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str, prefix: str) -> None:
+    for key in values:
+        if key in hints(kind):
+            continue
+        near = difflib.get_close_matches(str(key), hints(kind), n=1)
+        if not near and SECRET.search(str(key)):  # the value is not named: it may be one
+            raise InputError(
+                f"{where}: {prefix}{key}",
+                found="a key that looks like a secret",
+                expected="settings only",
+                fix="Set it in the environment (such as WANDB_API_KEY); this file is copied into runs and reports.",
+            )
+        raise InputError(
+            f"{where}: {prefix}{key}",
+            found="an unknown key",
+            expected="one of " + ", ".join(hints(kind)),
+            fix=f"Did you mean {prefix}{near[0]}?" if near else "Remove it.",
+        )

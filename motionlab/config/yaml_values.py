@@ -1,0 +1,115 @@
+"""YAML as a person reads it: `yaml.safe_load` without its surprises.
+
+YAML 1.1 reads `1:30` as 90, `0100` as 64, `no` as false and `1e-3` as text, takes the last of two equal keys without a
+word, and a blank value as null. Here a plain value is null, true, false, a decimal number, or the text that was written
+(the core schema of YAML 1.2); a key that stands twice and a blank value are errors that name their lines.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from motionlab.errors import InputError
+
+NULL = re.compile(r"^(?:~|null|Null|NULL|)$")
+BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+INT = re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$")
+FLOAT = re.compile(
+    r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+)
+RULES = (
+    ("null", NULL, ["~", "n", "N", ""]),
+    ("bool", BOOL, list("tTfF")),
+    ("int", INT, list("-+0123456789")),
+    ("float", FLOAT, list("-+.0123456789")),
+    ("merge", re.compile(r"^<<$"), ["<"]),
+)
+
+
+class Loader(yaml.SafeLoader):
+    """`yaml.SafeLoader` with the rules of this module."""
+
+    yaml_implicit_resolvers = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping whose keys stand once each, with a value each."""
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in lines and isinstance(key, yaml.ScalarNode) and name != "<<":
+                raise _error(f"the key {name} twice, in lines {lines[name]} and {line}", key)
+            lines[name] = line
+            if _is_blank(value):
+                raise _error(f"a blank value for {name} in line {line} (write null for nothing)", value)
+        return super().construct_mapping(node, deep)
+
+    def construct_sequence(self, node: yaml.SequenceNode, deep: bool = False) -> list[Any]:
+        """A list without blank values."""
+        for value in node.value:
+            if _is_blank(value):
+                raise _error(f"a blank value in a list in line {value.start_mark.line + 1}", value)
+        return super().construct_sequence(node, deep)
+
+
+class Dumper(yaml.SafeDumper):
+    """`yaml.SafeDumper` that puts quotes around every text that either version of YAML would read as a number."""
+
+
+def _number(kind: type) -> Any:
+    def construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+        text = str(loader.construct_scalar(node)).lower()
+        try:
+            return kind(text.replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:  # only with an explicit tag, such as !!int 1:30
+            raise _error(f"{text!r}, which is no {kind.__name__}", node) from None
+
+    return construct
+
+
+for _name, _pattern, _first in RULES:
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", _pattern, _first)
+Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
+Loader.add_constructor("tag:yaml.org,2002:int", _number(int))
+Loader.add_constructor("tag:yaml.org,2002:float", _number(float))
+
+
+def read_yaml(text: str, where: object) -> Any:
+    """The values of a YAML text.
+
+    Args:
+        where: names the text in errors.
+
+    Raises:
+        InputError: no valid YAML, a key twice, or a blank value.
+
+    >>> read_yaml("{a: 1e-3, b: 1:30, c: 0100, d: no, e: ~}", "example")
+    {'a': 0.001, 'b': '1:30', 'c': '0100', 'd': 'no', 'e': None}
+    """
+    try:
+        return _unshared(yaml.load(text, Loader=Loader))
+    except yaml.constructor.ConstructorError as error:
+        found = " ".join((error.problem or "").split())
+        raise InputError(where, found=found, expected="each key once, with a value", fix="Fix that line.") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            where, found=f"no valid YAML ({reason})", expected="key: value lines", fix="Fix it, or quote the text."
+        ) from None
+
+
+def _is_blank(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None
+
+
+def _error(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which no two places are one object, as `*alias` makes them: an override must change one place only."""
+    if isinstance(value, dict):
+        return {key: _unshared(part) for key, part in value.items()}
+    return [_unshared(part) for part in value] if isinstance(value, list) else value
