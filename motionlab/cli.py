@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from motionlab.errors import InputError, MissingExtra
+from motionlab.jobs.stages import STAGES, require_stage
 from motionlab.runtime import wait_passively
 
 if TYPE_CHECKING:
@@ -49,14 +50,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-train_app = typer.Typer(help="Train one stage by itself.", no_args_is_help=True, rich_markup_mode=None)
 params_app = typer.Typer(
     help="List every parameter of a model without building a run.", no_args_is_help=True, rich_markup_mode=None
 )
 ablate_app = typer.Typer(
     help="Train the same small model at every point of a grid.", no_args_is_help=True, rich_markup_mode=None
 )
-app.add_typer(train_app, name="train")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
 
@@ -112,39 +111,33 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
         print(f"{split:<12} {len(store):>6} clips {int(store.lengths.sum()):>9} frames")
 
 
-@train_app.command("tokenizer")
-def train_tokenizer(
+@app.command(no_args_is_help=True)
+def train(
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="One of: " + ", ".join(STAGES) + ".")],
     overrides: Overrides = None,
     preset: Preset = "tiny",
     name: Name = None,
     out: Out = Path("runs"),
     auto_batch: AutoBatch = False,
     deterministic: Deterministic = False,
-    quantizer: Annotated[str | None, typer.Option(help="fsq or vq_ema. Default: the config's.")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            "--variant", "--quantizer", help="Another kind than the config's: a quantizer, for the tokenizer."
+        ),
+    ] = None,
 ) -> None:
-    """Stage 1: motion <-> tokens. Goes on from the last checkpoint when there is one. Also below torchrun."""
-    texts = [*(overrides or []), *_switches("tokenizer_training", auto_batch=auto_batch, deterministic=deterministic)]
+    """Train one stage by itself: tokenizer (motion <-> tokens), then llama (text and earlier tokens -> next token).
+
+    It continues from the last checkpoint when there is one, and also runs below torchrun. The decoder needs the
+    tokenizer in the same folder.
+    """
+    require_stage(stage)
+    texts = [*(overrides or []), *_switches(f"{stage}_training", auto_batch=auto_batch, deterministic=deterministic)]
     config, folder = _config_and_folder(preset, texts, name, out)
     from motionlab.jobs.train import train_stage
 
-    train_stage("tokenizer", config, folder, quantizer)
-
-
-@train_app.command("llama")
-def train_llama(
-    overrides: Overrides = None,
-    preset: Preset = "tiny",
-    name: Name = None,
-    out: Out = Path("runs"),
-    auto_batch: AutoBatch = False,
-    deterministic: Deterministic = False,
-) -> None:
-    """Stage 2: text and earlier tokens -> next token. Needs the tokenizer of stage 1 in the same folder."""
-    texts = [*(overrides or []), *_switches("llama_training", auto_batch=auto_batch, deterministic=deterministic)]
-    config, folder = _config_and_folder(preset, texts, name, out)
-    from motionlab.jobs.train import train_stage
-
-    train_stage("llama", config, folder)
+    train_stage(stage, config, folder, variant)
 
 
 @app.command()

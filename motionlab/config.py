@@ -7,8 +7,9 @@ plain arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+import functools
+from dataclasses import dataclass, field, make_dataclass
+from typing import Any, Literal, TypeVar
 
 from motionlab.errors import InputError
 
@@ -260,3 +261,24 @@ class RunConfig:
     llama_training: TrainConfig = group(TrainConfig, "stage 2, the training")
     sampling: SamplingConfig = group(SamplingConfig, "generation")
     evaluation: EvaluationConfig = group(EvaluationConfig, "the scores")
+
+
+_SECTIONS: dict[str, tuple[type, str]] = {}  # name -> dataclass, sentence
+
+
+def add_section(name: str, kind: type, help: str) -> None:
+    """Add a section to the config of a run: the settings of a stage that is not one of the two of `RunConfig`."""
+    _SECTIONS[name] = kind, help
+
+
+def run_config() -> type[RunConfig]:
+    """`RunConfig` with the sections that were added."""
+    return _extended(tuple((name, *section) for name, section in _SECTIONS.items()))
+
+
+@functools.cache  # one class for the same sections: configs of two classes are never equal
+def _extended(sections: tuple[tuple[str, type, str], ...]) -> type[RunConfig]:
+    if not sections:
+        return RunConfig
+    fields: list[tuple[str, type, Any]] = [(name, kind, group(kind, help)) for name, kind, help in sections]
+    return make_dataclass("RunConfig", fields, bases=(RunConfig,))

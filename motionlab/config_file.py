@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
-from motionlab.config import RunConfig
+from motionlab.config import RunConfig, run_config
 from motionlab.errors import InputError
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> Ru
     values = _read_yaml(path)
     for text in overrides:
         _apply_override(values, text)
-    return from_mapping(RunConfig, values, where=str(path.name))
+    return from_mapping(run_config(), values, where=str(path.name))
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], where: str) -> T:

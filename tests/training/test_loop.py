@@ -12,9 +12,10 @@ from motionlab.errors import InputError
 from motionlab.training import saver
 from motionlab.training.checkpoint import load_weights, read_checkpoint
 from motionlab.training.history import FIRST_COLUMNS, History
-from motionlab.training.loop import MAX_SKIPPED, Losses
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.schedule import lr_factor
+from motionlab.training.session import MAX_SKIPPED
+from motionlab.training.stage import Losses
 from motionlab.training.validation import evaluating
 
 

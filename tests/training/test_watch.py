@@ -11,7 +11,7 @@ import torch
 from motionlab.errors import InputError
 from motionlab.training import loop
 from motionlab.training.history import History
-from motionlab.training.loop import Losses
+from motionlab.training.stage import Losses
 from motionlab.training.watch import WINDOW, Rising, Step, Watch
 from motionlab.training.weights import read_tensors
 
