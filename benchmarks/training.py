@@ -49,12 +49,13 @@ from motionlab.text.encoder import TextFeatures  # noqa: E402
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses  # noqa: E402
 from motionlab.training.checkpoint import write_checkpoint  # noqa: E402
 from motionlab.training.events import Hook  # noqa: E402
-from motionlab.training.loop import Losses, fit  # noqa: E402
+from motionlab.training.loop import fit  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 from motionlab.training.precision import make_precision  # noqa: E402
 from motionlab.training.prefetch import Prefetch  # noqa: E402
 from motionlab.training.saver import Saver  # noqa: E402
 from motionlab.training.schedule import make_schedule  # noqa: E402
+from motionlab.training.stage import FunctionStage, Losses  # noqa: E402
 from motionlab.training.state import Counters, pack  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
@@ -82,9 +83,11 @@ class Stage:
     loss: Callable[[nn.Module, Any], torch.Tensor]
     count: Callable[[Any], int]
 
-    def step(self, batch: Any) -> Losses:
+    def for_fit(self) -> FunctionStage[Any]:
         """What a job hands to `fit`."""
-        return Losses(self.loss(self.model, batch))
+        return FunctionStage(
+            self.model, self.batches, lambda batch: Losses(self.loss(self.model, batch)), count=self.count
+        )
 
 
 class Words:
@@ -181,10 +184,7 @@ def train(make: Callable[[], Stage], steps: int) -> BareLoop:
     settings = TrainConfig(steps=steps, warmup_steps=2, precision="fp32", save_every=10**6, val_every=10**6)
     stage, bare = make(), BareLoop(make(), settings)
     with tempfile.TemporaryDirectory() as folder:
-        fit(
-            stage.model, batches=stage.batches, step=stage.step, count=stage.count, settings=settings, folder=folder,
-            hooks=[bare],
-        )  # fmt: skip
+        fit(stage.for_fit(), settings, folder, hooks=[bare])
     return bare
 
 
@@ -240,9 +240,7 @@ def save_rows_of(effort: Effort) -> Iterator[Row]:
         for _ in range(2 if effort.quick else 5):
             stage, marks = plain_stage(config, batch), Marks()
             with tempfile.TemporaryDirectory() as folder:
-                fit(
-                    stage.model, batches=stage.batches, step=stage.step, settings=settings, folder=folder, hooks=[marks]
-                )
+                fit(stage.for_fit(), settings, folder, hooks=[marks])
                 began = now()
                 for number in range(saves):
                     write_checkpoint(Path(folder) / "b", "last", number, *parts())

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra
+from motionlab.jobs.stages import STAGES, require_stage
 from motionlab.runtime import wait_passively
 
 if TYPE_CHECKING:
@@ -50,14 +51,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-train_app = typer.Typer(help="Train one stage by itself.", no_args_is_help=True, rich_markup_mode=None)
 params_app = typer.Typer(
     help="List every parameter of a model without building a run.", no_args_is_help=True, rich_markup_mode=None
 )
 ablate_app = typer.Typer(
     help="Train the same small model at every point of a grid.", no_args_is_help=True, rich_markup_mode=None
 )
-app.add_typer(train_app, name="train")
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
 
@@ -68,12 +67,6 @@ def _print_version(wanted: bool) -> None:
 
         print(f"motionlab {__version__}")
         raise typer.Exit
-
-
-def _known_quantizer(name: str | None) -> str | None:
-    if name is not None and name not in QUANTIZERS:
-        raise InputError("--quantizer", found=repr(name), expected=", ".join(QUANTIZERS), fix="Choose one of these.")
-    return name
 
 
 PRESETS = ", ".join(preset_names())
@@ -88,8 +81,13 @@ Overrides = Annotated[
 ]
 AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Out of memory: halve the micro-batch, same steps.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits every time; slower on a GPU.")]
-Quantizer = Annotated[
-    str | None, typer.Option(help=f"One of {', '.join(QUANTIZERS)}. Default: the config's.", callback=_known_quantizer)
+Variant = Annotated[
+    str | None,
+    typer.Option(
+        "--quantizer",
+        "--variant",
+        help=f"Another kind of the stage. For the tokenizer: {', '.join(QUANTIZERS)}. Default: the config's.",
+    ),
 ]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
 
@@ -171,45 +169,28 @@ def show_config(
         print(format_described(describe(config, key)))
 
 
-@train_app.command("tokenizer")
-def train_tokenizer(
+@app.command(no_args_is_help=True)
+def train(
+    stage: Annotated[str, typer.Argument(metavar="STAGE", help="One of: " + ", ".join(STAGES) + ".")],
     overrides: Overrides = None,
     preset: Preset = "tiny",
     name: Name = None,
     out: Out = Path("runs"),
     auto_batch: AutoBatch = False,
     deterministic: Deterministic = False,
-    quantizer: Quantizer = None,
+    variant: Variant = None,
 ) -> None:
-    """Train stage 1, motion <-> tokens.
+    """Train one stage by itself: tokenizer (motion <-> tokens), then llama (text and earlier tokens -> next token).
 
-    It continues from the last checkpoint when there is one. It also works below torchrun.
+    It continues from the last checkpoint when there is one, and also runs below torchrun. The decoder needs the
+    tokenizer in the same folder.
     """
-    texts = [*(overrides or []), *_switches("tokenizer_training", auto_batch=auto_batch, deterministic=deterministic)]
+    require_stage(stage)
+    texts = [*(overrides or []), *_switches(f"{stage}_training", auto_batch=auto_batch, deterministic=deterministic)]
     config, folder = _config_and_folder(preset, texts, name, out)
     from motionlab.jobs.train import train_stage
 
-    train_stage("tokenizer", config, folder, quantizer)
-
-
-@train_app.command("llama")
-def train_llama(
-    overrides: Overrides = None,
-    preset: Preset = "tiny",
-    name: Name = None,
-    out: Out = Path("runs"),
-    auto_batch: AutoBatch = False,
-    deterministic: Deterministic = False,
-) -> None:
-    """Train stage 2, text and earlier tokens -> next token.
-
-    It needs the tokenizer of stage 1 in the same folder.
-    """
-    texts = [*(overrides or []), *_switches("llama_training", auto_batch=auto_batch, deterministic=deterministic)]
-    config, folder = _config_and_folder(preset, texts, name, out)
-    from motionlab.jobs.train import train_stage
-
-    train_stage("llama", config, folder)
+    train_stage(stage, config, folder, variant)
 
 
 @app.command()

@@ -8,7 +8,7 @@ No torch is loaded here.
 from motionlab.config.corpus import CorpusConfig
 from motionlab.config.evaluation import EvaluationConfig
 from motionlab.config.llama import LlamaConfig
-from motionlab.config.run import RunConfig
+from motionlab.config.run import RunConfig, add_section, run_config
 from motionlab.config.sampling import Sampling
 from motionlab.config.text import TextConfig
 from motionlab.config.tokenizer import QUANTIZERS, TokenizerConfig
@@ -25,9 +25,11 @@ __all__ = [
     "TextConfig",
     "TokenizerConfig",
     "TrainConfig",
+    "add_section",
     "from_mapping",
     "load_config",
     "preset_names",
+    "run_config",
     "to_mapping",
     "to_yaml",
 ]

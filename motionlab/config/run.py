@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,24 @@ class RunConfig(Section):
     def quantizers(self) -> list[Any]:
         """The run's own quantizer and those to compare it with, each once."""
         return list(dict.fromkeys([self.tokenizer.quantizer, *self.compare_quantizers]))
+
+
+_SECTIONS: dict[str, tuple[type[Section], str]] = {}  # name -> dataclass, sentence
+
+
+def add_section(name: str, kind: type[Section], help: str) -> None:
+    """Add a section to the config of a run: the settings of a stage that is not one of the two of `RunConfig`."""
+    _SECTIONS[name] = kind, help
+
+
+def run_config() -> type[RunConfig]:
+    """`RunConfig` with the sections that were added."""
+    return _extended(tuple((name, *section) for name, section in _SECTIONS.items()))
+
+
+@functools.cache  # one class for the same sections: configs of two classes are never equal
+def _extended(sections: tuple[tuple[str, type[Section], str], ...]) -> type[RunConfig]:
+    if not sections:
+        return RunConfig
+    fields: list[tuple[str, type, Any]] = [(name, kind, group(kind, help)) for name, kind, help in sections]
+    return make_dataclass("RunConfig", fields, bases=(RunConfig,))

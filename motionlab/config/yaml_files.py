@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import yaml
 
 from motionlab.config.fields import hints
-from motionlab.config.run import RunConfig
+from motionlab.config.run import RunConfig, run_config
 from motionlab.config.yaml_values import Dumper, read_yaml
 from motionlab.errors import InputError
 
@@ -47,7 +47,7 @@ def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> Ru
     values = _read_file(path)
     for text in overrides:
         _apply_override(values, text)
-    return from_mapping(RunConfig, values, where=str(path.name))
+    return from_mapping(run_config(), values, where=str(path.name))
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], where: str) -> T:

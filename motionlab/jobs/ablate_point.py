@@ -22,9 +22,9 @@ from motionlab.config import RunConfig, TokenizerConfig, TrainConfig, from_mappi
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
 from motionlab.errors import InputError
+from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
 from motionlab.jobs.build import loss_weights, make_tokenizer
 from motionlab.jobs.prepare import training_clips
-from motionlab.jobs.train_tokenizer import count_codes, measure_tokenizer
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.levels import LEVELS
 from motionlab.quantizers.usage import Usage
@@ -32,7 +32,8 @@ from motionlab.runtime import choose_device, seed_everything
 from motionlab.tokenizer.body import Body
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
+from motionlab.training.stage import FunctionStage, Losses
 
 Point = dict[str, Any]  # key of a config -> value, in the form that `canonical` gives
 
@@ -197,15 +198,8 @@ def train_point(config: RunConfig, corpus: Corpus) -> Trained:
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
-        fit(
-            model,
-            batches=batches,
-            step=step,
-            settings=settings,
-            folder=folder,
-            device=device,
-            title=f"{shape.quantizer} {shape.codebook_size}",
-        )
+        stage = FunctionStage(model, batches, step, title=f"{shape.quantizer} {shape.codebook_size}")
+        fit(stage, settings, folder, device=device)
     seconds = time.perf_counter() - began
     usage = count_codes(model, batches, USAGE_BATCHES).summary()
     errors, _ = measure_tokenizer(model, corpus.test_seen, normalizer.to(device))

@@ -62,6 +62,11 @@ def max_motion_tokens(config: RunConfig) -> int:
     return max(-(-config.corpus.max_frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
 
 
+def max_sequence(config: RunConfig) -> int:
+    """Positions of the longest sequence: text, motion, END."""
+    return config.text.max_tokens + max_motion_tokens(config) + 1
+
+
 def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int, mask_token: bool = False) -> MotionLlama:
     """The decoder of a config; its longest sequence is text + motion + END. `mask_token` is for masked modelling."""
     llama = config.llama
@@ -72,7 +77,7 @@ def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int, mask_tok
         n_kv_heads=llama.n_kv_heads,
         dim=llama.dim,
         text_dim=text_dim,
-        max_length=config.text.max_tokens + max_motion_tokens(config) + 1,
+        max_length=max_sequence(config),
         rope=RopeSettings(
             llama.rope_theta, make_scaling(llama.rope_scaling, llama.rope_factor, llama.rope_original_length)
         ),

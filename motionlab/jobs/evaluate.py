@@ -22,9 +22,9 @@ from motionlab.evaluation.actions import (
     train_classifier,
     wanted_actions,
 )
+from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_tokenizer import reconstruct
 
 
 def evaluate(run: Run, corpus: Corpus) -> dict[str, Any]:

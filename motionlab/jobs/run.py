@@ -18,7 +18,8 @@ from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.run_settings import needs_training
-from motionlab.jobs.train_llama import train_llama, training_codes
+from motionlab.jobs.tokens import training_codes
+from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
 from motionlab.training.distributed import launched

@@ -5,6 +5,7 @@ runs/<name>/
   normalizer.safetensors      mean and std of the 272 features
   tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder a quantizer)
   llama/                      model.safetensors, history.csv, checkpoints/
+  STAGE/ or STAGE-VARIANT/    the same for every other stage (jobs/stages/)
   motions/                    the motions that the report shows, as .npy of 272 features
   metrics.json                every number of the report
   report.html                 one file, no network
@@ -94,9 +95,13 @@ class Run:
         """Caption features, cached on disk."""
         return text_cache(self.config.text)
 
+    def stage_folder(self, name: str, variant: str | None = None) -> Path:
+        """Where a stage is trained. `training_report.py` finds the name of the stage in it again."""
+        return self.folder / (f"{name}-{variant}" if variant else name)
+
     def tokenizer_folder(self, quantizer: str) -> Path:
         """Where the tokenizer with this quantizer lives."""
-        return self.folder / f"tokenizer-{quantizer}"
+        return self.stage_folder("tokenizer", quantizer)
 
     def tokenizer(self, quantizer: str | None = None) -> MotionTokenizer:
         """A trained tokenizer, in eval mode; the run's own one by default."""

@@ -91,7 +91,8 @@ def _is_free(key: str) -> bool:
 
 def _refused(folder: Path, section: str, name: str, old: TrainConfig, new: TrainConfig) -> str | None:
     """How a refused change of a training could be allowed; None when it is."""
-    stages = [folder / "llama"] if section == "llama_training" else sorted(folder.glob("tokenizer-*"))
+    stage_name = section.removesuffix("_training")
+    stages = [folder / stage_name, *sorted(folder.glob(f"{stage_name}-*"))]  # a stage, or its variants
     begun = [stage for stage in stages if has_checkpoint(stage / "checkpoints")]
     trained = max([_progress(stage)[0] for stage in begun], default=0)
     more, anything = new.steps > old.steps, new.resume_changed == "same_place"

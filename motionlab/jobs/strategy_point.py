@@ -26,7 +26,7 @@ from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.prepare import prepare, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_llama import training_codes
+from motionlab.jobs.tokens import training_codes
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.strategies import (
     MaskedModelling,
@@ -37,7 +37,8 @@ from motionlab.llama.objectives.strategies import (
 )
 from motionlab.llama.sequence import SequenceBatches, Sequences, build_sequences
 from motionlab.runtime import choose_device, seed_everything
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
+from motionlab.training.stage import FunctionStage, Losses
 
 STRATEGIES: dict[str, Strategy] = {
     "teacher_forcing": TeacherForcing(),
@@ -151,16 +152,8 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
-        fit(
-            model,
-            batches=batches,
-            step=step,
-            count=lambda batch: batch.n_labels,
-            settings=settings,
-            folder=folder,
-            device=device,
-            title=strategy,
-        )
+        stage = FunctionStage(model, batches, step, count=lambda batch: batch.n_labels, title=strategy)
+        fit(stage, settings, folder, device=device)
     seconds = time.perf_counter() - began
     gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]
     return TrainedDecoder(model.eval(), seconds, statistics.median(gaps) if gaps else seconds)

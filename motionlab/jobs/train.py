@@ -1,4 +1,4 @@
-"""`motionlab train tokenizer|llama`: one stage by itself, in one process or in those that torchrun started.
+"""`motionlab train STAGE`: one stage by itself, in one process or in those that torchrun started.
 
     motionlab train tokenizer --preset laptop
     torchrun --nproc-per-node 2 -m motionlab train tokenizer --preset laptop
@@ -9,39 +9,74 @@ others wait, so no file has two writers. docs/distributed.md has the commands fo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 from motionlab.config import RunConfig, to_yaml
-from motionlab.jobs.build import check_buildable
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_llama import train_llama
-from motionlab.jobs.train_tokenizer import train_tokenizer
+from motionlab.jobs.stages import stage_class
+from motionlab.jobs.stages.run_stage import RunStage
+from motionlab.jobs.training_hooks import training_hooks
 from motionlab.jobs.training_report import write_training_report
-from motionlab.training.distributed import connected
+from motionlab.training.checkpoint import has_checkpoint, load_weights
+from motionlab.training.distributed import World, connected
+from motionlab.training.loop import fit
 
-Stage = Literal["tokenizer", "llama"]
 
-
-def train_stage(stage: Stage, config: RunConfig, folder: str | Path, quantizer: str | None = None) -> Path:
-    """Train (or go on training) one stage, write its report and return its folder.
+def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str | None = None) -> Path:
+    """Train (or continue to train) one stage, write its report and return its folder.
 
     The resolved settings are printed first and kept as `config.yaml`.
+
+    Args:
+        name: one of `motionlab.jobs.stages.STAGES`.
+        variant: for a stage that has variants, the one to train; for the tokenizer a quantizer.
+
+    Raises:
+        InputError: no such stage or variant; and what `fit` raises.
     """
-    own = quantizer or config.tokenizer.quantizer
-    check_buildable(config, [own], decoder=stage == "llama")
+    kind = stage_class(name)
+    kind.check(config, variant)
     with connected(config.device) as world:
         print(to_yaml(config), flush=True)
         with world.first_alone():
             run = Run.create(folder, config)
             corpus = prepare(config.corpus)
-        if stage == "llama":
-            place = run.folder / "llama"
-            train_llama(run, corpus)
-        else:
-            place = run.tokenizer_folder(own)
-            train_tokenizer(run, corpus, quantizer)
+        stage = kind(run, corpus, variant)
+        train(stage)
         if world.is_first:
-            print(f"trained: {place}\nreport: {write_training_report(place)}", flush=True)
-        return place
+            print(f"trained: {stage.folder}\nreport: {write_training_report(stage.folder)}", flush=True)
+        return stage.folder
+
+
+def train(stage: RunStage[Any], watch: Callable[[int], None] | None = None) -> None:
+    """Train (or continue to train) a stage of a run; afterwards its model is in eval mode, with its best weights.
+
+    Args:
+        watch: called with the number of each micro-batch, before it is read.
+    """
+    if watch is not None:
+        stage.watch = watch
+    fit(
+        stage,
+        stage.settings,
+        stage.folder,
+        device=stage.device,
+        resume=has_checkpoint(stage.folder / "checkpoints"),
+        hooks=training_hooks(stage.run, stage.folder, stage.settings),
+    )
+    _keep_best(stage)
+
+
+def _keep_best(stage: RunStage[Any]) -> None:
+    """Load the best weights into the model, and keep them with the run."""
+    world = World.current()
+    if world.size > 1:  # the trained model may be in parts
+        stage.model = stage.make().to(stage.device)
+    load_weights(stage.model, stage.folder / "checkpoints", "best")
+    if world.is_first:
+        stage.run.save(stage.model, stage.folder.name)
+    world.barrier()
+    stage.model.eval()

@@ -1,139 +1,23 @@
-"""Stage 2: tokenise the corpus once, then train the decoder on captions and tokens."""
+"""Train stage 2, from Python and from lessons; `stages/llama.py` says what it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import torch
-from torch import Tensor
+from collections.abc import Callable
 
 from motionlab.data.corpus import Corpus
-from motionlab.data.store import MotionStore
-from motionlab.errors import InputError
-from motionlab.jobs.build import make_llama
-from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
-from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.training_hooks import keep_best, training_hooks
+from motionlab.jobs.stages.llama import LlamaStage
+from motionlab.jobs.train import train
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.objectives.losses import sequence_losses
-from motionlab.llama.objectives.strategies import make_strategy
-from motionlab.llama.sequence import SequenceBatches, Sequences
-from motionlab.motion.normalizer import Normalizer
-from motionlab.runtime import choose_device, seed_everything
-from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.checkpoint import has_checkpoint
-from motionlab.training.distributed import World
-from motionlab.training.loop import Losses, fit
-from motionlab.training.weights import read_tensors, write_tensors
 
 
 def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None = None) -> MotionLlama:
-    """Train (or go on training) the decoder and keep its best weights with the run.
+    """Train (or continue to train) the decoder and keep its best weights with the run.
 
     Args:
         watch: called with the number of each micro-batch, before it is read. For a live plot; what it raises ends the
             training.
     """
-    config, settings = run.config, run.config.llama_training
-    device, world = torch.device(choose_device(config.device).value), World.current()
-    tokenizer = run.tokenizer()
-    if tokenizer.n_codebooks > 1:
-        raise InputError(
-            "tokenizer.quantizer",
-            found=f"{config.tokenizer.quantizer!r} with {tokenizer.n_codebooks} codes a token",
-            expected="one code a token: the decoder writes one stream",
-            fix="Choose a quantizer with one codebook, such as fsq.",
-        )
-    with world.first_alone():
-        codes, codebook_size = training_codes(run, corpus), tokenizer.codebook_size
-    seed_everything(settings.seed)
-    model = make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim)
-    if settings.activation_checkpointing:
-        recompute_blocks(model)
-
-    def sequence_batches(clips: Sequence[int], batch_size: int, text_drop: float, edge_drop: float) -> SequenceBatches:
-        return SequenceBatches(
-            [codes[i] for i in clips],
-            [corpus.train.captions(i) for i in clips],
-            run.text,
-            codebook_size=codebook_size,
-            batch_size=batch_size,
-            seed=settings.seed,
-            max_length=model.max_length,
-            text_drop=text_drop,
-            edge_drop=edge_drop,
-        )
-
-    with world.first_alone():  # encodes the captions that the cache does not hold yet
-        sequences = sequence_batches(
-            training_clips(corpus.train), settings.batch_size, config.llama.text_drop, config.llama.edge_drop
-        )
-        held_out = sequence_batches(validation_clips(corpus.train), settings.batch_size, 0.0, 0.0)
-    strategy = make_strategy(
-        config.llama.strategy,
-        keep=config.llama.keep_codes,
-        per=config.llama.keep_rate,
-        label_smoothing=config.llama.label_smoothing,
-    )
-
-    def batches(number: int) -> Sequences:
-        if watch is not None:
-            watch(number)
-        return sequences(number)
-
-    def step(batch: Sequences) -> Losses:
-        losses = strategy(model, batch.to(device))
-        return Losses(losses.loss, {"accuracy": losses.accuracy})
-
-    def validate() -> dict[str, float]:
-        loss = accuracy = labels = 0.0
-        for i in world.share(range(held_out.batches_per_epoch)):
-            batch = held_out(i)
-            losses = sequence_losses(model, batch.to(device))
-            loss += float(losses.loss) * batch.n_labels
-            accuracy += float(losses.accuracy) * batch.n_labels
-            labels += batch.n_labels
-        loss, accuracy, labels = world.sum([loss, accuracy, labels])
-        return {"loss": loss / labels, "accuracy": accuracy / labels}
-
-    folder = run.folder / "llama"
-    fit(
-        model,
-        batches=batches,
-        step=step,
-        validate=validate,
-        count=lambda batch: batch.n_labels,
-        settings=settings,
-        folder=folder,
-        device=device,
-        resume=has_checkpoint(folder / "checkpoints"),
-        architecture={"codebook_size": codebook_size, "text": run.text.name},
-        title="llama",
-        hooks=training_hooks(run, folder, settings),
-        constants={"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std},
-        explain_memory=llama_memory_advice(config.llama, settings, device, sequences, run.text.dim),
-    )
-    return keep_best(
-        run, "llama", model, lambda: make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim).to(device)
-    )
-
-
-def training_codes(run: Run, corpus: Corpus) -> list[Tensor]:
-    """The tokens of every training clip, from the run's tokenizer; made once and kept as `codes.safetensors`."""
-    path = run.folder / "codes.safetensors"
-    if path.exists():
-        stored = read_tensors(path)[0]
-        return list(stored["codes"].long().split(stored["lengths"].tolist()))
-    device = torch.device(choose_device(run.config.device).value)
-    codes = tokenise(run.tokenizer().to(device), corpus.train, run.normalizer.to(device))
-    lengths = torch.tensor([len(row) for row in codes])
-    write_tensors(path, {"codes": torch.cat(codes).int(), "lengths": lengths}, {"run": run.config.name})
-    return codes
-
-
-def tokenise(model: MotionTokenizer, store: MotionStore, normalizer: Normalizer) -> list[Tensor]:
-    """Tokens of every clip of a store, int64 [n] each, on the CPU."""
-    device = next(model.parameters()).device
-    clips = [normalizer.normalize(store.features(i).to(device)) for i in range(len(store))]
-    return [row.cpu() for row in model.encode_clips(clips)]
+    stage = LlamaStage(run, corpus)
+    train(stage, watch)
+    return stage.model

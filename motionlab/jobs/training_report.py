@@ -70,9 +70,9 @@ def training_report(folder: str | Path) -> dict[str, Any]:
     return {**report, "warnings": [*summary["warnings"], *_warnings(report)]}
 
 
-def settings_of(config: Mapping[str, Any], stage: str) -> Mapping[str, Any]:
-    """The settings of the training in folder `stage` ("llama" or "tokenizer-...")."""
-    settings: Mapping[str, Any] = config.get("llama_training" if stage == "llama" else "tokenizer_training", {})
+def settings_of(config: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
+    """The settings of the training in the folder of a stage, such as `llama` or `tokenizer-fsq`."""
+    settings: Mapping[str, Any] = config.get(f"{folder.partition('-')[0]}_training", {})
     return settings
 
 

@@ -13,7 +13,7 @@ from motionlab.config import RunConfig
 from motionlab.data.corpus import Corpus
 from motionlab.data.store import MotionStore
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
-from motionlab.jobs.train_tokenizer import measure_tokenizer, reconstruct
+from motionlab.evaluation.tokenizer import measure_tokenizer, reconstruct
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama

@@ -41,7 +41,7 @@ from motionlab.files import write_text
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_llama import training_codes
+from motionlab.jobs.tokens import training_codes
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses
@@ -49,7 +49,8 @@ from motionlab.llama.sequence import SequenceBatches, build_sequences
 from motionlab.runtime import seed_everything
 from motionlab.text.cache import TextCache
 from motionlab.text.encoder import TextFeatures
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
+from motionlab.training.stage import FunctionStage, Losses
 
 STEPS, LAYERS, LOSS_BATCH = 240, 2, 32
 CONDITIONS = ("first", "random", "padding")
@@ -157,16 +158,15 @@ def train_decoder(run: Run, corpus: Corpus, point: Point, steps: int = STEPS) ->
         max_length=model.max_length,
         edge_drop=config.llama.edge_drop,
     )
+    stage = FunctionStage(
+        model,
+        batches,
+        step=lambda batch: Losses(sequence_losses(model, batch).loss),
+        count=lambda batch: batch.n_labels,
+        title=f"{point.condition}, {point.clips} clips",
+    )
     with tempfile.TemporaryDirectory() as folder:
-        fit(
-            model,
-            batches=batches,
-            step=lambda batch: Losses(sequence_losses(model, batch).loss),
-            count=lambda batch: batch.n_labels,
-            settings=settings,
-            folder=folder,
-            title=f"{point.condition}, {point.clips} clips",
-        )
+        fit(stage, settings, folder)
     return model.eval()
 
 

@@ -47,9 +47,10 @@ from motionlab.evaluation.anatomy import (
     with_truth,
 )
 from motionlab.evaluation.reconstruction import mpjpe
+from motionlab.evaluation.tokenizer import reconstructions
 from motionlab.files import atomic_path, write_text
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_tokenizer import reconstructions, train_tokenizer
+from motionlab.jobs.train_tokenizer import train_tokenizer
 from motionlab.lessons.kept_runs import read_result, short
 from motionlab.motion.features import decode_positions
 from motionlab.training.history import History

@@ -11,7 +11,6 @@ import itertools
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +24,9 @@ from motionlab.llama.sequence import Sequences
 from motionlab.llama.sizes import SIZES, parameter_count
 from motionlab.memory.roofline import Machine, Work, best_seconds, decoder_flops, elementwise, gpu_hours, matmul
 from motionlab.training.distributed import World, run_processes
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
 from motionlab.training.parallel import Parallel, plain
+from motionlab.training.stage import FunctionStage, Losses
 
 MICRO, STEPS = 2, 6  # clips a micro-batch, so few that their numbers of labels differ; optimizer steps
 PUBLISHED = {"codes": 64_000, "text_dim": 2048, "clips": 640, "length": 301, "steps": 240_000, "gpus": 40}
@@ -94,10 +94,8 @@ def train(how: str, steps: int = STEPS) -> tuple[list[float], int, float]:
 
     with tempfile.TemporaryDirectory() as folder:
         place = world.from_first(folder)  # a sharded checkpoint is written by all processes
-        history = fit(
-            model, batches=batches, step=step, count=lambda batch: batch.n_labels, settings=settings,
-            folder=Path(place), title=how,
-        )  # fmt: skip
+        stage = FunctionStage(model, batches, step, count=lambda batch: batch.n_labels, title=how)
+        history = fit(stage, settings, place)
         world.barrier()  # nobody removes the folder while another one needs it
     held = sum(local(parameter).numel() for parameter in model.parameters())
     labels = [row["items_per_second"] for row in history.rows]

@@ -24,7 +24,7 @@ from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.train_llama import training_codes
+from motionlab.jobs.tokens import training_codes
 from motionlab.lessons.kept_runs import read_result
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses

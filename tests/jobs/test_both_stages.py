@@ -23,7 +23,8 @@ from motionlab.memory.step import step_memory
 from motionlab.runtime import one_thread, seeded
 from motionlab.text.encoder import TextFeatures
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
+from motionlab.training.stage import FunctionStage, Losses
 
 SIZES = (3, 1, 4)  # samples of three micro-batches, which are one batch of eight
 
@@ -51,8 +52,8 @@ class Stage:
             return self.rows(self.batch(i // 3), first, first + SIZES[i % 3])
 
         with one_thread():
-            fit(model, batches=batches, step=lambda batch: Losses(self.loss(model, batch)), settings=settings,
-                folder=folder, count=self.count)  # fmt: skip
+            stage = FunctionStage(model, batches, lambda batch: Losses(self.loss(model, batch)), count=self.count)
+            fit(stage, settings, folder)
         return model
 
 

@@ -12,21 +12,13 @@ from motionlab.config import RunConfig, load_config
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import Corpus
 from motionlab.errors import InputError
-from motionlab.jobs import train_tokenizer as job
+from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
 from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer, prepare, training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.stages.tokenizer import USAGE_BATCHES
 from motionlab.jobs.train_llama import train_llama
-from motionlab.jobs.train_tokenizer import (
-    USAGE_BATCHES,
-    count_codes,
-    measure_tokenizer,
-    reconstruct,
-    reconstructions,
-    train_tokenizer,
-    train_tokenizers,
-)
-from motionlab.runtime import seed_everything
+from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
 from motionlab.training.checkpoint import load_weights, read_checkpoint
 from motionlab.training.history import History
 
@@ -124,32 +116,6 @@ def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Corpus, 
     again = train_tokenizer(run, corpus, watch=asked.append)
     assert asked == []
     assert all(torch.equal(x, y) for x, y in zip(first.parameters(), again.parameters(), strict=True))
-
-
-def test_reconstructions_are_those_of_each_clip_alone(
-    finished_run: Run, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "CLIPS_AT_ONCE", 3)  # so that there are several groups
-    model, normalizer, store = finished_run.tokenizer(), finished_run.normalizer, corpus.test_seen
-    found = list(reconstructions(model, store, normalizer))
-    assert len(found) == len(store)
-    for i, (pair, tokens) in enumerate(found):
-        alone = model.encode(normalizer.normalize(store.features(i))[None])
-        assert torch.equal(tokens, alone[0])
-        assert torch.equal(pair.real, store.features(i))
-        expected = reconstruct(model, normalizer, alone)[: len(pair.real)]
-        assert torch.allclose(pair.restored, expected, atol=1e-4)
-    (pair, _), *_ = reconstructions(model, store, normalizer, [2])
-    assert torch.equal(pair.real, store.features(2))
-
-
-def test_several_codebooks_are_measured(config: RunConfig, corpus: Corpus, finished_run: Run) -> None:
-    seed_everything(0)
-    model = make_tokenizer(config.tokenizer, "rfsq")
-    errors, usage = measure_tokenizer(model, corpus.test_seen, finished_run.normalizer)
-    tokens = sum(model.token_count(int(frames)) for frames in corpus.test_seen.lengths)
-    assert usage.summary().tokens == tokens and errors["mpjpe_mm"] > 0
-    assert usage.summary().histogram.shape == (2, model.codebook_size)
 
 
 def test_losses_in_metres_reach_the_training(corpus: Corpus, tmp_path: Path) -> None:

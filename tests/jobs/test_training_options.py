@@ -9,9 +9,9 @@ import torch
 
 from motionlab.config import load_config
 from motionlab.errors import InputError
-from motionlab.jobs import train_tokenizer as job
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.stages import tokenizer as stage
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer
 from motionlab.tokenizer.losses import tokenizer_losses
@@ -55,7 +55,7 @@ def test_too_little_memory_is_explained_with_the_formula(tmp_path: Path, monkeyp
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return tokenizer_losses(output, x, *more, **named)
 
-    monkeypatch.setattr(job, "tokenizer_losses", too_large)
+    monkeypatch.setattr(stage, "tokenizer_losses", too_large)
     config = load_config("ci", overrides("batch_size=16", "precision=fp32"))
     run, corpus = Run.create(tmp_path / "run", config), prepare(config.corpus)
     with pytest.raises(InputError, match=r"MiB \(.*activations.*with half the micro-batch.*--auto-batch"):

@@ -27,8 +27,9 @@ from motionlab.memory.settings import MIB, StepSettings
 from motionlab.memory.step import StepMemory
 from motionlab.runtime import one_thread
 from motionlab.text.encoder import TextFeatures
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
 from motionlab.training.precision import make_precision
+from motionlab.training.stage import FunctionStage, Losses
 
 PROMISED = 0.1
 CODES = 1024  # as the preset "tiny": 1,026 rows
@@ -223,12 +224,11 @@ def test_the_training_loop_holds_what_the_step_holds(tmp_path: Path) -> None:
             losses = strategy(model, batch)
             return Losses(losses.loss, {"accuracy": losses.accuracy})
 
-        fit(
+        stage = FunctionStage(
             model,
-            batches=lambda i: replace(build_sequences(list(codes), text, CODES), seed=i),
-            step=step,
+            lambda i: replace(build_sequences(list(codes), text, CODES), seed=i),
+            step,
             count=lambda batch: batch.n_labels,
-            settings=TrainConfig(steps=2, batch_size=16, warmup_steps=1, precision="fp32", save_every=100),
-            folder=tmp_path,
         )
+        fit(stage, TrainConfig(steps=2, batch_size=16, warmup_steps=1, precision="fp32", save_every=100), tmp_path)
     assert formula(config, StepSettings(batch=16, window=64)).peak == pytest.approx(memory.peak, rel=PROMISED)

@@ -15,7 +15,8 @@ from motionlab.memory.measure import checkpoint_blocks, measure_step, one_hot_co
 from motionlab.memory.settings import StepSettings
 from motionlab.memory.step import step_memory
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
+from motionlab.training.stage import FunctionStage, Losses
 
 PROMISED = 0.1
 
@@ -56,13 +57,8 @@ def test_the_training_loop_holds_what_the_step_holds(tmp_path: Path) -> None:
             losses = tokenizer_losses(model(x), x, LossWeights())
             return Losses(losses.pop("total"), losses)
 
-        fit(
-            model,
-            batches=lambda i: torch.full((16, 64, 272), 0.1 * i),
-            step=step,
-            settings=TrainConfig(steps=2, warmup_steps=1, precision="fp32", save_every=100),
-            folder=tmp_path,
-        )
+        stage = FunctionStage(model, lambda i: torch.full((16, 64, 272), 0.1 * i), step)
+        fit(stage, TrainConfig(steps=2, warmup_steps=1, precision="fp32", save_every=100), tmp_path)
     assert step_memory(model_config, settings).peak == pytest.approx(memory.peak, rel=PROMISED)
 
 

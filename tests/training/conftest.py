@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from torch import nn
 
 from motionlab.config import TrainConfig
 from motionlab.training.history import History
-from motionlab.training.loop import Losses, fit
+from motionlab.training.loop import fit
+from motionlab.training.stage import FunctionStage, Losses
 
 
 class ToyModel(nn.Module):
@@ -36,7 +38,7 @@ class ToyModel(nn.Module):
 
 @dataclass
 class Toy:
-    """A model and the pieces that `fit` asks for."""
+    """A model and the parts of its stage."""
 
     model: ToyModel
     sizes: tuple[int, ...] = (8,)
@@ -71,8 +73,11 @@ class Toy:
         return step
 
     def fit(self, folder: Path, settings: TrainConfig, **more: Any) -> History:
-        pieces: dict[str, Any] = {"batches": self.batches, "step": self.step, "validate": self.validate, **more}
-        return fit(self.model, settings=settings, folder=folder, **pieces)
+        """Train it; `more` replaces parts of the stage, or goes to `fit`."""
+        parts: dict[str, Any] = {"batches": self.batches, "step": self.step, "validate": self.validate}
+        names = {field.name for field in dataclasses.fields(FunctionStage)}
+        parts |= {name: more.pop(name) for name in names & set(more)}
+        return fit(FunctionStage(self.model, **parts), settings, folder, **more)
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from motionlab.runtime import evaluating
 from motionlab.training import saver
 from motionlab.training.checkpoint import load_weights, read_checkpoint
 from motionlab.training.history import FIRST_COLUMNS, History
-from motionlab.training.loop import MAX_SKIPPED, Losses
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.schedule import lr_factor
+from motionlab.training.session import MAX_SKIPPED
+from motionlab.training.stage import Losses
 
 
 class Stop(Exception):

@@ -9,8 +9,8 @@ import torch
 from motionlab.errors import InputError
 from motionlab.training.checkpoint import read_checkpoint
 from motionlab.training.events import Hook
-from motionlab.training.loop import Losses
 from motionlab.training.out_of_memory import is_out_of_memory
+from motionlab.training.stage import Losses
 
 
 class Warnings(Hook):

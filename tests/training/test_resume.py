@@ -16,8 +16,8 @@ from motionlab.training.checkpoint import has_checkpoint, read_checkpoint, roll_
 from motionlab.training.events import Hook
 from motionlab.training.history import History
 from motionlab.training.interrupt import Stopped
-from motionlab.training.loop import Losses
 from motionlab.training.schedule import lr_factor
+from motionlab.training.stage import Losses
 
 TIMES = ("seconds", "items_per_second")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.training import loop
+from motionlab.training import session
 from motionlab.training.history import History
-from motionlab.training.loop import Losses
+from motionlab.training.stage import Losses
 from motionlab.training.watch import WINDOW, Rising, Step, Watch
 from motionlab.training.weights import read_tensors
 
@@ -32,7 +32,7 @@ class Deferred(Watch):
 
 @pytest.fixture
 def deferred(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "Watch", Deferred)
+    monkeypatch.setattr(session, "Watch", Deferred)
 
 
 def same_rows(a: History, b: History) -> bool:
@@ -49,7 +49,7 @@ def test_reading_late_changes_no_number(
     options = settings(steps=20, precision=precision, grad_accum_steps=2)
     soon, late = toy(sizes=(8, 3)), toy(sizes=(8, 3))
     a = soon.fit(tmp_path / "soon", options, step=soon.spoiled(lambda n: precision == "fp16" and n in (9, 10, 30)))
-    monkeypatch.setattr(loop, "Watch", Deferred)
+    monkeypatch.setattr(session, "Watch", Deferred)
     b = late.fit(tmp_path / "late", options, step=late.spoiled(lambda n: precision == "fp16" and n in (9, 10, 30)))
     assert same_rows(a, b)
     assert all(torch.equal(x, y) for x, y in zip(soon.model.parameters(), late.model.parameters(), strict=True))

@@ -35,7 +35,8 @@ from motionlab.text.encoder import TextFeatures  # noqa: E402
 from motionlab.training.distributed import World, connected  # noqa: E402
 from motionlab.training.history import History  # noqa: E402
 from motionlab.training.interrupt import Stopped  # noqa: E402
-from motionlab.training.loop import Losses, fit  # noqa: E402
+from motionlab.training.loop import fit  # noqa: E402
+from motionlab.training.stage import FunctionStage, Losses  # noqa: E402
 
 TIMES = ("seconds", "items_per_second")
 CODES = 12
@@ -105,10 +106,8 @@ def train_decoder(folder: Path, **more: Any) -> History:
         total, labels = world.sum([total, labels])
         return {"loss": total / labels, "labels": labels}
 
-    return fit(
-        model, batches=decoder_batch, step=step, count=lambda batch: batch.n_labels, validate=validate,
-        settings=settings(world, **more), folder=folder,
-    )  # fmt: skip
+    stage = FunctionStage(model, decoder_batch, step, validate, count=lambda batch: batch.n_labels)
+    return fit(stage, settings(world, **more), folder)
 
 
 def train_tokenizer(folder: Path) -> History:

@@ -1,0 +1,112 @@
+"""Stage 2: a decoder that learns to continue a caption by the tokens of its motion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motionlab.config import RunConfig
+from motionlab.data.corpus import Corpus
+from motionlab.errors import InputError
+from motionlab.jobs.build import check_buildable, make_llama, max_sequence
+from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
+from motionlab.jobs.prepare import training_clips, validation_clips
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.stages.run_stage import RunStage
+from motionlab.jobs.tokens import training_codes
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.losses import sequence_losses
+from motionlab.llama.objectives.strategies import make_strategy
+from motionlab.llama.sequence import SequenceBatches, Sequences
+from motionlab.training.distributed import World
+from motionlab.training.stage import Losses
+
+
+class LlamaStage(RunStage[Sequences]):
+    """Captions and tokens to the loss of the next token. It needs the tokenizer of stage 1 in the same run.
+
+    Validation columns: `val_loss` in nats a token and `val_accuracy`, over held-out clips.
+
+    Raises:
+        InputError: no tokenizer yet, or one with several codes a token.
+    """
+
+    name = "llama"
+    model: MotionLlama
+
+    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
+        super().__init__(run, corpus, variant)
+        config = run.config.llama
+        self.world = World.current()
+        tokenizer = run.tokenizer()
+        if tokenizer.n_codebooks > 1:
+            raise InputError(
+                "tokenizer.quantizer",
+                found=f"{run.config.tokenizer.quantizer!r} with {tokenizer.n_codebooks} codes a token",
+                expected="one code a token: the decoder writes one stream",
+                fix="Choose a quantizer with one codebook, such as fsq.",
+            )
+        self.codebook_size = tokenizer.codebook_size
+        with self.world.first_alone():
+            self.codes = training_codes(run, corpus)
+        with self.world.first_alone():  # encodes the captions that the cache does not hold yet
+            train, held_out = training_clips(corpus.train), validation_clips(corpus.train)
+            self.sequences = self._sequences(train, text_drop=config.text_drop, edge_drop=config.edge_drop)
+            self.held_out = self._sequences(held_out)
+        self.strategy = make_strategy(
+            config.strategy, keep=config.keep_codes, per=config.keep_rate, label_smoothing=config.label_smoothing
+        )
+        self.architecture = {"codebook_size": self.codebook_size, "text": run.text.name}
+        self.constants = {"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std}
+        self.explain_memory = llama_memory_advice(config, self.settings, self.device, self.sequences, run.text.dim)
+
+    @classmethod
+    def check(cls, config: RunConfig, variant: str | None = None) -> None:
+        """Refuse a decoder that cannot be built, or that could not read the tokens of the run's tokenizer."""
+        super().check(config, variant)
+        check_buildable(config, [config.tokenizer.quantizer])
+
+    def _sequences(self, clips: Sequence[int], text_drop: float = 0.0, edge_drop: float = 0.0) -> SequenceBatches:
+        return SequenceBatches(
+            [self.codes[i] for i in clips],
+            [self.corpus.train.captions(i) for i in clips],
+            self.run.text,
+            codebook_size=self.codebook_size,
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            max_length=max_sequence(self.run.config),
+            text_drop=text_drop,
+            edge_drop=edge_drop,
+        )
+
+    def make(self) -> MotionLlama:
+        """A decoder with random weights."""
+        model = make_llama(self.run.config, codebook_size=self.codebook_size, text_dim=self.run.text.dim)
+        if self.settings.activation_checkpointing:
+            recompute_blocks(model)
+        return model
+
+    def batches(self, number: int) -> Sequences:
+        """Captions and tokens of `batch_size` clips."""
+        self.watch(number)
+        return self.sequences(number)
+
+    def step(self, batch: Sequences) -> Losses:
+        """The loss of the training strategy; the log is the accuracy."""
+        losses = self.strategy(self.model, batch.to(self.device))
+        return Losses(losses.loss, {"accuracy": losses.accuracy})
+
+    def count(self, batch: Sequences) -> int:
+        """Tokens that are to be predicted; padding is none."""
+        return batch.n_labels
+
+    def validate(self) -> dict[str, float]:
+        """Mean loss and accuracy over the tokens of the held-out clips, by plain teacher forcing."""
+        loss = accuracy = labels = 0.0
+        for i in self.world.share(range(self.held_out.batches_per_epoch)):
+            batch = self.held_out(i)
+            losses = sequence_losses(self.model, batch.to(self.device))
+            loss += float(losses.loss) * batch.n_labels
+            accuracy += float(losses.accuracy) * batch.n_labels
+            labels += batch.n_labels
+        loss, accuracy, labels = self.world.sum([loss, accuracy, labels])
+        return {"loss": loss / labels, "accuracy": accuracy / labels}

@@ -1,0 +1,77 @@
+"""A stage of a run: what the stages that `motionlab train` knows have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+import torch
+from torch import nn
+
+from motionlab.config import RunConfig, TrainConfig
+from motionlab.data.corpus import Corpus
+from motionlab.errors import InputError
+from motionlab.jobs.run_folder import Run
+from motionlab.runtime import choose_device, seed_everything
+from motionlab.training.stage import Stage
+
+Batch = TypeVar("Batch")
+
+
+class RunStage(Stage[Batch]):
+    """A stage with the settings of a run, whose best weights are kept in the folder of that run.
+
+    A subclass has a `name`, makes its data ready in `__init__`, and writes `make`, `batches`, `step` and, if it is
+    validated, `validate`. `motionlab.training.stage` says what these mean and what else may be set.
+
+    Args:
+        run: its config holds `<name>_training`.
+        corpus: the motions.
+        variant: another kind of the same stage, trained in a folder of its own; None is the one that the config names.
+
+    Attributes:
+        settings, folder, device: for `fit`.
+        model: from `build` on.
+        watch: called with the number of each micro-batch, before it is read. For a live plot; what it raises ends the
+            training. A stage that can be watched calls it first in `batches`.
+    """
+
+    name: ClassVar[str]
+    model: nn.Module
+
+    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
+        self.run, self.corpus = run, corpus
+        self.settings: TrainConfig = getattr(run.config, f"{self.name}_training")
+        self.folder = run.stage_folder(self.name, variant)
+        self.device = torch.device(choose_device(run.config.device).value)
+        self.title = f"{self.name} {variant}" if variant else self.name
+        self.watch: Callable[[int], None] = _nobody
+
+    @classmethod
+    def check(cls, config: RunConfig, variant: str | None = None) -> None:
+        """Refuse settings that cannot work, before anything is read or written.
+
+        Raises:
+            InputError: a variant, and this stage has none. A stage that has some overrides this.
+        """
+        if variant is not None:
+            raise InputError(
+                f"train {cls.name}",
+                found=f"variant {variant!r}",
+                expected="none: it has one kind",
+                fix="Leave it out.",
+            )
+
+    def make(self) -> nn.Module:
+        """A new model with random weights."""
+        raise NotImplementedError
+
+    def build(self) -> nn.Module:
+        """The model to train: the same first weights for the same seed, whatever was drawn before."""
+        seed_everything(self.settings.seed)
+        self.model = self.make()
+        return self.model
+
+
+def _nobody(number: int) -> None:
+    """Watches nothing."""

@@ -1,0 +1,98 @@
+"""Stage 1: a tokenizer that learns from windows of motion and is validated on whole clips."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from motionlab.config import QUANTIZERS, RunConfig
+from motionlab.data.batches import WindowBatches
+from motionlab.data.corpus import Corpus
+from motionlab.errors import InputError
+from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
+from motionlab.jobs.build import check_buildable, loss_weights, make_tokenizer
+from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advice
+from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.stages.run_stage import RunStage
+from motionlab.tokenizer.body import Body
+from motionlab.tokenizer.losses import tokenizer_losses
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.distributed import World
+from motionlab.training.prefetch import Prefetch
+from motionlab.training.stage import Losses
+
+VALIDATION_CLIPS = 32  # held-out clips that a validation reconstructs
+# Batches of training windows over which a validation counts codes: the same ones every time, so that the curve of usage
+# shows the tokenizer and not the draw. The held-out clips alone would have too few tokens for a large codebook.
+USAGE_BATCHES = 8
+
+
+class TokenizerStage(RunStage[Tensor]):
+    """Windows `[B, window, 272]` to the losses of their reconstruction. A variant is another quantizer.
+
+    Validation columns: `val_mpjpe_mm`, `val_mpjpe_heading_mm` and `val_acceleration_mm` over held-out clips;
+    `val_used_fraction` and `val_perplexity` of the codebook over `val_tokens` tokens of fixed training windows.
+    """
+
+    name = "tokenizer"
+    best_metric = "mpjpe_mm"
+    model: MotionTokenizer
+
+    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
+        config = run.config.tokenizer
+        self.quantizer = variant or config.quantizer
+        super().__init__(run, corpus, self.quantizer)
+        self.world = World.current()
+        with self.world.first_alone():
+            self.normalizer = fit_normalizer(run, corpus).to(self.device)
+        self.weights, self.body = loss_weights(config), Body(self.normalizer)
+        drawn = WindowBatches(
+            corpus.train,
+            run.normalizer,
+            window=config.window,
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            clips=training_clips(corpus.train),
+        )
+        self.windows = Prefetch(drawn, stride=self.world.size)
+        self.architecture = {"quantizer": self.quantizer}
+        self.constants = {"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std}
+        self.explain_memory = tokenizer_memory_advice(config, self.settings, self.device)
+
+    @classmethod
+    def check(cls, config: RunConfig, variant: str | None = None) -> None:
+        """Refuse an unknown quantizer, and a tokenizer that cannot be built."""
+        if variant is not None and variant not in QUANTIZERS:
+            raise InputError("quantizer", found=repr(variant), expected=", ".join(QUANTIZERS), fix="Name one of these.")
+        check_buildable(config, [variant or config.tokenizer.quantizer], decoder=False)
+
+    def make(self) -> MotionTokenizer:
+        """A tokenizer with random weights."""
+        model = make_tokenizer(self.run.config.tokenizer, self.quantizer)
+        if self.settings.activation_checkpointing:
+            recompute_blocks(model)
+        return model
+
+    def batches(self, number: int) -> Tensor:
+        """Normalised windows `[B, window, 272]`."""
+        self.watch(number)
+        return self.windows(number)
+
+    def step(self, batch: Tensor) -> Losses:
+        """The losses of a tokenizer; the logs are its parts."""
+        x = batch.to(self.device, non_blocking=True)  # [B, window, 272]
+        losses = tokenizer_losses(self.model(x), x, self.weights, body=self.body)
+        return Losses(losses.pop("total"), losses)
+
+    def validate(self) -> dict[str, float]:
+        """Errors of held-out clips, and the use of the codebook."""
+        store = self.corpus.train
+        kept = validation_clips(store)[:VALIDATION_CLIPS]
+        errors, _ = measure_tokenizer(self.model, store, self.normalizer, kept, self.world)
+        usage = count_codes(self.model, self.windows, USAGE_BATCHES, self.world).summary()
+        return {
+            **errors,
+            "used_fraction": usage.used_fraction,
+            "perplexity": usage.perplexity,
+            "tokens": usage.tokens,
+        }
