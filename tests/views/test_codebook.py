@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.plots.quantizer_cells import REACH
 from motionlab.views.codebook import DOTS, compute_plane, moved_codes, rescued_codes
 
 CODES = [[-1.0, 0.5], [0.2, -0.3], [1.1, 0.4], [3.9, -3.9]]  # the last one is dead
@@ -76,3 +77,10 @@ def test_wrong_codes_are_refused(codes: object, words: str) -> None:
 def test_a_wrong_probe_is_named() -> None:
     with pytest.raises(InputError, match="probe.*two numbers"):
         compute_plane(CODES, probe=(1.0,))
+
+
+def test_each_place_of_the_plane_belongs_to_the_code_next_to_it() -> None:
+    plane = compute_plane(CODES)
+    column, row = ((plane.codes + REACH) / (2 * REACH) * 239).round().long().T
+    assert plane.owners[row, column].tolist() == [0, 1, 2, 3]
+    assert plane.owners.shape == (240, 240) and plane.owners[0, -1] == 3 and plane.owners[-1, 0] == 0

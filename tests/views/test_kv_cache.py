@@ -26,3 +26,9 @@ def test_layers_and_wrong_names() -> None:
         compute_cache("100M")
     with pytest.raises(InputError, match="divisor of the 12 heads"):
         compute_cache("111M", share=5)
+
+
+def test_the_cache_grows_with_the_length() -> None:
+    view = compute_cache("111M", share=4, batch=2)
+    for kind, groups in (("multi-head", 12), ("chosen", 3), ("multi-query", 1)):
+        assert view.growth[kind] == [2 * long * view.of_position[groups] for long in view.lengths]

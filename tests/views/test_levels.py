@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from motionlab.quantizers.ifsq import IFSQ
 from motionlab.views.levels import compute_levels, level_thresholds, normal_shares, squeeze
 
 # The published bound turns to the next level here; computed from its formula by hand, tanh inverted.
@@ -55,5 +56,16 @@ def test_the_generators_are_left_alone() -> None:
 
 
 def test_the_rarest_level_is_the_lowest_share() -> None:
-    view = compute_levels((5, 5), spread=0.3)
+    view = compute_levels((5, 3), spread=0.3)
     assert view.rarest == view.shares[0][0] < 0.001 < view.shares[0][1]
+
+
+def test_curves_cross_the_thresholds_and_codes_are_the_quantizers() -> None:
+    view = compute_levels((5, 4), "ifsq")
+    for (z, y), thresholds, codes in zip(view.curves, view.thresholds, view.codes, strict=True):
+        turns = z[1:][y.round().diff() != 0]
+        assert turns.tolist() == pytest.approx(thresholds, abs=float(z[1] - z[0]))
+        quantizer = IFSQ((len(codes),), dim=1).double()
+        quantizer.project_out.weight.data.fill_(1.0)
+        quantizer.project_out.bias.data.zero_()
+        assert codes == pytest.approx(quantizer.indices_to_codes(torch.arange(len(codes)))[:, 0].tolist())
