@@ -70,12 +70,15 @@ RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    path: Annotated[Path | None, typer.Argument(help="With --verify: a folder. Default: the cache folder.")] = None,
+    check: Annotated[bool, typer.Option("--verify", help="Read all packed motions and compare their digests.")] = False,
+) -> None:
     """Show what this machine can do, what is missing and how to mend it. Exit code 1: something needed is missing."""
     from motionlab.jobs.doctor import doctor as examine
-    from motionlab.jobs.doctor import format_rows, healthy
+    from motionlab.jobs.doctor import format_rows, healthy, verify
 
-    rows = examine()
+    rows = verify(path) if check else examine()
     print(format_rows(rows))
     if not healthy(rows):
         raise typer.Exit(1)
@@ -106,10 +109,8 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     config = load_config(preset, overrides or [])
     from motionlab.jobs.prepare import prepare as job
 
-    corpus = job(config.corpus)
-    for split in ("train", "test_seen", "test_unseen"):
-        store = getattr(corpus, split)
-        print(f"{split:<12} {len(store):>6} clips {int(store.lengths.sum()):>9} frames")
+    for split, clips in job(config.corpus).named().items():
+        print(f"{split:<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
 
 
 @train_app.command("tokenizer")
@@ -198,7 +199,7 @@ def generate(
 
 @app.command()
 def evaluate(run: RunFolder) -> None:
-    """Score the generations of a finished run again, and write its report again."""
+    """Score the generations of a run with a trained decoder, and write its report."""
     from motionlab.jobs.evaluate import evaluate as job
     from motionlab.jobs.prepare import prepare
     from motionlab.jobs.report import write_report
@@ -206,8 +207,8 @@ def evaluate(run: RunFolder) -> None:
 
     this = Run.open(run)
     for split, result in job(this, prepare(this.config.corpus)).items():
-        scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result["score"].items())
-        print(f"{split} ({result['clips']} captions), action score: {scores}")
+        scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
+        print(f"{split} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}")
     print(f"report: {write_report(this)}")
 
 

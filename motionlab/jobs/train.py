@@ -33,13 +33,13 @@ def train_stage(stage: Stage, config: RunConfig, folder: str | Path, quantizer: 
         print(to_yaml(config), flush=True)
         with world.first_alone():
             run = Run.create(folder, config)
-            corpus = prepare(config.corpus)
+            splits = prepare(config.corpus)
         if stage == "llama":
             place = run.folder / "llama"
-            train_llama(run, corpus)
+            train_llama(run, splits)
         else:
             place = run.tokenizer_folder(quantizer or config.tokenizer.quantizer)
-            train_tokenizer(run, corpus, quantizer)
+            train_tokenizer(run, splits, quantizer)
         if world.is_first:
             print(f"trained: {place}\nreport: {write_training_report(place)}", flush=True)
         return place

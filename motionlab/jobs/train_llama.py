@@ -1,34 +1,32 @@
-"""Stage 2: tokenise the corpus once, then train the decoder on captions and tokens."""
+"""Stage 2: train the decoder on captions and the tokens of the run's tokenizer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from motionlab.data.corpus import Corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
+from motionlab.jobs.artefacts import claim
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
-from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.tokens import Codes, token_source, training_codes
 from motionlab.jobs.training_hooks import keep_best, training_hooks
 from motionlab.llama.losses import sequence_losses
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sequence import SequenceBatches, Sequences
 from motionlab.llama.strategies import make_strategy
-from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import choose_device, seed_everything
-from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoint import has_checkpoint
 from motionlab.training.distributed import World
 from motionlab.training.loop import Losses, fit
-from motionlab.training.weights import read_tensors, write_tensors
 
 
-def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None = None) -> MotionLlama:
+def train_llama(run: Run, splits: Splits, *, watch: Callable[[int], None] | None = None) -> MotionLlama:
     """Train (or go on training) the decoder and keep its best weights with the run.
 
     Args:
@@ -45,17 +43,22 @@ def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None
             expected="one code a token: the decoder writes one stream",
             fix="Choose a quantizer with one codebook, such as fsq.",
         )
+    folder = run.folder / "llama"
     with world.first_alone():
-        codes, codebook_size = training_codes(run, corpus), tokenizer.codebook_size
+        codes, codebook_size = training_codes(run, splits), tokenizer.codebook_size
+        claim(folder, llama_source(run, splits, codes))
     seed_everything(settings.seed)
-    model = make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim)
+    make = partial(make_llama, config, codebook_size=codebook_size, text_dim=run.text.dim, longest=splits.longest)
+    model = make()
     if settings.activation_checkpointing:
         recompute_blocks(model)
 
-    def sequence_batches(clips: Sequence[int], batch_size: int, text_drop: float, edge_drop: float) -> SequenceBatches:
+    def sequence_batches(
+        clips: Clips, rows: Sequence[Tensor], batch_size: int, text_drop: float, edge_drop: float
+    ) -> SequenceBatches:
         return SequenceBatches(
-            [codes[i] for i in clips],
-            [corpus.train.captions(i) for i in clips],
+            rows,
+            [clips.captions(i) for i in range(len(clips))],
             run.text,
             codebook_size=codebook_size,
             batch_size=batch_size,
@@ -67,9 +70,9 @@ def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None
 
     with world.first_alone():  # encodes the captions that the cache does not hold yet
         sequences = sequence_batches(
-            training_clips(corpus.train), settings.batch_size, config.llama.text_drop, config.llama.edge_drop
+            splits.train, codes.train, settings.batch_size, config.llama.text_drop, config.llama.edge_drop
         )
-        held_out = sequence_batches(validation_clips(corpus.train), settings.batch_size, 0.0, 0.0)
+        held_out = sequence_batches(splits.validation, codes.validation, settings.batch_size, 0.0, 0.0)
     strategy = make_strategy(
         config.llama.strategy,
         keep=config.llama.keep_codes,
@@ -97,7 +100,6 @@ def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None
         loss, accuracy, labels = world.sum([loss, accuracy, labels])
         return {"loss": loss / labels, "accuracy": accuracy / labels}
 
-    folder = run.folder / "llama"
     fit(
         model,
         batches=batches,
@@ -114,26 +116,9 @@ def train_llama(run: Run, corpus: Corpus, *, watch: Callable[[int], None] | None
         constants={"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std},
         explain_memory=llama_memory_advice(config.llama, settings, device, sequences, run.text.dim),
     )
-    return keep_best(
-        run, "llama", model, lambda: make_llama(config, codebook_size=codebook_size, text_dim=run.text.dim).to(device)
-    )
+    return keep_best(run, "llama", model, lambda: make().to(device))
 
 
-def training_codes(run: Run, corpus: Corpus) -> list[Tensor]:
-    """The tokens of every training clip, from the run's tokenizer; made once and kept as `codes.safetensors`."""
-    path = run.folder / "codes.safetensors"
-    if path.exists():
-        stored = read_tensors(path)[0]
-        return list(stored["codes"].long().split(stored["lengths"].tolist()))
-    device = torch.device(choose_device(run.config.device).value)
-    codes = tokenise(run.tokenizer().to(device), corpus.train, run.normalizer.to(device))
-    lengths = torch.tensor([len(row) for row in codes])
-    write_tensors(path, {"codes": torch.cat(codes).int(), "lengths": lengths}, {"run": run.config.name})
-    return codes
-
-
-def tokenise(model: MotionTokenizer, store: MotionStore, normalizer: Normalizer) -> list[Tensor]:
-    """Tokens of every clip of a store, int64 [n] each, on the CPU."""
-    device = next(model.parameters()).device
-    clips = [normalizer.normalize(store.features(i).to(device)) for i in range(len(store))]
-    return [row.cpu() for row in model.encode_clips(clips)]
+def llama_source(run: Run, splits: Splits, codes: Codes) -> dict[str, str]:
+    """What a decoder of this run is made from, besides its settings."""
+    return {**token_source(run, splits), "tokens": codes.digest, "text": run.text.identity}

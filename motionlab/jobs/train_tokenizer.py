@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from motionlab.data.batches import WindowBatches
-from motionlab.data.corpus import Corpus, build_corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips, Splits
 from motionlab.evaluation.anatomy import Pair
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
+from motionlab.jobs.artefacts import claim, is_trained, tensor_digest
 from motionlab.jobs.build import loss_weights, make_tokenizer
 from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advice
-from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
+from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_hooks import keep_best, training_hooks
 from motionlab.jobs.workers import worker_pool
@@ -39,7 +39,7 @@ CLIPS_AT_ONCE = 64  # clips that are measured together: this many are held in me
 
 
 def train_tokenizer(
-    run: Run, corpus: Corpus, quantizer: str | None = None, *, watch: Callable[[int], None] | None = None
+    run: Run, splits: Splits, quantizer: str | None = None, *, watch: Callable[[int], None] | None = None
 ) -> MotionTokenizer:
     """Train (or go on training) the tokenizer with one quantizer and keep its best weights with the run.
 
@@ -59,7 +59,8 @@ def train_tokenizer(
     folder = run.tokenizer_folder(quantizer)
     device, world = torch.device(choose_device(config.device).value), World.current()
     with world.first_alone():
-        normalizer = fit_normalizer(run, corpus).to(device)
+        normalizer = fit_normalizer(run, splits).to(device)
+        claim(folder, tokenizer_source(run, splits))
     seed_everything(config.tokenizer_training.seed)  # the same first weights for every quantizer of a comparison
     model = make_tokenizer(config.tokenizer, quantizer)
     weights, body = loss_weights(config.tokenizer), Body(normalizer)
@@ -68,12 +69,11 @@ def train_tokenizer(
         recompute_blocks(model)
 
     drawn = WindowBatches(
-        corpus.train,
+        splits.train,
         run.normalizer,
         window=config.tokenizer.window,
         batch_size=settings.batch_size,
         seed=settings.seed,
-        clips=training_clips(corpus.train),
     )
     windows = Prefetch(drawn, stride=world.size)
 
@@ -88,8 +88,8 @@ def train_tokenizer(
         return Losses(losses.pop("total"), losses)
 
     def validate() -> dict[str, float]:
-        kept = validation_clips(corpus.train)[:VALIDATION_CLIPS]
-        errors, _ = measure_tokenizer(model, corpus.train, normalizer, kept, world)
+        kept = range(min(VALIDATION_CLIPS, len(splits.validation)))
+        errors, _ = measure_tokenizer(model, splits.validation, normalizer, kept, world)
         usage = count_codes(model, windows, USAGE_BATCHES, world).summary()
         return {
             **errors,
@@ -117,33 +117,40 @@ def train_tokenizer(
     return keep_best(run, folder.name, model, lambda: make_tokenizer(config.tokenizer, quantizer).to(device))
 
 
-def train_tokenizers(run: Run, corpus: Corpus, quantizers: Sequence[str], threads: int) -> None:
-    """Train one tokenizer a quantizer; those that are there already are left alone.
+def tokenizer_source(run: Run, splits: Splits) -> dict[str, str]:
+    """What a tokenizer of this run is made from, besides its settings."""
+    normalizer = tensor_digest([run.normalizer.mean, run.normalizer.std])
+    return {"train": splits.train.digest, "validation": splits.validation.digest, "normalizer": normalizer}
+
+
+def train_tokenizers(run: Run, splits: Splits, quantizers: Sequence[str], threads: int) -> None:
+    """Train one tokenizer a quantizer; one that was trained from the same to the last step is left alone.
 
     With `threads` of 2 or more they are trained side by side, one process each with its share of the threads: a step
     of a model this small took 0.092 s with one thread and 0.060 s with two, so a second thread is not fully used.
     """
-    missing = [kind for kind in quantizers if not (run.tokenizer_folder(kind) / "model.safetensors").exists()]
+    fit_normalizer(run, splits)
+    source, steps = tokenizer_source(run, splits), run.config.tokenizer_training.steps
+    missing = [kind for kind in quantizers if not is_trained(run.tokenizer_folder(kind), source, steps)]
     if len(missing) < 2 or threads < 2:
         for kind in missing:
-            train_tokenizer(run, corpus, kind)
+            train_tokenizer(run, splits, kind)
         return
     share = max(threads // len(missing), 1)
     with worker_pool(min(threads, len(missing))) as pool:
-        for future in [pool.submit(_train_in_own_process, run.folder, kind, share) for kind in missing]:
+        for future in [pool.submit(_train_in_own_process, run.folder, splits, kind, share) for kind in missing]:
             future.result()
 
 
-def _train_in_own_process(folder: Path, quantizer: str, threads: int) -> None:
+def _train_in_own_process(folder: Path, splits: Splits, quantizer: str, threads: int) -> None:
     set_threads(threads)
-    run = Run.open(folder)
-    train_tokenizer(run, build_corpus(run.config.corpus), quantizer)
+    train_tokenizer(Run.open(folder), splits, quantizer)
 
 
 @torch.inference_mode()
 def measure_tokenizer(
     model: MotionTokenizer,
-    store: MotionStore,
+    store: Clips,
     normalizer: Normalizer,
     clips: Sequence[int] | None = None,
     world: World = World(),  # noqa: B008 (frozen)
@@ -169,7 +176,7 @@ def measure_tokenizer(
 
 
 def reconstructions(
-    model: MotionTokenizer, store: MotionStore, normalizer: Normalizer, clips: Sequence[int] | None = None
+    model: MotionTokenizer, store: Clips, normalizer: Normalizer, clips: Sequence[int] | None = None
 ) -> Iterator[tuple[Pair, torch.Tensor]]:
     """Each clip beside what the tokenizer makes of it, in physical units and on the model's device, and its tokens.
 
@@ -212,18 +219,18 @@ def reconstruct(model: MotionTokenizer, normalizer: Normalizer, indices: torch.T
     return normalizer.denormalize(model.decode(indices)[0].float())
 
 
-def tokenizer_report(run: Run, corpus: Corpus, quantizer: str) -> dict[str, Any]:
-    """Everything the report says about one tokenizer, measured on the test splits."""
+def tokenizer_report(run: Run, splits: Splits, quantizer: str) -> dict[str, Any]:
+    """Everything the report says about one tokenizer: errors on every test split, use of the codebook on the first."""
     model = run.tokenizer(quantizer)
-    seen, usage = measure_tokenizer(model, corpus.test_seen, run.normalizer)
-    unseen, _ = measure_tokenizer(model, corpus.test_unseen, run.normalizer)
-    summary = usage.summary()
+    measured = {name: measure_tokenizer(model, clips, run.normalizer) for name, clips in splits.tests.items()}
+    first = next(iter(measured))
+    summary = measured[first][1].summary()
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "codebook_size": model.codebook_size,
         "frames_per_token": model.frames_per_token,
-        "test_seen": seen,
-        "test_unseen": unseen,
+        "errors": {name: errors for name, (errors, _) in measured.items()},
+        "codes_of": first,
         "tokens": summary.tokens,
         "used": summary.used,
         "used_fraction": summary.used_fraction,

@@ -11,11 +11,11 @@ import torch
 from motionlab.config import RunConfig
 from motionlab.config_file import load_config
 from motionlab.data.batches import WindowBatches
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.jobs import train_tokenizer as job
 from motionlab.jobs.build import make_tokenizer
-from motionlab.jobs.prepare import fit_normalizer, prepare, training_clips, validation_clips
+from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import (
@@ -40,7 +40,7 @@ def config() -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def corpus(config: RunConfig) -> Corpus:
+def corpus(config: RunConfig) -> Splits:
     return prepare(config.corpus)
 
 
@@ -60,7 +60,7 @@ def test_side_by_side_equals_one_after_the_other(finished_run: Run, tmp_path: Pa
 
 
 def test_the_history_holds_error_and_usage_of_every_validation(
-    config: RunConfig, corpus: Corpus, tmp_path: Path
+    config: RunConfig, corpus: Splits, tmp_path: Path
 ) -> None:
     """The last row is what the model of the last checkpoint gives."""
     run = Run.create(tmp_path / "run", config)
@@ -74,11 +74,10 @@ def test_the_history_holds_error_and_usage_of_every_validation(
 
     model = make_tokenizer(config.tokenizer)
     load_weights(model, folder / "checkpoints", "last")
-    errors, _ = measure_tokenizer(model, corpus.train, run.normalizer, validation_clips(corpus.train))
+    errors, _ = measure_tokenizer(model, corpus.validation, run.normalizer)
     assert last["mpjpe_mm"] == pytest.approx(errors["mpjpe_mm"], rel=1e-5)
     window = config.tokenizer.window
-    clips = training_clips(corpus.train)
-    windows = WindowBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed, clips)
+    windows = WindowBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed)
     usage = count_codes(model, windows, USAGE_BATCHES).summary()
     assert last["tokens"] == usage.tokens == USAGE_BATCHES * settings.batch_size * window // 4
     assert last["used_fraction"] == usage.used_fraction > 0
@@ -86,7 +85,7 @@ def test_the_history_holds_error_and_usage_of_every_validation(
 
 
 @pytest.mark.parametrize("stop", ["button", "crash"])
-def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Corpus, tmp_path: Path, stop: str) -> None:
+def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Splits, tmp_path: Path, stop: str) -> None:
     """The stop button saves at once; a crash falls back to the last save. Both end as if nothing had happened."""
     whole = Run.create(tmp_path / "whole", config)
     train_tokenizer(whole, corpus)
@@ -118,7 +117,7 @@ def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Corpus, tmp_path: Pat
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
-def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Corpus, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Splits, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", config)
     first = train_tokenizer(run, corpus)
     asked: list[int] = []
@@ -128,10 +127,10 @@ def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Corpus, 
 
 
 def test_reconstructions_are_those_of_each_clip_alone(
-    finished_run: Run, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+    finished_run: Run, corpus: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "CLIPS_AT_ONCE", 3)  # so that there are several groups
-    model, normalizer, store = finished_run.tokenizer(), finished_run.normalizer, corpus.test_seen
+    model, normalizer, store = finished_run.tokenizer(), finished_run.normalizer, corpus.tests["test_seen"]
     found = list(reconstructions(model, store, normalizer))
     assert len(found) == len(store)
     for i, (pair, tokens) in enumerate(found):
@@ -144,16 +143,16 @@ def test_reconstructions_are_those_of_each_clip_alone(
     assert torch.equal(pair.real, store.features(2))
 
 
-def test_several_codebooks_are_measured(config: RunConfig, corpus: Corpus, finished_run: Run) -> None:
+def test_several_codebooks_are_measured(config: RunConfig, corpus: Splits, finished_run: Run) -> None:
     seed_everything(0)
     model = make_tokenizer(config.tokenizer, "rfsq")
-    errors, usage = measure_tokenizer(model, corpus.test_seen, finished_run.normalizer)
-    tokens = sum(model.token_count(int(frames)) for frames in corpus.test_seen.lengths)
+    errors, usage = measure_tokenizer(model, corpus.tests["test_seen"], finished_run.normalizer)
+    tokens = sum(model.token_count(int(frames)) for frames in corpus.tests["test_seen"].lengths)
     assert usage.summary().tokens == tokens and errors["mpjpe_mm"] > 0
     assert usage.summary().histogram.shape == (2, model.codebook_size)
 
 
-def test_losses_in_metres_reach_the_training(corpus: Corpus, tmp_path: Path) -> None:
+def test_losses_in_metres_reach_the_training(corpus: Splits, tmp_path: Path) -> None:
     config = load_config("ci", ["tokenizer.acceleration_weight=0.1", "tokenizer.joint_weight=0.5"])
     run = Run.create(tmp_path / "run", config)
     train_tokenizer(run, corpus)
@@ -161,7 +160,7 @@ def test_losses_in_metres_reach_the_training(corpus: Corpus, tmp_path: Path) -> 
     assert all(value > 0 for value in history.column("joint") + history.column("acceleration"))
 
 
-def test_the_decoder_refuses_several_codes_a_token(corpus: Corpus, tmp_path: Path) -> None:
+def test_the_decoder_refuses_several_codes_a_token(corpus: Splits, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", load_config("ci", ["tokenizer.quantizer=rvq"]))
     train_tokenizer(run, corpus)
     with pytest.raises(InputError, match="tokenizer.quantizer: found 'rvq' with 2 codes a token"):
