@@ -85,7 +85,9 @@ def test_plans_depend_on_the_seed_and_nothing_else(usable):
     longer = p.plan_corpus(config(n_train=60), usable)
     assert first == again
     assert first["train"] != other["train"]
-    assert longer["train"][:24] == first["train"]  # more clips do not change the earlier ones
+    assert (
+        longer["train"][:23] == first["train"] and longer["validation"][:1] == first["validation"]
+    )  # more clips do not change the earlier ones
 
 
 def test_mirroring_can_be_turned_off_and_on(usable):
