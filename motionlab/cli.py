@@ -102,15 +102,18 @@ def start(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    path: Annotated[Path | None, typer.Argument(help="With --verify: a folder. Default: the cache folder.")] = None,
+    check: Annotated[bool, typer.Option("--verify", help="Read all packed motions and compare their digests.")] = False,
+) -> None:
     """Show what this machine can do and what is missing.
 
     Each missing part comes with the command that fixes it. Exit code 1: something needed is missing.
     """
     from motionlab.jobs.doctor import doctor as examine
-    from motionlab.jobs.doctor import format_rows, healthy
+    from motionlab.jobs.doctor import format_rows, healthy, verify
 
-    rows = examine()
+    rows = verify(path) if check else examine()
     print(format_rows(rows))
     if not healthy(rows):
         raise typer.Exit(1)
@@ -143,10 +146,8 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     config = load_config(preset, overrides or [])
     from motionlab.jobs.prepare import prepare as job
 
-    corpus = job(config.corpus)
-    for split in ("train", "test_seen", "test_unseen"):
-        store = getattr(corpus, split)
-        print(f"{split:<12} {len(store):>6} clips {int(store.lengths.sum()):>9} frames")
+    for split, clips in job(config.corpus).named().items():
+        print(f"{split:<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
 
 
 @app.command("config")
@@ -264,8 +265,8 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     scored = job(this, prepare(this.config.corpus))
     this.save_config()  # what the numbers of the folder were made with
     for split, result in scored.items():
-        scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result["score"].items())
-        print(f"{split} ({result['clips']} captions), action score: {scores}")
+        scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
+        print(f"{split} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}")
     print(f"report: {write_report(this)}")
 
 

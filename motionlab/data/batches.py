@@ -6,30 +6,27 @@ with `batches(701)`: no generator state has to be saved, and no state can be wro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from torch import Tensor
 
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.errors import InputError
 from motionlab.motion.normalizer import Normalizer
 
 
 class WindowBatches:
-    """Random windows of equal length from a store.
+    """Random windows of equal length from a split.
 
     An epoch visits every clip in a new order, a clip of `n` windows `n` times, each time from a random first frame;
     so long clips count by their length. Epochs follow each other without a gap: a batch may end one epoch and begin
     the next, and no clip is ever dropped.
 
     Args:
-        store: the clips. Those shorter than `window` are left out (`skipped` says how many).
+        clips: those shorter than `window` are left out (`skipped` says how many).
         normalizer: applied to every batch; `None` gives physical units.
         window: frames.
         batch_size: windows.
         seed: order and first frames.
-        clips: numbers of the clips to draw from; `None` is all of them.
 
     Raises:
         InputError: no clip is long enough.
@@ -37,12 +34,11 @@ class WindowBatches:
 
     def __init__(
         self,
-        store: MotionStore,
+        clips: Clips,
         normalizer: Normalizer | None,
         window: int,
         batch_size: int,
         seed: int = 0,
-        clips: Sequence[int] | None = None,
     ) -> None:
         if window < 1 or batch_size < 1:
             raise InputError(
@@ -51,30 +47,29 @@ class WindowBatches:
                 expected="1 or more of both",
                 fix="Change the configuration.",
             )
-        wanted = np.arange(len(store)) if clips is None else np.asarray(clips, dtype=np.int64)
-        usable = wanted[store.lengths[wanted] >= window]
+        usable = np.flatnonzero(clips.lengths >= window)
         if not len(usable):
-            longest = int(store.lengths.max()) if len(store) else 0
+            longest = int(clips.lengths.max()) if len(clips) else 0
             raise InputError(
-                store.folder,
-                found=f"{len(store)} clips, the longest of {longest} frames",
+                "clips",
+                found=f"{len(clips)} clips, the longest of {longest} frames",
                 expected=f"at least one of {window} frames (the window)",
                 fix="Use a shorter window or longer clips.",
             )
-        self.store, self.normalizer, self.window, self.batch_size, self.seed = (
-            store,
+        self.clips, self.normalizer, self.window, self.batch_size, self.seed = (
+            clips,
             normalizer,
             window,
             batch_size,
             seed,
         )
-        self.skipped = len(wanted) - len(usable)
-        self._slots = np.repeat(usable, store.lengths[usable] // window)  # one entry a visit
+        self.skipped = len(clips) - len(usable)
+        self._slots = np.repeat(usable, clips.lengths[usable] // window)  # one entry a visit
         self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
     def windows_per_epoch(self) -> int:
-        """Windows in one pass over the store."""
+        """Windows in one pass over the clips."""
         return len(self._slots)
 
     @property
@@ -91,7 +86,7 @@ class WindowBatches:
             here = epochs == epoch
             order, first = self._epoch(int(epoch))
             clips[here], starts[here] = order[inside[here]], first[inside[here]]
-        values = self.store.windows(clips, starts, self.window)
+        values = self.clips.windows(clips, starts, self.window)
         return values if self.normalizer is None else self.normalizer.normalize(values)
 
     def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +94,7 @@ class WindowBatches:
         if epoch not in self._epochs:
             generator = np.random.default_rng([self.seed, epoch])
             clips = generator.permutation(self._slots)
-            starts = generator.integers(0, self.store.lengths[clips] - self.window + 1)
+            starts = generator.integers(0, self.clips.lengths[clips] - self.window + 1)
             if len(self._epochs) >= 2:
                 self._epochs.pop(min(self._epochs))
             self._epochs[epoch] = clips, starts

@@ -2,8 +2,9 @@
 
 Splits, by the ordered tuple of actions ("combination"):
 
-* `train`;
-* `test_seen`: new clips of combinations that occur in train;
+* `train`, and `validation`: every 20th clip that is drawn for training is kept out of it to choose the best weights,
+  because the test splits must not;
+* `test_seen`: new clips of combinations that occur among the clips drawn for training;
 * `test_unseen`: combinations with a neighbouring pair of actions that never occurs in train, neither alone nor inside
   a longer combination, although each single action does. Held-out pairs come with their mirror images.
 
@@ -24,7 +25,9 @@ from motionlab.data.captions import mirror_caption
 from motionlab.data.samples import Sample
 from motionlab.errors import InputError
 
-SPLITS = ("train", "test_seen", "test_unseen")
+SPLITS = ("train", "validation", "test_seen", "test_unseen")
+DRAWN = ("train", "test_seen", "test_unseen")  # the place of a name here is part of the seed of every clip
+VALIDATION_EVERY = 20
 # Poses that may follow each other. Few clips begin in any other pose, so combinations with it could not be held out.
 UPRIGHT = frozenset({"stand", "fight"})
 # Turning and walking a few steps cannot be told from "turns left, then walks", so its captions would be ambiguous.
@@ -89,9 +92,19 @@ def plan_corpus(settings: CorpusConfig, samples: Sequence[Sample]) -> dict[str, 
         InputError: the settings leave too few combinations.
     """
     planner = Planner(settings, samples)
-    train = planner.train()
-    known = {plan.actions for plan in train}
-    return {"train": train, "test_seen": planner.seen(known), "test_unseen": planner.unseen(known)}
+    drawn = planner.train()
+    known = {plan.actions for plan in drawn}
+    return {
+        "train": [plan for number, plan in enumerate(drawn) if not validates(number)],
+        "validation": [plan for number, plan in enumerate(drawn) if validates(number)],
+        "test_seen": planner.seen(known),
+        "test_unseen": planner.unseen(known),
+    }
+
+
+def validates(number: int) -> bool:
+    """Whether the clip with this number, of those drawn for training, is kept for validation."""
+    return number % VALIDATION_EVERY == VALIDATION_EVERY - 1
 
 
 class Planner:
@@ -135,7 +148,7 @@ class Planner:
     ) -> list[Plan]:
         plans = []
         for number in range(count):
-            seed = (self.settings.seed, SPLITS.index(split), number)
+            seed = (self.settings.seed, DRAWN.index(split), number)
             generator = np.random.default_rng(seed)
             # Each action in turn must occur, so that all are trained, and about equally often.
             required = self.actions[number % len(self.actions)] if split == "train" else None
@@ -191,7 +204,7 @@ class Planner:
         """Ordered pairs of actions that training must not see, closed under mirroring."""
         labels = sorted({*self.actions, *(side(action, True) for action in self.actions)})
         pairs = [(first, second) for first in labels for second in labels if first != second]
-        generator = np.random.default_rng((self.settings.seed, len(SPLITS)))
+        generator = np.random.default_rng((self.settings.seed, len(DRAWN)))
         wanted = max(1, round(HELD_OUT_SHARE * len(pairs)))
         held_out: set[tuple[str, str]] = set()
         for number in generator.permutation(len(pairs)):

@@ -1,8 +1,12 @@
-"""Many clips in one file: packed float16 rows, read through a memory map, and an index that says what they are.
+"""Many clips in a few files: packed float16 rows, read through a memory map, and what is known about each clip.
 
-A folder holds `features.f16` (all frames of all clips, one after the other, 272 float16 values a row, little endian)
-and `index.json`. Nothing is loaded until it is asked for, so a store may be larger than the memory, and a batch of
-windows is one gather instead of many small files.
+A folder holds
+    features.f16   all frames of all clips, one after the other, 272 float16 values a row, little endian
+    clips.jsonl    one line a clip: name, captions, segments, source
+    clips.i64      [N, 2] int64, little endian: frames of each clip, and bytes of its line in clips.jsonl
+    index.json     format, fps, how many clips and frames, whether all have segments, digests of all files
+Opening reads the two small files. Captions are read when they are asked for, features when a batch is cut, and nothing
+is hashed unless `verify` asks for it; so a store may be larger than the memory, and a batch of windows is one gather.
 
 float16 keeps 11 bits: half a millimetre at one metre. Over the longest sample (38 s) the integrated path is off by less
 than a millimetre.
@@ -10,14 +14,12 @@ than a millimetre.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motionlab.data.building import building
 from motionlab.errors import InputError
-from motionlab.files import cannot_write
+from motionlab.files import sha256
 from motionlab.motion.features import DIM, check_features, reset_first_row
 from motionlab.motion.motion import Motion
 
-FORMAT = 1
-FEATURES_FILE, INDEX_FILE = "features.f16", "index.json"
+FORMAT = 2
+FEATURES_FILE, TEXT_FILE, TABLE_FILE, INDEX_FILE = "features.f16", "clips.jsonl", "clips.i64", "index.json"
 _ROW_BYTES = DIM * 2
-_DTYPE = np.dtype("<f2")
+_DTYPE, _TABLE_DTYPE = np.dtype("<f2"), np.dtype("<i8")
+_FIX = "Build it again; a cached corpus is rebuilt when its folder is deleted."
 
 
 @dataclass(frozen=True)
@@ -60,32 +64,41 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A motion with its captions and, if known, its segments."""
+    """A motion with its captions and, if known, its segments and the recording or data set that it comes from."""
 
     name: str
     motion: Motion
     captions: list[str]
     segments: list[Segment] = field(default_factory=list)
+    source: str | None = None
 
 
 class MotionStore(Sequence[Clip]):
     """Read access to a packed folder. Make one with `MotionStore.write`, open it with `MotionStore.open`.
 
+    A store that is pickled, for another process, carries the name of its folder only.
+
     Args:
-        folder: for messages.
+        folder: where the four files are.
         rows: `[frames of all clips, 272]` float16, usually a memory map.
-        entries: one dictionary a clip: name, frames, captions, segments.
-        fps: frames a second.
+        table: `[N, 2]` int64: frames of each clip, bytes of its line.
+        index: what `index.json` says.
     """
 
-    def __init__(self, folder: Path, rows: np.ndarray, entries: list[dict[str, Any]], fps: float) -> None:
-        self.folder, self.fps = folder, fps
-        self._rows, self._entries = rows, entries
-        self.lengths = np.array([entry["frames"] for entry in entries], dtype=np.int64)
-        self._offsets = np.concatenate(([0], np.cumsum(self.lengths)))
+    def __init__(self, folder: Path, rows: np.ndarray, table: np.ndarray, index: dict[str, Any]) -> None:
+        self.folder, self.fps = folder, float(index["fps"])
+        self.digest: str = index["sha256"]  # of features, captions and segments; two equal stores have the same
+        self.has_segments: bool = index["segments"]  # whether every clip says which action fills which frames
+        self._rows = rows
+        self.lengths: np.ndarray = table[:, 0]
+        self._offsets = np.concatenate(([0], np.cumsum(self.lengths)))  # first row of each clip
+        self._lines = np.concatenate(([0], np.cumsum(table[:, 1])))  # first byte of each line
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MotionStore.open, (self.folder,)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.lengths)
 
     def __repr__(self) -> str:
         return f"MotionStore({len(self)} clips, {int(self.lengths.sum())} frames)"
@@ -95,9 +108,10 @@ class MotionStore(Sequence[Clip]):
         if isinstance(index, slice):
             return [self[position] for position in range(*index.indices(len(self)))]
         position = self._check(index)
-        entry = self._entries[position]
+        entry = self._entry(position)
         motion = Motion(self.features(position), fps=self.fps, name=entry["name"])
-        return Clip(entry["name"], motion, self.captions(position), self.segments(position))
+        segments = [Segment(**segment) for segment in entry["segments"]]
+        return Clip(entry["name"], motion, entry["captions"], segments, entry["source"])
 
     def __iter__(self) -> Iterator[Clip]:
         return (self[position] for position in range(len(self)))
@@ -108,13 +122,45 @@ class MotionStore(Sequence[Clip]):
         rows = self._rows[self._offsets[position] : self._offsets[position + 1]]
         return torch.from_numpy(rows.astype(np.float32))
 
+    def name(self, index: int) -> str:
+        """The name of one clip; its features are not read."""
+        return str(self._entry(self._check(index))["name"])
+
     def captions(self, index: int) -> list[str]:
         """The captions of one clip; its features are not read."""
-        return list(self._entries[self._check(index)]["captions"])
+        return list(self._entry(self._check(index))["captions"])
 
     def segments(self, index: int) -> list[Segment]:
         """The segments of one clip; its features are not read."""
-        return [Segment(**segment) for segment in self._entries[self._check(index)]["segments"]]
+        return [Segment(**segment) for segment in self._entry(self._check(index))["segments"]]
+
+    def source(self, index: int) -> str | None:
+        """The recording or data set that a clip comes from, if that is known; its features are not read."""
+        source: str | None = self._entry(self._check(index))["source"]
+        return source
+
+    @cached_property
+    def _text(self) -> np.ndarray:
+        """The bytes of `clips.jsonl`, through a memory map that is opened when the first line is asked for."""
+        path, expected = self.folder / TEXT_FILE, int(self._lines[-1])
+        try:
+            text = np.memmap(path, dtype=np.uint8, mode="r")
+        except (OSError, ValueError) as error:  # ValueError: an empty file
+            raise InputError(path, found=error, expected=f"{expected} bytes", fix=_FIX) from error
+        if len(text) != expected:
+            raise InputError(path, found=f"{len(text)} bytes", expected=f"{expected}", fix=_FIX)
+        return text
+
+    def _entry(self, position: int) -> dict[str, Any]:
+        """What `clips.jsonl` says about one clip."""
+        line = self._text[self._lines[position] : self._lines[position + 1]].tobytes()
+        try:
+            entry: dict[str, Any] = json.loads(line)
+            entry["name"], entry["captions"], entry["segments"], entry["source"]
+        except (ValueError, KeyError, TypeError) as error:
+            where = f"{self.folder / TEXT_FILE}, line {position + 1}"
+            raise InputError(where, found=f"no clip ({error!r})", expected="one JSON object", fix=_FIX) from error
+        return entry
 
     def _check(self, index: int) -> int:
         """Negative numbers count from the end, as in a list."""
@@ -156,52 +202,51 @@ class MotionStore(Sequence[Clip]):
         """Open a packed folder.
 
         Args:
-            verify: read everything once and compare the sha256. Without it only the size is compared.
+            verify: read everything once and compare the sha256. Without it only sizes are compared, and captions are
+                not touched at all.
 
         Raises:
             InputError: a file is missing, of the wrong size, of another format, or changed.
         """
         folder = Path(folder)
         index_path, features_path = folder / INDEX_FILE, folder / FEATURES_FILE
-        fix = "Build it again; a cached corpus is rebuilt when its folder is deleted."
         try:
             index = json.loads(index_path.read_text(encoding="utf-8"))
+            table = np.fromfile(folder / TABLE_FILE, dtype=_TABLE_DTYPE) if index.get("format") == FORMAT else None
             size = features_path.stat().st_size
-        except (OSError, ValueError) as error:
-            raise InputError(folder, found=error, expected=f"{INDEX_FILE} and {FEATURES_FILE}", fix=fix) from error
-        if not isinstance(index, dict) or index.get("format") != FORMAT:
-            raise InputError(index_path, found="another format", expected=f"a store of format {FORMAT}", fix=fix)
-        try:
-            digest, entries, fps = index["sha256"], index["clips"], float(index["fps"])
-            frames = sum(entry["frames"] for entry in entries)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(index_path, found=f"missing or broken {error}", expected="a store", fix=fix) from error
-        if size != frames * _ROW_BYTES:
+        except (OSError, ValueError, AttributeError) as error:
+            raise InputError(folder, found=error, expected="the files of a store", fix=_FIX) from error
+        if table is None:
+            raise InputError(index_path, found="another format", expected=f"a store of format {FORMAT}", fix=_FIX)
+        missing = sorted({"fps", "clips", "frames", "segments", "files", "sha256"} - set(index))
+        if missing:
+            raise InputError(index_path, found=f"no {missing[0]}", expected="a store", fix=_FIX)
+        if len(table) != 2 * index["clips"] or table[::2].sum() != index["frames"]:
+            found = f"{len(table) // 2} clips with {table[::2].sum()} frames"
             raise InputError(
-                features_path, found=f"{size} bytes", expected=f"{frames * _ROW_BYTES} ({frames} frames)", fix=fix
+                folder / TABLE_FILE, found=found, expected=f"{index['clips']} with {index['frames']}", fix=_FIX
             )
+        frames = int(index["frames"])
+        if size != frames * _ROW_BYTES:
+            expected = f"{frames * _ROW_BYTES} ({frames} frames)"
+            raise InputError(features_path, found=f"{size} bytes", expected=expected, fix=_FIX)
         if verify:
-            stamp = hashlib.sha256(_entries_bytes(entries))
-            with open(features_path, "rb") as file:
-                while block := file.read(1 << 20):
-                    stamp.update(block)
-            if stamp.hexdigest() != digest:
-                raise InputError(features_path, found="changed content", expected=f"sha256 {digest[:12]}...", fix=fix)
+            _verify(folder, index)
         if frames:
             rows: np.ndarray = np.memmap(features_path, dtype=_DTYPE, mode="r", shape=(frames, DIM))
         else:  # an empty file cannot be mapped
             rows = np.empty((0, DIM), dtype=_DTYPE)
-        return cls(folder, rows, entries, fps)
+        return cls(folder, rows, table.reshape(-1, 2), index)
 
     @classmethod
     def write(cls, folder: str | Path, clips: Iterable[Clip], fps: float = 30.0) -> MotionStore:
         """Pack clips into `folder` and open it.
 
-        The folder appears complete or not at all: it is written under another name beside its place and renamed. A
+        The folder appears complete or not at all: it is written under another name next to its place and renamed. A
         folder that is there already is replaced.
 
         Args:
-            clips: read once, so a generator is fine; every motion in physical units at `fps`.
+            clips: read once, one at a time, so a generator is fine; every motion in physical units at `fps`.
         """
         folder = Path(folder)
         with building(folder) as temporary:
@@ -210,13 +255,13 @@ class MotionStore(Sequence[Clip]):
 
 
 def pack(folder: Path, clips: Iterable[Clip], fps: float = 30.0) -> None:
-    """Write the two files of a store into an existing folder (not atomic by itself; see `building`)."""
-    entries: list[dict[str, Any]] = []
-    content = hashlib.sha256()
-    with open(folder / FEATURES_FILE, "wb") as file:
+    """Write the files of a store into an existing folder (not atomic by itself; see `building`)."""
+    table: list[tuple[int, int]] = []
+    hashes, labelled = {name: hashlib.sha256() for name in (FEATURES_FILE, TEXT_FILE)}, True
+    with open(folder / FEATURES_FILE, "wb") as features, open(folder / TEXT_FILE, "wb") as text:
         for clip in clips:
             motion = clip.motion
-            where = clip.name or f"clip {len(entries)}"
+            where = clip.name or f"clip {len(table)}"
             if motion.normalized or motion.fps != fps:
                 raise InputError(
                     where,
@@ -227,66 +272,52 @@ def pack(folder: Path, clips: Iterable[Clip], fps: float = 30.0) -> None:
             half = motion.features.detach().cpu().half()
             check_features(half, where)  # a value above 65,504 becomes infinite in float16
             data = half.numpy().astype(_DTYPE, copy=False).tobytes()
-            file.write(data)
-            entries.append(
-                {
-                    "name": clip.name,
-                    "frames": len(motion),
-                    "captions": list(clip.captions),
-                    "segments": [asdict(segment) for segment in clip.segments],
-                }
-            )
-        file.flush()
-        os.fsync(file.fileno())
-    content.update(_entries_bytes(entries))
-    with open(folder / FEATURES_FILE, "rb") as file:
-        while block := file.read(1 << 20):
-            content.update(block)
-    index = {"format": FORMAT, "fps": fps, "sha256": content.hexdigest(), "clips": entries}
-    with open(folder / INDEX_FILE, "w", encoding="utf-8") as text:
-        json.dump(index, text, ensure_ascii=False, separators=(",", ":"))
-        text.flush()
-        os.fsync(text.fileno())
+            entry = {
+                "name": clip.name,
+                "captions": list(clip.captions),
+                "segments": [asdict(segment) for segment in clip.segments],
+                "source": clip.source,
+            }
+            line = (json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+            for file, name, content in ((features, FEATURES_FILE, data), (text, TEXT_FILE, line)):
+                file.write(content)
+                hashes[name].update(content)
+            table.append((len(motion), len(line)))
+            labelled = labelled and bool(clip.segments)
+        for file in (features, text):
+            file.flush()
+            os.fsync(file.fileno())
+    rows = np.array(table, dtype=_TABLE_DTYPE).reshape(-1, 2)
+    rows.tofile(folder / TABLE_FILE)
+    index: dict[str, Any] = {
+        "format": FORMAT,
+        "fps": fps,
+        "clips": len(table),
+        "frames": int(rows[:, 0].sum()),
+        "segments": labelled and bool(table),
+    }
+    index["files"] = {name: found.hexdigest() for name, found in hashes.items()}
+    index["files"][TABLE_FILE] = sha256(folder / TABLE_FILE)
+    index["sha256"] = _digest(index)
+    with open(folder / INDEX_FILE, "w", encoding="utf-8") as written:
+        json.dump(index, written, indent=1)
+        written.flush()
+        os.fsync(written.fileno())
 
 
-@contextlib.contextmanager
-def building(folder: str | Path) -> Iterator[Path]:
-    """Fill the temporary folder given; on success it becomes `folder` (replacing it), on failure it vanishes.
-
-    Raises:
-        InputError: the folder cannot be written, or the disk is full.
-    """
-    folder = Path(folder)
-    temporary: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        yield temporary
-        os.chmod(temporary, 0o755)  # mkdtemp makes private folders
-        _replace_folder(temporary, folder)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace_folder(new: Path, folder: Path) -> None:
-    """Rename `new` to `folder`. A folder with content cannot be renamed over, so an old one is moved away first."""
-    if not folder.exists():
-        os.rename(new, folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    try:
-        os.rename(folder, old / "store")
+def _verify(folder: Path, index: dict[str, Any]) -> None:
+    """Compare the content of every file with its digest, and the digests with that of all."""
+    if _digest(index) != index["sha256"]:
+        raise InputError(folder / INDEX_FILE, found="changed content", expected="the digest of all", fix=_FIX)
+    for name, digest in index["files"].items():
         try:
-            os.rename(new, folder)
-        except OSError:
-            os.rename(old / "store", folder)
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+            found = sha256(folder / name)
+        except OSError as error:
+            raise InputError(folder / name, found=error, expected="a file of the store", fix=_FIX) from error
+        if found != digest:
+            raise InputError(folder / name, found="changed content", expected=f"sha256 {digest[:12]}...", fix=_FIX)
 
 
-def _entries_bytes(entries: list[dict[str, Any]]) -> bytes:
-    return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+def _digest(index: dict[str, Any]) -> str:
+    facts = {key: value for key, value in index.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

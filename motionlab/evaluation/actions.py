@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.motion.features import ROTATIONS
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import seeded
@@ -92,7 +92,7 @@ def wanted_actions(clip_segments: Sequence[object]) -> list[str]:
     return [name for name, _ in groupby(segment.action for segment in clip_segments)]  # type: ignore[attr-defined]
 
 
-def frame_labels(store: MotionStore, index: int, classes: dict[str, int], margin: int = 0) -> Tensor:
+def frame_labels(store: Clips, index: int, classes: dict[str, int], margin: int = 0) -> Tensor:
     """Labels [T] of one clip; frames outside every segment, or within `margin` of its ends, are IGNORE."""
     clip_segments = store.segments(index)
     labels = torch.full((int(store.lengths[index]),), IGNORE)
@@ -112,7 +112,7 @@ class ActionAccuracy:
 
 
 def train_classifier(
-    store: MotionStore, normalizer: Normalizer, *, steps: int, batch_size: int = 32, window: int = 64, seed: int = 0
+    store: Clips, normalizer: Normalizer, *, steps: int, batch_size: int = 32, window: int = 64, seed: int = 0
 ) -> ActionClassifier:
     """Train on random windows of real clips with cross entropy over frames."""
     actions = sorted({segment.action for i in range(len(store)) for segment in store.segments(i)})
@@ -140,7 +140,7 @@ def train_classifier(
     return model.eval()
 
 
-def classifier_accuracy(model: ActionClassifier, store: MotionStore) -> ActionAccuracy:
+def classifier_accuracy(model: ActionClassifier, store: Clips) -> ActionAccuracy:
     """Accuracy on the real clips of a held-out store."""
     classes = {name: i for i, name in enumerate(model.actions)}
     right = total = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.evaluation.anatomy import Pair
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
 from motionlab.motion.features import decode_positions
@@ -24,7 +24,7 @@ CLIPS_AT_ONCE = 64  # clips that are measured together: this many are held in me
 @torch.inference_mode()
 def measure_tokenizer(
     model: MotionTokenizer,
-    store: MotionStore,
+    store: Clips,
     normalizer: Normalizer,
     clips: Sequence[int] | None = None,
     world: World = World(),  # noqa: B008 (frozen)
@@ -50,7 +50,7 @@ def measure_tokenizer(
 
 
 def reconstructions(
-    model: MotionTokenizer, store: MotionStore, normalizer: Normalizer, clips: Sequence[int] | None = None
+    model: MotionTokenizer, store: Clips, normalizer: Normalizer, clips: Sequence[int] | None = None
 ) -> Iterator[tuple[Pair, torch.Tensor]]:
     """Each clip with what the tokenizer makes of it, in physical units and on the model's device, and its tokens.
 

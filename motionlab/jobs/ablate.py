@@ -22,11 +22,12 @@ from typing import Any
 
 from motionlab.config import CorpusConfig
 from motionlab.config.yaml_values import read_yaml
-from motionlab.data.corpus import Corpus, build_corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
 from motionlab.jobs.ablate_point import Point, Result, canonical, check_key, point_config, train_point
 from motionlab.jobs.ablate_results import Row, append_row, key_of, load_rows, start_file
+from motionlab.jobs.prepare import prepare
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
 from motionlab.plots.curves import figure_to_png
@@ -110,7 +111,7 @@ def ablate(
     held = {key_of(row.point) for row in start_file(out, config)}
     todo = [point for point in points if key_of(point) not in held]
     if todo:
-        build_corpus(config.corpus)  # once, here; the processes find it in the cache
+        prepare(config.corpus)  # once, here; the processes find it in the cache
     failed = fill_file(out, points, todo, functools.partial(run_point, corpus=corpus), workers, say, _numbers)
     everything = load_rows(out)
     if everything:
@@ -198,10 +199,10 @@ def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: 
 
 
 @functools.lru_cache(maxsize=1)
-def _corpus(changes: tuple[tuple[str, Any], ...]) -> Corpus:
+def _corpus(changes: tuple[tuple[str, Any], ...]) -> Splits:
     """The corpus, opened once a process."""
     settings: CorpusConfig = point_config(corpus=dict(changes)).corpus
-    return build_corpus(settings)
+    return prepare(settings)
 
 
 def _physical_cores() -> int:

@@ -20,11 +20,11 @@ import torch
 
 from motionlab.config import RunConfig, TokenizerConfig, TrainConfig, from_mapping
 from motionlab.data.batches import WindowBatches
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
 from motionlab.jobs.build import loss_weights, make_tokenizer
-from motionlab.jobs.prepare import training_clips
+from motionlab.jobs.prepare import measure_normalizer
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.levels import LEVELS
 from motionlab.quantizers.usage import Usage
@@ -167,9 +167,9 @@ def real_codebook_size(quantizer: str, nominal: int) -> int:
     return math.prod(LEVELS[nominal])
 
 
-def corpus_normalizer(corpus: Corpus) -> Normalizer:
+def corpus_normalizer(splits: Splits) -> Normalizer:
     """Mean and standard deviation of the clips that are trained on."""
-    return Normalizer.fit(corpus.train.features(i) for i in training_clips(corpus.train))
+    return measure_normalizer(splits.train)
 
 
 def make_point_tokenizer(config: RunConfig) -> MotionTokenizer:
@@ -180,16 +180,14 @@ def make_point_tokenizer(config: RunConfig) -> MotionTokenizer:
     )
 
 
-def train_point(config: RunConfig, corpus: Corpus) -> Trained:
-    """Train one tokenizer and measure it. The weights are not written anywhere."""
+def train_point(config: RunConfig, splits: Splits) -> Trained:
+    """Train one tokenizer and measure it on the first test split. The weights are not written anywhere."""
     settings, shape = config.tokenizer_training, config.tokenizer
     device = torch.device(choose_device(config.device).value)
-    clips, normalizer = training_clips(corpus.train), corpus_normalizer(corpus)
+    normalizer = corpus_normalizer(splits)
     seed_everything(settings.seed)  # every quantizer meets the same first convolutions
     model = make_point_tokenizer(config)
-    batches = WindowBatches(
-        corpus.train, normalizer, shape.window, settings.batch_size, seed=settings.seed, clips=clips
-    )
+    batches = WindowBatches(splits.train, normalizer, shape.window, settings.batch_size, seed=settings.seed)
     weights, body = loss_weights(shape), Body(normalizer.to(device))
 
     def step(batch: torch.Tensor) -> Losses:
@@ -202,7 +200,7 @@ def train_point(config: RunConfig, corpus: Corpus) -> Trained:
         fit(stage, settings, folder, device=device)
     seconds = time.perf_counter() - began
     usage = count_codes(model, batches, USAGE_BATCHES).summary()
-    errors, _ = measure_tokenizer(model, corpus.test_seen, normalizer.to(device))
+    errors, _ = measure_tokenizer(model, next(iter(splits.tests.values())), normalizer.to(device))
     return Trained(_result(model, usage, errors, seconds), model, usage)
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -128,11 +127,10 @@ def shared_settings(run: str | Path) -> dict[str, dict[str, Any]]:
     ground = open_ground(str(run))
     config = ground.run.config
     values = to_mapping(config)
-    codes = hashlib.sha256((ground.run.folder / "codes.safetensors").read_bytes()).hexdigest()
     return {
         "corpus": values["corpus"],
         "codes": {
-            "sha256": codes,
+            "sha256": ground.codes.digest,
             "quantizer": values["tokenizer"]["quantizer"],
             "codebook_size": ground.codebook_size,
         },

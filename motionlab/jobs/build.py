@@ -57,18 +57,26 @@ def loss_weights(config: TokenizerConfig) -> LossWeights:
     )
 
 
-def max_motion_tokens(config: RunConfig) -> int:
-    """The longest motion of the corpus, or the longest generation asked for, in tokens."""
-    return max(-(-config.corpus.max_frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
+def max_motion_tokens(config: RunConfig, longest: int = 0) -> int:
+    """The longest motion of the corpus or of `longest` frames, or the longest generation asked for, in tokens."""
+    frames = max(config.corpus.max_frames, longest)
+    return max(-(-frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
 
 
-def max_sequence(config: RunConfig) -> int:
+def max_sequence(config: RunConfig, longest: int = 0) -> int:
     """Positions of the longest sequence: text, motion, END."""
-    return config.text.max_tokens + max_motion_tokens(config) + 1
+    return config.text.max_tokens + max_motion_tokens(config, longest) + 1
 
 
-def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int, mask_token: bool = False) -> MotionLlama:
-    """The decoder of a config; its longest sequence is text + motion + END. `mask_token` is for masked modelling."""
+def make_llama(
+    config: RunConfig, *, codebook_size: int, text_dim: int, longest: int = 0, mask_token: bool = False
+) -> MotionLlama:
+    """The decoder of a config; its longest sequence is text + motion + END.
+
+    Args:
+        longest: frames of the longest clip that it is trained on; for generation the settings are enough.
+        mask_token: for masked modelling.
+    """
     llama = config.llama
     return MotionLlama(
         codebook_size,
@@ -77,7 +85,7 @@ def make_llama(config: RunConfig, *, codebook_size: int, text_dim: int, mask_tok
         n_kv_heads=llama.n_kv_heads,
         dim=llama.dim,
         text_dim=text_dim,
-        max_length=max_sequence(config),
+        max_length=max_sequence(config, longest),
         rope=RopeSettings(
             llama.rope_theta, make_scaling(llama.rope_scaling, llama.rope_factor, llama.rope_original_length)
         ),

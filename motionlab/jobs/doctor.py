@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from motionlab.errors import InputError
+
 Status = Literal["ok", "missing", "optional", "low"]
 
 GIB = 1024**3
@@ -75,6 +77,27 @@ def doctor(folder: Path | None = None) -> list[Row]:
     )
     rows += [_kernel_row(), _transformers_row(), _minilm_row(), _browser_row()]
     return rows
+
+
+def verify(folder: Path | None = None) -> list[Row]:
+    """Read every packed store below a folder once, and compare its content with the digest that was written with it.
+
+    Args:
+        folder: by default the cache folder.
+    """
+    from motionlab.data.store import INDEX_FILE, TABLE_FILE, MotionStore
+    from motionlab.runtime import cache_dir
+
+    folder = cache_dir() if folder is None else folder
+    rows = []
+    for path in sorted(path.parent for path in folder.rglob(INDEX_FILE) if (path.parent / TABLE_FILE).is_file()):
+        name = str(path.relative_to(folder))
+        try:
+            rows.append(Row(name, f"{MotionStore.open(path, verify=True)}, as written"))
+        except InputError as error:
+            fix = "Delete the folder of this corpus; it is built again when it is needed."
+            rows.append(Row(name, f"damaged: {error.found}", "missing", fix))
+    return rows or [Row(str(folder), "no packed motions")]
 
 
 def healthy(rows: Iterable[Row]) -> bool:

@@ -3,18 +3,23 @@
 Four numbers stand side by side, because the last means nothing without the others: the classifier on held-out real
 clips (how far the judge can be trusted), on their reconstructions (what the tokenizer costs), on motions generated from
 their captions, and on motions generated from the captions of OTHER clips (what chance gives).
+
+The judge needs clips that say which action fills which frames. Where the motions do not say, it is skipped with the
+reason, and the rest is measured all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from motionlab.data.corpus import Corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.joined import JoinedClips
+from motionlab.data.splits import Clips, Splits
+from motionlab.errors import InputError
 from motionlab.evaluation.actions import (
     ActionClassifier,
     classifier_accuracy,
@@ -24,44 +29,97 @@ from motionlab.evaluation.actions import (
 )
 from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.jobs.generate import generate_motions
+from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
+from motionlab.jobs.prepare import bind_splits
 from motionlab.jobs.run_folder import Run
+from motionlab.motion.motion import Motion
 
 
-def evaluate(run: Run, corpus: Corpus) -> dict[str, Any]:
-    """Train the judge, score both test splits, keep the numbers and some motions with the run."""
-    settings = run.config.evaluation
-    _, _ = run.llama, _tokenizers(run)  # a part that is missing is found before the judge is trained
-    judge = train_classifier(corpus.train, run.normalizer, steps=settings.classifier_steps, seed=run.config.seed)
-    splits = {"test_seen": corpus.test_seen, "test_unseen": corpus.test_unseen}
-    classifier = {name: asdict(classifier_accuracy(judge, store)) for name, store in splits.items()}
-    generation = {name: score_split(run, judge, store, name) for name, store in splits.items()}
-    run.record(classifier=classifier, generation=generation)
+def evaluate(run: Run, splits: Splits) -> dict[str, Any]:
+    """Train the judge, score every test split, keep the numbers and some motions with the run.
+
+    Works on any run with a trained tokenizer and decoder, whichever commands made them: what else the report needs is
+    measured here when it is not known yet.
+
+    Raises:
+        InputError: the run was made from other motions, has no decoder yet, or there is no test split. Nothing of the
+            run was changed then.
+    """
+    check_evaluable(run, splits)
+    bind_splits(run, splits)
+    record_machine(run, splits)
+    record_tokenizers(run, splits)
+    settings, learned = run.config.evaluation, JoinedClips(splits.train, splits.validation)
+    unscored = {name: reason for name, clips in splits.tests.items() if (reason := why_unscored(learned, name, clips))}
+    judge, classifier = None, {}
+    if len(unscored) < len(splits.tests):
+        judge = train_classifier(learned, run.normalizer, steps=settings.classifier_steps, seed=run.config.seed)
+        scored = {name: clips for name, clips in splits.tests.items() if name not in unscored}
+        classifier = {name: asdict(classifier_accuracy(judge, clips)) for name, clips in scored.items()}
+    generation = {
+        name: score_split(run, None if name in unscored else judge, clips, name) for name, clips in splits.tests.items()
+    }
+    run.record(classifier=classifier, generation=generation, unscored=unscored)
     return generation
 
 
+def check_evaluable(run: Run, splits: Splits) -> None:
+    """Raise an InputError, before any work, when there is nothing to score or nothing to score with."""
+    if not splits.tests:
+        raise InputError(splits.name, found="no test split", expected="at least one", fix="Name clips to test on.")
+    run.llama  # noqa: B018 (a property that names what is missing)
+
+
+def why_unscored(learned: Clips, name: str, clips: Clips) -> str:
+    """Why the judge cannot score a test split; empty when it can."""
+    for where, some in (("the training clips", learned), (f"the clips of {name}", clips)):
+        if not some.has_segments:
+            return f"{where} do not say which action fills which frames"
+    known = {segment.action for i in range(len(learned)) for segment in learned.segments(i)}
+    asked = {segment.action for i in range(len(clips)) for segment in clips.segments(i)}
+    unknown = sorted(asked - known)
+    return f"no training clip shows {', '.join(unknown)}" if unknown else ""
+
+
 @torch.inference_mode()
-def score_split(run: Run, judge: ActionClassifier, store: MotionStore, name: str) -> dict[str, Any]:
-    """Action scores of real, reconstructed and generated motions of one split."""
-    clips = list(range(min(run.config.evaluation.n_generate, len(store))))
-    captions = [store.captions(i)[0] for i in clips]
+def score_split(run: Run, judge: ActionClassifier | None, clips: Clips, name: str) -> dict[str, Any]:
+    """Lengths, speed and players of one split; with a judge also the action scores of real and generated motions."""
+    numbers = range(min(run.config.evaluation.n_generate, len(clips)))
+    captions = [clips.captions(i)[0] for i in numbers]
     made, tokens_per_second = generate_motions(run, captions, run.config.sampling)
-    wanted = [wanted_actions(store.segments(i)) for i in clips]
-    normalizer, tokenizers = run.normalizer, _tokenizers(run)
+    wanted = [wanted_actions(clips.segments(i)) for i in numbers]
+    normalizer = run.normalizer
+    tokenizers = {kind: run.tokenizer(kind) for kind in trained_quantizers(run)}
     recognised: dict[str, list[list[str]]] = {"real": [], "reconstructed": [], "generated": []}
     players = []
     folder = run.folder / "motions"
-    for i, caption, motion in zip(clips, captions, made, strict=True):
-        real = store.features(i)
+    for i, caption, motion in zip(numbers, captions, made, strict=True):
+        real = clips.features(i)
         restored = {
             kind: reconstruct(model, normalizer, model.encode(normalizer.normalize(real)[None]))[: len(real)]
             for kind, model in tokenizers.items()
         }
         own = restored[run.config.tokenizer.quantizer]
         for kind, features in (("real", real), ("reconstructed", own), ("generated", motion.motion.features)):
-            recognised[kind].append(judge.recognise(features))
+            recognised[kind].append([] if judge is None else judge.recognise(features))
         if i < run.config.evaluation.n_players:
             tracks = {"real": real, **restored, "generated": motion.motion.features}
-            players.append(_keep(folder, f"{name}-{i:02d}", caption, tracks, wanted[i], recognised["generated"][-1]))
+            player = _keep(folder, f"{name}-{i:02d}", caption, tracks)
+            found = {} if judge is None else {"wanted": wanted[i], "found": recognised["generated"][-1]}
+            players.append({**player, **found})
+    return {
+        "clips": len(numbers),
+        **({} if judge is None else _scores(wanted, recognised)),
+        "stopped_by_limit": sum(motion.generated.stopped_by == "limit" for motion in made),
+        "tokens_per_second": tokens_per_second,
+        "frames_real": sum(int(clips.lengths[i]) for i in numbers) / len(numbers),
+        "frames_generated": sum(len(motion.motion) for motion in made) / len(made),
+        "players": players,
+    }
+
+
+def _scores(wanted: Sequence[list[str]], recognised: dict[str, list[list[str]]]) -> dict[str, dict[str, float]]:
+    """Mean action score, and share of clips that are exactly right, of each kind of motion."""
     scores = {
         kind: [order_score(w, f) for w, f in zip(wanted, found, strict=True)] for kind, found in recognised.items()
     }
@@ -70,29 +128,15 @@ def score_split(run: Run, judge: ActionClassifier, store: MotionStore, name: str
         order_score(wanted[(k + 1) % len(wanted)], found) for k, found in enumerate(recognised["generated"])
     ]
     return {
-        "clips": len(clips),
         "score": {kind: sum(values) / len(values) for kind, values in scores.items()},
         "exact": {kind: sum(value == 1.0 for value in values) / len(values) for kind, values in scores.items()},
-        "stopped_by_limit": sum(motion.generated.stopped_by == "limit" for motion in made),
-        "tokens_per_second": tokens_per_second,
-        "frames_real": sum(int(store.lengths[i]) for i in clips) / len(clips),
-        "frames_generated": sum(len(motion.motion) for motion in made) / len(made),
-        "players": players,
     }
 
 
-def _tokenizers(run: Run) -> dict[str, Any]:
-    return {kind: run.tokenizer(kind) for kind in run.config.quantizers}
-
-
-def _keep(
-    folder: Path, stem: str, caption: str, tracks: dict[str, torch.Tensor], wanted: list[str], found: list[str]
-) -> dict[str, Any]:
+def _keep(folder: Path, stem: str, caption: str, tracks: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Write the motions of one player and describe it for the report."""
-    from motionlab.motion.motion import Motion
-
     files = {}
     for label, features in tracks.items():
         files[label] = f"{stem}-{label}.npy"
         Motion(features, name=caption).save(folder / files[label])
-    return {"caption": caption, "files": files, "wanted": wanted, "found": found}
+    return {"caption": caption, "files": files}

@@ -20,8 +20,8 @@ from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_fig
 from motionlab.plots.player import Track, player_html, player_script
 from motionlab.training.history import History
 
-SPLITS = {"test_seen": "test-seen", "test_unseen": "test-unseen"}
 NAMES = {"fsq": "FSQ", "vq_ema": "VQ-VAE (EMA, reset)"}
+ERRORS = {"mpjpe_mm": "pelvis", "mpjpe_heading_mm": "heading", "acceleration_mm": "acceleration"}
 COLORS = {"real": "#57606a", "fsq": "#1f6feb", "vq_ema": "#d1622b", "generated": "#1a7f5a"}
 
 
@@ -47,11 +47,8 @@ def write_report(run: Run) -> Path:
         warnings=_warnings(run, metrics),
         generation_note=_generation_note(metrics),
         tokenizer_note=_tokenizer_note(metrics),
-        corpus_note=(
-            "Clips are composed from a few minutes of real motion capture: joined, mirrored and re-timed. "
-            "test-seen has new compositions of action sequences that training has seen; test-unseen has sequences "
-            "that training never saw, of actions that it did. Good scores here say nothing about other motions."
-        ),
+        source=metrics["source"]["name"],
+        corpus_note=metrics["source"]["note"],
         tables=_tables(run, metrics),
         figures={
             kind: [Markup(figure_to_svg(figure)) for figure in figures]
@@ -72,28 +69,35 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = 
 
 
 def _tiles(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
-    own = metrics["tokenizers"][run.config.tokenizer.quantizer]
-    generation = metrics["generation"]
-    return [
-        {"value": f"{own['test_seen']['mpjpe_mm']:.1f} mm", "label": "reconstruction error (MPJPE), test-seen"},
-        {"value": f"{own['used_fraction']:.0%}", "label": f"of {own['codebook_size']:,} codes used, test-seen"},
-        {"value": f"{generation['test_seen']['score']['generated']:.0%}", "label": "actions right, test-seen"},
-        {"value": f"{generation['test_unseen']['score']['generated']:.0%}", "label": "actions right, test-unseen"},
-        {"value": f"{generation['test_seen']['tokens_per_second']:,.0f}", "label": "tokens a second, batched"},
-        {"value": f"{sum(metrics['seconds'].values()) / 60:.1f} min", "label": "whole run"},
+    own, generation = metrics["tokenizers"][run.config.tokenizer.quantizer], metrics["generation"]
+    first = next(iter(generation))
+    error, used = own["errors"][first]["mpjpe_mm"], f"of {own['codebook_size']:,} codes used, {_title(own['codes_of'])}"
+    tiles = [
+        {"value": f"{error:.1f} mm", "label": f"reconstruction error (MPJPE), {_title(first)}"},
+        {"value": f"{own['used_fraction']:.0%}", "label": used},
+        *(
+            {"value": f"{generation[split]['score']['generated']:.0%}", "label": f"actions right, {_title(split)}"}
+            for split in metrics["classifier"]
+        ),
+        {"value": f"{generation[first]['tokens_per_second']:,.0f}", "label": "tokens a second, batched"},
     ]
+    if "seconds" in metrics:  # stages that were trained one by one have no time of the whole
+        tiles.append({"value": f"{sum(metrics['seconds'].values()) / 60:.1f} min", "label": "whole run"})
+    return tiles
 
 
 def _warnings(run: Run, metrics: Mapping[str, Any]) -> list[str]:
     notes = []
-    for split, name in SPLITS.items():
-        scores = metrics["generation"][split]
+    for split, scores in metrics["generation"].items():
+        name = _title(split)
         if scores["stopped_by_limit"]:
             notes.append(
                 f"{scores['stopped_by_limit']} of {scores['clips']} {name} generations were cut at "
                 f"{run.config.sampling.max_tokens} tokens before the decoder said END."
             )
-        if metrics["classifier"][split]["order_score"] < 0.95:
+        if split in metrics["unscored"]:
+            notes.append(f"The actions of {name} were not scored: {metrics['unscored'][split]}.")
+        elif metrics["classifier"][split]["order_score"] < 0.95:
             notes.append(
                 f"The judge itself gets {metrics['classifier'][split]['order_score']:.0%} of the actions of real "
                 f"{name} clips right; read the scores of generations against that, not against 100 %."
@@ -102,7 +106,9 @@ def _warnings(run: Run, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _generation_note(metrics: Mapping[str, Any]) -> str:
-    judge = metrics["classifier"]["test_seen"]
+    if not metrics["classifier"]:
+        return "Motions generated from captions of test clips, next to the real ones and their reconstructions."
+    judge = next(iter(metrics["classifier"].values()))
     return (
         f"A classifier trained on real clips names the action of every frame. On held-out real clips it names "
         f"{judge['frame_accuracy']:.0%} of the frames right. A score of 100 % means that the actions seen, and their "
@@ -129,31 +135,19 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
     history = History.read(run.folder / "llama" / "history.csv")
     best = min(zip(*reversed(history.points("val_loss")), strict=True))  # (loss, step)
     accuracy = dict(zip(*history.points("val_accuracy"), strict=True))[best[1]]
-    kinds = ("real", "reconstructed", "generated", "other caption")
+    first = next(iter(generation))
+    codes_of = tokenizers[run.config.tokenizer.quantizer]["codes_of"]
     return {
-        "generation": table(
-            ["action score", *kinds, "exact, generated", "clips", "frames real / generated"],
-            [
-                [
-                    name,
-                    *(f"{generation[split]['score'][kind]:.1%}" for kind in kinds),
-                    f"{generation[split]['exact']['generated']:.1%}",
-                    generation[split]["clips"],
-                    f"{generation[split]['frames_real']:.0f} / {generation[split]['frames_generated']:.0f}",
-                ]
-                for split, name in SPLITS.items()
-            ],
-        ),
+        "generation": _generation_table(generation),
         "reconstruction": table(
-            ["mm", *(f"{what}, {name}" for name in SPLITS.values() for what in ("pelvis", "heading", "acceleration"))],
+            [
+                "mm",
+                *(f"{what}, {_title(split)}" for split in generation for what in ("pelvis", "heading", "acceleration")),
+            ],
             [
                 [
                     NAMES.get(kind, kind),
-                    *(
-                        f"{values[split][number]:.1f}"
-                        for split in SPLITS
-                        for number in ("mpjpe_mm", "mpjpe_heading_mm", "acceleration_mm")
-                    ),
+                    *(f"{values['errors'][split][number]:.1f}" for split in generation for number in ERRORS),
                 ]
                 for kind, values in tokenizers.items()
             ],
@@ -175,7 +169,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
                 ]
                 for kind, values in tokenizers.items()
             ],
-            "Use of the codebook on test-seen",
+            f"Use of the codebook on {_title(codes_of)}",
         ),
         "llama": table(
             ["", "value"],
@@ -183,7 +177,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
                 ["validation loss at the best step", f"{best[0]:.3f} nats a token (step {best[1]:.0f})"],
                 ["validation accuracy there", f"{accuracy:.1%}"],
                 ["training speed, last row", f"{history.column('items_per_second')[-1]:,.0f} labels a second"],
-                ["generation, test-seen", f"{generation['test_seen']['tokens_per_second']:,.0f} tokens a second"],
+                [f"generation, {_title(first)}", f"{generation[first]['tokens_per_second']:,.0f} tokens a second"],
             ],
         ),
         "parameters": _parameter_table(run),
@@ -191,9 +185,28 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
             ["split", "clips", "minutes"],
             [[name, values["clips"], f"{values['minutes']:.1f}"] for name, values in metrics["corpus"].items()],
         ),
-        "time": table(["stage", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in metrics["seconds"].items()]),
+        "time": table(
+            ["stage", "seconds"], [[name, f"{seconds:.1f}"] for name, seconds in metrics.get("seconds", {}).items()]
+        ),
         "environment": table(["", ""], list(metrics["environment"].items())),
     }
+
+
+def _generation_table(generation: Mapping[str, Any]) -> dict[str, Any]:
+    """Scores of every test split; "-" where the actions could not be judged."""
+    kinds = ("real", "reconstructed", "generated", "other caption")
+    rows = []
+    for split, values in generation.items():
+        scores = [f"{values['score'][kind]:.1%}" if "score" in values else "-" for kind in kinds]
+        exact = f"{values['exact']['generated']:.1%}" if "exact" in values else "-"
+        frames = f"{values['frames_real']:.0f} / {values['frames_generated']:.0f}"
+        rows.append([_title(split), *scores, exact, values["clips"], frames])
+    return table(["action score", *kinds, "exact, generated", "clips", "frames real / generated"], rows)
+
+
+def _title(split: str) -> str:
+    """The name of a split as a reader sees it."""
+    return split.replace("_", "-")
 
 
 def _parameter_table(run: Run) -> dict[str, Any]:
@@ -216,10 +229,11 @@ def _tokenizer_figures(run: Run, metrics: Mapping[str, Any]) -> list[Any]:
         for kind in metrics["tokenizers"]
     }
     first = next(iter(histories.values()))
+    codes_of = metrics["tokenizers"][run.config.tokenizer.quantizer]["codes_of"]
     return [
         usage_figure(
             {NAMES.get(kind, kind): values["histogram"] for kind, values in metrics["tokenizers"].items()},
-            title="Codebook usage, test-seen",
+            title=f"Codebook usage, {_title(codes_of)}",
         ),
         loss_figure(
             {name: history.points("reconstruction") for name, history in histories.items()},
@@ -248,17 +262,20 @@ def _llama_figures(run: Run) -> list[Any]:
 
 def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     players = []
-    for split, name in SPLITS.items():
-        for player in metrics["generation"][split]["players"]:
+    for split, values in metrics["generation"].items():
+        for player in values["players"]:
             tracks = [
                 Track(NAMES.get(label, label), Motion.load(run.folder / "motions" / file).joints(), COLORS.get(label))
                 for label, file in player["files"].items()
             ]
-            wanted, found = ", ".join(player["wanted"]), ", ".join(player["found"]) or "nothing"
+            note = "not judged"
+            if "wanted" in player:
+                wanted, found = ", ".join(player["wanted"]), ", ".join(player["found"]) or "nothing"
+                note = f"asked for {wanted}; recognised in the generated motion: {found}"
             players.append(
                 {
-                    "split": name,
-                    "note": f"asked for {wanted}; recognised in the generated motion: {found}",
+                    "split": _title(split),
+                    "note": note,
                     "html": player_html(tracks, player["caption"], script=False),
                 }
             )

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from motionlab.config import RunConfig
+from motionlab.data.joined import JoinedClips
 from motionlab.errors import InputError
+from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
-from motionlab.jobs.doctor import doctor
 from motionlab.jobs.evaluate import evaluate
+from motionlab.jobs.measured import environment, record_machine, record_tokenizers
 from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.run_settings import needs_training
+from motionlab.jobs.stages.llama import llama_source
 from motionlab.jobs.tokens import training_codes
 from motionlab.jobs.train_llama import train_llama
-from motionlab.jobs.train_tokenizer import tokenizer_report, train_tokenizers
+from motionlab.jobs.train_tokenizer import train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
 from motionlab.training.distributed import launched
 
@@ -28,11 +29,13 @@ from motionlab.training.distributed import launched
 def run(config: RunConfig, folder: str | Path) -> Path:
     """Do everything and return the path of the report.
 
-    A stage whose result is already in the folder is not done again; training goes on from its last checkpoint.
+    A stage whose result is in the folder, made from what is there now, is not done again; training goes on from its
+    last checkpoint.
 
     Raises:
-        InputError: settings from which a model cannot be built, or that do not fit what the folder holds; or it was
-            started by torchrun. Only the training stages know how to share their work.
+        InputError: settings from which a model cannot be built, or that do not fit what the folder holds; the folder
+            holds a training on other motions or tokens; or it was started by torchrun. Only the training stages know
+            how to share their work.
     """
     if launched():
         raise InputError(
@@ -52,40 +55,27 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     this.record(environment=environment(this.folder))
 
     with _stage(this, "corpus"):
-        corpus = prepare(config.corpus, processes=threads)
-        fit_normalizer(this, corpus)
-        splits = {"train": corpus.train, "test_seen": corpus.test_seen, "test_unseen": corpus.test_unseen}
-        this.record(
-            corpus={
-                name: {"clips": len(store), "minutes": float(store.lengths.sum()) / 30 / 60}
-                for name, store in splits.items()
-            }
-        )
+        splits = prepare(config.corpus, processes=threads)
+        fit_normalizer(this, splits)
+        record_machine(this, splits)
     with _stage(this, "tokenizers"):
-        train_tokenizers(this, corpus, config.quantizers, threads=threads if device.value == "cpu" else 1)
-        this.record(
-            tokenizers={quantizer: tokenizer_report(this, corpus, quantizer) for quantizer in config.quantizers}
-        )
+        train_tokenizers(this, splits, config.quantizers, threads=threads if device.value == "cpu" else 1)
+        record_tokenizers(this, splits)
     with _stage(this, "tokens"):
-        training_codes(this, corpus)
+        codes = training_codes(this, splits)
     with _stage(this, "text features"):
-        captions = [caption for i in range(len(corpus.train)) for caption in corpus.train.captions(i)]
+        clips = JoinedClips(splits.train, splits.validation)
+        captions = [caption for i in range(len(clips)) for caption in clips.captions(i)]
         this.text.token_counts(captions)  # encodes what the cache does not hold yet
     with _stage(this, "llama"):
-        if needs_training(this.folder / "llama", config.llama_training):
-            train_llama(this, corpus)
+        source = llama_source(this, splits, codes)
+        if not is_trained(this.folder / "llama", source, config.llama_training):
+            train_llama(this, splits)
     with _stage(this, "generate and score"):
-        evaluate(this, corpus)
+        evaluate(this, splits)
     report = write_report(this)
     print(f"report: {report}", flush=True)
     return report
-
-
-def environment(folder: Path) -> dict[str, str]:
-    """What the numbers of a run depend on; no path of the machine is among it."""
-    facts = {row.name: row.value for row in doctor(folder)}
-    kept = ("torch", "device", "precision", "cores", "threads", "RAM", "numpy", "transformers")
-    return {"Python": platform.python_version(), **{name: facts[name] for name in kept if name in facts}}
 
 
 @contextmanager

@@ -2,8 +2,10 @@
 
 runs/<name>/
   config.yaml                 every setting, resolved
+  made_from.json              digests of the splits that it is about; each training has such a file as well
   normalizer.safetensors      mean and std of the 272 features
   tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder a quantizer)
+  codes.safetensors           tokens of the training and validation clips
   llama/                      model.safetensors, history.csv, checkpoints/
   STAGE/ or STAGE-VARIANT/    the same for every other stage (jobs/stages/)
   motions/                    the motions that the report shows, as .npy of 272 features
@@ -24,7 +26,8 @@ import torch
 
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
-from motionlab.files import write_text
+from motionlab.files import sha256, write_text
+from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.jobs.run_settings import check_continued, check_free
 from motionlab.llama.model import MotionLlama
@@ -110,6 +113,13 @@ class Run:
         self._load(model, f"tokenizer-{quantizer}/model.safetensors")
         return model
 
+    def tokenizer_digests(self) -> dict[str, str]:
+        """What decides the tokens of a motion: the digests of the tokenizer's weights and of the normaliser."""
+        return {
+            "tokenizer": sha256(self._need(f"tokenizer-{self.config.tokenizer.quantizer}/model.safetensors")),
+            "normalizer": tensor_digest([self.normalizer.mean, self.normalizer.std]),
+        }
+
     @cached_property
     def llama(self) -> MotionLlama:
         """The trained decoder, in eval mode. Its codes must be those of the run's tokenizer."""
@@ -117,6 +127,12 @@ class Run:
         codebook_size = infer_arguments(load_model_state(path)[0], path)["codebook_size"]
         model = make_llama(self.config, codebook_size=codebook_size, text_dim=self.text.dim)
         model.check_codebook(self.tokenizer().codebook_size)
+        if read_record(self.folder / "llama"):
+            require(
+                self.folder / "llama",
+                {**self.tokenizer_digests(), "text": self.text.identity},
+                fix="Remove the folder llama and train the decoder again, or bring back the part that it learned from.",
+            )
         self._load(model, "llama/model.safetensors")
         return model
 

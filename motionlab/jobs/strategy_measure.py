@@ -14,11 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.evaluation.actions import order_score, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.evaluation.exposure import by_distance, walk
-from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.strategy_point import Ground, TrainedDecoder, curve_clips
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.masked import MaskedSampling, generate_masked
@@ -98,7 +97,7 @@ def reference_numbers(ground: Ground) -> dict[str, Any]:
     """What every point is compared with: the judge on real clips and on their reconstructions, and their diversity."""
     tokenizer, normalizer, found = ground.run.tokenizer(), ground.run.normalizer, dict[str, Any]()
     for name in ("seen", "unseen"):
-        store: MotionStore = getattr(ground.corpus, f"test_{name}")
+        store = ground.test(f"test_{name}")
         real = [store.features(i) for i in _test_clips(store)]
         with torch.inference_mode():
             rows = tokenizer.encode_clips([normalizer.normalize(clip) for clip in real])
@@ -108,7 +107,7 @@ def reference_numbers(ground: Ground) -> dict[str, Any]:
         if name == "seen":
             found["diversity_real"] = round(mean_distance(real), 2)
             found["diversity_reconstructed"] = round(mean_distance(made), 2)
-    lengths = [len(ground.codes[i]) for i in curve_clips(ground, MEASURE["curve_clips"])]
+    lengths = [len(ground.codes.validation[i]) for i in curve_clips(ground, MEASURE["curve_clips"])]
     found["curve_count"] = [sum(length > place for length in lengths) for place in range(MEASURE["places"])]
     return found
 
@@ -116,7 +115,7 @@ def reference_numbers(ground: Ground) -> dict[str, Any]:
 @torch.inference_mode()
 def _losses(ground: Ground, model: MotionLlama) -> dict[str, Any]:
     """The losses on validation and training clips."""
-    held_out = ground.batches(validation_clips(ground.corpus.train))
+    held_out = ground.batches(len(ground.splits.validation), held_out=True)
     device = model.llama_proj.weight.device
     if model.mask_token is not None:
         losses = [float(MaskedModelling()(model, batch.to(device)).loss) for batch in held_out]
@@ -127,7 +126,7 @@ def _losses(ground: Ground, model: MotionLlama) -> dict[str, Any]:
             "noisy_loss": None,
             "masked_loss": round(_mean(losses), 4),
         }
-    learned = ground.batches(training_clips(ground.corpus.train)[: sum(len(batch) for batch in held_out)])
+    learned = ground.batches(min(len(ground.splits.validation), len(ground.splits.train)))
     noisy = [_next_loss(model, held_out, share)[0] for share in MEASURE["noise"]]
     return {
         "loss": noisy[0],
@@ -153,7 +152,7 @@ def _next_loss(model: MotionLlama, batches: Sequence[Sequences], share: float) -
 
 def _curves(ground: Ground, model: MotionLlama) -> dict[str, list[float]]:
     """Accuracy and nats by position and by distance."""
-    batch = ground.batch(curve_clips(ground, MEASURE["curve_clips"])).to(model.llama_proj.weight.device)
+    batch = ground.batch(curve_clips(ground, MEASURE["curve_clips"]), held_out=True).to(model.llama_proj.weight.device)
     sampling, places, width = ground.run.config.sampling, MEASURE["places"], MEASURE["bin"]
     # A look of masked modelling is a whole pass: with true codes, every fourth place has to do.
     stride = 1 if model.mask_token is None else 4
@@ -171,7 +170,7 @@ def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
     """Action scores of both test splits, and the diversity of what was written for the first."""
     numbers: dict[str, Any] = {"score_free_seen": None, "score_free_unseen": None, "score_fewer_looks": None}
     for name in ("seen", "unseen"):
-        store: MotionStore = getattr(ground.corpus, f"test_{name}")
+        store = ground.test(f"test_{name}")
         clips = _test_clips(store)
         captions = [store.captions(i)[0] for i in clips]
         lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips]
@@ -193,7 +192,7 @@ def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
 
 def _variety(ground: Ground, model: MotionLlama) -> Mapping[str, float]:
     """How different several motions of one caption are."""
-    store, samples = ground.corpus.test_seen, MEASURE["same_samples"]
+    store, samples = ground.test("test_seen"), MEASURE["same_samples"]
     clips = _test_clips(store)[: MEASURE["same_captions"]]
     captions = [store.captions(i)[0] for i in clips for _ in range(samples)]
     lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips for _ in range(samples)]
@@ -227,7 +226,7 @@ def write_motions(
         return [run.normalizer.denormalize(clip.float()) for clip in clips]
 
 
-def _score(ground: Ground, store: MotionStore, motions: Sequence[Tensor], shift: int = 0) -> list[float]:
+def _score(ground: Ground, store: Clips, motions: Sequence[Tensor], shift: int = 0) -> list[float]:
     """Order score of each motion against the actions of its clip, or of the clip `shift` places on."""
     clips = _test_clips(store)
     wanted = [wanted_actions(store.segments(i)) for i in clips]
@@ -235,7 +234,7 @@ def _score(ground: Ground, store: MotionStore, motions: Sequence[Tensor], shift:
     return [order_score(wanted[(at + shift) % len(wanted)], some) for at, some in enumerate(found)]
 
 
-def _test_clips(store: MotionStore) -> list[int]:
+def _test_clips(store: Clips) -> list[int]:
     return list(range(min(MEASURE["captions"], len(store))))
 
 

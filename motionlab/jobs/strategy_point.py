@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from motionlab.config import TrainConfig
-from motionlab.data.corpus import Corpus
+from motionlab.data.joined import JoinedClips
+from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.jobs.build import make_llama
-from motionlab.jobs.prepare import prepare, training_clips, validation_clips
+from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.tokens import training_codes
+from motionlab.jobs.tokens import Codes, training_codes
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.strategies import (
     MaskedModelling,
@@ -58,8 +58,8 @@ class Ground:
     """What all points of one run share; made once a process."""
 
     run: Run
-    corpus: Corpus
-    codes: list[Tensor]
+    splits: Splits
+    codes: Codes
 
     @functools.cached_property
     def codebook_size(self) -> int:
@@ -71,19 +71,39 @@ class Ground:
         """The action classifier that `motionlab evaluate` trains for this run: same data, steps and seed."""
         config = self.run.config
         return train_classifier(
-            self.corpus.train, self.run.normalizer, steps=config.evaluation.classifier_steps, seed=config.seed
+            JoinedClips(self.splits.train, self.splits.validation),
+            self.run.normalizer,
+            steps=config.evaluation.classifier_steps,
+            seed=config.seed,
         )
 
-    def batch(self, clips: Sequence[int]) -> Sequences:
-        """Training clips as one batch with their first captions; nothing is drawn."""
-        text = self.run.text.features([self.corpus.train.captions(i)[0] for i in clips])
-        return build_sequences([self.codes[i].long() for i in clips], text, self.codebook_size, max_length=10_000)
+    def test(self, name: str) -> Clips:
+        """A named test split.
 
-    def batches(self, clips: Sequence[int], size: int = 32) -> list[Sequences]:
-        """The same in several batches, each with a seed of its own."""
+        Raises:
+            InputError: these motions have no such split.
+        """
+        if name not in self.splits.tests:
+            raise InputError(
+                f"{self.splits.name}, test split {name}",
+                found=", ".join(self.splits.tests) or "no test split",
+                expected="test_seen and test_unseen, which the comparison of strategies measures",
+                fix="Compare strategies on a run on the composed corpus.",
+            )
+        return self.splits.tests[name]
+
+    def batch(self, numbers: Sequence[int], *, held_out: bool = False) -> Sequences:
+        """Training clips, or validation clips, as one batch with their first captions; nothing is drawn."""
+        clips = self.splits.validation if held_out else self.splits.train
+        codes = self.codes.validation if held_out else self.codes.train
+        text = self.run.text.features([clips.captions(i)[0] for i in numbers])
+        return build_sequences([codes[i].long() for i in numbers], text, self.codebook_size, max_length=10_000)
+
+    def batches(self, count: int, size: int = 32, *, held_out: bool = False) -> list[Sequences]:
+        """The first `count` clips in several batches, each with a seed of its own."""
         return [
-            replace(self.batch(clips[at : at + size]), seed=number)
-            for number, at in enumerate(range(0, len(clips), size))
+            replace(self.batch(range(at, min(at + size, count)), held_out=held_out), seed=number)
+            for number, at in enumerate(range(0, count, size))
         ]
 
 
@@ -91,8 +111,8 @@ class Ground:
 def open_ground(folder: str | Path) -> Ground:
     """The run, its corpus from the cache, and its codes."""
     run = Run.open(folder)
-    corpus = prepare(run.config.corpus)
-    return Ground(run, corpus, training_codes(run, corpus))
+    splits = prepare(run.config.corpus)
+    return Ground(run, splits, training_codes(run, splits))
 
 
 def point_settings(run: Run, steps: int, seed: int) -> TrainConfig:
@@ -124,17 +144,18 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
     """
     run, train = ground.run, STRATEGIES[strategy]
     settings, device = point_settings(run, steps, seed), torch.device(choose_device(run.config.device).value)
-    chosen = training_clips(ground.corpus.train)[:clips]
+    clips = len(ground.splits.train) if clips is None else min(clips, len(ground.splits.train))
     seed_everything(seed)
     model = make_llama(
         run.config,
         codebook_size=ground.codebook_size,
         text_dim=run.text.dim,
+        longest=ground.splits.longest,
         mask_token=isinstance(train, MaskedModelling),
     )
     batches = SequenceBatches(
-        [ground.codes[i] for i in chosen],
-        [ground.corpus.train.captions(i) for i in chosen],
+        ground.codes.train[:clips],
+        [ground.splits.train.captions(i) for i in range(clips)],
         run.text,
         codebook_size=ground.codebook_size,
         batch_size=settings.batch_size,
@@ -174,4 +195,4 @@ def check_point(point: dict[str, Any]) -> None:
 
 def curve_clips(ground: Ground, count: int) -> list[int]:
     """Clips for the curves: the first validation clips, which no point trains on."""
-    return validation_clips(ground.corpus.train)[:count]
+    return list(range(min(count, len(ground.splits.validation))))

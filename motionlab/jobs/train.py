@@ -43,8 +43,8 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
         print(to_yaml(config), flush=True)
         with world.first_alone():
             run = Run.create(folder, config)
-            corpus = prepare(config.corpus)
-        stage = kind(run, corpus, variant)
+            splits = prepare(config.corpus)
+        stage = kind(run, splits, variant)
         train(stage)
         if world.is_first:
             print(f"trained: {stage.folder}\nreport: {write_training_report(stage.folder)}", flush=True)

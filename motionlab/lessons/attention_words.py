@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.masks import prefix_mask
 from motionlab.llama.model import Attention, MotionLlama
@@ -133,7 +133,7 @@ class Replacer:
     texts: TextCache
 
     @classmethod
-    def of(cls, run: Run, store: MotionStore) -> Replacer:
+    def of(cls, run: Run, store: Clips) -> Replacer:
         """The vocabulary is every word of the first captions of a store."""
         words = {word for i in range(len(store)) for word in store.captions(i)[0].split()}
         return cls(tuple(sorted(words)), TextCache(None, run.text.encoder))
@@ -184,7 +184,7 @@ class WordReport:
     attention: dict[str, float]
 
 
-def words_report(run: Run, store: MotionStore, clips: Sequence[int], least: int = 3) -> WordReport:
+def words_report(run: Run, store: Clips, clips: Sequence[int], least: int = 3) -> WordReport:
     """Measure both for the first captions and the true tokens of some clips."""
     tokenizer, normalizer = run.tokenizer(), run.normalizer
     tokens = tokenizer.encode_clips([normalizer.normalize(store.features(i)) for i in clips])

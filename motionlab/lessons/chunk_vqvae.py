@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from motionlab.config import CorpusConfig
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import build_corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.motion.features import DIM, POSITIONS
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.base import Quantized, Quantizer
@@ -47,8 +47,8 @@ class Chunks:
     train: Tensor
     test: Tensor
     normalizer: Normalizer
-    store: MotionStore
-    test_store: MotionStore
+    store: Clips
+    test_store: Clips
 
     def error_mm(self, result: Tensor, real: Tensor) -> float:
         """Mean distance of a joint from its place, in mm, with the body's place and heading taken out of both."""
@@ -60,9 +60,10 @@ def load_chunks(clips: int = 96) -> Chunks:
     """Chunks of a small composed corpus: about six minutes of motion for training."""
     settings = CorpusConfig(n_train=clips, n_test_seen=16, n_test_unseen=4, max_frames=160)
     corpus = build_corpus(settings)
-    normalizer = Normalizer.fit(corpus.train.features(i) for i in range(len(corpus.train)))
-    parts = (_cut(corpus.train, normalizer), _cut(corpus.test_seen, normalizer))
-    return Chunks(*parts, normalizer, corpus.train, corpus.test_seen)
+    train = corpus.drawn  # nothing is chosen by validation here
+    normalizer = Normalizer.fit(train.features(i) for i in range(len(train)))
+    parts = (_cut(train, normalizer), _cut(corpus.test_seen, normalizer))
+    return Chunks(*parts, normalizer, train, corpus.test_seen)
 
 
 def to_chunks(features: Tensor) -> Tensor:
@@ -70,7 +71,7 @@ def to_chunks(features: Tensor) -> Tensor:
     return features[: len(features) // FRAMES * FRAMES].reshape(-1, FRAMES * DIM)
 
 
-def _cut(store: MotionStore, normalizer: Normalizer) -> Tensor:
+def _cut(store: Clips, normalizer: Normalizer) -> Tensor:
     return torch.cat([to_chunks(normalizer.normalize(store.features(i))) for i in range(len(store))])
 
 

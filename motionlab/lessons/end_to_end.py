@@ -83,7 +83,7 @@ def load_material(changes: Sequence[str] = ()) -> Material:
     """The small corpus of the experiment; `changes` as in `load_config`."""
     config = load_config("tiny", [*CHANGES, *changes])
     corpus = build_corpus(config.corpus)
-    train = corpus.train
+    train = corpus.drawn  # nothing is chosen by validation here
     normalizer = Normalizer.fit(train.features(i) for i in range(len(train)))
     clips = [normalizer.normalize(train.features(i)) for i in range(len(train))]
     text = text_cache(config.text)
@@ -146,7 +146,7 @@ def train_point(way: str, seed: int, material: Material, steps: int = STEPS, loo
     for step, rows in enumerate(clip_order(lengths, seed, steps), start=1):
         began = time.perf_counter()
         if weight is None:
-            text = material.text.features([material.corpus.train.captions(i)[0] for i in rows])
+            text = material.text.features([material.corpus.drawn.captions(i)[0] for i in rows])
             batch = build_sequences([codes[i] for i in rows], text, llama.codebook_size, llama.max_length)
             learners[1].step(sequence_losses(llama, batch).loss)
         else:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from motionlab.config import RunConfig
 from motionlab.data.corpus import Corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.evaluation.tokenizer import measure_tokenizer, reconstruct
 from motionlab.llama.decoding.generate import generate
@@ -68,14 +68,14 @@ class Material:
         """The classifier of actions, trained on real clips alone; the same one for every point."""
         steps = self.config.evaluation.classifier_steps
         with torch.enable_grad():  # whoever asks first may be measuring
-            return train_classifier(self.corpus.train, self.normalizer, steps=steps)
+            return train_classifier(self.corpus.drawn, self.normalizer, steps=steps)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, TextFeatures]:
         """Motion `[B, T, 272]` padded with zeros, its mask `[B, T]`, and the first caption of every clip."""
         chosen = [self.clips[i] for i in rows]
         motion = nn.utils.rnn.pad_sequence(chosen, batch_first=True)
         mask = torch.arange(motion.shape[1]) < torch.tensor([len(clip) for clip in chosen]).unsqueeze(1)
-        return motion, mask, self.text.features([self.corpus.train.captions(i)[0] for i in rows])
+        return motion, mask, self.text.features([self.corpus.drawn.captions(i)[0] for i in rows])
 
 
 class Watch:
@@ -149,7 +149,7 @@ def action_scores(material: Material, tokenizer: MotionTokenizer, llama: MotionL
     return {**result, "other caption": short(_score(material.judge, store, [*made[-1:], *made[:-1]]))}
 
 
-def _score(judge: ActionClassifier, store: MotionStore, motions: Sequence[Tensor]) -> float:
+def _score(judge: ActionClassifier, store: Clips, motions: Sequence[Tensor]) -> float:
     wanted = [wanted_actions(store.segments(i)) for i in range(len(store))]
     scores = [order_score(want, judge.recognise(motion)) for want, motion in zip(wanted, motions, strict=True)]
     return sum(scores) / len(scores)

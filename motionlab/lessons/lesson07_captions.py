@@ -34,12 +34,11 @@ from torch import Tensor
 
 from motionlab import runtime
 from motionlab.data.corpus import Corpus, build_corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama
-from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import training_codes
 from motionlab.llama.decoding.generate import generate
@@ -127,7 +126,7 @@ def padding_read(text: TextFeatures, extra: int = 0) -> TextFeatures:
     return TextFeatures(states, torch.ones(states.shape[:2], dtype=torch.bool))
 
 
-def new_words(store: MotionStore, clip: int) -> str:
+def new_words(store: Clips, clip: int) -> str:
     """A caption of a clip in a form that no caption of the corpus has."""
     phrases = [segment.phrase for segment in store.segments(clip)]
     return NEW_WORDS[len(phrases) - 1].format(*phrases)
@@ -141,9 +140,9 @@ def train_decoder(run: Run, corpus: Corpus, point: Point, steps: int = STEPS) ->
     )
     if point.condition not in CONDITIONS:
         raise InputError("condition", found=repr(point.condition), expected=", ".join(CONDITIONS), fix="Choose one.")
-    codes, clips = training_codes(run, corpus), training_clips(corpus.train)[: point.clips]
-    if len(clips) < point.clips:
-        raise InputError("clips", found=point.clips, expected=f"at most {len(clips)}", fix="Ask for fewer.")
+    codes, clips = training_codes(run, corpus).train, range(point.clips)
+    if len(codes) < point.clips:
+        raise InputError("clips", found=point.clips, expected=f"at most {len(codes)}", fix="Ask for fewer.")
     known = slice(0, 1) if point.condition == "first" else slice(0, HELD_OUT)
     seed_everything(point.seed)
     shape = replace(config, llama=replace(config.llama, n_layer=LAYERS))
@@ -184,7 +183,7 @@ def text_loss(model: MotionLlama, codes: Sequence[Tensor], text: TextFeatures) -
 
 @torch.inference_mode()
 def action_scores(
-    run: Run, model: MotionLlama, judge: ActionClassifier, store: MotionStore, text: TextFeatures
+    run: Run, model: MotionLlama, judge: ActionClassifier, store: Clips, text: TextFeatures
 ) -> tuple[float, int]:
     """Mean action score of one motion a text, and how many motions reached the limit of tokens."""
     tokenizer, normalizer, scores, limit = run.tokenizer(), run.normalizer, [], 0
@@ -200,21 +199,21 @@ def measure(run: Run, corpus: Corpus, point: Point, judge: ActionClassifier, ste
     began = time.perf_counter()
     model = train_decoder(run, corpus, point, steps)
     seconds = time.perf_counter() - began
-    train, codes = corpus.train, training_codes(run, corpus)
-    known, new = training_clips(train)[: min(point.clips, 240)], validation_clips(train)
+    train, validation, codes = corpus.train, corpus.validation, training_codes(run, corpus)
+    known, new = range(min(point.clips, 240)), range(len(validation))
+    known_codes = codes.train[: len(known)]
     other = TextCache(None, run.text.encoder)  # in memory: sentences that the run does not need are not kept
 
-    def held_out(clips: Sequence[int]) -> TextFeatures:
-        return run.text.features([train.captions(i)[HELD_OUT] for i in clips])
+    def held_out(clips: Clips, numbers: Sequence[int]) -> TextFeatures:
+        return run.text.features([clips.captions(i)[HELD_OUT] for i in numbers])
 
+    other_words = other.features([new_words(validation, i) for i in new])
     losses = {
-        "trained": text_loss(
-            model, [codes[i] for i in known], run.text.features([train.captions(i)[0] for i in known])
-        ),
-        "other_caption": text_loss(model, [codes[i] for i in known], held_out(known)),
-        "new_clips": text_loss(model, [codes[i] for i in new], held_out(new)),
-        "new_words": text_loss(model, [codes[i] for i in new], other.features([new_words(train, i) for i in new])),
-        "new_clips_padded": padded_loss(model, [codes[i] for i in new], held_out(new)),
+        "trained": text_loss(model, known_codes, run.text.features([train.captions(i)[0] for i in known])),
+        "other_caption": text_loss(model, known_codes, held_out(train, known)),
+        "new_clips": text_loss(model, codes.validation, held_out(validation, new)),
+        "new_words": text_loss(model, codes.validation, other_words),
+        "new_clips_padded": padded_loss(model, codes.validation, held_out(validation, new)),
     }
     scores, limits = {}, 0
     for name, store in (("seen", corpus.test_seen), ("unseen", corpus.test_unseen)):
@@ -271,7 +270,7 @@ def main() -> None:
     run = Run.open(arguments.run)
     corpus = build_corpus(run.config.corpus)
     steps = run.config.evaluation.classifier_steps
-    judge = train_classifier(corpus.train, run.normalizer, steps=steps, seed=run.config.seed)
+    judge = train_classifier(corpus.drawn, run.normalizer, steps=steps, seed=run.config.seed)
     for point in todo:
         measured = measure(run, corpus, point, judge, arguments.steps)
         found = (load_points(arguments.out) if arguments.out.exists() else {}) | {point: measured}

@@ -25,7 +25,7 @@ from torch import Tensor
 from motionlab import runtime
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.data.corpus import Corpus, build_corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.files import write_text
@@ -154,7 +154,7 @@ def sample_captions(
 
 
 def measure_sampling(
-    run: Run, judge: ActionClassifier, store: MotionStore, sampling: Sampling, clips: Sequence[int]
+    run: Run, judge: ActionClassifier, store: Clips, sampling: Sampling, clips: Sequence[int]
 ) -> Sampled:
     """Generate from the captions of some clips, and compare the actions seen with those of the clips."""
     motions, limit = sample_captions(run, [store.captions(i)[0] for i in clips], sampling)
@@ -172,7 +172,7 @@ def measure_sampling(
     )
 
 
-def other_caption_score(store: MotionStore, judge: ActionClassifier, clips: Sequence[int]) -> float:
+def other_caption_score(store: Clips, judge: ActionClassifier, clips: Sequence[int]) -> float:
     """What a real motion scores against the caption of the next clip: a floor that needs no decoder."""
     wanted = [wanted_actions(store.segments(i)) for i in clips]
     found = [judge.recognise(store.features(i)) for i in clips]
@@ -181,7 +181,7 @@ def other_caption_score(store: MotionStore, judge: ActionClassifier, clips: Sequ
 
 def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
     """The classifier of actions, trained on real clips only."""
-    return train_classifier(corpus.train, run.normalizer, steps=run.config.evaluation.classifier_steps)
+    return train_classifier(corpus.drawn, run.normalizer, steps=run.config.evaluation.classifier_steps)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def tokenizer_rows(path: str | Path) -> list[tuple[str, ...]]:
     kept: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     rows: list[tuple[str, ...]] = [("tokenizer", "codes", "used", "error (mm)", "error without heading (mm)")]
     for name, numbers in kept["tokenizers"].items():
-        seen = numbers["test_seen"]
+        seen = numbers["errors"][numbers["codes_of"]]
         errors = (f"{seen['mpjpe_mm']:.1f}", f"{seen['mpjpe_heading_mm']:.1f}")
         rows.append((name, str(numbers["codebook_size"]), f"{numbers['used_fraction']:.0%}", *errors))
     return rows

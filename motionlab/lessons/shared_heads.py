@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 
 from motionlab.data.corpus import build_corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.files import write_text
-from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.tokens import training_codes
+from motionlab.jobs.tokens import Codes, training_codes
 from motionlab.lessons.kept_runs import read_result
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses
@@ -61,8 +61,8 @@ class Material:
     """Batches of one run: `train` makes those of a seed, `held_out` is the same for every point."""
 
     run: Run
-    captions: list[list[str]]
-    codes: list[torch.Tensor]
+    splits: Splits
+    codes: Codes
     codebook_size: int
 
     @classmethod
@@ -70,15 +70,14 @@ class Material:
         """The captions and codes of a finished run."""
         run = Run.open(folder)
         corpus = build_corpus(run.config.corpus)
-        captions = [list(corpus.train.captions(i)) for i in range(len(corpus.train))]
-        return cls(run, captions, training_codes(run, corpus), run.tokenizer().codebook_size)
+        return cls(run, corpus, training_codes(run, corpus), run.tokenizer().codebook_size)
 
     def batches(self, *, held_out: bool, seed: int = 0) -> SequenceBatches:
         """Training batches of a seed, or the kept-out clips."""
-        clips = (validation_clips if held_out else training_clips)(self.codes)  # type: ignore[arg-type]
+        clips = self.splits.validation if held_out else self.splits.train
         return SequenceBatches(
-            [self.codes[i] for i in clips],
-            [self.captions[i] for i in clips],
+            self.codes.validation if held_out else self.codes.train,
+            [clips.captions(i) for i in range(len(clips))],
             self.run.text,
             codebook_size=self.codebook_size,
             batch_size=BATCH,

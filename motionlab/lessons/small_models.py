@@ -19,7 +19,7 @@ from torch import Tensor
 from motionlab.config import load_config
 from motionlab.data.batches import WindowBatches
 from motionlab.data.corpus import build_corpus
-from motionlab.data.store import MotionStore
+from motionlab.data.splits import Clips
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sequence import SequenceBatches
 from motionlab.motion.normalizer import Normalizer
@@ -59,9 +59,9 @@ def _word_vector(word: str, dim: int) -> Tensor:
 
 
 @functools.cache
-def small_store(clips: int = 64) -> MotionStore:
+def small_store(clips: int = 64) -> Clips:
     """Composed motions of at most 160 frames with their captions."""
-    return build_corpus(load_config("ci", [f"corpus.n_train={clips}"]).corpus).train
+    return build_corpus(load_config("ci", [f"corpus.n_train={clips}"]).corpus).drawn
 
 
 @functools.cache

@@ -21,7 +21,6 @@ import torch
 
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama
-from motionlab.jobs.prepare import training_clips
 from motionlab.jobs.strategy_point import STRATEGIES, open_ground
 from motionlab.llama.objectives.strategies import MaskedModelling
 from motionlab.runtime import one_thread
@@ -39,7 +38,7 @@ def time_strategies(run: str | Path, rounds: int = 15) -> dict[str, Any]:
     with one_thread():
         ground = open_ground(str(run))
         settings = ground.run.config.llama_training
-        size, endless = settings.batch_size, itertools.cycle(training_clips(ground.corpus.train))
+        size, endless = settings.batch_size, itertools.cycle(range(len(ground.splits.train)))
         batches = [replace(ground.batch(list(itertools.islice(endless, size))), seed=i) for i in range(rounds + WARM)]
         models, optimizers = {}, {}
         for name, strategy in STRATEGIES.items():

@@ -3,9 +3,10 @@
 The published training runs a 1.2-billion-parameter encoder inside the data loader, one caption at a time, in every
 epoch. Here training reads float16 rows from memory; three decimal digits are plenty for a caption.
 
-On disk, in one folder for each encoder:
+On disk, in one folder for each encoder with its settings (`encoder.identity`), named by encoder and hash:
     features-<hash>.safetensors   "states" float16 [tokens of all captions, dim]
-    index.json                    format, encoder, dim, name and sha256 of the file above, captions, lengths
+    index.json                    format, identity, name and sha256 of the file above, captions, lengths
+Features from other weights, of another dtype or with another limit of tokens are in another folder, and never read.
 A save writes a new features file first, then the index that points to it, then removes the old file. A crash at any
 moment leaves an index whose file is whole.
 """
@@ -24,9 +25,9 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path, write_text
-from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions
+from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions, identity
 
-FORMAT = 1
+FORMAT = 2
 _AT_ONCE = 1024  # captions encoded at a time, so that the padded float32 block stays small
 _MAKE_AGAIN = "Delete this folder; the features are made again when they are needed."
 
@@ -47,9 +48,11 @@ class TextCache:
         self, folder: str | Path | None, encoder: TextEncoder | None = None, *, name: str | None = None
     ) -> None:
         self.encoder = encoder
-        self.name = encoder.name if encoder is not None else name or _only_encoder(folder)
-        self.dim = encoder.dim if encoder is not None else 0
-        self.folder = None if folder is None else Path(folder) / re.sub(r"[^\w.-]+", "_", self.name)
+        self._identity = identity(encoder) if encoder is not None else _only_encoder(folder, name)
+        self.name, self.dim = str(self._identity["encoder"]), int(str(self._identity["dim"]))
+        self.identity = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
+        short = re.sub(r"[^\w.-]+", "_", self.name)
+        self.folder = None if folder is None else Path(folder) / f"{short}-{self.identity[:8]}"
         self._row: dict[str, int] = {}
         self._rows: list[Tensor] = []  # float16 [l_i, dim] each
         self._file: str | None = None
@@ -92,8 +95,7 @@ class TextCache:
             temporary.write_bytes(content)
         index = {
             "format": FORMAT,
-            "encoder": self.name,
-            "dim": self.dim,
+            "identity": self._identity,
             "file": file,
             "sha256": digest,
             "captions": list(self._row),
@@ -122,7 +124,6 @@ class TextCache:
         return [self._row[caption] for caption in captions]
 
     def _insert(self, captions: Sequence[str], features: TextFeatures) -> None:
-        self.dim = self.dim or features.dim
         if features.dim != self.dim or len(features) != len(captions):
             raise InputError(
                 f"text cache of {self.name}",
@@ -139,17 +140,17 @@ class TextCache:
         index_path = folder / "index.json"
         try:
             index = json.loads(index_path.read_text(encoding="utf-8"))
-            file, digest, dim = str(index["file"]), index["sha256"], int(index["dim"])
+            file, digest, found = str(index["file"]), index["sha256"], dict(index["identity"])
             captions, lengths, version = list(index["captions"]), list(index["lengths"]), index["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 index_path, found=f"an unreadable index ({error!r})", expected="an index", fix=_MAKE_AGAIN
             ) from error
-        if version != FORMAT or (self.dim and dim != self.dim):
+        if version != FORMAT or found != self._identity:
             raise InputError(
                 index_path,
-                found=f"format {version}, width {dim}",
-                expected=f"format {FORMAT}, width {self.dim or dim}",
+                found=f"format {version}, features of {found}",
+                expected=f"format {FORMAT}, {self._identity}",
                 fix=_MAKE_AGAIN,
             )
         path = folder / file
@@ -162,33 +163,35 @@ class TextCache:
                 fix=_MAKE_AGAIN,
             )
         states = load(content)["states"]  # [tokens of all captions, dim]
-        if len(captions) != len(lengths) or sum(lengths) != len(states) or states.shape[1] != dim:
+        if len(captions) != len(lengths) or sum(lengths) != len(states) or states.shape[1] != self.dim:
             raise InputError(
                 index_path,
-                found=f"{len(captions)} captions with {sum(lengths)} tokens of width {dim}",
+                found=f"{len(captions)} captions with {sum(lengths)} tokens of width {self.dim}",
                 expected=f"{len(states)} tokens of width {states.shape[1]}",
                 fix=_MAKE_AGAIN,
             )
-        self.dim, self._file = dim, file
+        self._file = file
         self._rows = list(states.split(lengths))
         self._row = {caption: at for at, caption in enumerate(captions)}
 
 
-def _only_encoder(folder: str | Path | None) -> str:
-    """The one encoder whose features are in `folder`."""
-    names = []
+def _only_encoder(folder: str | Path | None, name: str | None) -> dict[str, object]:
+    """The identity of the one encoder, of this name if one is given, whose features are in `folder`."""
+    found = []
     for path in sorted(Path(folder).glob("*/index.json")) if folder is not None else []:
         try:
-            names.append(str(json.loads(path.read_text(encoding="utf-8"))["encoder"]))
-        except (ValueError, KeyError, TypeError) as error:
+            found.append(dict(json.loads(path.read_text(encoding="utf-8")).get("identity", {})))
+        except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
                 path, found=f"an unreadable index ({error!r})", expected="an index", fix=_MAKE_AGAIN
             ) from error
-    if len(names) != 1:
+    chosen = [one for one in found if one and name in (None, one.get("encoder"))]
+    if len(chosen) != 1:
+        names = [f"{one.get('encoder')} ({one.get('max_tokens')} tokens at most)" for one in chosen]
         raise InputError(
             folder or "text cache",
             found="features of " + (" and ".join(names) if names else "no encoder"),
             expected="features of one encoder",
-            fix="Name the encoder to read." if names else THREE_CHOICES,
+            fix="Name the encoder to read, or give it." if names else THREE_CHOICES,
         )
-    return names[0]
+    return chosen[0]

@@ -80,7 +80,7 @@ class TextFeatures:
 
 @runtime_checkable
 class TextEncoder(Protocol):
-    """A frozen encoder. `name` changes whenever its features do: the cache is keyed by it.
+    """A frozen encoder. `name` changes with its weights; the cache is keyed by it and by the rest of `identity`.
 
     Making one is cheap. The model is loaded by the first `encode`, so a run whose captions are all in the cache needs
     neither the model nor transformers.
@@ -93,6 +93,18 @@ class TextEncoder(Protocol):
     def encode(self, captions: Sequence[str]) -> TextFeatures:
         """Features of the captions, in their order."""
         ...
+
+
+def identity(encoder: TextEncoder) -> dict[str, object]:
+    """Everything that the stored features of an encoder depend on; its name stands for the weights."""
+    return {
+        "encoder": encoder.name,
+        "dim": encoder.dim,
+        "max_tokens": encoder.max_tokens,
+        "pooled": getattr(encoder, "pooled", False),
+        "dtype": str(getattr(encoder, "dtype", torch.float32)),
+        "stored": str(torch.float16),
+    }
 
 
 def check_captions(captions: Sequence[str]) -> None:

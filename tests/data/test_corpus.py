@@ -11,7 +11,9 @@ from motionlab.data import corpus as c
 from motionlab.data.captions import mirror_caption
 from motionlab.data.plan import Plan, Step
 from motionlab.data.samples import Sample
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
+from motionlab.jobs.doctor import healthy, verify
 from motionlab.motion.motion import Motion
 
 BLEND = 10
@@ -48,7 +50,7 @@ def test_a_phrase_belongs_to_one_action(usable):
 def test_clips_and_segments_agree_with_their_plan(built, usable):
     plan_of = {plan.name: plan for split in c.plan_corpus(config(), usable).values() for plan in split}
     by_name = {sample.name: sample for sample in usable}
-    for store in (built.train, built.test_seen, built.test_unseen):
+    for store in built.named().values():
         for clip in store:
             plan = plan_of[clip.name]
             assert len(clip.motion) == plan.frames
@@ -172,9 +174,8 @@ def test_a_damaged_cache_is_built_again_with_a_note(tmp_path, samples, caplog):
     before = contents(folder)
     features = folder / "train" / "features.f16"
     damage = (
-        lambda: features.write_bytes(features.read_bytes()[:-1] + b"x"),
         lambda: features.write_bytes(features.read_bytes()[:5000]),
-        lambda: (folder / "test_seen" / "index.json").write_text("{"),
+        lambda: (folder / "validation" / "index.json").write_text("{"),
         lambda: (folder / "corpus.json").write_text("[]"),
     )
     for harm in damage:
@@ -184,6 +185,30 @@ def test_a_damaged_cache_is_built_again_with_a_note(tmp_path, samples, caplog):
             c.build_corpus(settings, folder, samples=samples)
         assert "built again" in caplog.text
         assert contents(folder) == before
+
+
+def test_changed_bytes_are_found_when_doctor_is_asked(tmp_path, samples):
+    """Opening compares sizes only: a corpus of 100 GB is not read at every start."""
+    settings = config(n_train=16, n_test_seen=1, n_test_unseen=1, max_frames=120)
+    corpus = c.build_corpus(settings, tmp_path / "corpus", samples=samples)
+    assert healthy(verify(tmp_path)) and [row.name for row in verify(tmp_path)] == [
+        f"corpus/{split}" for split in ("test_seen", "test_unseen", "train", "validation")
+    ]
+    features = corpus.folder / "train" / "features.f16"
+    features.write_bytes(features.read_bytes()[:-1] + b"x")
+    c.build_corpus(settings, corpus.folder, samples=samples)
+    assert [(row.name, row.value) for row in verify(tmp_path) if row.status != "ok"] == [
+        ("corpus/train", "damaged: changed content")
+    ]
+    assert not healthy(verify(tmp_path)) and healthy(verify(tmp_path / "corpus" / "test_seen"))
+
+
+def test_the_composed_source_gives_splits(built):
+    assert isinstance(built, Splits) and built.name == "composed" and built.note
+    assert list(built.tests) == ["test_seen", "test_unseen"]
+    assert [len(clips) for clips in built.named().values()] == [23, 1, 3, 3]
+    assert [built.drawn.name(i) for i in range(24)] == [f"train-{i:05d}" for i in range(24)]
+    assert built.drawn.place(19) == (1, 0)
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path, samples, monkeypatch):

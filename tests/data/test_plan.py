@@ -25,10 +25,15 @@ def pairs(actions: tuple[str, ...]) -> set[tuple[str, str]]:
 
 
 def test_splits_by_combination(plans):
-    known = {plan.actions for plan in plans["train"]}
+    known = {plan.actions for split in ("train", "validation") for plan in plans[split]}
     known_pairs = {pair for actions in known for pair in pairs(actions)}
     trained = {action for actions in known for action in actions}
-    assert {name: len(split) for name, split in plans.items()} == {"train": 1600, "test_seen": 64, "test_unseen": 64}
+    assert {name: len(split) for name, split in plans.items()} == {
+        "train": 1520,
+        "validation": 80,
+        "test_seen": 64,
+        "test_unseen": 64,
+    }
     for plan in plans["test_seen"]:
         assert plan.actions in known
     for plan in plans["test_unseen"]:
@@ -36,6 +41,18 @@ def test_splits_by_combination(plans):
         assert pairs(plan.actions) - known_pairs, "a pair of neighbours that training never saw"
         assert trained.issuperset(plan.actions)
     assert len({plan.actions for plan in plans["test_unseen"]}) > 30
+
+
+def test_every_20th_clip_that_is_drawn_validates(plans):
+    """The clips themselves are those of the one drawing: which of them validate changes no clip."""
+    numbers = {
+        split: [int(plan.name.removeprefix("train-")) for plan in plans[split]] for split in ("train", "validation")
+    }
+    assert numbers["validation"] == list(range(19, 1600, 20))
+    assert sorted(numbers["train"] + numbers["validation"]) == list(range(1600))
+    assert all(
+        plan.seed[1:] == (0, number) for plan, number in zip(plans["validation"], range(19, 1600, 20), strict=True)
+    )
 
 
 def test_mirror_images_of_held_out_pairs_are_held_out_too(plans):
@@ -68,7 +85,9 @@ def test_plans_depend_on_the_seed_and_nothing_else(usable):
     longer = p.plan_corpus(config(n_train=60), usable)
     assert first == again
     assert first["train"] != other["train"]
-    assert longer["train"][:24] == first["train"]  # more clips do not change the earlier ones
+    assert (
+        longer["train"][:23] == first["train"] and longer["validation"][:1] == first["validation"]
+    )  # more clips do not change the earlier ones
 
 
 def test_mirroring_can_be_turned_off_and_on(usable):

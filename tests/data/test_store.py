@@ -1,12 +1,15 @@
 """The packed store: what goes in comes out, whole or not at all."""
 
 import json
+import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 import torch
 
-from motionlab.data.store import FEATURES_FILE, INDEX_FILE, Clip, MotionStore, Segment, building
+from motionlab.data.building import building
+from motionlab.data.store import FEATURES_FILE, INDEX_FILE, TABLE_FILE, TEXT_FILE, Clip, MotionStore, Segment
 from motionlab.errors import InputError
 from motionlab.motion.features import crop
 from motionlab.motion.motion import Motion
@@ -20,6 +23,7 @@ def make_clips(lengths=(70, 3, 41)) -> list[Clip]:
             Motion(torch.randn(frames, 272, generator=generator)),
             [f"caption {number}", "走路"],
             [Segment("walk", "walks", 0, frames, True, 1.25, "walk")],
+            source="tape 7",
         )
         for number, frames in enumerate(lengths)
     ]
@@ -35,6 +39,7 @@ def test_clips_come_back(store):
     for written, read in zip(make_clips(), store, strict=True):
         assert torch.equal(read.motion.features, written.motion.features.half().float())
         assert (read.name, read.captions, read.segments) == (written.name, written.captions, written.segments)
+        assert read.source == written.source
         assert read.motion.fps == 30 and read.motion.features.dtype == torch.float32
     assert store[-1].name == "clip2" and [clip.name for clip in store[1:]] == ["clip1", "clip2"]
     with pytest.raises(IndexError):
@@ -59,11 +64,11 @@ def test_windows_outside_a_clip_are_input_errors(store, indices, starts, length)
 
 def test_writing_twice_replaces_and_gives_the_same_bytes(tmp_path):
     store = MotionStore.write(tmp_path / "store", make_clips())
-    first = [(store.folder / name).read_bytes() for name in (FEATURES_FILE, INDEX_FILE)]
+    first = [(store.folder / name).read_bytes() for name in (FEATURES_FILE, TEXT_FILE, TABLE_FILE, INDEX_FILE)]
     MotionStore.write(tmp_path / "store", make_clips((5,)))
     assert len(MotionStore.open(tmp_path / "store")) == 1
     MotionStore.write(tmp_path / "store", make_clips())
-    assert [(store.folder / name).read_bytes() for name in (FEATURES_FILE, INDEX_FILE)] == first
+    assert [(store.folder / name).read_bytes() for name in (FEATURES_FILE, TEXT_FILE, TABLE_FILE, INDEX_FILE)] == first
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
 
@@ -106,21 +111,83 @@ def test_damage_is_found_and_named(store):
         MotionStore.open(store.folder)
     features.write_bytes(data)
 
-    index.write_text(text.replace("caption 0", "caption 9"))
-    with pytest.raises(InputError, match="changed content"):
+    captions = store.folder / TEXT_FILE
+    lines = captions.read_text(encoding="utf-8")
+    captions.write_text(lines.replace("caption 0", "caption 9"), encoding="utf-8")
+    assert MotionStore.open(store.folder).captions(0)[0] == "caption 9", "a quick opening does not read captions"
+    with pytest.raises(InputError, match="changed content") as error:
         MotionStore.open(store.folder, verify=True)
-    index.write_text(text[:50])
-    with pytest.raises(InputError, match=INDEX_FILE):
+    assert TEXT_FILE in str(error.value)
+    captions.write_text(lines, encoding="utf-8")
+
+    table = store.folder / TABLE_FILE
+    numbers = table.read_bytes()
+    table.write_bytes(numbers[:-16])
+    with pytest.raises(InputError, match="2 clips with 73 frames, expected 3 with 114"):
         MotionStore.open(store.folder)
-    index.write_text(json.dumps({**json.loads(text), "format": 0}))
+    table.write_bytes(numbers)
+
+    index.write_text(text.replace('"fps": 30.0', '"fps": 25.0'))
+    with pytest.raises(InputError, match="changed content") as error:
+        MotionStore.open(store.folder, verify=True)
+    assert INDEX_FILE in str(error.value)
+    index.write_text(text[:50])
+    with pytest.raises(InputError, match="the files of a store"):
+        MotionStore.open(store.folder)
+    index.write_text(json.dumps({**json.loads(text), "format": 1}))
     with pytest.raises(InputError, match="another format"):
         MotionStore.open(store.folder)
-    index.write_text(json.dumps({"format": 1}))
-    with pytest.raises(InputError, match="sha256"):
+    index.write_text(json.dumps({"format": 2}))
+    with pytest.raises(InputError, match="no clips"):
         MotionStore.open(store.folder)
     index.unlink()
     with pytest.raises(InputError, match="No such file"):
         MotionStore.open(store.folder)
+
+
+@pytest.mark.parametrize("harm", ["missing", "shorter", "broken"])
+def test_captions_are_read_when_they_are_asked_for(store, harm):
+    """A store whose captions cannot be read opens, gives features and windows, and says what is wrong when asked."""
+    path = store.folder / TEXT_FILE
+    data = path.read_bytes()
+    if harm == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(data[:-9] if harm == "shorter" else b"x" * len(data))
+    opened = MotionStore.open(store.folder)
+    assert opened.has_segments and len(opened.digest) == 64
+    assert opened.features(2).shape == (41, 272) and opened.windows([0, 2], [1, 1], 5).shape == (2, 5, 272)
+    with pytest.raises(InputError, match=TEXT_FILE):
+        opened.captions(0)
+    with pytest.raises(InputError, match=TEXT_FILE):
+        MotionStore.open(store.folder, verify=True)
+
+
+def test_opening_holds_neither_captions_nor_features(tmp_path):
+    """2,000 clips with a long caption each (4 MB) and 2 frames: opening takes 32 bytes a clip."""
+    clips = (Clip(f"c{i}", Motion(torch.zeros(2, 272)), ["walk " * 400]) for i in range(2000))
+    MotionStore.write(tmp_path / "store", clips)
+    tracemalloc.start()
+    store = MotionStore.open(tmp_path / "store")
+    opened = tracemalloc.get_traced_memory()[1]
+    store.captions(1999)
+    tracemalloc.stop()
+    assert opened < 300_000, f"{opened:,} bytes"
+
+
+def test_clips_are_written_one_at_a_time(tmp_path):
+    """100 clips of 0.5 MB each: never more than a few of them are in memory."""
+    alive, most = weakref.WeakSet(), []
+
+    def stream():
+        for i in range(100):
+            clip = Clip(f"c{i}", Motion(torch.zeros(500, 272)), ["walks"])
+            alive.add(clip)
+            most.append(len(alive))
+            yield clip
+
+    MotionStore.write(tmp_path / "store", stream())
+    assert max(most) <= 2
 
 
 def test_motions_that_do_not_fit_are_refused(tmp_path):

@@ -260,7 +260,7 @@ SLOW = """
     from motionlab.jobs import ablate as job
 
     if __name__ == "__main__":
-        job.run_point, job.build_corpus = slow_point, lambda settings: None
+        job.run_point, job.prepare = slow_point, lambda settings: None
         job.ablate("out.jsonl", {"quantizer": ["fsq"], "seed": list(range(6))}, workers=2)
 """
 CHILD = """

@@ -10,11 +10,11 @@ import torch
 
 from motionlab.config import RunConfig, load_config
 from motionlab.data.batches import WindowBatches
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
 from motionlab.jobs.build import make_tokenizer
-from motionlab.jobs.prepare import fit_normalizer, prepare, training_clips, validation_clips
+from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.tokenizer import USAGE_BATCHES
 from motionlab.jobs.train_llama import train_llama
@@ -31,7 +31,7 @@ def config() -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def corpus(config: RunConfig) -> Corpus:
+def corpus(config: RunConfig) -> Splits:
     return prepare(config.corpus)
 
 
@@ -51,7 +51,7 @@ def test_side_by_side_equals_one_after_the_other(finished_run: Run, tmp_path: Pa
 
 
 def test_the_history_holds_error_and_usage_of_every_validation(
-    config: RunConfig, corpus: Corpus, tmp_path: Path
+    config: RunConfig, corpus: Splits, tmp_path: Path
 ) -> None:
     """The last row is what the model of the last checkpoint gives."""
     run = Run.create(tmp_path / "run", config)
@@ -65,11 +65,10 @@ def test_the_history_holds_error_and_usage_of_every_validation(
 
     model = make_tokenizer(config.tokenizer)
     load_weights(model, folder / "checkpoints", "last")
-    errors, _ = measure_tokenizer(model, corpus.train, run.normalizer, validation_clips(corpus.train))
+    errors, _ = measure_tokenizer(model, corpus.validation, run.normalizer)
     assert last["mpjpe_mm"] == pytest.approx(errors["mpjpe_mm"], rel=1e-5)
     window = config.tokenizer.window
-    clips = training_clips(corpus.train)
-    windows = WindowBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed, clips)
+    windows = WindowBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed)
     usage = count_codes(model, windows, USAGE_BATCHES).summary()
     assert last["tokens"] == usage.tokens == USAGE_BATCHES * settings.batch_size * window // 4
     assert last["used_fraction"] == usage.used_fraction > 0
@@ -77,7 +76,7 @@ def test_the_history_holds_error_and_usage_of_every_validation(
 
 
 @pytest.mark.parametrize("stop", ["button", "crash"])
-def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Corpus, tmp_path: Path, stop: str) -> None:
+def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Splits, tmp_path: Path, stop: str) -> None:
     """The stop button saves at once; a crash falls back to the last save. Both end as if nothing had happened."""
     whole = Run.create(tmp_path / "whole", config)
     train_tokenizer(whole, corpus)
@@ -109,7 +108,7 @@ def test_a_stop_leaves_no_trace(config: RunConfig, corpus: Corpus, tmp_path: Pat
     assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
-def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Corpus, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Splits, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", config)
     first = train_tokenizer(run, corpus)
     asked: list[int] = []
@@ -118,7 +117,7 @@ def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Corpus, 
     assert all(torch.equal(x, y) for x, y in zip(first.parameters(), again.parameters(), strict=True))
 
 
-def test_losses_in_metres_reach_the_training(corpus: Corpus, tmp_path: Path) -> None:
+def test_losses_in_metres_reach_the_training(corpus: Splits, tmp_path: Path) -> None:
     config = load_config("ci", ["tokenizer.acceleration_weight=0.1", "tokenizer.joint_weight=0.5"])
     run = Run.create(tmp_path / "run", config)
     train_tokenizer(run, corpus)
@@ -126,7 +125,7 @@ def test_losses_in_metres_reach_the_training(corpus: Corpus, tmp_path: Path) -> 
     assert all(value > 0 for value in history.column("joint") + history.column("acceleration"))
 
 
-def test_the_decoder_refuses_several_codes_a_token(corpus: Corpus, tmp_path: Path) -> None:
+def test_the_decoder_refuses_several_codes_a_token(corpus: Splits, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", load_config("ci", ["tokenizer.quantizer=rvq"]))
     train_tokenizer(run, corpus)
     with pytest.raises(InputError, match="tokenizer.quantizer: found 'rvq' with 2 codes a token"):

@@ -15,7 +15,15 @@ from motionlab.lessons.main_job import keep, score_rows, tokenizer_rows
 SPLIT = {"mpjpe_mm": 38.24, "mpjpe_heading_mm": 30.0}
 METRICS = {
     "environment": {"torch": "2"},
-    "tokenizers": {"fsq": {"codebook_size": 1000, "used_fraction": 0.824, "test_seen": SPLIT, "histogram": [1] * 1000}},
+    "tokenizers": {
+        "fsq": {
+            "codebook_size": 1000,
+            "used_fraction": 0.824,
+            "errors": {"test_seen": SPLIT},
+            "codes_of": "test_seen",
+            "histogram": [1] * 1000,
+        }
+    },
     "generation": {
         "test_seen": {
             "score": {"real": 1.0, "reconstructed": 0.95, "generated": 0.9, "other caption": 0.2},

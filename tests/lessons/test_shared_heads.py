@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from motionlab.config import load_config
+from motionlab.data.corpus import build_corpus
 from motionlab.errors import InputError
+from motionlab.jobs.tokens import Codes
 from motionlab.lessons.shared_heads import (
     KINDS,
     SEEDS,
@@ -18,7 +21,7 @@ from motionlab.lessons.shared_heads import (
     make_model,
     measure,
 )
-from motionlab.lessons.small_models import WordVectors, small_codes, small_store
+from motionlab.lessons.small_models import WordVectors, small_codes
 
 
 class _Run:
@@ -36,9 +39,11 @@ def test_the_control_has_as_few_weights() -> None:
 
 
 def test_a_point_is_repeatable_and_learns() -> None:
-    store, codes = small_store(), list(small_codes())
-    captions = [list(store.captions(i)) for i in range(len(store))]
-    material = Material(_Run(), captions, codes, 240)  # type: ignore[arg-type]
+    corpus, codes = build_corpus(load_config("ci", ["corpus.n_train=64"]).corpus), list(small_codes())
+    parts: tuple[list[torch.Tensor], ...] = ([], [])
+    for i, row in enumerate(codes):
+        parts[corpus.drawn.place(i)[0]].append(row)
+    material = Material(_Run(), corpus, Codes(*parts), 240)  # type: ignore[arg-type]
     first, second = (measure("2", 1, material, steps=3) for _ in range(2))
     assert first == second and first.kind == "2" and first.seed == 1
     assert measure("2", 1, material, steps=25).loss < first.loss

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from motionlab.config import RunConfig
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
+from motionlab.jobs.artefacts import claim
 from motionlab.jobs.build import check_buildable, make_llama, max_sequence
 from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
-from motionlab.jobs.prepare import training_clips, validation_clips
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
-from motionlab.jobs.tokens import training_codes
+from motionlab.jobs.tokens import Codes, token_source, training_codes
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.objectives.strategies import make_strategy
@@ -33,8 +35,8 @@ class LlamaStage(RunStage[Sequences]):
     name = "llama"
     model: MotionLlama
 
-    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
-        super().__init__(run, corpus, variant)
+    def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:
+        super().__init__(run, splits, variant)
         config = run.config.llama
         self.world = World.current()
         tokenizer = run.tokenizer()
@@ -47,11 +49,13 @@ class LlamaStage(RunStage[Sequences]):
             )
         self.codebook_size = tokenizer.codebook_size
         with self.world.first_alone():
-            self.codes = training_codes(run, corpus)
+            codes = training_codes(run, splits)
+            claim(self.folder, llama_source(run, splits, codes))
         with self.world.first_alone():  # encodes the captions that the cache does not hold yet
-            train, held_out = training_clips(corpus.train), validation_clips(corpus.train)
-            self.sequences = self._sequences(train, text_drop=config.text_drop, edge_drop=config.edge_drop)
-            self.held_out = self._sequences(held_out)
+            self.sequences = self._sequences(
+                splits.train, codes.train, text_drop=config.text_drop, edge_drop=config.edge_drop
+            )
+            self.held_out = self._sequences(splits.validation, codes.validation)
         self.strategy = make_strategy(
             config.strategy, keep=config.keep_codes, per=config.keep_rate, label_smoothing=config.label_smoothing
         )
@@ -65,22 +69,29 @@ class LlamaStage(RunStage[Sequences]):
         super().check(config, variant)
         check_buildable(config, [config.tokenizer.quantizer])
 
-    def _sequences(self, clips: Sequence[int], text_drop: float = 0.0, edge_drop: float = 0.0) -> SequenceBatches:
+    def _sequences(
+        self, clips: Clips, codes: Sequence[Tensor], text_drop: float = 0.0, edge_drop: float = 0.0
+    ) -> SequenceBatches:
         return SequenceBatches(
-            [self.codes[i] for i in clips],
-            [self.corpus.train.captions(i) for i in clips],
+            codes,
+            [clips.captions(i) for i in range(len(clips))],
             self.run.text,
             codebook_size=self.codebook_size,
             batch_size=self.settings.batch_size,
             seed=self.settings.seed,
-            max_length=max_sequence(self.run.config),
+            max_length=max_sequence(self.run.config, self.splits.longest),
             text_drop=text_drop,
             edge_drop=edge_drop,
         )
 
     def make(self) -> MotionLlama:
         """A decoder with random weights."""
-        model = make_llama(self.run.config, codebook_size=self.codebook_size, text_dim=self.run.text.dim)
+        model = make_llama(
+            self.run.config,
+            codebook_size=self.codebook_size,
+            text_dim=self.run.text.dim,
+            longest=self.splits.longest,
+        )
         if self.settings.activation_checkpointing:
             recompute_blocks(model)
         return model
@@ -110,3 +121,8 @@ class LlamaStage(RunStage[Sequences]):
             labels += batch.n_labels
         loss, accuracy, labels = self.world.sum([loss, accuracy, labels])
         return {"loss": loss / labels, "accuracy": accuracy / labels}
+
+
+def llama_source(run: Run, splits: Splits, codes: Codes) -> dict[str, str]:
+    """The digests of everything that a decoder of this run is made from, besides its settings."""
+    return {**token_source(run, splits), "tokens": codes.digest, "text": run.text.identity}

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from motionlab.config import RunConfig, TrainConfig
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.runtime import choose_device, seed_everything
@@ -26,7 +26,7 @@ class RunStage(Stage[Batch]):
 
     Args:
         run: its config holds `<name>_training`.
-        corpus: the motions.
+        splits: the motions.
         variant: another kind of the same stage, trained in a folder of its own; None is the one that the config names.
 
     Attributes:
@@ -39,8 +39,8 @@ class RunStage(Stage[Batch]):
     name: ClassVar[str]
     model: nn.Module
 
-    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
-        self.run, self.corpus = run, corpus
+    def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:
+        self.run, self.splits = run, splits
         self.settings: TrainConfig = getattr(run.config, f"{self.name}_training")
         self.folder = run.stage_folder(self.name, variant)
         self.device = torch.device(choose_device(run.config.device).value)

@@ -6,12 +6,13 @@ from torch import Tensor
 
 from motionlab.config import QUANTIZERS, RunConfig
 from motionlab.data.batches import WindowBatches
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
+from motionlab.jobs.artefacts import claim, tensor_digest
 from motionlab.jobs.build import check_buildable, loss_weights, make_tokenizer
 from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advice
-from motionlab.jobs.prepare import fit_normalizer, training_clips, validation_clips
+from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.tokenizer.body import Body
@@ -38,21 +39,21 @@ class TokenizerStage(RunStage[Tensor]):
     best_metric = "mpjpe_mm"
     model: MotionTokenizer
 
-    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
+    def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:
         config = run.config.tokenizer
         self.quantizer = variant or config.quantizer
-        super().__init__(run, corpus, self.quantizer)
+        super().__init__(run, splits, self.quantizer)
         self.world = World.current()
         with self.world.first_alone():
-            self.normalizer = fit_normalizer(run, corpus).to(self.device)
+            self.normalizer = fit_normalizer(run, splits).to(self.device)
+            claim(self.folder, tokenizer_source(run, splits))
         self.weights, self.body = loss_weights(config), Body(self.normalizer)
         drawn = WindowBatches(
-            corpus.train,
+            splits.train,
             run.normalizer,
             window=config.window,
             batch_size=self.settings.batch_size,
             seed=self.settings.seed,
-            clips=training_clips(corpus.train),
         )
         self.windows = Prefetch(drawn, stride=self.world.size)
         self.architecture = {"quantizer": self.quantizer}
@@ -86,9 +87,9 @@ class TokenizerStage(RunStage[Tensor]):
 
     def validate(self) -> dict[str, float]:
         """Errors of held-out clips, and the use of the codebook."""
-        store = self.corpus.train
-        kept = validation_clips(store)[:VALIDATION_CLIPS]
-        errors, _ = measure_tokenizer(self.model, store, self.normalizer, kept, self.world)
+        clips = self.splits.validation
+        kept = range(min(VALIDATION_CLIPS, len(clips)))
+        errors, _ = measure_tokenizer(self.model, clips, self.normalizer, kept, self.world)
         usage = count_codes(self.model, self.windows, USAGE_BATCHES, self.world).summary()
         return {
             **errors,
@@ -96,3 +97,9 @@ class TokenizerStage(RunStage[Tensor]):
             "perplexity": usage.perplexity,
             "tokens": usage.tokens,
         }
+
+
+def tokenizer_source(run: Run, splits: Splits) -> dict[str, str]:
+    """The digests of everything that a tokenizer of this run is made from, besides its settings."""
+    normalizer = tensor_digest([run.normalizer.mean, run.normalizer.std])
+    return {"train": splits.train.digest, "validation": splits.validation.digest, "normalizer": normalizer}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from motionlab.data.corpus import Corpus
+from motionlab.data.splits import Splits
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.training.stage import Losses
@@ -17,8 +17,8 @@ class ToyStage(RunStage[Tensor]):
     name = "toy"
     best_metric = "error"
 
-    def __init__(self, run: Run, corpus: Corpus, variant: str | None = None) -> None:
-        super().__init__(run, corpus, variant)
+    def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:
+        super().__init__(run, splits, variant)
         self.architecture = {"width": run.config.toy.width}
 
     def make(self) -> nn.Module:

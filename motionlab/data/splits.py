@@ -1,0 +1,128 @@
+"""`Splits`: the motions that a job sees, wherever they come from.
+
+A source of motions (the composed corpus, a folder of your own, a published data set) gives one `Splits`. Jobs train on
+`train`, choose the best weights on `validation` and report on every split in `tests`; they know nothing else about the
+source. A split is anything with the members of `Clips`; a `MotionStore` is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from motionlab.data.store import Segment
+from motionlab.errors import InputError
+
+
+class Clips(Protocol):
+    """A sequence of clips: features, captions, and what else is known about each.
+
+    Attributes:
+        lengths: `[N]` int64, frames of each clip.
+        fps: frames a second, the same for all.
+        digest: changes when any feature, caption or segment changes.
+        has_segments: whether every clip says which action fills which frames.
+    """
+
+    lengths: np.ndarray
+    fps: float
+    digest: str
+    has_segments: bool
+
+    def __len__(self) -> int: ...
+
+    def name(self, index: int) -> str:
+        """The name of a clip."""
+
+    def features(self, index: int) -> Tensor:
+        """`[T, 272]` float32 of a clip, in physical units."""
+
+    def windows(self, indices: Sequence[int] | np.ndarray, starts: Sequence[int] | np.ndarray, length: int) -> Tensor:
+        """`[B, length, 272]`: a window of each of `B` clips, from the frames `starts`."""
+
+    def captions(self, index: int) -> list[str]:
+        """The captions of a clip."""
+
+    def segments(self, index: int) -> list[Segment]:
+        """Which action fills which frames; empty where that is not known."""
+
+    def source(self, index: int) -> str | None:
+        """The recording or data set that a clip comes from, if that is known."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Clips to learn from, clips that choose the best weights, and any number of named test splits.
+
+    Args:
+        name: of the source, for messages.
+        train, validation: no test split may have a part in either.
+        tests: name to clips, in the order of the report. A name becomes part of file names.
+        note: what a reader of the report should know about these motions, in whole sentences.
+
+    Raises:
+        InputError: no clip in train or in a test split, a name that cannot be one, or splits of different frame rates.
+    """
+
+    name: str
+    train: Clips
+    validation: Clips
+    tests: Mapping[str, Clips]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for name, clips in self.tests.items():
+            if len(clips) == 0:
+                where = f"{self.name}, test split {name}"
+                raise InputError(where, found="no clips", expected="at least one", fix="Add clips or leave it out.")
+            if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in ("train", "validation"):
+                raise InputError(
+                    f"test split {name!r}",
+                    found="a name that cannot be used",
+                    expected="letters, digits, _ and -, and not train or validation",
+                    fix="Rename the split.",
+                )
+        if len(self.train) == 0:
+            raise InputError(f"{self.name}, split train", found="no clips", expected="at least one", fix="Add clips.")
+        rates = {name: clips.fps for name, clips in self.named().items() if len(clips)}
+        if len(set(rates.values())) > 1:
+            raise InputError(
+                self.name,
+                found=", ".join(f"{name} at {rate:g} fps" for name, rate in rates.items()),
+                expected="one frame rate",
+                fix="Resample the motions before they are packed.",
+            )
+
+    def named(self) -> dict[str, Clips]:
+        """Every split by its name: train, validation, then the test splits."""
+        return {"train": self.train, "validation": self.validation, **self.tests}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """The digest of every split; nothing is read for it."""
+        return {name: clips.digest for name, clips in self.named().items()}
+
+    @property
+    def digest(self) -> str:
+        """The digest of all splits together."""
+        return hashlib.sha256(json.dumps(self.digests, sort_keys=True).encode()).hexdigest()
+
+    def described(self) -> dict[str, dict[str, float]]:
+        """Clips and minutes of every split, for a report."""
+        return {
+            name: {"clips": len(clips), "minutes": float(clips.lengths.sum()) / clips.fps / 60}
+            for name, clips in self.named().items()
+        }
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest clip that a model learns from or is validated on."""
+        return max(int(clips.lengths.max()) for clips in (self.train, self.validation) if len(clips))
