@@ -142,7 +142,7 @@ def test_another_config_does_not_overwrite_a_run(finished_run):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["tokenizer.codebook_size=1000"], r"tokenizer\.codebook_size: found 1000 with quantizer fsq"),
+        (["tokenizer.codebook_size=999"], r"tokenizer\.codebook_size: found 999 with quantizer fsq"),
         (
             ["tokenizer.codebook_size=512", "compare_quantizers=[bsq, rfsq]", "tokenizer.quantizer=rvq"],
             "2 codes a token",
