@@ -45,7 +45,7 @@ from torch import Tensor, nn  # noqa: E402
 from motionlab.quantizers.fsq import FSQ  # noqa: E402
 from motionlab.quantizers.levels import levels_for  # noqa: E402
 from motionlab.quantizers.usage import CodeUsage  # noqa: E402
-from motionlab.quantizers.vq import VQEMA  # noqa: E402
+from motionlab.quantizers.vq_ema import VQEMA  # noqa: E402
 from motionlab.tokenizer.convolution import TimeConv  # noqa: E402
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses  # noqa: E402
 from motionlab.tokenizer.model import MotionTokenizer  # noqa: E402

@@ -40,23 +40,23 @@ from torch import nn  # noqa: E402
 
 from motionlab.config import CorpusConfig, LlamaConfig, RunConfig, TokenizerConfig, TrainConfig  # noqa: E402
 from motionlab.data.batches import WindowBatches  # noqa: E402
-from motionlab.data.corpus import build_corpus  # noqa: E402
+from motionlab.data.composed.corpus import build_corpus  # noqa: E402
 from motionlab.jobs.build import make_llama, make_tokenizer  # noqa: E402
 from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
 from motionlab.llama.sequence import SequenceBatches  # noqa: E402
 from motionlab.motion.normalizer import Normalizer  # noqa: E402
 from motionlab.text.encoder import TextFeatures  # noqa: E402
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses  # noqa: E402
-from motionlab.training.checkpoint import write_checkpoint  # noqa: E402
-from motionlab.training.events import Hook  # noqa: E402
+from motionlab.training.checkpoints.checkpoint import write_checkpoint  # noqa: E402
+from motionlab.training.checkpoints.saver import Saver  # noqa: E402
+from motionlab.training.checkpoints.state import Counters, pack  # noqa: E402
 from motionlab.training.loop import fit  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 from motionlab.training.precision import make_precision  # noqa: E402
 from motionlab.training.prefetch import Prefetch  # noqa: E402
-from motionlab.training.saver import Saver  # noqa: E402
+from motionlab.training.reporting.hooks import Hook  # noqa: E402
 from motionlab.training.schedule import make_schedule  # noqa: E402
 from motionlab.training.stage import FunctionStage, Losses  # noqa: E402
-from motionlab.training.state import Counters, pack  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = TrainConfig(steps=10**6, warmup_steps=2, precision="fp32")

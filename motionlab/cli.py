@@ -133,7 +133,7 @@ def run(
     be run again with other settings of sampling and evaluation: nothing is trained twice.
     """
     config, folder = _config_and_folder(preset, overrides, name, out)
-    from motionlab.jobs.run import run as job
+    from motionlab.jobs.main_job import run as job
 
     report = job(config, folder)  # prints its path itself
     if open_report and _has_display():
@@ -205,7 +205,7 @@ def runs(
 
     With two or more names it also shows the settings that differ, and draws a picture.
     """
-    from motionlab.jobs.runs import describe_runs
+    from motionlab.jobs.list_runs import describe_runs
 
     print(describe_runs(out, names or []))
 
@@ -286,8 +286,8 @@ def ablate_tokenizer(
 
     Any key of the tokenizer or of its training is an axis. A command that was stopped continues where it was.
     """
-    from motionlab.jobs.ablate import ablate as job
-    from motionlab.jobs.ablate import parse_grid
+    from motionlab.jobs.ablations.tokenizer import ablate as job
+    from motionlab.jobs.ablations.tokenizer import parse_grid
 
     job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers)
     print(f"numbers: {out}\npicture: {out.with_suffix('.png')}")
@@ -308,8 +308,8 @@ def ablate_strategies(
 
     The axes are strategy, seed, steps and clips.
     """
-    from motionlab.jobs.ablate_strategies import ablate_strategies as job
-    from motionlab.jobs.ablate_strategies import strategy_grid
+    from motionlab.jobs.ablations.strategies import ablate_strategies as job
+    from motionlab.jobs.ablations.strategies import strategy_grid
 
     job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers)
     print(f"numbers: {out}")
@@ -319,7 +319,7 @@ def ablate_strategies(
 def params_tokenizer(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     """List every tensor of stage 1 with its shape, and the total."""
     config = load_config(preset, overrides or [])
-    from motionlab.params import format_rows, tokenizer_parameters
+    from motionlab.cost.parameters import format_rows, tokenizer_parameters
 
     print(format_rows(tokenizer_parameters(config.tokenizer)))
 
@@ -328,7 +328,7 @@ def params_tokenizer(overrides: Overrides = None, preset: Preset = "tiny") -> No
 def params_llama(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     """List every tensor of stage 2 with its shape, and the total."""
     config = load_config(preset, overrides or [])
-    from motionlab.params import format_rows, llama_parameters
+    from motionlab.cost.parameters import format_rows, llama_parameters
 
     print(format_rows(llama_parameters(config)))
 

@@ -56,10 +56,10 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 
     faked: set[str] = set()
     scores = {"test_seen": {"clips": 4, "score": {"real": 1.0, "generated": 0.5}}}
-    stand_in("motionlab.jobs.run", "run", lambda config, folder: folder / "report.html")
+    stand_in("motionlab.jobs.main_job", "run", lambda config, folder: folder / "report.html")
     stand_in("motionlab.jobs.prepare", "prepare", "the corpus")
     stand_in("motionlab.jobs.train", "train_stage")
-    stand_in("motionlab.jobs.runs", "describe_runs", "the list")
+    stand_in("motionlab.jobs.list_runs", "describe_runs", "the list")
     stand_in("motionlab.jobs.generate", "generate_file", GENERATED)
     stand_in("motionlab.jobs.evaluate", "evaluate", scores)
     stand_in("motionlab.jobs.report", "write_report", lambda run: run.folder / "report.html")
@@ -69,7 +69,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 @pytest.fixture
 def ablation(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the ablation job is called with."""
-    from motionlab.jobs import ablate
+    from motionlab.jobs.ablations import tokenizer as ablate
 
     calls: list[Any] = []
     monkeypatch.setattr(ablate, "ablate", lambda *args, **kwargs: calls.append((args, kwargs)))
@@ -77,13 +77,13 @@ def ablation(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def failing_job(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    fake = types.ModuleType("motionlab.jobs.run")
+    fake = types.ModuleType("motionlab.jobs.main_job")
 
     def run(*_: Any) -> None:
         raise error
 
     fake.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "motionlab.jobs.run", fake)
+    monkeypatch.setitem(sys.modules, "motionlab.jobs.main_job", fake)
 
 
 def test_run_gives_the_config_and_the_folder_to_the_job(jobs: dict[str, list[Any]], tmp_path: Path) -> None:

@@ -31,13 +31,13 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from motionlab.data.samples import CAPTIONS, EMBEDDINGS, PROVENANCE, load_caption_embeddings, read_captions
+from motionlab.data.composed.samples import CAPTIONS, EMBEDDINGS, PROVENANCE, load_caption_embeddings, read_captions
 from motionlab.errors import InputError, MissingExtra
 from motionlab.files import atomic_path, sha256, write_text
-from motionlab.motion.bvh import parse_bvh
-from motionlab.motion.deepmimic import read_deepmimic
 from motionlab.motion.features import crop, encode
-from motionlab.motion.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh, retarget_deepmimic
+from motionlab.motion.formats.bvh import parse_bvh
+from motionlab.motion.formats.deepmimic import read_deepmimic
+from motionlab.motion.formats.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh, retarget_deepmimic
 from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
 from motionlab.text.minilm import MiniLM
 

@@ -18,13 +18,13 @@ from support.decoders import TEXT_DIM, our_step, random_text, random_tokens, tra
 from support.gpu import matmul_rate, precision, wait
 from support.measuring import MIB, Spread, machine
 
+from motionlab.cost.kv_cache import cache_bytes
+from motionlab.cost.parameters import training_memory
 from motionlab.files import write_text
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sizes import SIZES
-from motionlab.memory.cache import cache_bytes
-from motionlab.params import training_memory
 from motionlab.training.optimizer import make_optimizer
 
 CODES, LENGTH = 64000, 301

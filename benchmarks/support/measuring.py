@@ -22,8 +22,8 @@ from typing import Any
 
 import torch
 
+from motionlab.cost.allocations import record_memory
 from motionlab.files import write_text
-from motionlab.memory.allocations import record_memory
 
 MIB = 2**20
 FEWEST_ROUNDS = 3  # a median needs three, whatever the time limit says

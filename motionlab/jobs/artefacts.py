@@ -18,7 +18,7 @@ from motionlab.config import TrainConfig
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_settings import needs_training
-from motionlab.training.checkpoint import has_checkpoint
+from motionlab.training.checkpoints.checkpoint import has_checkpoint
 
 RECORD = "made_from.json"
 MODEL = "model.safetensors"

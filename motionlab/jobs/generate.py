@@ -17,7 +17,7 @@ from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import Generated, generate
-from motionlab.motion.bvh_write import write_bvh
+from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.plots.gif import write_gif
 from motionlab.plots.player import Track, player_page

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from motionlab.config import LlamaConfig, TokenizerConfig, TrainConfig
+from motionlab.cost.llama_step import llama_step_memory
+from motionlab.cost.settings import MIB, NUMBER_BYTES, StepSettings
+from motionlab.cost.tokenizer_step import StepMemory, step_memory
 from motionlab.errors import InputError
 from motionlab.llama.model import Block
 from motionlab.llama.sequence import SequenceBatches
-from motionlab.memory.llama_step import llama_step_memory
-from motionlab.memory.settings import MIB, NUMBER_BYTES, StepSettings
-from motionlab.memory.step import StepMemory, step_memory
 from motionlab.runtime import choose_precision
 from motionlab.tokenizer.resnet import ResidualBlock
 from motionlab.training.recompute import recompute

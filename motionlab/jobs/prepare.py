@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 
 from motionlab.config import CorpusConfig
-from motionlab.data.corpus import build_corpus
+from motionlab.data.composed.corpus import build_corpus
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import difference, read_record, write_record

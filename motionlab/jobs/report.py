@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from motionlab.config import to_yaml
+from motionlab.cost.parameters import parameter_rows
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
-from motionlab.params import parameter_rows
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, usage_figure
 from motionlab.plots.player import Track, player_html, player_script
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 
 NAMES = {"fsq": "FSQ", "vq_ema": "VQ-VAE (EMA, reset)"}
 ERRORS = {"mpjpe_mm": "pelvis", "mpjpe_heading_mm": "heading", "acceleration_mm": "acceleration"}

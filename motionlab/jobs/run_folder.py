@@ -35,7 +35,7 @@ from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.weights import load_into, load_model_state, save_model
+from motionlab.training.checkpoints.tensor_files import load_into, load_model_state, save_model
 
 
 @dataclass

@@ -16,8 +16,8 @@ from typing import Any
 from motionlab.config import RunConfig, TrainConfig, to_mapping
 from motionlab.config.fields import shown
 from motionlab.errors import InputError
-from motionlab.training.checkpoint import has_checkpoint, read_record
-from motionlab.training.summary import read_summary
+from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_record
+from motionlab.training.reporting.summary import read_summary
 
 # Keys and sections that shape no weights. `seed` is among them because each training has a seed of its own.
 FREE = ("name", "seed", "device", "compare_quantizers", "sampling", "evaluation")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from motionlab.config import TrainConfig
 from motionlab.files import atomic_path
 from motionlab.plots.curves import figure_to_png, line_figure
+from motionlab.training.checkpoints.state import Counters
 from motionlab.training.distributed import World
-from motionlab.training.events import Hook
+from motionlab.training.reporting.hooks import Hook
 from motionlab.training.schedule import lr_factor, plan, scaled_lr, schedule_arguments
-from motionlab.training.state import Counters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,7 +21,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import choose_device
 from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.weights import read_tensors, write_tensors
+from motionlab.training.checkpoints.tensor_files import read_tensors, write_tensors
 
 CLIPS_AT_ONCE = 64  # whose features are in memory together
 

@@ -20,7 +20,7 @@ from motionlab.jobs.stages import stage_class
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.jobs.training_hooks import training_hooks
 from motionlab.jobs.training_report import write_training_report
-from motionlab.training.checkpoint import has_checkpoint, load_weights
+from motionlab.training.checkpoints.checkpoint import has_checkpoint, load_weights
 from motionlab.training.distributed import World, connected
 from motionlab.training.loop import fit
 

@@ -8,9 +8,9 @@ from motionlab.config import TrainConfig, to_mapping
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.schedule_picture import SchedulePicture
 from motionlab.training.distributed import World
-from motionlab.training.events import Hook
-from motionlab.training.loggers import make_loggers
-from motionlab.training.summary import Summary
+from motionlab.training.reporting.hooks import Hook
+from motionlab.training.reporting.loggers import make_loggers
+from motionlab.training.reporting.summary import Summary
 
 
 def training_hooks(run: Run, folder: Path, settings: TrainConfig) -> list[Hook]:

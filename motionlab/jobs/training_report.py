@@ -18,8 +18,8 @@ from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.report import table
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, line_figure, loss_figure
-from motionlab.training.history import History
-from motionlab.training.summary import read_summary
+from motionlab.training.reporting.history import History
+from motionlab.training.reporting.summary import read_summary
 
 SLOW_DATA = 0.1  # share of the time that reading data may take before the report warns of it
 EARLY_BEST = 0.5  # share of the steps before which the best validation is called early

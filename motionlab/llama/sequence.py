@@ -19,7 +19,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.llama.null_text import drop_text
-from motionlab.text.choice import choose_caption
+from motionlab.text.caption_choice import choose_caption
 from motionlab.text.encoder import TextFeatures
 
 IGNORE = -100

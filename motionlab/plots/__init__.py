@@ -37,7 +37,7 @@ _FIGURES = {
     "nats_figure": "motionlab.views.strategies",
     "noise_figure": "motionlab.views.strategies",
     "overview_figure": "motionlab.plots.ablation",
-    "painted_figure": "motionlab.plots.painted",
+    "painted_figure": "motionlab.plots.strategy_view",
     "parameter_figure": "motionlab.plots.memory",
     "peak_figure": "motionlab.plots.memory",
     "position_figure": "motionlab.views.strategies",

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from motionlab.memory.settings import MIB
+from motionlab.cost.settings import MIB
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from motionlab.memory.cache import CacheSettings
+    from motionlab.cost.kv_cache import CacheSettings
 
 MOST_DRAWN = 16  # query heads that a diagram shows
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from motionlab.memory.settings import MIB
+from motionlab.cost.settings import MIB
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from motionlab.memory.allocations import MemoryRecord
-    from motionlab.memory.step import StepMemory
-    from motionlab.params import ParameterRow
+    from motionlab.cost.allocations import MemoryRecord
+    from motionlab.cost.parameters import ParameterRow
+    from motionlab.cost.tokenizer_step import StepMemory
 
 COLORS = {
     "weights": "#1f4e9c", "optimizer state": "#6f9be8", "gradients": "#8250df", "batch": "#8c959f",
@@ -32,7 +32,7 @@ def parameter_parts(rows: Sequence[ParameterRow]) -> dict[str, int]:
 
     It adds up the rows that share a bar, and serves nothing but the drawing.
 
-    >>> from motionlab.params import ParameterRow
+    >>> from motionlab.cost.parameters import ParameterRow
     >>> parameter_parts([ParameterRow("encoder.model.1.weight", (4, 2, 3)), ParameterRow("encoder.model.1.bias", (4,))])
     {'encoder.model.1': 28}
     """

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from motionlab.memory.roofline import Machine
-    from motionlab.params import MemoryEstimate
+    from motionlab.cost.parameters import MemoryEstimate
+    from motionlab.cost.roofline import Machine
 
 PARTS = {"weights": "#1f4e9c", "gradients": "#8250df", "optimizer": "#6f9be8"}  # as in the figures of lesson 04
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from motionlab.errors import InputError
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.bsq import BSQ
-from motionlab.quantizers.cosine import CosineVQ
+from motionlab.quantizers.cosine_vq import CosineVQ
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.ifsq import IFSQ
-from motionlab.quantizers.learned import VQ
 from motionlab.quantizers.levels import levels_for
 from motionlab.quantizers.lfq import LFQ
 from motionlab.quantizers.noisy_fsq import NoisyFSQ
 from motionlab.quantizers.residual import ResidualFSQ, ResidualVQ
-from motionlab.quantizers.rotation import RotationVQ
+from motionlab.quantizers.rotation_vq import RotationVQ
 from motionlab.quantizers.simvq import SimVQ
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq import VQ
+from motionlab.quantizers.vq_ema import VQEMA
 
 # name -> (codebook_size, dim) -> quantizer
 _BUILDERS: dict[str, Callable[[int, int], Quantizer]] = {

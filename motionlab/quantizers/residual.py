@@ -36,7 +36,7 @@ from motionlab.quantizers.base import (
 )
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.linear import exact_linear
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq_ema import VQEMA
 
 
 class ResidualVQ(Quantizer):

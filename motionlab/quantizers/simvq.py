@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from motionlab.quantizers.learned import VQ
 from motionlab.quantizers.linear import exact_linear
+from motionlab.quantizers.vq import VQ
 
 
 class SimVQ(VQ):

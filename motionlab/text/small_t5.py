@@ -21,8 +21,8 @@ from torch.nn.utils.rnn import pad_sequence
 from motionlab.errors import InputError
 from motionlab.runtime import seeded
 from motionlab.text.encoder import TextFeatures, check_captions, check_known, check_token_counts, encode_sorted
-from motionlab.text.quiet import quiet_loading, transformers_module
 from motionlab.text.span_corruption import corrupt_spans, draw_spans, restore_spans
+from motionlab.text.transformers_loading import quiet_loading, transformers_module
 from motionlab.text.words import END, PAD, UNKNOWN, Words
 
 IGNORE = -100

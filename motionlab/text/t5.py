@@ -21,7 +21,7 @@ from motionlab.text.encoder import (
     TextFeatures,
     check_captions,
 )
-from motionlab.text.quiet import hidden_states, quiet_loading, transformers_module
+from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
 
 
 class T5Folder:

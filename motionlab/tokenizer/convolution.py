@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from motionlab.tokenizer.border import WHOLE, AcrossTime, Border
+from motionlab.tokenizer.padding import WHOLE, AcrossTime, Border
 
 
 class TimeConv(nn.Conv1d, AcrossTime):

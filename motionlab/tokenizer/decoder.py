@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from motionlab.tokenizer.border import WHOLE, Border, Layers
 from motionlab.tokenizer.convolution import Repeat, TimeConv
+from motionlab.tokenizer.padding import WHOLE, Border, Layers
 from motionlab.tokenizer.patcher import HaarUnpatch
 from motionlab.tokenizer.resnet import ResidualStack
 

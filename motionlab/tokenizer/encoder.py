@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from motionlab.tokenizer.border import WHOLE, Border, Layers
 from motionlab.tokenizer.convolution import TimeConv
+from motionlab.tokenizer.padding import WHOLE, Border, Layers
 from motionlab.tokenizer.patcher import HaarPatch
 from motionlab.tokenizer.resnet import ResidualStack
 

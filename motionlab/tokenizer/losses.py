@@ -26,7 +26,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.motion.features import POSITIONS, VELOCITIES
-from motionlab.tokenizer.body import Body
+from motionlab.tokenizer.kinematics import Body
 from motionlab.tokenizer.model import TokenizerOutput
 
 ROOT = slice(0, 8)

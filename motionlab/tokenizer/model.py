@@ -27,14 +27,14 @@ from torch import Tensor, nn
 from motionlab.errors import InputError
 from motionlab.quantizers.base import Quantized, Quantizer
 from motionlab.runtime import evaluating
-from motionlab.tokenizer import published
-from motionlab.tokenizer.border import WHOLE, Border, Ragged, Stream
-from motionlab.tokenizer.clips import check_rows, convert_together
+from motionlab.tokenizer.batching import check_rows, convert_together
 from motionlab.tokenizer.decoder import Decoder
 from motionlab.tokenizer.encoder import Encoder
-from motionlab.tokenizer.motionmillion import to_published
+from motionlab.tokenizer.padding import WHOLE, Border, Ragged, Stream
 from motionlab.tokenizer.patcher import check_patcher
 from motionlab.tokenizer.streaming import same_batch, whole_tokens
+from motionlab.tokenizer.weights import published
+from motionlab.tokenizer.weights.motionmillion import to_published
 
 
 class TokenizerOutput(NamedTuple):

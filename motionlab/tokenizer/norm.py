@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.tokenizer.border import WHOLE, AcrossTime, Border
+from motionlab.tokenizer.padding import WHOLE, AcrossTime, Border
 
 GROUPS = 32
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.tokenizer.border import WHOLE, AcrossTime, Border, Layers, through
 from motionlab.tokenizer.convolution import TimeConv
 from motionlab.tokenizer.norm import norm_layer
+from motionlab.tokenizer.padding import WHOLE, AcrossTime, Border, Layers, through
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "silu": nn.SiLU, "gelu": nn.GELU}
 

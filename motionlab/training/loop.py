@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from motionlab.config import TrainConfig
-from motionlab.training.events import Hook
-from motionlab.training.history import History
-from motionlab.training.meter import GroupMeans
 from motionlab.training.optimizer import clip_gradients
 from motionlab.training.parallel import plain
+from motionlab.training.reporting.history import History
+from motionlab.training.reporting.hooks import Hook
+from motionlab.training.reporting.meter import GroupMeans
 from motionlab.training.session import Session
 from motionlab.training.stage import Stage
 

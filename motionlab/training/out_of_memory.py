@@ -20,7 +20,7 @@ from torch import nn
 
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
-from motionlab.training.state import Counters
+from motionlab.training.checkpoints.state import Counters
 
 MIB = 2**20
 _WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators

@@ -25,10 +25,10 @@ from torch.nn.parallel import DistributedDataParallel
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
 from motionlab.runtime import seed_everything
-from motionlab.training.checkpoint import read_checkpoint
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
+from motionlab.training.checkpoints.rng import rng_state, set_rng_state
+from motionlab.training.checkpoints.saver import Saver
 from motionlab.training.distributed import World
-from motionlab.training.rng import rng_state, set_rng_state
-from motionlab.training.saver import Saver
 
 if TYPE_CHECKING:
     from torch.distributed.fsdp import FSDPModule
@@ -144,7 +144,7 @@ class Parallel(Generic[Result]):
         if self.world.size > 1:
             record = {**record, "rng_of_ranks": self.world.gather(rng_state())}
         if self.sharded:
-            from motionlab.training.sharded_checkpoint import write_sharded
+            from motionlab.training.checkpoints.sharded import write_sharded
 
             write_sharded(saver.folder, names, step, tensors, record, keep=saver.keep_last)
         elif self.world.is_first:
@@ -154,7 +154,7 @@ class Parallel(Generic[Result]):
         """The tensors of `last` as this process holds them, and the record."""
         if not self.sharded:
             return read_checkpoint(folder)
-        from motionlab.training.sharded_checkpoint import read_sharded
+        from motionlab.training.checkpoints.sharded import read_sharded
 
         return read_sharded(folder, self.model)
 

@@ -19,27 +19,27 @@ import torch
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
 from motionlab.runtime import seed_everything
-from motionlab.training.checkpoint import has_checkpoint, remove_checkpoints
-from motionlab.training.clock import Clock
+from motionlab.training.checkpoints.checkpoint import has_checkpoint, remove_checkpoints
+from motionlab.training.checkpoints.saver import Saver, keep_batch
+from motionlab.training.checkpoints.state import Counters, pack, unpack
 from motionlab.training.distributed import World
 from motionlab.training.ema import AveragedWeights
-from motionlab.training.events import Hook, Hooks
 from motionlab.training.freeze import freeze, trainable_table
-from motionlab.training.group import Group, read_group
-from motionlab.training.history import open_history
 from motionlab.training.interrupt import Interrupt
-from motionlab.training.meter import GroupMeans, Meter
+from motionlab.training.micro_batches import Group, read_group
 from motionlab.training.optimizer import is_fused, make_optimizer
 from motionlab.training.out_of_memory import OutOfMemory
 from motionlab.training.parallel import Parallel, require_possible
 from motionlab.training.precision import deterministic, make_precision
-from motionlab.training.progress import Progress
-from motionlab.training.saver import Saver, keep_batch
+from motionlab.training.reporting.clock import Clock
+from motionlab.training.reporting.history import open_history
+from motionlab.training.reporting.hooks import Hook, Hooks
+from motionlab.training.reporting.meter import GroupMeans, Meter
+from motionlab.training.reporting.progress import Progress
 from motionlab.training.schedule import make_schedule, scaled_lr, schedule_arguments
 from motionlab.training.stage import Losses, Stage
-from motionlab.training.state import Counters, pack, unpack
+from motionlab.training.step_checks import Rising, Step, Watch
 from motionlab.training.validation import Validation
-from motionlab.training.watch import Rising, Step, Watch
 
 MAX_SKIPPED = 20  # skipped steps in a row: by then the loss scale has been halved 20 times, 65536 -> 0.06
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import torch
 from torch import nn
 
-from motionlab.training.history import FIRST_COLUMNS
+from motionlab.training.reporting.history import FIRST_COLUMNS
 
 Batch = TypeVar("Batch")
 

@@ -12,9 +12,9 @@ from torch import nn
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
 from motionlab.runtime import evaluating, seeded
+from motionlab.training.checkpoints.state import Counters
 from motionlab.training.ema import AveragedWeights
 from motionlab.training.precision import Precision
-from motionlab.training.state import Counters
 
 
 class Validation:

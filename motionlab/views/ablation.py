@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from motionlab.errors import InputError
-from motionlab.jobs.ablate_results import Row, select
+from motionlab.jobs.ablations.results import Row, select
 from motionlab.plots.ablation import curves
 
 SIZE = 1024  # the size at which every quantizer was trained

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 
 CURVES = ("loss", "held-out loss", "accuracy", "held-out accuracy")
 

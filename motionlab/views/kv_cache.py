@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from motionlab.cost.kv_cache import CacheSettings
+from motionlab.cost.settings import NUMBER_BYTES
 from motionlab.errors import InputError
 from motionlab.llama.sizes import SIZES, parameter_count
-from motionlab.memory.cache import CacheSettings
-from motionlab.memory.settings import NUMBER_BYTES
 from motionlab.plots.kv_cache import CacheView
 
 LENGTHS = tuple(2**power for power in range(4, 17))  # positions of the curves

@@ -8,11 +8,11 @@ from typing import Any
 import psutil
 
 from motionlab.config import TokenizerConfig
+from motionlab.cost.measure import measure_step
+from motionlab.cost.settings import MIB, RESERVE, StepSettings
+from motionlab.cost.tokenizer_step import StepMemory, largest_batch, step_memory
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_tokenizer
-from motionlab.memory.measure import measure_step
-from motionlab.memory.settings import MIB, RESERVE, StepSettings
-from motionlab.memory.step import StepMemory, largest_batch, step_memory
 from motionlab.runtime import choose_device
 
 MOST_FRAMES = 6e9  # frames x width^2 of a step that is measured here: about a minute on one core

@@ -11,7 +11,7 @@ from torch import Tensor
 from motionlab.plots.quantizer_cells import REACH, Cells
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.usage import CodeUsage
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq_ema import VQEMA
 from motionlab.runtime import seeded
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from motionlab.cost.parameters import MemoryEstimate
+from motionlab.cost.sharding import NUMBERS, STAGES, bytes_a_gpu, bytes_sent
 from motionlab.llama.sizes import SIZES, parameter_count
-from motionlab.memory.sharding import NUMBERS, STAGES, bytes_a_gpu, bytes_sent
-from motionlab.params import MemoryEstimate
 from motionlab.views.kv_cache import CODES, TEXT_DIM
 
 

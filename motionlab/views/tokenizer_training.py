@@ -10,7 +10,7 @@ import numpy as np
 from motionlab.errors import InputError
 from motionlab.plots.curves import Line
 from motionlab.plots.tokenizer_training import Curves
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 
 X_AXES = ("step", "minutes")
 ERRORS = {"val_mpjpe_mm": "pelvis aligned", "val_mpjpe_heading_mm": "heading aligned too"}

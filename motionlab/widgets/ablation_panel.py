@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.errors import InputError
-from motionlab.jobs.ablate import run_point
-from motionlab.jobs.ablate_point import ALWAYS_NAMED, Point, Result, canonical
-from motionlab.jobs.ablate_results import Row, load_rows
+from motionlab.jobs.ablations.results import Row, load_rows
+from motionlab.jobs.ablations.tokenizer import run_point
+from motionlab.jobs.ablations.tokenizer_point import ALWAYS_NAMED, Point, Result, canonical
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import LABELS, kinds_figure, rate_distortion_figure, spread_figure
 from motionlab.plots.curves import figure_to_png

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import ipywidgets as W
 
+from motionlab.cost.settings import MIB, NUMBER_BYTES
 from motionlab.llama.sizes import SIZES
-from motionlab.memory.settings import MIB, NUMBER_BYTES
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.kv_cache import CacheView, cache_figure
 from motionlab.views.kv_cache import compute_cache

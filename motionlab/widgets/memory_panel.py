@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import ipywidgets as W
 
+from motionlab.cost.settings import MIB, RESERVE, StepSettings
 from motionlab.errors import InputError
-from motionlab.memory.settings import MIB, RESERVE, StepSettings
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.memory import walk_figure
 from motionlab.views.memory import Fit, compute_fit, measure_fit

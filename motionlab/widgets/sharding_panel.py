@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.memory.sharding import NUMBERS
+from motionlab.cost.sharding import NUMBERS
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.roofline import sharding_figure
 from motionlab.views.sharding import Sharding, compute_sharding

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.painted import STATES, Painted, painted_figure
-from motionlab.views.painted import KINDS, paint
+from motionlab.plots.strategy_view import STATES, Painted, painted_figure
+from motionlab.views.strategy_view import KINDS, paint
 from motionlab.widgets.panel import Panel
 
 

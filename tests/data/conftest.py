@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from motionlab.data.plan import usable_samples
-from motionlab.data.samples import Sample, load_samples, samples_dir
+from motionlab.data.composed.plan import usable_samples
+from motionlab.data.composed.samples import Sample, load_samples, samples_dir
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from motionlab.data import samples as module
-from motionlab.data.samples import load_caption_embeddings, load_samples, read_captions
+from motionlab.data.composed import samples as module
+from motionlab.data.composed.samples import load_caption_embeddings, load_samples, read_captions
 from motionlab.errors import InputError
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from motionlab.data.samples import load_samples
+from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
 from motionlab.evaluation.anatomy import (
     Pair,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from motionlab.config import CorpusConfig, TokenizerConfig
-from motionlab.data.corpus import Corpus, build_corpus
+from motionlab.data.composed.corpus import Corpus, build_corpus
 from motionlab.evaluation import tokenizer as measuring
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer, reconstruct, reconstructions
 from motionlab.jobs.build import make_tokenizer

@@ -3,7 +3,7 @@
 import pytest
 
 from motionlab.config import load_config
-from motionlab.jobs.run import run
+from motionlab.jobs.main_job import run
 from motionlab.jobs.run_folder import Run
 
 

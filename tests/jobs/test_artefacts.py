@@ -15,14 +15,14 @@ from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim, is_trained, read_record, require, write_record
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.generate import generate_file
+from motionlab.jobs.main_job import run as main_job
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.report import write_report
-from motionlab.jobs.run import run as main_job
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import tokenise, training_codes
 from motionlab.jobs.train import train_stage
 from motionlab.jobs.train_llama import train_llama
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from motionlab.config import LlamaConfig, RunConfig, TokenizerConfig, TrainConfig
+from motionlab.cost.allocations import record_memory
+from motionlab.cost.settings import StepSettings
+from motionlab.cost.tokenizer_step import step_memory
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advice
 from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.sequence import Sequences, build_sequences
-from motionlab.memory.allocations import record_memory
-from motionlab.memory.settings import StepSettings
-from motionlab.memory.step import step_memory
 from motionlab.runtime import one_thread, seeded
 from motionlab.text.encoder import TextFeatures
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from motionlab.config import LlamaConfig, TokenizerConfig, TrainConfig, load_config
+from motionlab.cost.llama_step import llama_step_memory
+from motionlab.cost.settings import MIB, StepSettings
 from motionlab.errors import InputError
 from motionlab.jobs.memory_advice import llama_memory_advice, longest_row, tokenizer_memory_advice
 from motionlab.jobs.prepare import prepare
@@ -21,10 +23,8 @@ from motionlab.jobs.train_tokenizer import train_tokenizer
 from motionlab.llama.objectives import strategies
 from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
 from motionlab.llama.sequence import SequenceBatches
-from motionlab.memory.llama_step import llama_step_memory
-from motionlab.memory.settings import MIB, StepSettings
 from motionlab.text.encoder import TextFeatures
-from motionlab.training.checkpoint import read_checkpoint
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
 
 CPU = torch.device("cpu")
 DECODER = LlamaConfig(n_layer=3, n_head=4, n_kv_heads=2, dim=64)

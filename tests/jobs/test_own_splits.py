@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motionlab.config import load_config
-from motionlab.data.samples import load_samples
+from motionlab.data.composed.samples import load_samples
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.errors import InputError
@@ -21,7 +21,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import tokenise, training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
-from motionlab.tokenizer.clips import encode_clips
+from motionlab.tokenizer.batching import encode_clips
 
 LONGEST = 400  # frames; longer than any composed clip of the `ci` preset
 

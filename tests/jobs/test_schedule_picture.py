@@ -4,8 +4,8 @@ import matplotlib.image
 
 from motionlab.config import TrainConfig
 from motionlab.jobs.schedule_picture import SchedulePicture, plot_schedule
+from motionlab.training.checkpoints.state import Counters
 from motionlab.training.schedule import lr_factor, schedule_arguments
-from motionlab.training.state import Counters
 
 
 def test_the_picture_is_there_before_the_first_step(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from motionlab.config import load_config
 from motionlab.config import run as run_section
 from motionlab.errors import InputError
 from motionlab.jobs import stages
+from motionlab.jobs.list_runs import describe_runs
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.runs import describe_runs
 from motionlab.jobs.train import train
-from motionlab.training.checkpoint import read_checkpoint
-from motionlab.training.history import History
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
+from motionlab.training.reporting.history import History
 
 TIMES = ("seconds", "items_per_second")
 SHORT = [

@@ -11,7 +11,7 @@ from motionlab.config import RunConfig, from_mapping, load_config
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train import train_stage
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 
 SHORT = ["tokenizer_training.steps=4", "tokenizer_training.val_every=2", "tokenizer_training.save_every=2"]
 

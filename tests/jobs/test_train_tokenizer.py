@@ -19,8 +19,8 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.tokenizer import USAGE_BATCHES
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
-from motionlab.training.checkpoint import load_weights, read_checkpoint
-from motionlab.training.history import History
+from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint
+from motionlab.training.reporting.history import History
 
 TIMES = ("seconds", "items_per_second")
 

@@ -15,7 +15,7 @@ from motionlab.jobs.stages import tokenizer as stage
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer
 from motionlab.tokenizer.losses import tokenizer_losses
-from motionlab.training.checkpoint import read_checkpoint
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
 
 OPTIONS = ("activation_checkpointing=true", "deterministic=true", "keep_last=2", "save_every=2", "val_every=2",
            "steps=4", "warmup_steps=1", "schedule=wsd")  # fmt: skip

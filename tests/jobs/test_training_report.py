@@ -13,7 +13,7 @@ import pytest
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_report import as_markdown, training_report, write_training_report
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 
 
 @pytest.fixture

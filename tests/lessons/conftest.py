@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from motionlab.lessons.exercise import run_check
+from motionlab.teaching.exercise import run_check
 
 Mutants = Mapping[str, tuple[Callable[..., Any], str]]  # mistake -> (a wrong answer, words that the verdict must hold)
 

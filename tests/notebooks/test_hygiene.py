@@ -12,8 +12,8 @@ from typing import Any
 import nbformat
 import pytest
 
-from motionlab.lessons.exercise import find_exercise
-from motionlab.lessons.glossary import glossary
+from motionlab.teaching.exercise import find_exercise
+from motionlab.teaching.glossary import glossary
 
 HEADINGS = (
     "What you will be able to do", "Intuition", "From scratch", "The package's version", "Ablation", "Exercises",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from motionlab.memory.settings import MIB
+from motionlab.cost.settings import MIB
 from motionlab.plots.kv_cache import cache_figure, heads_figure
 from motionlab.views.kv_cache import compute_cache
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from motionlab.config import TokenizerConfig
-from motionlab.memory.allocations import record_memory
-from motionlab.memory.settings import MIB, StepSettings
-from motionlab.memory.step import step_memory
-from motionlab.params import tokenizer_parameters
+from motionlab.cost.allocations import record_memory
+from motionlab.cost.parameters import tokenizer_parameters
+from motionlab.cost.settings import MIB, StepSettings
+from motionlab.cost.tokenizer_step import step_memory
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.memory import COLORS, parameter_figure, parameter_parts, peak_figure, walk_figure
 

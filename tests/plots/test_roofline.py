@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from motionlab.memory.roofline import DATA_SHEETS
-from motionlab.params import MemoryEstimate
+from motionlab.cost.parameters import MemoryEstimate
+from motionlab.cost.roofline import DATA_SHEETS
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.roofline import roofline_figure, sharding_figure
 

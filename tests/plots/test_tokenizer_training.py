@@ -12,7 +12,7 @@ from motionlab.motion.skeleton import JOINT_NAMES
 from motionlab.plots.curves import figure_to_png
 from motionlab.plots.tokenizer_training import Curves, drift_figure, joints_figure, training_figure
 from motionlab.quantizers.usage import expected_share
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 from motionlab.views.tokenizer_training import read_curves
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.quantizers import codebook
 from motionlab.quantizers.codebook import draw_rows, kmeans, nearest_codes, tally, teaching_rows
-from motionlab.quantizers.learned import VQ
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq import VQ
+from motionlab.quantizers.vq_ema import VQEMA
 
 
 @given(

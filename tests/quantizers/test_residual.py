@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from motionlab.errors import InputError
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.residual import ResidualFSQ, ResidualVQ
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq_ema import VQEMA
 
 
 def trained_rvq(n_codebooks: int, dim: int = 4) -> ResidualVQ:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from motionlab.quantizers.learned import VQ
 from motionlab.quantizers.simvq import SimVQ
+from motionlab.quantizers.vq import VQ
 
 
 def test_the_table_is_frozen_and_one_map_moves_all_codes() -> None:

@@ -11,16 +11,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq_ema import VQEMA
 
 pytestmark = pytest.mark.slow
 
 WORKER = """
 import sys, torch, torch.distributed as dist
 from safetensors.torch import save_file
-from motionlab.quantizers.learned import VQ
+from motionlab.quantizers.vq import VQ
 from motionlab.quantizers.residual import ResidualVQ
-from motionlab.quantizers.vq import VQEMA
+from motionlab.quantizers.vq_ema import VQEMA
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 torch.set_num_threads(1)

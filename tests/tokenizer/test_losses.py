@@ -12,7 +12,7 @@ from motionlab.motion.normalizer import Normalizer
 from motionlab.motion.rotations import axis_angle_to_matrix
 from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
 from motionlab.quantizers.base import Quantized
-from motionlab.tokenizer.body import Body
+from motionlab.tokenizer.kinematics import Body
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import TokenizerOutput
 

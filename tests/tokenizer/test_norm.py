@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.tokenizer.border import WHOLE, Ragged, through
 from motionlab.tokenizer.norm import BatchNorm, GroupNorm, norm_layer
+from motionlab.tokenizer.padding import WHOLE, Ragged, through
 
 LENGTHS = torch.tensor([[12], [5], [1]])
 MASK = torch.arange(12) < LENGTHS  # [3, 12]

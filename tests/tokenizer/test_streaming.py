@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from motionlab.errors import InputError
 from motionlab.quantizers.build import make_quantizer
-from motionlab.tokenizer.border import WHOLE, Stream
 from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.tokenizer.padding import WHOLE, Stream
 
 KINDS: tuple[dict[str, Any], ...] = (
     {},

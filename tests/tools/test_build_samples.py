@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 
-from motionlab.data.samples import load_caption_embeddings, load_samples, read_captions, samples_dir
+from motionlab.data.composed.samples import load_caption_embeddings, load_samples, read_captions, samples_dir
 from motionlab.errors import InputError
 from motionlab.files import sha256
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from motionlab.config import TrainConfig
-from motionlab.training.history import History
 from motionlab.training.loop import fit
+from motionlab.training.reporting.history import History
 from motionlab.training.stage import FunctionStage, Losses
 
 

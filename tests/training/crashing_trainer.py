@@ -23,11 +23,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Toy, ToyModel  # noqa: E402
-
 from motionlab.config import TrainConfig  # noqa: E402
 from motionlab.errors import InputError  # noqa: E402
-from motionlab.training import weights  # noqa: E402
-from motionlab.training.checkpoint import has_checkpoint, read_checkpoint  # noqa: E402
+from motionlab.training.checkpoints import tensor_files as weights  # noqa: E402
+from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_checkpoint  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 
 STEPS = 5

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from motionlab.training.checkpoint import load_weights, read_checkpoint
+from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint
 from motionlab.training.ema import AveragedWeights
 
 

@@ -10,10 +10,10 @@ from torch import nn
 
 from motionlab.errors import InputError
 from motionlab.runtime import evaluating
-from motionlab.training import saver
-from motionlab.training.checkpoint import load_weights, read_checkpoint
-from motionlab.training.history import FIRST_COLUMNS, History
+from motionlab.training.checkpoints import saver
+from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint
 from motionlab.training.optimizer import make_optimizer
+from motionlab.training.reporting.history import FIRST_COLUMNS, History
 from motionlab.training.schedule import lr_factor
 from motionlab.training.session import MAX_SKIPPED
 from motionlab.training.stage import Losses

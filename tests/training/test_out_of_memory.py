@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.training.checkpoint import read_checkpoint
-from motionlab.training.events import Hook
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
 from motionlab.training.out_of_memory import is_out_of_memory
+from motionlab.training.reporting.hooks import Hook
 from motionlab.training.stage import Losses
 
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
+from motionlab.training.checkpoints.rng import rng_state
 from motionlab.training.distributed import World
 from motionlab.training.parallel import Parallel, plain, require_possible
-from motionlab.training.rng import rng_state
 
 
 def test_alone_the_step_is_called_as_it_is() -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from motionlab.training.events import Hook
 from motionlab.training.pure_bf16 import HALF_STEP, evidence, to_bf16
+from motionlab.training.reporting.hooks import Hook
 
 
 class Warnings(Hook):

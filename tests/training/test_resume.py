@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.training import saver
-from motionlab.training.checkpoint import has_checkpoint, read_checkpoint, roll_back
-from motionlab.training.events import Hook
-from motionlab.training.history import History
+from motionlab.training.checkpoints import saver
+from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_checkpoint, roll_back
 from motionlab.training.interrupt import Stopped
+from motionlab.training.reporting.history import History
+from motionlab.training.reporting.hooks import Hook
 from motionlab.training.schedule import lr_factor
 from motionlab.training.stage import Losses
 

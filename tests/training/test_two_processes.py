@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.training.checkpoint import read_checkpoint
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="torchrun with gloo, as CI has it")]
 SCRIPT = Path(__file__).with_name("two_processes.py")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from motionlab.training.checkpoint import read_checkpoint
-from motionlab.training.events import Hook
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
+from motionlab.training.reporting.hooks import Hook
 
 
 class Ends(Hook):

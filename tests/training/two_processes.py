@@ -21,7 +21,6 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import Toy, ToyModel  # noqa: E402
-
 from motionlab.config import (
     TrainConfig,  # noqa: E402
     load_config,  # noqa: E402
@@ -33,9 +32,9 @@ from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
 from motionlab.llama.sequence import Sequences, build_sequences  # noqa: E402
 from motionlab.text.encoder import TextFeatures  # noqa: E402
 from motionlab.training.distributed import World, connected  # noqa: E402
-from motionlab.training.history import History  # noqa: E402
 from motionlab.training.interrupt import Stopped  # noqa: E402
 from motionlab.training.loop import fit  # noqa: E402
+from motionlab.training.reporting.history import History  # noqa: E402
 from motionlab.training.stage import FunctionStage, Losses  # noqa: E402
 
 TIMES = ("seconds", "items_per_second")

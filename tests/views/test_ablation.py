@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.jobs.ablate_point import Result, canonical
-from motionlab.jobs.ablate_results import Row
+from motionlab.jobs.ablations.results import Row
+from motionlab.jobs.ablations.tokenizer_point import Result, canonical
 from motionlab.views.ablation import SIZE, compute_ablation
 
 NUMBERS = Result(70.0, 180.0, 5.0, 1000, 1, 2.5, 2.1, 20480, 846, 0.846, 387.0, 30.0)

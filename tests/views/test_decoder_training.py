@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 from motionlab.views.decoder_training import read_decoder_curves
 
 

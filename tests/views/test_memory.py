@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from motionlab.memory.settings import MIB, RESERVE
+from motionlab.cost.settings import MIB, RESERVE
 from motionlab.views.memory import compute_fit
 
 PUBLISHED = {"batch": 64, "window": 96, "precision": "fp32", "optimizer": "adamw"}

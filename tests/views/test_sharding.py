@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from motionlab.memory.sharding import STAGES
+from motionlab.cost.sharding import STAGES
 from motionlab.views.sharding import compute_sharding
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.jobs.strategy_point import STRATEGIES
+from motionlab.jobs.ablations.strategy_point import STRATEGIES
 from motionlab.plots.curves import figure_to_png
 from motionlab.views.strategies import (
     COLOURS,

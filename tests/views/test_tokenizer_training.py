@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 from motionlab.views.tokenizer_training import read_curves
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.jobs.ablate_point import Result, canonical, point_config
-from motionlab.jobs.ablate_results import Row, append_row, start_file
+from motionlab.jobs.ablations.results import Row, append_row, start_file
+from motionlab.jobs.ablations.tokenizer_point import Result, canonical, point_config
 from motionlab.widgets import ablation_panel
 from motionlab.widgets.ablation_panel import AblationPanel
 

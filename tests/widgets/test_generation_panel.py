@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motionlab.config import load_config
-from motionlab.data.corpus import build_corpus
+from motionlab.data.composed.corpus import build_corpus
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer
@@ -18,7 +18,7 @@ from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling, token_probabilities
 from motionlab.runtime import seeded
-from motionlab.training.history import History
+from motionlab.training.reporting.history import History
 from motionlab.views.generation import token_logits
 from motionlab.widgets.generation_panel import DecoderTrainingPanel, GenerationPanel, verdict
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from motionlab.cost.settings import MIB, RESERVE
 from motionlab.errors import InputError
-from motionlab.memory.settings import MIB, RESERVE
 from motionlab.views import memory
 from motionlab.widgets.memory_panel import MemoryPanel
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.lessons.marks import about
+from motionlab.teaching.expect import about
 from motionlab.widgets.panel import Panel, Table
 from motionlab.widgets.quantizer_panel import QuantizerPanel
 

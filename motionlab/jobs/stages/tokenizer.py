@@ -15,7 +15,7 @@ from motionlab.jobs.memory_advice import recompute_blocks, tokenizer_memory_advi
 from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
-from motionlab.tokenizer.body import Body
+from motionlab.tokenizer.kinematics import Body
 from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.distributed import World

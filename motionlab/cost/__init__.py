@@ -1,0 +1,1 @@
+"""Parameters, memory, floating-point operations and rooflines, by formula and as measured."""

@@ -1,0 +1,204 @@
+"""The composed corpus: thousands of clips made from a few dozen real ones.
+
+131 seconds of real motion are too few to show generalisation. So a seeded generator joins one to three real clips,
+repeats those that loop, changes their speed, mirrors the result with some probability, and writes the captions from
+the phrases of the actions. What it can teach is how known actions combine; it holds no action that the samples do not.
+
+Which clip becomes what, and how the splits differ, is decided in `plan.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from motionlab import runtime
+from motionlab.config import CorpusConfig
+from motionlab.data.building import building
+from motionlab.data.composed.captions import compose_captions
+from motionlab.data.composed.join import Track, join_tracks
+from motionlab.data.composed.plan import SPLITS, Plan, plan_corpus, side, usable_samples
+from motionlab.data.composed.samples import Sample, load_samples
+from motionlab.data.joined import JoinedClips
+from motionlab.data.splits import Clips, Splits
+from motionlab.data.store import Clip, MotionStore, Segment, pack
+from motionlab.errors import InputError
+from motionlab.motion.motion import Motion
+from motionlab.motion.transforms import mirror
+
+# Raise this number when the same settings give other bytes than before: old caches are then left alone.
+FORMAT = 2
+# Three are enough to show paraphrases; each further one costs the text encoder a third of its time.
+CAPTIONS_PER_CLIP = 3
+NOTE = (
+    "Clips are composed from a few minutes of real motion capture: joined, mirrored and re-timed. "
+    "test-seen has new compositions of action sequences that training has seen; test-unseen has sequences "
+    "that training never saw, of actions that it did. Good scores here say nothing about other motions."
+)
+_PLANS_AT_ONCE = 100
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus(Splits):
+    """The composed splits, each a `MotionStore`, and the labels that occur in them."""
+
+    actions: tuple[str, ...]
+    folder: Path
+
+    @property
+    def test_seen(self) -> Clips:
+        """New clips, of combinations of actions that were drawn for training."""
+        return self.tests["test_seen"]
+
+    @property
+    def test_unseen(self) -> Clips:
+        """Combinations of actions that were never drawn for training."""
+        return self.tests["test_unseen"]
+
+    @cached_property
+    def drawn(self) -> Clips:
+        """All clips that were drawn for training, those kept for validation included, in the order of the drawing."""
+        return JoinedClips(self.train, self.validation)
+
+
+def compose(plan: Plan, blend_frames: int, tracks: dict[str, Track] | None = None) -> Clip:
+    """Make one clip: resample, repeat, join, mirror, write captions and segments.
+
+    Args:
+        tracks: samples that were taken apart before, by name; filled while it is used, so hand in the same dictionary
+            for many clips.
+    """
+    tracks = {} if tracks is None else tracks
+    pieces: list[Track] = []
+    firsts: list[int] = []
+    for step in plan.steps:
+        firsts.append(len(pieces))
+        name = step.sample.name
+        if name not in tracks:
+            # float64, so that rounding to float16 gives the same bytes whatever the number of threads.
+            tracks[name] = Track.of(step.sample.motion.features.double())
+        pieces += [tracks[name].resampled(step.speed)] * step.repeats
+    joined, begins = join_tracks(pieces, blend_frames)
+    values = mirror(joined.features()) if plan.mirrored else joined.features()
+    phrases = [_plain_phrases(step.sample) for step in plan.steps]
+    captions = compose_captions(phrases, np.random.default_rng(plan.seed), CAPTIONS_PER_CLIP, plan.mirrored)
+    starts = [begins[first] for first in firsts]
+    segments = [
+        Segment(
+            action=side(step.sample.action, plan.mirrored),
+            phrase=side(step.sample.phrase, plan.mirrored),
+            start=start,
+            stop=stop,
+            mirrored=plan.mirrored,
+            speed=step.speed,
+            sample=step.sample.name,
+        )
+        for step, start, stop in zip(plan.steps, starts, [*starts[1:], len(values)], strict=True)
+    ]
+    return Clip(plan.name, Motion(values.float(), name=plan.name), captions, segments)
+
+
+def build_corpus(
+    settings: CorpusConfig,
+    folder: str | Path | None = None,
+    *,
+    samples: Sequence[Sample] | None = None,
+    hard_heading: bool = False,
+    processes: int = 1,
+) -> Corpus:
+    """Build the corpus, or open it if the same one was built before.
+
+    Args:
+        settings: numbers of clips, lengths, blending, seed.
+        folder: where to put it; by default `corpus-<hash>` in the cache folder, where the hash covers settings,
+            samples and the format of this file.
+        samples: the real clips; by default the bundled ones.
+        hard_heading: take in clips whose heading is singular somewhere.
+        processes: how many compose clips side by side; the bytes are the same. With 2 or more, a script must call this
+            below `if __name__ == "__main__":`, because each new process imports the script again.
+
+    Raises:
+        InputError: settings that cannot be met, samples that are damaged, or a folder that cannot be written.
+    """
+    chosen = usable_samples(load_samples() if samples is None else samples, hard_heading)
+    digest = _digest(settings, chosen)
+    target = runtime.cache_dir() / f"corpus-{digest[:16]}" if folder is None else Path(folder)
+    if target.exists():
+        try:
+            return _open(target, digest)
+        except InputError as problem:
+            if folder is not None and not (target / "corpus.json").is_file() and any(target.iterdir()):
+                raise InputError(
+                    target, found="other files", expected="a corpus or an empty folder", fix="Choose another folder."
+                ) from problem
+            _log.warning("The corpus is built again, because: %s", problem)
+    plans = plan_corpus(settings, chosen)
+    actions = sorted({action for split in plans.values() for plan in split for action in plan.actions})
+    with building(target) as temporary, runtime.one_thread():
+        for split in SPLITS:
+            (temporary / split).mkdir()
+            pack(temporary / split, _composed(plans[split], settings.blend_frames, processes))
+        note = {"digest": digest, "settings": dataclasses.asdict(settings), "actions": actions}
+        (temporary / "corpus.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
+    return _open(target, digest)
+
+
+def _composed(plans: Sequence[Plan], blend_frames: int, processes: int) -> Iterator[Clip]:
+    """The clips of the plans, in their order."""
+    blocks = [plans[start : start + _PLANS_AT_ONCE] for start in range(0, len(plans), _PLANS_AT_ONCE)]
+    if processes < 2 or len(blocks) < 2 * processes:  # starting a process costs as much as composing 300 clips
+        yield from _compose_block(plans, blend_frames)
+        return
+    # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
+    with ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=runtime.set_threads, initargs=(1,)
+    ) as pool:
+        for block in pool.map(_compose_block, blocks, itertools.repeat(blend_frames)):
+            yield from block
+
+
+def _compose_block(plans: Sequence[Plan], blend_frames: int) -> list[Clip]:
+    tracks: dict[str, Track] = {}
+    return [compose(plan, blend_frames, tracks) for plan in plans]
+
+
+def _plain_phrases(sample: Sample) -> list[str]:
+    """Without those that read like a list of actions ("jumps, spins and kicks"): in a list they would be ambiguous."""
+    return [phrase for phrase in sample.phrases if "," not in phrase] or list(sample.phrases)
+
+
+def _open(folder: Path, digest: str) -> Corpus:
+    path = folder / "corpus.json"
+    fix = "Delete the folder; it is built again."
+    try:
+        note = json.loads(path.read_text(encoding="utf-8"))
+        found, actions = note["digest"], tuple(note["actions"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(path, found=f"no description of a corpus ({error})", expected="one", fix=fix) from error
+    if found != digest:
+        raise InputError(path, found=f"hash {found[:16]}", expected=f"{digest[:16]} (other settings)", fix=fix)
+    stores = {split: MotionStore.open(folder / split) for split in SPLITS}
+    train, validation = stores.pop("train"), stores.pop("validation")
+    return Corpus("composed", train, validation, stores, NOTE, actions=actions, folder=folder)
+
+
+def _digest(settings: CorpusConfig, samples: Sequence[Sample]) -> str:
+    """What the bytes of the corpus depend on."""
+    digest = hashlib.sha256(json.dumps([FORMAT, dataclasses.asdict(settings)], sort_keys=True).encode())
+    for sample in samples:
+        facts = (sample.name, sample.action, list(sample.phrases), sample.looping, sample.motion.fps)
+        digest.update(json.dumps(facts).encode())
+        digest.update(sample.motion.features.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Grids of trainings: tokenizers and training strategies compared over seeds."""

@@ -1,0 +1,192 @@
+"""The file of an ablation: one JSON line a trained point, so that a stopped run loses nothing that was finished.
+
+    {"ablation": "tokenizer", "torch": "2.13.0", "settings": {...}}                  the first line: what all share
+    {"point": {"quantizer": "fsq", "codebook_size": 1024, "seed": 0}, "result": {"mpjpe_mm": 182.182, ...}}
+    ...
+
+A line is appended with one write and then forced to the disk. A process that is killed leaves at most half a line at
+the end, which has no line break; it is not read, and cut off before the next line is written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionlab.config import RunConfig, to_mapping
+from motionlab.errors import InputError
+from motionlab.files import write_text
+from motionlab.jobs.ablations.tokenizer_point import KEYS, SETTINGS, Point, Result, usual_value
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trained point: what it was trained with and what it reached.
+
+    >>> numbers = Result(70, 180, 5, 1000, 1, 2.5, 2.1, 20480, 846, 0.846, 387, 30)
+    >>> row = Row({"quantizer": "fsq", "codebook_size": 1024, "seed": 0}, numbers)
+    >>> row["quantizer"], row["lr"], row["mpjpe_mm"]  # lr is not named, so it has the usual value
+    ('fsq', 0.003, 180)
+    """
+
+    point: Point
+    result: Any
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.point:
+            return self.point[name]
+        if hasattr(self.result, name):
+            return getattr(self.result, name)
+        if name in KEYS:
+            return usual_value(name)
+        raise InputError(
+            "row", found=repr(name), expected="a key of a config or a field of Result", fix="Check the name."
+        )
+
+
+def key_of(point: Mapping[str, Any]) -> str:
+    """A canonical point as text that can be looked up."""
+    return json.dumps(dict(point), sort_keys=True)
+
+
+def load_rows(path: str | Path, result: Callable[..., Any] = Result) -> list[Row]:
+    """Read every finished point of a result file, in the order of the file.
+
+    Args:
+        result: the class of its results.
+
+    Raises:
+        InputError: the file is missing, or a line other than a half-written last one is not of this form.
+    """
+    return _read(Path(path), result)[1]
+
+
+def start_file(path: Path, config: RunConfig) -> list[Row]:
+    """Make the result file of a tokenizer ablation, or open one to go on with; return what it already holds.
+
+    Raises:
+        InputError: it holds results of other settings.
+    """
+    ours = shared_settings(config)
+    return open_file(path, ours, lambda: {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours})
+
+
+def open_file(
+    path: Path,
+    ours: Mapping[str, Mapping[str, Any]],
+    header: Callable[[], Mapping[str, Any]],
+    result: Callable[..., Any] = Result,
+) -> list[Row]:
+    """Make a result file with this first line, or open one to go on with; return what it already holds.
+
+    Args:
+        ours: the settings that all points share.
+        header: makes the first line, with `ours` as "settings"; called only when the file does not exist.
+
+    Raises:
+        InputError: the file holds results of other settings.
+    """
+    if not path.exists():
+        write_text(path, json.dumps(header()) + "\n")
+        return []
+    first, rows = _read(path, result)
+    theirs: dict[str, dict[str, Any]] = first["settings"]
+    # Only what the file names is compared: a setting that was invented later had its usual value then.
+    for section, keys in theirs.items():
+        for name, value in keys.items():
+            if ours.get(section, {}).get(name) != value:
+                raise InputError(
+                    f"{path}: {section}.{name}",
+                    found=f"results with {value!r}",
+                    expected=repr(ours.get(section, {}).get(name)),
+                    fix="Choose another --out, or name the key in the grid.",
+                )
+    return rows
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Add one line, whole or not at all for every later reader."""
+    line = json.dumps({"point": row.point, "result": asdict(row.result)}) + "\n"
+    with open(path, "rb+") as file:
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)  # half a line of a killed process
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(handle, line.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def shared_settings(config: RunConfig) -> dict[str, dict[str, Any]]:
+    """The settings of `SETTINGS`, as a config has them."""
+    values = to_mapping(config)
+    return {section: {key: values[section][key] for key in keys} for section, keys in SETTINGS.items()}
+
+
+def select(rows: Iterable[Row], **wanted: Any) -> list[Row]:
+    """The rows whose keys have these values; a tuple or list means any of its entries.
+
+    Every row of a grid has its learning rate and its number of steps, named or not: `select(rows, lr=3e-3)` works.
+    """
+    choices = {key: value if isinstance(value, (tuple, list)) else (value,) for key, value in wanted.items()}
+    return [row for row in rows if all(row[key] in choice for key, choice in choices.items())]
+
+
+def values(rows: Iterable[Row], field: str, **wanted: Any) -> list[float]:
+    """One field of the selected rows, one number a row.
+
+    Raises:
+        InputError: nothing was selected.
+    """
+    found = [row[field] for row in select(rows, **wanted)]
+    if not found:
+        raise InputError("rows", found="none", expected=f"rows with {wanted}", fix="Train them: motionlab ablate.")
+    return found
+
+
+def mean(rows: Iterable[Row], field: str, **wanted: Any) -> float:
+    """Mean of one field over the selected rows, as a rule over the seeds."""
+    found = values(rows, field, **wanted)
+    return math.fsum(found) / len(found)
+
+
+def read_header(path: str | Path) -> dict[str, Any]:
+    """The first line of a result file: what all its points share."""
+    return _read(Path(path), dict)[0]
+
+
+def _read(path: Path, result: Callable[..., Any]) -> tuple[dict[str, Any], list[Row]]:
+    """The first line and the rows of a file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, type(error).__name__) from None
+    *lines, _half = text.split("\n")  # what stands behind the last line break is nothing, or half a line
+    if not lines:
+        raise _unreadable(path, "no whole line")
+    number, rows = 1, dict[str, Row]()
+    try:
+        header: dict[str, Any] = json.loads(lines[0])
+        _ = header["settings"]
+        for line in lines[1:]:
+            number += 1
+            record = json.loads(line)
+            row = Row(record["point"], result(**record["result"]))
+            rows.setdefault(key_of(row.point), row)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unreadable(f"{path}, line {number}", f"{type(error).__name__}: {error}") from None
+    return header, list(rows.values())
+
+
+def _unreadable(where: object, found: str) -> InputError:
+    return InputError(
+        where, found=found, expected="a result file", fix="Make one: motionlab ablate tokenizer --grid seed=0."
+    )

@@ -1,0 +1,162 @@
+"""Train the same decoder in every way of a grid, and write down what each can do.
+
+    motionlab ablate strategies --run runs/tiny --grid strategy=teacher_forcing,keep_50,masked seed=0,1,2
+
+The tokenizer and its codes are those of a finished run (`strategy_point`); what is measured stands in
+`strategy_measure`. The file, the processes and going on after a stop are those of `ablate`.
+
+`notebooks/results/strategies.jsonl`, which lesson 08 shows, is that of this run:
+
+    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \
+        sampling.guidance=1 sampling.temperature=0.8
+    motionlab ablate strategies --run runs/tiny --grid seed=0,1,2 --out notebooks/results/strategies.jsonl
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from motionlab.config import to_mapping
+from motionlab.errors import InputError
+from motionlab.jobs.ablations.results import Row, key_of, load_rows, open_file
+from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult, measure_decoder, reference_numbers
+from motionlab.jobs.ablations.strategy_point import STEPS, STRATEGIES, check_point, open_ground, train_decoder
+from motionlab.jobs.ablations.tokenizer import Axes, fill_file, grid_points, parse_grid, refuse_failed
+from motionlab.jobs.ablations.tokenizer_point import Point
+from motionlab.runtime import one_thread
+
+USUAL: Point = {"strategy": "teacher_forcing", "seed": 0, "steps": STEPS, "clips": None}
+
+# What the first line of a result file names. Written out, so that a setting that is invented later does not end a file.
+LLAMA_KEYS = ("n_layer", "n_head", "n_kv_heads", "dim", "hidden", "text_drop", "edge_drop")
+TRAINING_KEYS = (
+    "batch_size",
+    "grad_accum_steps",
+    "lr",
+    "warmup_steps",
+    "min_lr_ratio",
+    "betas",
+    "weight_decay",
+    "clip_norm",
+)
+SAMPLING_KEYS = ("greedy", "temperature", "top_k", "top_p", "max_tokens", "seed")
+
+
+def strategy_grid(texts: Sequence[str]) -> Axes:
+    """Read `key=value,value` texts; without `strategy` in them, all strategies.
+
+    >>> strategy_grid(["strategy=masked,keep_50", "seed=0,1"])
+    {'strategy': ['masked', 'keep_50'], 'seed': [0, 1]}
+    """
+    axes = parse_grid(texts, check=_check_key)
+    return axes if "strategy" in axes else {"strategy": list(STRATEGIES), **axes}
+
+
+def full_point(point: Mapping[str, Any]) -> Point:
+    """A point with every key named, checked.
+
+    >>> full_point({"strategy": "masked", "seed": 1})
+    {'strategy': 'masked', 'seed': 1, 'steps': 250, 'clips': None}
+    """
+    for key in point:
+        _check_key(key)
+    full = {**USUAL, **point}
+    check_point(full)
+    return full
+
+
+def ablate_strategies(
+    run: str | Path,
+    out: str | Path,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    workers: int | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Row]:
+    """Train every point of the grid that `out` does not hold yet.
+
+    Args:
+        run: folder of a finished run.
+        out: the result file, `*.jsonl`; a point is added when it is done.
+        axes: see `strategy_grid`.
+        workers: processes of one thread each; by default one a physical core. With 1 everything runs in this process.
+        say: takes one line a finished point.
+
+    Returns:
+        The rows of the grid, in its order.
+
+    Raises:
+        InputError: not a run, a wrong grid, results of another run in `out`, or points that failed.
+    """
+    out, points = Path(out), grid_points(axes, full_point)
+    settings = shared_settings(run)
+    held = {key_of(row.point) for row in open_file(out, settings, lambda: _header(run, settings), StrategyResult)}
+    todo = [point for point in points if key_of(point) not in held]
+    failed = fill_file(out, points, todo, functools.partial(run_point, run=str(run)), workers, say, _numbers)
+    refuse_failed(failed, todo)
+    rows = {key_of(row.point): row for row in load_strategies(out)}
+    return [rows[key_of(point)] for point in points]
+
+
+def load_strategies(path: str | Path) -> list[Row]:
+    """The finished points of a result file; `row["strategy"]`, `row["score_seen"]` and so on."""
+    return load_rows(path, StrategyResult)
+
+
+def run_point(point: Mapping[str, Any], run: str | Path) -> StrategyResult:
+    """Train and measure one point in this process with one thread and nothing printed."""
+    with one_thread(), contextlib.redirect_stdout(io.StringIO()):
+        ground = open_ground(str(run))
+        full = full_point(point)
+        trained = train_decoder(ground, full["strategy"], seed=full["seed"], steps=full["steps"], clips=full["clips"])
+        return measure_decoder(ground, trained)
+
+
+def shared_settings(run: str | Path) -> dict[str, dict[str, Any]]:
+    """What all points of a file share: the decoder, its training, how motions are drawn, what is measured.
+
+    The codes are named by their hash: results on the codes of another tokenizer are not comparable.
+    """
+    ground = open_ground(str(run))
+    config = ground.run.config
+    values = to_mapping(config)
+    return {
+        "corpus": values["corpus"],
+        "codes": {
+            "sha256": ground.codes.digest,
+            "quantizer": values["tokenizer"]["quantizer"],
+            "codebook_size": ground.codebook_size,
+        },
+        "llama": {key: values["llama"][key] for key in LLAMA_KEYS},
+        "llama_training": {key: values["llama_training"][key] for key in TRAINING_KEYS},
+        "sampling": {key: values["sampling"][key] for key in SAMPLING_KEYS},
+        "measure": dict(MEASURE),
+    }
+
+
+def _header(run: str | Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    with one_thread(), contextlib.redirect_stdout(io.StringIO()):
+        reference = reference_numbers(open_ground(str(run)))
+    return {"ablation": "strategies", "torch": torch.__version__, "settings": settings, "reference": reference}
+
+
+def _check_key(key: str) -> None:
+    if key not in USUAL:
+        raise InputError(
+            f"grid axis {key}", found="an unknown key", expected=", ".join(USUAL), fix="Name one of these."
+        )
+
+
+def _numbers(result: StrategyResult) -> str:
+    loss = f"masked loss {result.masked_loss:.3f}" if result.loss is None else f"loss {result.loss:.3f}"
+    return (
+        f"{loss}, action score {result.score_seen:.3f} seen {result.score_unseen:.3f} unseen, "
+        f"{result.seconds_a_step * 1000:.0f} ms a step, {result.seconds:.0f} s"
+    )

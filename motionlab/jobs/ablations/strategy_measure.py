@@ -1,0 +1,250 @@
+"""What a decoder can do after training: its losses, how it goes on after its own codes, and the motions it writes.
+
+Motions are generated with the length of the real clip given to every decoder, because masked modelling needs it. For
+decoders that can end a motion themselves, the score with an end of their own stands beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from motionlab.data.splits import Clips
+from motionlab.evaluation.actions import order_score, wanted_actions
+from motionlab.evaluation.diversity import mean_distance
+from motionlab.evaluation.exposure import by_distance, walk
+from motionlab.jobs.ablations.strategy_point import Ground, TrainedDecoder, curve_clips
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.masked import MaskedSampling, generate_masked
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.corruption import corrupt_codes
+from motionlab.llama.objectives.losses import sequence_losses
+from motionlab.llama.objectives.strategies import MaskedModelling
+from motionlab.llama.sequence import Sequences
+
+MEASURE: dict[str, Any] = {
+    "curve_clips": 64,  # validation clips under the curves
+    "places": 64,  # codes from the start of a clip
+    "bin": 8,  # codes put together in a curve by position
+    "starts": [16, 32],  # true codes before the first own one, for the curve by distance
+    "distance": 17,  # entries of that curve: after 0 to 16 own codes
+    "noise": [0.0, 0.1, 0.3, 0.5],  # shares of random codes in the history
+    "captions": 64,  # of each test split
+    "looks": 20,  # of iterative decoding
+    "fewer_looks": [1, 5],  # tried too, on test_seen
+    "same_captions": 8,  # captions with several motions each
+    "same_samples": 4,
+}
+
+
+@dataclass(frozen=True)
+class StrategyResult:
+    """What one decoder reached. None where a number has no meaning for it.
+
+    Fields:
+        loss, accuracy: of the next token on validation clips, true history; nats a token, share.
+        train_loss: the same on as many training clips: the gap says how much was learned by heart.
+        noisy_loss: loss when a share (`MEASURE["noise"]`) of the codes that are read is random.
+        masked_loss: of masked modelling, at masked places of validation clips, over all shares of masks.
+        clean_accuracy, own_accuracy: by position, bins of 8 codes; true history, and nothing but own codes.
+        clean_nats, own_nats: minus the logarithm of the probability of the true code, likewise.
+        distance_accuracy, distance_nats: after 0, 1, 2 ... own codes that follow true ones.
+        score_seen, score_unseen: action score of motions generated with the length given (`exact_`: share that is
+            exactly right); `score_free_`: with an end of their own; `score_other`: against other captions, chance.
+        score_fewer_looks: of iterative decoding with fewer looks.
+        diversity, multimodality: mean pose distance in mm over captions, and over motions of one caption.
+        seconds_a_step: median. seconds: the whole training.
+    """
+
+    loss: float | None
+    accuracy: float | None
+    train_loss: float | None
+    noisy_loss: list[float] | None
+    masked_loss: float | None
+    clean_accuracy: list[float]
+    own_accuracy: list[float]
+    clean_nats: list[float]
+    own_nats: list[float]
+    distance_accuracy: list[float]
+    distance_nats: list[float]
+    score_seen: float
+    score_unseen: float
+    exact_seen: float
+    exact_unseen: float
+    score_free_seen: float | None
+    score_free_unseen: float | None
+    score_other: float
+    score_fewer_looks: list[float] | None
+    diversity: float
+    multimodality: float
+    seconds_a_step: float
+    seconds: float
+
+
+def measure_decoder(ground: Ground, trained: TrainedDecoder) -> StrategyResult:
+    """All numbers of one decoder."""
+    model = trained.model
+    numbers = {**_losses(ground, model), **_curves(ground, model), **_scores(ground, model), **_variety(ground, model)}
+    return StrategyResult(**numbers, seconds_a_step=round(trained.seconds_a_step, 4), seconds=round(trained.seconds, 1))
+
+
+def reference_numbers(ground: Ground) -> dict[str, Any]:
+    """What every point is compared with: the judge on real clips and on their reconstructions, and their diversity."""
+    tokenizer, normalizer, found = ground.run.tokenizer(), ground.run.normalizer, dict[str, Any]()
+    for name in ("seen", "unseen"):
+        store = ground.test(f"test_{name}")
+        real = [store.features(i) for i in _test_clips(store)]
+        with torch.inference_mode():
+            rows = tokenizer.encode_clips([normalizer.normalize(clip) for clip in real])
+            made = [normalizer.denormalize(clip.float()) for clip in tokenizer.decode_clips(rows)]
+        found[f"real_{name}"] = round(_mean(_score(ground, store, real)), 4)
+        found[f"reconstructed_{name}"] = round(_mean(_score(ground, store, made)), 4)
+        if name == "seen":
+            found["diversity_real"] = round(mean_distance(real), 2)
+            found["diversity_reconstructed"] = round(mean_distance(made), 2)
+    lengths = [len(ground.codes.validation[i]) for i in curve_clips(ground, MEASURE["curve_clips"])]
+    found["curve_count"] = [sum(length > place for length in lengths) for place in range(MEASURE["places"])]
+    return found
+
+
+@torch.inference_mode()
+def _losses(ground: Ground, model: MotionLlama) -> dict[str, Any]:
+    """The losses on validation and training clips."""
+    held_out = ground.batches(len(ground.splits.validation), held_out=True)
+    device = model.llama_proj.weight.device
+    if model.mask_token is not None:
+        losses = [float(MaskedModelling()(model, batch.to(device)).loss) for batch in held_out]
+        return {
+            "loss": None,
+            "accuracy": None,
+            "train_loss": None,
+            "noisy_loss": None,
+            "masked_loss": round(_mean(losses), 4),
+        }
+    learned = ground.batches(min(len(ground.splits.validation), len(ground.splits.train)))
+    noisy = [_next_loss(model, held_out, share)[0] for share in MEASURE["noise"]]
+    return {
+        "loss": noisy[0],
+        "accuracy": _next_loss(model, held_out, 0.0)[1],
+        "train_loss": _next_loss(model, learned, 0.0)[0],
+        "noisy_loss": noisy,
+        "masked_loss": None,
+    }
+
+
+def _next_loss(model: MotionLlama, batches: Sequence[Sequences], share: float) -> tuple[float, float]:
+    """Loss and accuracy of the next token with a share of random codes in the history."""
+    loss = accuracy = labels = 0.0
+    for batch in batches:
+        tokens = corrupt_codes(batch.tokens, 1 - share, model.codebook_size, batch.generator())
+        noisy = dataclasses.replace(batch, tokens=tokens).to(model.llama_proj.weight.device)
+        losses = sequence_losses(model, noisy)
+        loss += float(losses.loss) * batch.n_labels
+        accuracy += float(losses.accuracy) * batch.n_labels
+        labels += batch.n_labels
+    return round(loss / labels, 4), round(accuracy / labels, 4)
+
+
+def _curves(ground: Ground, model: MotionLlama) -> dict[str, list[float]]:
+    """Accuracy and nats by position and by distance."""
+    batch = ground.batch(curve_clips(ground, MEASURE["curve_clips"]), held_out=True).to(model.llama_proj.weight.device)
+    sampling, places, width = ground.run.config.sampling, MEASURE["places"], MEASURE["bin"]
+    # A look of masked modelling is a whole pass: with true codes, every fourth place has to do.
+    stride = 1 if model.mask_token is None else 4
+    clean = walk(model, batch, start=places, places=range(0, places, stride), sampling=sampling).binned(width // stride)
+    own = walk(model, batch, start=0, places=range(places), sampling=sampling).binned(width)
+    distance = by_distance(model, batch, MEASURE["starts"], MEASURE["distance"], sampling)
+    curves = {"clean": clean, "own": own, "distance": distance}
+    return {
+        **{f"{name}_accuracy": _rounded(curve.accuracy) for name, curve in curves.items()},
+        **{f"{name}_nats": _rounded(curve.loss) for name, curve in curves.items()},
+    }
+
+
+def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
+    """Action scores of both test splits, and the diversity of what was written for the first."""
+    numbers: dict[str, Any] = {"score_free_seen": None, "score_free_unseen": None, "score_fewer_looks": None}
+    for name in ("seen", "unseen"):
+        store = ground.test(f"test_{name}")
+        clips = _test_clips(store)
+        captions = [store.captions(i)[0] for i in clips]
+        lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips]
+        made = write_motions(ground, model, captions, lengths)
+        scores = _score(ground, store, made)
+        numbers[f"score_{name}"] = round(_mean(scores), 4)
+        numbers[f"exact_{name}"] = round(_mean([score == 1.0 for score in scores]), 4)
+        if model.mask_token is None:
+            free = write_motions(ground, model, captions, None)
+            numbers[f"score_free_{name}"] = round(_mean(_score(ground, store, free)), 4)
+        if name == "seen":
+            numbers["score_other"] = round(_mean(_score(ground, store, made, shift=1)), 4)
+            numbers["diversity"] = round(mean_distance(made), 2)
+            if model.mask_token is not None:
+                tried = [write_motions(ground, model, captions, lengths, looks=n) for n in MEASURE["fewer_looks"]]
+                numbers["score_fewer_looks"] = [round(_mean(_score(ground, store, some)), 4) for some in tried]
+    return numbers
+
+
+def _variety(ground: Ground, model: MotionLlama) -> Mapping[str, float]:
+    """How different several motions of one caption are."""
+    store, samples = ground.test("test_seen"), MEASURE["same_samples"]
+    clips = _test_clips(store)[: MEASURE["same_captions"]]
+    captions = [store.captions(i)[0] for i in clips for _ in range(samples)]
+    lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips for _ in range(samples)]
+    made = write_motions(ground, model, captions, lengths)
+    groups = [mean_distance(made[at : at + samples]) for at in range(0, len(made), samples)]
+    return {"multimodality": round(_mean(groups), 2)}
+
+
+def write_motions(
+    ground: Ground,
+    model: MotionLlama,
+    captions: Sequence[str],
+    lengths: Sequence[int] | None,
+    looks: int = MEASURE["looks"],
+) -> list[Tensor]:
+    """Features `[T, 272]` of one motion a caption, drawn as the run draws.
+
+    Args:
+        lengths: codes of each motion; None lets the decoder end them.
+        looks: of iterative decoding, for a decoder of masked modelling, which needs lengths.
+    """
+    run, text = ground.run, ground.run.text.features(list(captions))
+    sampling = run.config.sampling
+    if model.mask_token is None:
+        written = generate(model, text.states, text.mask, sampling, lengths=lengths)
+    else:
+        drawn = MaskedSampling(steps=looks, temperature=sampling.temperature, seed=sampling.seed)
+        written = generate_masked(model, text.states, text.mask, list(lengths or []), drawn)
+    with torch.inference_mode():
+        clips = run.tokenizer().decode_clips([row.tokens for row in written])
+        return [run.normalizer.denormalize(clip.float()) for clip in clips]
+
+
+def _score(ground: Ground, store: Clips, motions: Sequence[Tensor], shift: int = 0) -> list[float]:
+    """Order score of each motion against the actions of its clip, or of the clip `shift` places on."""
+    clips = _test_clips(store)
+    wanted = [wanted_actions(store.segments(i)) for i in clips]
+    found = [ground.judge.recognise(motion) for motion in motions]
+    return [order_score(wanted[(at + shift) % len(wanted)], some) for at, some in enumerate(found)]
+
+
+def _test_clips(store: Clips) -> list[int]:
+    return list(range(min(MEASURE["captions"], len(store))))
+
+
+def _codes_of(ground: Ground, frames: int) -> int:
+    return -(-frames // ground.run.config.tokenizer.frames_per_token)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _rounded(curve: Tensor) -> list[float]:
+    return [round(float(value), 4) for value in curve]

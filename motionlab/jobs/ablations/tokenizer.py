@@ -1,0 +1,224 @@
+"""Ablate: train the same small tokenizer at every point of a grid, and draw what changed.
+
+    motionlab ablate tokenizer --grid quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2
+
+Points are trained side by side in processes of one thread each: a model this small does not fill a second thread. The
+file (`ablate_results`) grows by a line a point, and a point that stands in it is not trained again. So the command can
+be stopped at any time, and given again with a larger grid.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from motionlab.config import CorpusConfig
+from motionlab.config.yaml_values import read_yaml
+from motionlab.data.splits import Splits
+from motionlab.errors import InputError
+from motionlab.files import atomic_path
+from motionlab.jobs.ablations.results import Row, append_row, key_of, load_rows, start_file
+from motionlab.jobs.ablations.tokenizer_point import Point, Result, canonical, check_key, point_config, train_point
+from motionlab.jobs.prepare import prepare
+from motionlab.jobs.workers import worker_pool
+from motionlab.plots.ablation import overview_figure
+from motionlab.plots.curves import figure_to_png
+from motionlab.runtime import one_thread
+
+Axes = dict[str, list[Any]]  # key -> the values that it takes
+
+
+def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -> Axes:
+    """Read `key=value,value` texts. Values are YAML, so `norm=LN,null` and `betas=[0.9,0.99],[0.9,0.95]` work.
+
+    >>> parse_grid(["quantizer=fsq,vq_ema", "tokenizer_training.seed=0,1"])
+    {'quantizer': ['fsq', 'vq_ema'], 'seed': [0, 1]}
+
+    Args:
+        check: raises an InputError for a key that no point may name.
+
+    Raises:
+        InputError: no `=`, no value, a key twice, or a key that does not exist (with the nearest one).
+    """
+    axes: Axes = {}
+    for text in texts:
+        key, equals, listed = text.partition("=")
+        key = key.removeprefix("tokenizer_training.").removeprefix("tokenizer.")
+        try:
+            values = read_yaml(f"[{listed}]", "grid") if equals else []
+        except InputError:
+            values = []
+        if not values:
+            raise InputError(
+                "grid", found=repr(text), expected="key=value,value", fix="For example codebook_size=256,1024."
+            )
+        check(key)
+        if key in axes:
+            raise InputError("grid", found=f"{key} twice", expected="each key once", fix="Join its values by commas.")
+        axes[key] = values
+    if not axes:
+        raise InputError(
+            "grid", found="no axis", expected="key=value,value", fix="For example --grid quantizer=fsq,vq_ema seed=0,1."
+        )
+    return axes
+
+
+def grid_points(
+    axes: Mapping[str, Sequence[Any]], canonical: Callable[[Mapping[str, Any]], Point] = canonical
+) -> list[Point]:
+    """Every combination, checked. Seed by seed, so that a run that is stopped early has whole seeds."""
+    keys = sorted(axes, key=lambda key: key != "seed")  # the seed is the outermost loop, the rest keep their order
+    points = [
+        canonical(dict(zip(keys, chosen, strict=True))) for chosen in itertools.product(*(axes[key] for key in keys))
+    ]
+    return list({key_of(point): point for point in points}.values())
+
+
+def ablate(
+    out: str | Path,
+    axes: Mapping[str, Sequence[Any]],
+    *,
+    workers: int | None = None,
+    corpus: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = print,
+) -> list[Row]:
+    """Train every point of the grid that `out` does not hold yet, and draw all that it holds beside it.
+
+    Args:
+        out: the result file, `*.jsonl`; the picture has the same name and ends in `.png`.
+        axes: key -> values; see `parse_grid`.
+        workers: processes; by default one a physical core. With 1 everything runs in this process.
+        corpus: changes of the corpus, for a quick trial.
+        say: takes one line a finished point.
+
+    Returns:
+        The rows of the grid, in its order.
+
+    Raises:
+        InputError: a wrong grid, results of other settings in `out`, or points that failed. Points that were finished
+            stay in `out` in every case.
+    """
+    out, points = Path(out), grid_points(axes)
+    config = point_config(corpus=corpus)
+    held = {key_of(row.point) for row in start_file(out, config)}
+    todo = [point for point in points if key_of(point) not in held]
+    if todo:
+        prepare(config.corpus)  # once, here; the processes find it in the cache
+    failed = fill_file(out, points, todo, functools.partial(run_point, corpus=corpus), workers, say, _numbers)
+    everything = load_rows(out)
+    if everything:
+        with atomic_path(out.with_suffix(".png")) as path:
+            path.write_bytes(figure_to_png(overview_figure(everything)))
+    refuse_failed(failed, todo)
+    rows = {key_of(row.point): row for row in everything}
+    return [rows[key_of(point)] for point in points]
+
+
+def fill_file(
+    out: Path,
+    points: Sequence[Point],
+    todo: Sequence[Point],
+    train: Callable[[Point], Any],
+    workers: int | None,
+    say: Callable[[str], None],
+    numbers: Callable[[Any], str],
+) -> list[str]:
+    """Train the points that are to do and append each to the file when it is done.
+
+    Args:
+        points: all points of the grid; todo: those that the file does not hold.
+        train: a point to its result. It is called in other processes, so it is a function of a module.
+        numbers: the text that `say` gets for a result.
+
+    Returns:
+        a text a point that failed.
+    """
+    count = min(workers or _physical_cores(), max(len(todo), 1))
+    say(f"{len(points)} points, {len(points) - len(todo)} of them in {out}; {count} at a time")
+    failed, began = [], time.perf_counter()
+    for done, (point, outcome) in enumerate(_train_all(todo, train, count), start=1):
+        if isinstance(outcome, InputError):
+            failed.append(f"{_name(point)} ({outcome})")
+            say(f"{done}/{len(todo)} {_name(point)}: FAILED: {outcome}")
+            continue
+        append_row(out, Row(point, outcome))
+        left = (time.perf_counter() - began) / done * (len(todo) - done)
+        say(f"{done}/{len(todo)} {_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
+    return failed
+
+
+def refuse_failed(failed: Sequence[str], todo: Sequence[Point]) -> None:
+    """Raise an InputError that names the first of the points that failed."""
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(todo)} points", found=failed[0], expected="a trained point", fix="Change the grid."
+        )
+
+
+def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
+    """Train one point in this process with one thread and nothing printed. A process of its own can be given this."""
+    with one_thread(), contextlib.redirect_stdout(io.StringIO()):
+        config = point_config(point, corpus)
+        return train_point(config, _corpus(tuple(sorted((corpus or {}).items())))).result
+
+
+def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: int) -> Iterator[tuple[Point, Any]]:
+    """Every point with its result, or with what was wrong with it, in the order in which they are finished."""
+    if workers == 1:
+        for point in points:
+            try:
+                yield point, train(point)
+            except InputError as error:
+                yield point, error
+        return
+    pool = worker_pool(workers)
+    try:
+        futures: dict[Future[Any], Point] = {pool.submit(train, point): point for point in points}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except InputError as error:
+                yield futures[future], error
+    except BrokenProcessPool:
+        raise InputError(
+            "ablation",
+            found="a process that was ended from outside, often for lack of memory",
+            expected="processes that finish",
+            fix="Give the same command again with fewer --workers; finished points are kept.",
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _corpus(changes: tuple[tuple[str, Any], ...]) -> Splits:
+    """The corpus, opened once a process."""
+    settings: CorpusConfig = point_config(corpus=dict(changes)).corpus
+    return prepare(settings)
+
+
+def _physical_cores() -> int:
+    import psutil
+
+    return psutil.cpu_count(logical=False) or 1
+
+
+def _name(point: Mapping[str, Any]) -> str:
+    return " ".join(
+        str(value) if key in ("quantizer", "strategy") else f"{key}={value}" for key, value in point.items()
+    )
+
+
+def _numbers(result: Result) -> str:
+    return (
+        f"{result.mpjpe_heading_mm:.1f} mm, {result.used_fraction:.0%} of {result.codes:,} codes, "
+        f"perplexity {result.perplexity:,.0f}, {result.seconds:.0f} s"
+    )

@@ -1,1 +1,0 @@
-"""Exercises, checks that diagnose, hints, glossary."""

@@ -1,1 +1,0 @@
-"""The memory of a training step: by formula, and as the allocator counted it."""

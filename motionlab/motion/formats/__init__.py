@@ -1,0 +1,1 @@
+"""Motion files of other programs, one file a format, and the way from their bodies to the 22 joints."""

@@ -1,0 +1,1 @@
+"""The tools of a lesson: set-up, exercises that answer, comparisons that print a verdict, the glossary."""

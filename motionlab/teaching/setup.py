@@ -1,0 +1,53 @@
+"""The first cell of every lesson: `ml.setup("03")`."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
+from motionlab.teaching.exercise import start_lesson
+
+SEED = 0
+
+
+def setup(lesson: str) -> None:
+    """Make a lesson repeatable, and print what it runs on.
+
+    Sets the seeds and the threads, quiets progress bars under the ci profile, shows figures as small PNG pictures, and
+    forgets exercises that an earlier run of the lesson registered. Running it twice does no harm.
+
+    Args:
+        lesson: its number, such as "03".
+    """
+    wait_passively()  # before torch: the next line imports it
+    device, level = choose_device(), profile()
+    threads = set_threads()
+    seed_everything(SEED)
+    # Without it `import transformers` may look for a network. The lessons need none.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # tqdm's notebook bar is a widget and its absence is a warning; neither belongs into the saved outputs.
+    warnings.filterwarnings("ignore", message=".*IProgress.*")
+    _show_figures()
+    start_lesson(lesson)
+    print(f"lesson {lesson} · seed {SEED} · profile {level} ({_MEANING[level]})")
+    print(f"device: {device} · threads: {threads}")
+
+
+_MEANING = {"ci": "seconds", "cpu": "minutes", "gpu": "as large as it helps"}
+
+
+def _show_figures() -> None:
+    """Tell IPython to show a matplotlib figure as a PNG picture of 80 dots an inch, wherever it was made."""
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.core.pylabtools import print_figure
+    except ImportError:  # a plain Python without notebooks
+        return
+    shell = get_ipython()
+    if shell is None or shell.display_formatter is None:
+        return
+    formatter = shell.display_formatter.formatters["image/png"]
+    formatter.for_type_by_name(
+        "matplotlib.figure", "Figure", lambda figure: print_figure(figure, fmt="png", dpi=80, bbox_inches=None)
+    )

@@ -1,0 +1,1 @@
+"""Published tokenizer weights, in and out."""

@@ -1,0 +1,3 @@
+"""Lesson 09: mixed precision, loss scaling, underflow."""
+
+from lessons.mixed_precision import exercises as exercises  # registers them

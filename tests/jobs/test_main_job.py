@@ -1,0 +1,172 @@
+"""The main job end to end on the smallest preset: what it leaves behind, and that it can be continued."""
+
+import json
+import re
+import shutil
+import signal
+
+import pytest
+
+from motionlab.config import load_config
+from motionlab.errors import InputError
+from motionlab.jobs.main_job import run
+from motionlab.jobs.report import write_report
+from motionlab.jobs.run_folder import Run
+from motionlab.training.checkpoints.checkpoint import read_record
+from motionlab.training.interrupt import Stopped
+from motionlab.training.reporting.history import History
+
+
+def test_the_folder_holds_what_the_docstring_promises(finished_run):
+    for name in (
+        "config.yaml",
+        "normalizer.safetensors",
+        "tokenizer-fsq/model.safetensors",
+        "tokenizer-fsq/history.csv",
+        "tokenizer-vq_ema/model.safetensors",
+        "llama/model.safetensors",
+        "llama/checkpoints/last.json",
+        "llama/checkpoints/best.json",
+        "codes.safetensors",
+        "metrics.json",
+        "report.html",
+    ):
+        assert (finished_run.folder / name).is_file(), name
+    assert not list(finished_run.folder.rglob("*.pt")) and not list(finished_run.folder.rglob("*.pkl"))
+    assert not [path for path in finished_run.folder.rglob(".*") if path.is_file()], "temporary files left behind"
+
+
+def test_the_two_tokenizers_had_the_same_budget(finished_run):
+    histories = [History.read(finished_run.tokenizer_folder(kind) / "history.csv") for kind in ("fsq", "vq_ema")]
+    assert histories[0].column("items") == histories[1].column("items")
+    assert histories[0].column("lr") == histories[1].column("lr")
+
+
+def test_the_metrics_are_whole_and_finite(finished_run):
+    metrics = finished_run.metrics
+    text = json.dumps(metrics)
+    assert "NaN" not in text and "Infinity" not in text
+    for kind in ("fsq", "vq_ema"):
+        values = metrics["tokenizers"][kind]
+        assert values["used"] + values["dead"] == values["codebook_size"] == len(values["histogram"])
+        assert sum(values["histogram"]) == values["tokens"]
+        assert 1.0 <= values["perplexity"] <= values["codebook_size"]
+    for split in ("test_seen", "test_unseen"):
+        scores = metrics["generation"][split]["score"]
+        assert set(scores) == {"real", "reconstructed", "generated", "other caption"}
+        assert all(0.0 <= score <= 1.0 for score in scores.values())
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(finished_run):
+    page = (finished_run.folder / "report.html").read_text(encoding="utf-8")
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
+    assert str(finished_run.folder.parent) not in page, "a path of the machine in the report"
+    for words in ("test-unseen", "perplexity", "Learning rate", "tokens a second", "MPJPE", "decoder: total"):
+        assert words in page, words
+    captions = [player["caption"] for player in finished_run.metrics["generation"]["test_seen"]["players"]]
+    assert captions and all(caption in page for caption in captions)
+    assert page.count("motionlabPlayer(") >= 2 * len(captions)
+
+
+def test_the_report_is_a_function_of_the_folder(finished_run, tmp_path):
+    copy = Run.open(shutil.copytree(finished_run.folder, tmp_path / "ci"))
+    before = (copy.folder / "report.html").read_bytes()
+    assert write_report(copy).read_bytes() == before
+
+
+def test_a_run_that_was_stopped_goes_on(finished_run, tmp_path, capsys):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    (folder / "llama" / "model.safetensors").unlink()  # stopped after the last checkpoint
+    weights = (folder / "tokenizer-fsq" / "model.safetensors").stat().st_mtime_ns
+    run(load_config("ci"), folder)
+    assert (folder / "tokenizer-fsq" / "model.safetensors").stat().st_mtime_ns == weights, "stage 1 was done again"
+    again, first = Run.open(folder).llama, finished_run.llama
+    assert all(a.equal(b) for a, b in zip(again.state_dict().values(), first.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("stop", "told"),
+    [(KeyboardInterrupt(), "corpus"), (Stopped("saved after step 9", signal.SIGTERM), "corpus: saved after step 9")],
+    ids=["Ctrl-C", "a training"],
+)
+def test_an_interrupt_names_the_stage(tmp_path, monkeypatch, stop, told):
+    def stopped(*_, **__):
+        raise stop
+
+    monkeypatch.setattr("motionlab.jobs.main_job.prepare", stopped)
+    with pytest.raises(type(stop)) as caught:
+        run(load_config("ci"), tmp_path / "run")
+    assert caught.value is stop and str(stop) == told
+
+
+def weights(folder):
+    """The bytes of all trained models of a run."""
+    return {path.parent.name: path.read_bytes() for path in folder.glob("*/model.safetensors")}
+
+
+def test_a_finished_run_takes_other_settings_of_what_shapes_no_weights(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    before = weights(folder)
+    changes = [
+        "sampling.max_tokens=50",
+        "sampling.temperature=0.5",
+        "evaluation.n_generate=2",
+        "evaluation.n_players=0",
+    ]
+    run(load_config("ci", [*changes, "compare_quantizers=[]", "device=cpu"]), folder)
+    again = Run.open(folder)
+    assert weights(folder) == before, "something was trained again"
+    assert again.metrics["generation"]["test_seen"]["clips"] == 2
+    assert again.config.sampling.max_tokens == 50 and list(again.metrics["tokenizers"]) == ["fsq"]
+    assert "temperature: 0.5" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_more_steps_train_on(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    before = weights(folder)
+    more = ["llama_training.steps=18", "llama_training.resume_changed=same_place", "evaluation.classifier_steps=2"]
+    run(load_config("ci", more), folder)
+    history = History.read(folder / "llama" / "history.csv").column("step")
+    assert history[-1] == 18 and history == sorted(set(history))
+    after = weights(folder)
+    assert after.pop("llama") != before.pop("llama") and after == before
+    step = read_record(folder / "llama" / "checkpoints")[1]["counters"]["step"]
+    assert step == 18
+
+
+def test_another_config_does_not_overwrite_a_run(finished_run):
+    with pytest.raises(InputError, match=r"config\.yaml: found a run with other settings: llama\.dim 32 -> 64, "):
+        run(load_config("ci", ["llama.dim=64"]), finished_run.folder)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["tokenizer.codebook_size=999"], r"tokenizer\.codebook_size: found 999 with quantizer fsq"),
+        (
+            ["tokenizer.codebook_size=512", "compare_quantizers=[bsq, rfsq]", "tokenizer.quantizer=rvq"],
+            "2 codes a token",
+        ),
+        (["text.encoder=t5", "text.folder=/no/such"], "/no/such"),
+        (["device=mps"], "device"),
+        (["llama_training.precision=tf32", "device=cpu"], "tf32 on cpu"),
+    ],
+)
+def test_settings_that_cannot_be_built_are_found_before_any_work(tmp_path, overrides, message):
+    with pytest.raises(InputError, match=message):
+        run(load_config("ci", overrides), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_report_needs_scores(tmp_path):
+    started = Run.create(tmp_path / "fresh", load_config("ci"))
+    with pytest.raises(InputError, match="without scores"):
+        write_report(started)
+
+
+def test_torchrun_is_for_the_training_stages(monkeypatch, tmp_path):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="2 processes of torchrun, expected one process.*train llama"):
+        run(load_config("ci"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

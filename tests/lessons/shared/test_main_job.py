@@ -1,0 +1,58 @@
+"""Lesson 00 shows the numbers of a finished run, and only of a finished one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lessons.shared.main_job import keep, score_rows, tokenizer_rows
+from motionlab.config import RunConfig
+from motionlab.errors import InputError
+from motionlab.jobs.run_folder import Run
+
+SPLIT = {"mpjpe_mm": 38.24, "mpjpe_heading_mm": 30.0}
+METRICS = {
+    "environment": {"torch": "2"},
+    "tokenizers": {
+        "fsq": {
+            "codebook_size": 1000,
+            "used_fraction": 0.824,
+            "errors": {"test_seen": SPLIT},
+            "codes_of": "test_seen",
+            "histogram": [1] * 1000,
+        }
+    },
+    "generation": {
+        "test_seen": {
+            "score": {"real": 1.0, "reconstructed": 0.95, "generated": 0.9, "other caption": 0.2},
+            "players": [{"caption": "walks"}],
+        }
+    },
+    "secret": 1,
+}
+
+
+def test_numbers_are_kept_and_bulk_is_not(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RunConfig())
+    run.record(**METRICS)
+    keep(run.folder, tmp_path / "out.json")
+    kept = json.loads((tmp_path / "out.json").read_text())
+    assert "histogram" not in kept["tokenizers"]["fsq"] and "players" not in kept["generation"]["test_seen"]
+    assert "secret" not in kept
+    assert tokenizer_rows(tmp_path / "out.json")[1] == ("fsq", "1000", "82%", "38.2", "30.0")
+    assert score_rows(tmp_path / "out.json")[1] == ("test_seen", "100%", "95%", "90%", "20%")
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", RunConfig())
+    with pytest.raises(InputError, match="finished run"):
+        keep(run.folder, tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_committed_numbers_can_be_shown(root: Path) -> None:
+    path = root / "notebooks" / "results" / "main_job.json"
+    assert [row[0] for row in tokenizer_rows(path)][:2] == ["tokenizer", "fsq"]
+    assert [row[0] for row in score_rows(path)] == ["split", "test_seen", "test_unseen"]

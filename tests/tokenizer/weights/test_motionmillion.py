@@ -1,0 +1,77 @@
+"""Names of the published checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from motionlab.errors import InputError
+from motionlab.quantizers.build import make_quantizer
+from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.tokenizer.weights.motionmillion import rename_published
+
+
+def small(kind: str = "fsq", causal: bool = False) -> MotionTokenizer:
+    return MotionTokenizer(make_quantizer(kind, 256, 8), width=8, depth=1, causal=causal)
+
+
+def published(tokenizer: MotionTokenizer, prefix: str = "vqvae.") -> dict[str, torch.Tensor]:
+    state = {prefix + name: value.clone() for name, value in tokenizer.state_dict().items()}
+    return state | {
+        f"{prefix}encoder.model.0.wavelets": torch.ones(2),
+        f"{prefix}decoder.model.6._arange": torch.ones(2),
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "vqvae.", "module.vqvae.", "module."])
+def test_prefixes_patcher_and_whole_checkpoints(prefix: str) -> None:
+    source, target = small(), small()
+    target.load_motionmillion_state({"net": published(source, prefix), "nb_iter": 3})
+    x = torch.randn(1, 8, 272)
+    assert torch.equal(source(x).reconstruction, target(x).reconstruction)
+
+
+def test_without_patcher_and_causal() -> None:
+    source, target = small(causal=True), small(causal=True)
+    state = {}
+    for name, value in source.state_dict().items():
+        parts = name.split(".")
+        if parts[0] == "encoder":
+            parts[2] = str(int(parts[2]) - 1)
+        if parts[-2].isdigit():  # a convolution outside a residual block: wrapped in the published causal code
+            parts.insert(-1, "conv")
+        state["vqvae." + ".".join(parts)] = value
+    assert "vqvae.encoder.model.0.conv.weight" in state and "vqvae.encoder.model.2.1.model.0.conv1.bias" in state
+    assert set(rename_published(state)) == set(source.state_dict())
+    target.load_motionmillion_state(state)
+    x = torch.randn(1, 8, 272)
+    assert torch.equal(source(x).reconstruction, target(x).reconstruction)
+
+
+def test_a_published_codebook_has_no_counts() -> None:
+    source, target = small("vq_ema"), small("vq_ema")
+    source(torch.randn(4, 64, 272))
+    counts = ("cluster_size", "cluster_sum", "initialised")
+    state = {name: value for name, value in published(source).items() if not name.endswith(counts)}
+    target.load_motionmillion_state(state)
+    assert torch.equal(target.quantizer.codebook, source.quantizer.codebook)  # type: ignore[arg-type]
+    assert bool(target.quantizer.initialised)
+    before = target.quantizer.codebook.clone()  # type: ignore[operator]
+    target.train()(torch.randn(4, 64, 272))
+    assert not torch.equal(target.quantizer.codebook, before)  # type: ignore[arg-type]
+    used = target(torch.randn(4, 64, 272)).quantized.indices
+    assert torch.isfinite(target.quantizer.indices_to_codes(used)).all()
+
+
+def test_a_missing_an_extra_and_a_reshaped_tensor_are_named() -> None:
+    tokenizer = small()
+    state = published(tokenizer)
+    del state["vqvae.decoder.model.0.bias"]
+    with pytest.raises(InputError, match="decoder.model.0.bias: found nothing of this name"):
+        tokenizer.load_motionmillion_state(state)
+    state = published(tokenizer) | {"vqvae.decoder.model.9.bias": torch.zeros(3)}
+    with pytest.raises(InputError, match=r"decoder.model.9.bias: found shape \(3,\), expected no such name"):
+        tokenizer.load_motionmillion_state(state)
+    state = published(tokenizer) | {"vqvae.decoder.model.0.bias": torch.zeros(3)}
+    with pytest.raises(InputError, match=r"decoder.model.0.bias: found shape \(3,\), expected shape \(8,\)"):
+        tokenizer.load_motionmillion_state(state)
