@@ -1,8 +1,8 @@
 """Small decoders for lesson 08, trained in seconds on a language whose true odds are known.
 
 Twelve codes stand in a circle, like the phases of a gait. The next code is the same with chance 0.1, the next one with
-0.7, the one after that with 0.2 (`views/strategy_view.py`). So the best possible loss is known, and it can be said exactly
-how wrong a model's probabilities are. On real motion nobody knows the true odds.
+0.7, the one after that with 0.2 (`views/strategy_view.py`). So the best possible loss is known, and it can be said
+exactly how wrong a model's probabilities are. On real motion nobody knows the true odds.
 """
 
 from __future__ import annotations

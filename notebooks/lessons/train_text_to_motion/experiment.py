@@ -1,12 +1,13 @@
 """Lesson 12, "train stage 2": its run by profile, and what it measures on motions that were generated.
 
-The exercises are in `lesson12_exercises.py`, the question "why two stages?" in `end_to_end.py`, and which words the
+The exercises are in `exercises.py`, the question "why two stages?" in `end_to_end.py`, and which words the
 decoder looks at in `attention_words.py`.
 
 The run begins with the tokenizer of lesson 11 and stays in the cache folder, so that the lesson goes on where it was.
 The numbers that the lesson shows of a longer run are kept in `notebooks/results`:
 
-    cd notebooks && MOTIONLAB_PROFILE=cpu python -m lessons.train_text_to_motion.experiment results/train_text_to_motion.json
+    cd notebooks && MOTIONLAB_PROFILE=cpu \\
+        python -m lessons.train_text_to_motion.experiment results/train_text_to_motion.json
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.training.reporting.history import History
 
-COMMAND = "cd notebooks && MOTIONLAB_PROFILE=cpu python -m lessons.train_text_to_motion.experiment results/train_text_to_motion.json"
+COMMAND = (
+    "cd notebooks && MOTIONLAB_PROFILE=cpu "
+    "python -m lessons.train_text_to_motion.experiment results/train_text_to_motion.json"
+)
 # What each profile adds to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread; a decoder
 # that learned so little may write END after two tokens, so `min_tokens` keeps the places that the lesson looks at.
 # `cpu`: the decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the
