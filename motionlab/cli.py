@@ -74,10 +74,7 @@ Preset = Annotated[str, typer.Option("--preset", "-p", help=f"Settings to begin 
 Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
 Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
 Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY=VALUE]...", help="Settings, e.g. llama_training.lr=1e-4; motionlab config lists them."
-    ),
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, e.g. seed=1; see motionlab config.")
 ]
 AutoBatch = Annotated[bool, typer.Option("--auto-batch", help="Out of memory: halve the micro-batch, same steps.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="The same bits every time; slower on a GPU.")]
@@ -89,6 +86,8 @@ Variant = Annotated[
         help=f"Another kind of the stage. For the tokenizer: {', '.join(QUANTIZERS)}. Default: the config's.",
     ),
 ]
+MoreAxes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
 
 
@@ -181,9 +180,10 @@ def train(
     deterministic: Deterministic = False,
     variant: Variant = None,
 ) -> None:
-    """Train one stage by itself: tokenizer (motion <-> tokens), then llama (text and earlier tokens -> next token).
+    """Train one stage, first tokenizer, then llama.
 
-    It continues from the last checkpoint when there is one, and also runs below torchrun. The decoder needs the
+    The tokenizer turns motion into tokens and back; llama writes the next token from text and earlier ones. The
+    training continues from the last checkpoint when there is one, and also runs below torchrun. The decoder needs the
     tokenizer in the same folder.
     """
     require_stage(stage)
@@ -231,18 +231,9 @@ def generate(
     from motionlab.jobs.generate import generate_file as job
 
     result = job(
-        prompt,
-        run,
-        out,
-        greedy=greedy,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        guidance=guidance,
-        seconds=seconds,
-        max_tokens=max_tokens,
-        seed=seed,
-    )
+        prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+        seconds=seconds, max_tokens=max_tokens, seed=seed,
+    )  # fmt: skip
     print(f"written: {out} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
     if result.generated.stopped_by == "limit":
         tokens = len(result.generated.tokens)
@@ -272,7 +263,7 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
 
 @ablate_app.command("tokenizer")
 def ablate_tokenizer(
-    more: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")] = None,
+    more: MoreAxes = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2."),
@@ -280,7 +271,7 @@ def ablate_tokenizer(
     out: Annotated[Path, typer.Option(help="JSON lines, one a trained point; the picture stands beside it.")] = Path(
         "runs/tokenizer_ablation.jsonl"
     ),
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Compare tokenizers over a grid of settings.
 
@@ -296,13 +287,13 @@ def ablate_tokenizer(
 @ablate_app.command("strategies")
 def ablate_strategies(
     run: RunFolder,
-    more: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")] = None,
+    more: MoreAxes = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. strategy=teacher_forcing,keep_50,masked seed=0,1,2."),
     ] = None,
     out: Annotated[Path, typer.Option(help="JSON lines, one a trained point.")] = Path("runs/strategies.jsonl"),
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")] = None,
+    workers: Workers = None,
 ) -> None:
     """Compare ways to train the decoder of a finished run.
 
