@@ -14,13 +14,12 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "files", "runtime", "config", "motion", "data", "text", "quantizers",
-    "tokenizer", "llama", "training", "evaluation", "params", "memory", "plots", "jobs", "views", "widgets", "lessons",
-    "cli", "__main__",
+    "errors", "files", "runtime", "config", "quantizers", "motion", "training", "text", "data", "tokenizer", "llama",
+    "evaluation", "cost", "plots", "jobs", "views", "widgets", "teaching", "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.
-# Lessons are written as a reader would write them, and the command line asks for the version.
-MAY_IMPORT_THE_PACKAGE = ("lessons", "cli", "__main__")
+# The command line asks for the version.
+MAY_IMPORT_THE_PACKAGE = ("cli", "__main__")
 HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
 LIGHT_MODULES = (
     *("__init__.py", "cli.py", "errors.py", "files.py", "runtime.py"),
@@ -163,6 +162,17 @@ def test_the_check_sees_a_circle(tmp_path: Path, back: str) -> None:
     assert find_circle(imports_between_files(tmp_path)) == names
 
 
+def test_the_library_knows_no_lesson(root: Path) -> None:
+    """The wheel holds the library only; an exercise reaches it by registering itself."""
+    guilty = {
+        str(path.relative_to(root)): module
+        for path in sorted((root / "motionlab").rglob("*.py"))
+        for module in imported_modules(ast.parse(path.read_text(encoding="utf-8")), "motionlab")
+        if module.split(".")[0] in ("lessons", "notebooks", "tests")
+    }
+    assert guilty == {}
+
+
 def test_every_part_of_the_package_is_in_the_order(root: Path) -> None:
     package = root / "motionlab"
     parts = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
@@ -177,7 +187,7 @@ def test_every_part_of_the_package_is_in_the_order(root: Path) -> None:
         ("from ..training import loop", "quantizers/fsq.py imports motionlab.training"),
         ("from motionlab import cli", "quantizers/fsq.py imports motionlab.cli"),
         ("import motionlab as ml", "quantizers/fsq.py imports motionlab"),
-        ("from motionlab.motion import features\nfrom . import base", None),
+        ("from motionlab.errors import InputError\nfrom . import base", None),
     ],
 )
 def test_the_check_sees_a_wrong_import(tmp_path: Path, source: str, expected: str | None) -> None:

@@ -1,7 +1,8 @@
 """Training strategies compared: rows of trained decoders, grouped over their seeds, and the figures of these groups.
 
-A row is anything that answers `row["strategy"]`, `row["seed"]` and the results of `jobs/ablations/strategy_measure.py`. A
-line is the mean over the seeds, its band reaches from the lowest to the highest seed.
+A row is anything that answers `row["strategy"]`, `row["seed"]` and the results of
+`jobs/ablations/strategy_measure.py`. A line is the mean over the seeds, its band reaches from the lowest to the highest
+seed.
 """
 
 from __future__ import annotations

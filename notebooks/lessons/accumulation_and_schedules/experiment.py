@@ -1,7 +1,7 @@
-"""Lesson 10, accumulation and schedules: the experiments. The exercises are in `lesson10_exercises.py`.
+"""Lesson 10, accumulation and schedules: the experiments. The exercises are in `exercises.py`.
 
 52 clips to train on make 13 micro-batches of 4, that is groups of 4, 4, 4 and 1: the tail is ragged on purpose. Twelve
-other clips are for validation. The longer runs are made by `lesson10_runs.py`.
+other clips are for validation. The longer runs are made by `runs.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lesson 09, mixed precision: the experiments. The exercises are in `lesson09_exercises.py`.
+"""Lesson 09, mixed precision: the experiments. The exercises are in `exercises.py`.
 
 The numbers that the lesson shows of longer runs are kept in `notebooks/results`:
 

@@ -1,5 +1,5 @@
 """Lesson 15, scaling: the experiments with two processes, and what the published runs cost. Exercises are in
-`lesson15_exercises.py`.
+`exercises.py`.
 
 `two_processes` really starts two processes and trains the small decoder of lesson 10 in them, with DDP and with FSDP.
 Nearly all of its time goes into starting Python and torch twice.

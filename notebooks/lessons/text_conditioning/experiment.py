@@ -1,7 +1,7 @@
 """Lesson 07, "how text reaches the decoder": its captions, and what is measured on the small T5 and on MiniLM.
 
-The exercises are in `lesson07_exercises.py`; the experiment on captions and padding, which trains decoders for minutes,
-is in `lesson07_captions.py`.
+The exercises are in `exercises.py`; the experiment on captions and padding, which trains decoders for minutes,
+is in `caption_choice.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Lesson 11, "train stage 1": its run by profile, a stop button for code, and the numbers that it shows.
 
-The exercises are in `lesson11_exercises.py`.
+The exercises are in `exercises.py`.
 
 The run stays in the cache folder, so that the lesson goes on where it was, and lesson 12 finds a tokenizer:
 
