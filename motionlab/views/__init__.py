@@ -1,1 +1,1 @@
-"""What an explainer computes, for `plots` to draw and for `widgets` to turn."""
+"""The computations of the explainers, for `plots` to draw and `widgets` to control."""
