@@ -1,4 +1,4 @@
-"""What the tests of all lessons ask of their exercises. (That every reference passes is asked in test_exercise.py.)"""
+"""Checks of exercises for the tests of all lessons. (test_exercise.py checks that every reference passes.)"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
