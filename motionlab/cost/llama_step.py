@@ -1,9 +1,10 @@
-"""The memory of one training step of the decoder, by formula: the walk of `step.py` over a LLaMA's layers.
+"""The memory of one training step of the decoder, by formula: the walk of `tokenizer_step.py` over a LLaMA's layers.
 
 With P parameters, float32, and B rows of S positions (W of them text), d = `dim`, h = `hidden`, H query heads and G
 key-value heads:
 
-    weights, gradients, optimizer state   as in `step.py`; the output layer's gradient is there from the forward pass on
+    weights, gradients, optimizer state   as in `tokenizer_step.py`; the output layer's gradient is there from the
+                  forward pass on
     batch         16 B S for tokens and labels, 4 B W text_dim for the text
     activations   a layer: (9 + 3 G/H) B S d + 4 B S h + B S S numbers, the last for the mask, if W > 1; and a few
                   B S H

@@ -13,7 +13,6 @@ from typing import Any
 # name -> the module that defines it
 _FIGURES = {
     "attention_figure": "motionlab.plots.generation",
-    "bar_figure": "motionlab.plots.curves",
     "bits_figure": "motionlab.views.number_formats",
     "cache_figure": "motionlab.plots.kv_cache",
     "cells_figure": "motionlab.plots.quantizer_cells",

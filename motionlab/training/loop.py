@@ -1,8 +1,8 @@
 """The training loop of every stage. It knows no model: a `Stage` (`stage.py`) gives it batches and losses.
 
-One optimizer step uses a group of `grad_accum_steps` micro-batches, weighted by what each of them counts (`group.py`).
-The step is written out below. What is made before the first step, and what happens between two (numbers, validation,
-history, checkpoints), is in `session.py`. Whoever wants to listen is a `Hook` (`events.py`).
+One optimizer step uses a group of `grad_accum_steps` micro-batches, weighted by what each of them counts
+(`micro_batches.py`). The step is written out below; `session.py` has all that is made before the first step, and all
+that happens between two (numbers, validation, history, checkpoints). A `Hook` (`reporting/hooks.py`) listens.
 
 Several processes may train one model (`distributed.py`, `parallel.py`): each runs this loop over its part of every
 group, and rank 0 alone writes and speaks. Decisions rest on numbers that were summed, so all take the same turns.

@@ -1,7 +1,7 @@
 """Too little memory: said in words, and, when asked for, answered by smaller pieces.
 
 With `auto_batch` every micro-batch is cut in half and the group begins again with the random numbers it began with. The
-effective batch stays, and with it the meaning of every step: each piece is weighted by what it counts (`group.py`).
+effective batch stays, and with it the meaning of every step: `micro_batches.py` weights each piece by what it counts.
 What is not exactly as before: buffers that a forward pass changes (the counts of a codebook) may have seen the first
 pieces of the interrupted group twice, and a batch norm sees smaller batches from then on.
 """

@@ -1,9 +1,9 @@
 """Everything around a training step: what is made before the first one, and what happens between two of them.
 
 The step itself stands in `loop.py`. Whatever has a memory of its own has a file of its own, and a session holds one of
-each: `watch.py` reads and judges the numbers of each step, `validation.py` keeps the best, `saver.py` writes
-checkpoints while the training continues, `out_of_memory.py` explains or cuts the batches, `clock.py` knows where the
-time goes.
+each: `step_checks.py` reads and judges the numbers of each step, `validation.py` keeps the best, `checkpoints/saver.py`
+writes checkpoints while the training continues, `out_of_memory.py` explains or cuts the batches, `reporting/clock.py`
+knows where the time goes.
 """
 
 from __future__ import annotations

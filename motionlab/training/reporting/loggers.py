@@ -1,6 +1,6 @@
 """Loggers for those who like a dashboard. `history.csv` and `history.jsonl` are always there; these are extras.
 
-A logger is a `Hook` (`events.py`). Its package is imported when it is asked for and not before. W&B takes its key and
+A logger is a `Hook` (`hooks.py`). Its package is imported when it is asked for and not before. W&B takes its key and
 its project from its own environment variables (WANDB_API_KEY, WANDB_PROJECT) or from `wandb login`: a key in a YAML
 file would end in the run's folder, in a report and in a repository.
 """

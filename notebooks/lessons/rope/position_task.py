@@ -149,7 +149,7 @@ def accuracy(model: PositionModel, length: int, scaling: str = "none", sequences
     """Share of right answers to near and to far questions, over the last `LENGTH` positions of fresh sequences.
 
     Args:
-        scaling: "none", or a stretch of the RoPE table by `length / LENGTH` (see `rope_scaling.py`).
+        scaling: "none", or a stretch of the RoPE table by `length / LENGTH` (see `llama/rope_scaling.py`).
     """
     tokens, answers = make_batch(sequences, length, torch.Generator().manual_seed(10_000 + length))
     kind = None if scaling == "none" else scaling
