@@ -184,6 +184,15 @@ def test_docstrings_comments_and_lessons_name_no_file_that_moved(root: Path) -> 
     assert gone == {}
 
 
+def test_the_changelog_has_each_heading_and_each_line_once(root: Path) -> None:
+    """Two branches that add lines to it are easily merged to both their headings."""
+    versions = (root / "CHANGELOG.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    assert len(versions) >= 2
+    for version in versions:
+        marked = [line for line in version.splitlines() if line.startswith(("### ", "- ", "| "))]
+        assert sorted({line for line in marked if marked.count(line) > 1}) == [], version.split("\n")[0]
+
+
 @pytest.mark.parametrize(
     ("text", "missing"),
     [
