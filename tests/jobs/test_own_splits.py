@@ -21,7 +21,6 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import tokenise, training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
-from motionlab.tokenizer.batching import encode_clips
 
 LONGEST = 400  # frames; longer than any composed clip of the `ci` preset
 
@@ -105,7 +104,7 @@ def test_other_processes_train_on_the_same_splits(tmp_path: Path, splits: Splits
 
 def test_tokens_are_those_of_all_clips_at_once(trained: Run, splits: Splits) -> None:
     model, normalizer = trained.tokenizer(), trained.normalizer
-    expected = encode_clips(model, [normalizer.normalize(splits.train.features(i)) for i in range(8)])
+    expected = model.encode_clips([normalizer.normalize(splits.train.features(i)) for i in range(8)])
     assert all(torch.equal(a, b) for a, b in zip(tokenise(model, splits.train, normalizer), expected, strict=True))
     codes = training_codes(trained, splits)
     assert all(torch.equal(a, b) for a, b in zip(codes.train, expected, strict=True)) and len(codes.validation) == 2
