@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from motionlab.config import load_config
+from motionlab.config import TrainConfig, load_config
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim, is_trained, read_record, require, write_record
@@ -149,4 +149,4 @@ def test_a_training_is_finished_when_all_of_it_is(tmp_path: Path, changes: dict[
     write_record(tmp_path, facts["made_from"])  # type: ignore[arg-type]
     if facts["model"]:
         (tmp_path / "model.safetensors").touch()
-    assert is_trained(tmp_path, {"tokens": "1"}, steps=12) is trained
+    assert is_trained(tmp_path, {"tokens": "1"}, TrainConfig(steps=12)) is trained
