@@ -92,7 +92,7 @@ def test_without_psutil_the_other_facts_stay(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     row = find(doctor.doctor(), "Python")
     assert row.status == "missing" and "3.11" in row.fix
 

@@ -115,7 +115,8 @@ def test_tokenising_and_statistics_read_a_few_clips_at_a_time(
 ) -> None:
     """No list of all features: the reads of clips and the passes through the model take turns."""
     monkeypatch.setattr("motionlab.jobs.tokens.CLIPS_AT_ONCE", 3)
-    model, events = trained.tokenizer(), []
+    model = trained.tokenizer()
+    events: list[str] = []
     encode, read = model.encode, MotionStore.features
     monkeypatch.setattr(MotionStore, "features", lambda self, i: events.append("read") or read(self, i))
     monkeypatch.setattr(model, "encode", lambda *arguments: events.append("encode") or encode(*arguments))
