@@ -7,8 +7,7 @@ bits of a number, is written with it in `views/`, and handed out here with the o
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from motionlab.lazy_names import lazy_names
 
 # name -> the module that defines it
 _FIGURES = {
@@ -59,15 +58,4 @@ _FIGURES = {
 }
 
 __all__ = list(_FIGURES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _FIGURES:
-        raise AttributeError(f"module 'motionlab.plots' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_FIGURES[name]), name)
-    globals()[name] = value  # the next use finds it without coming here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _FIGURES)

@@ -88,7 +88,7 @@ class PositionModel(nn.Module):
         """`[B, S] -> [B, S, dim]`, with the position added where the method adds one."""
         x: Tensor = self.embedding(tokens)
         moved = x + sinusoidal(tokens.shape[1], DIM)
-        ratio = moved.norm(dim=-1, keepdim=True) / x.norm(dim=-1, keepdim=True)  # [B, S, 1]
+        ratio: Tensor = moved.norm(dim=-1, keepdim=True) / x.norm(dim=-1, keepdim=True)  # [B, S, 1]
         if self.method == "rope, norm changed":
             return x * ratio
         if self.method == "sinusoidal":
