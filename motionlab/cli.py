@@ -1,6 +1,6 @@
 """The command line: a thin layer that turns words into calls of `motionlab.jobs`.
 
-Two rules. Every import of a heavy package stands inside a command, below the reading of the config: `motionlab --help`
+Two rules. Heavy packages are imported inside a command, below the reading of the config: `motionlab --help`
 and a mistyped key answer at once. And every error that the user can cause ends as one line on stderr with exit code 2;
 a traceback means a bug in motionlab.
 """
@@ -26,18 +26,18 @@ from motionlab.runtime import wait_passively
 if TYPE_CHECKING:
     from motionlab.config import RunConfig
 
-WHO = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # below torchrun
+WHO = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # under torchrun
 
 
 class Interruptible(TyperGroup):
-    """Commands whose interruption is told: typer would end each of them without a word, and with exit code 130."""
+    """Commands that report an interruption; typer would end them silently, with exit code 130."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; one that was stopped while it trained says where, and knows by which signal."""
+        """Run the command; a stopped training says where it stopped, and by which signal."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            where = f": {stop}; the same command goes on" if str(stop) else ""
+            where = f": {stop}; the same command continues" if str(stop) else ""
             print(f"{WHO}: interrupted{where}", file=sys.stderr)
             raise SystemExit(getattr(stop, "exit_code", 130)) from None
 
@@ -87,7 +87,7 @@ Variant = Annotated[
     ),
 ]
 MoreAxes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one a physical core.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")]
 RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
 
 
@@ -183,7 +183,7 @@ def train(
     """Train one stage, first tokenizer, then llama.
 
     The tokenizer turns motion into tokens and back; llama writes the next token from text and earlier ones. The
-    training continues from the last checkpoint when there is one, and also runs below torchrun. The decoder needs the
+    training continues from the last checkpoint when there is one, and also runs under torchrun. The decoder needs the
     tokenizer in the same folder.
     """
     require_stage(stage)
@@ -212,7 +212,7 @@ def runs(
 
 @app.command()
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What the person does, in English.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
     run: RunFolder,
     out: Annotated[Path, typer.Option("--out", help="File to write: .bvh, .npy, .gif or .html.")],
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
@@ -244,7 +244,7 @@ def generate(
 def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     """Score a finished run again and write its report.
 
-    It generates anew. Settings that shape no weights can be changed, such as sampling.temperature=0.8 and
+    It generates again. Settings that shape no weights can be changed, such as sampling.temperature=0.8 and
     evaluation.n_generate=16; they are kept with the run.
     """
     from motionlab.jobs.evaluate import evaluate as job
@@ -268,7 +268,7 @@ def ablate_tokenizer(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="JSON lines, one a trained point; the picture stands beside it.")] = Path(
+    out: Annotated[Path, typer.Option(help="JSON lines, one per trained point; the picture is next to it.")] = Path(
         "runs/tokenizer_ablation.jsonl"
     ),
     workers: Workers = None,
@@ -292,7 +292,7 @@ def ablate_strategies(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. strategy=teacher_forcing,keep_50,masked seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="JSON lines, one a trained point.")] = Path("runs/strategies.jsonl"),
+    out: Annotated[Path, typer.Option(help="JSON lines, one per trained point.")] = Path("runs/strategies.jsonl"),
     workers: Workers = None,
 ) -> None:
     """Compare ways to train the decoder of a finished run.

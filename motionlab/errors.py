@@ -11,7 +11,7 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """Something the user handed over cannot be used.
+    """An input of the user cannot be used.
 
     Args:
         where: the file, argument or config key that is wrong.

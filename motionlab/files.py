@@ -18,7 +18,7 @@ from motionlab.errors import InputError
 
 @contextlib.contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; on success it becomes `target`, on any failure it is removed.
+    """Give a temporary path next to `target`; on success it becomes `target`, on any failure it is removed.
 
     Raises:
         InputError: the folder cannot be written, or the disk is full. The old `target` is untouched.

@@ -1,4 +1,4 @@
-"""What this machine can do: device and dtype, each with the reason it was chosen; seeds; profile; cache folder.
+"""The abilities of this machine: device and dtype, each with the reason it was chosen; seeds; profile; cache folder.
 
 An automatic choice that is not explained cannot be questioned, so every choice here is a `Choice`: a value and why.
 torch is imported inside the functions: `import motionlab` must stay instant.
@@ -37,7 +37,7 @@ def choose_device(requested: str = "auto") -> Choice:
     """Pick `cuda`, `mps` or `cpu`.
 
     Raises:
-        InputError: a device was asked for by name and torch cannot use it.
+        InputError: a device was requested by name and torch cannot use it.
     """
     import torch
 
@@ -107,7 +107,7 @@ def profile() -> str:
 
 
 def cache_dir() -> Path:
-    """Folder for what can be made again (corpora, text features). `MOTIONLAB_CACHE` moves it."""
+    """Folder for files that can be made again (corpora, text features). `MOTIONLAB_CACHE` moves it."""
     configured = os.environ.get("MOTIONLAB_CACHE")
     if configured:
         return Path(configured)
@@ -134,7 +134,7 @@ def set_threads(count: int | None = None) -> int:
 def one_thread() -> Iterator[None]:
     """Run a block with one torch thread, for work made of thousands of small operations.
 
-    Handing a small matrix to a second thread costs more than it saves: 500 clips of the corpus took 5.8 s with one
+    Passing a small matrix to a second thread costs more than it saves: 500 clips of the corpus took 5.8 s with one
     thread and 8.6 s with two.
     """
     import torch

@@ -39,7 +39,7 @@ def golden() -> Callable[[str], Any]:
     """`golden("motion272.npz")` opens a file of reference values made with the original code base.
 
     The files are not part of the repository. `MOTIONLAB_GOLDEN` names their folder; without it, a folder
-    `shared/golden` beside the repository is used. A test without its file is skipped, and the skip names the file.
+    `shared/golden` next to the repository is used. A test without its file is skipped, and the skip names the file.
     """
     import numpy as np
 

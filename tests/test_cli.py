@@ -70,7 +70,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
 
 @pytest.fixture
 def ablation(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the ablation job is called with."""
+    """The arguments of the ablation job."""
     from motionlab.jobs.ablations import tokenizer as ablate
 
     calls: list[Any] = []
@@ -306,8 +306,8 @@ def test_an_error_of_motionlab_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
     ("stop", "code", "told"),
     [
         (KeyboardInterrupt(), 130, "motionlab: interrupted\n"),
-        (Stopped("saved", signal.SIGINT), 130, "motionlab: interrupted: saved; the same command goes on\n"),
-        (Stopped("saved", signal.SIGTERM), 143, "motionlab: interrupted: saved; the same command goes on\n"),
+        (Stopped("saved", signal.SIGINT), 130, "motionlab: interrupted: saved; the same command continues\n"),
+        (Stopped("saved", signal.SIGTERM), 143, "motionlab: interrupted: saved; the same command continues\n"),
     ],
 )
 def test_an_interrupt_is_told(
@@ -331,7 +331,7 @@ def test_a_training_that_is_stopped_saves_and_says_so(number: int, code: int, tm
         process.send_signal(number)
         printed = process.communicate()[1]
     assert process.returncode == code, printed
-    assert "motionlab: interrupted: saved after step" in printed and "the same command goes on" in printed
+    assert "motionlab: interrupted: saved after step" in printed and "the same command continues" in printed
     assert (history.parent / "checkpoints" / "last.json").exists()
 
 

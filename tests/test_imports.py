@@ -1,4 +1,4 @@
-"""Who may import whom, and what `import motionlab` may not load."""
+"""Which module may import which, and what `import motionlab` must not load."""
 
 from __future__ import annotations
 

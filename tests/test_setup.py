@@ -141,7 +141,7 @@ def test_files_that_make_starts_exist() -> None:
 
 @pytest.mark.parametrize("broken", ["", "lint", "test", "test-numerics"])
 def test_ci_runs_every_step_and_fails_when_one_fails(tmp_path: Path, broken: str) -> None:
-    """The script runs with a `make` that only notes what it was asked for, and fails for one target."""
+    """The script runs with a `make` that only records its arguments, and fails for one target."""
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK) and "set -euo pipefail" in read(".ci/run")
     for name, body in (("make", f'echo "$@" >> "{tmp_path}/asked"; [ "$1" != "{broken}" ]'), ("chromium", "true")):

@@ -158,7 +158,7 @@ CLIPS: tuple[Clip, ...] = (
 )
 
 
-# What zlib's second condition asks to be marked, and what the others deserve too.
+# The changes that zlib's second condition asks to mark; the other sources get the same.
 ALTERED = (
     "Retargeted to a body of 22 joints: bone directions are kept, bone lengths are those of the pybullet humanoid.",
     "The CMU and boxing takes are scaled to that body's legs, cut into segments, and their T-poses left out.",
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the data_samples folder")
     parser.add_argument("--pybullet-wheel", type=Path, help="the downloaded wheel; by default pip downloads it")
     parser.add_argument("--assimp-deb", type=Path, help="the downloaded package; by default apt-get downloads it")
-    parser.add_argument("--check", action="store_true", help="compare with what is there and write nothing")
+    parser.add_argument("--check", action="store_true", help="compare with the existing files and write nothing")
     parser.add_argument("--hashes", action="store_true", help="leave the motions; redo embeddings and provenance")
     arguments = parser.parse_args(argv)
     folder: Path = arguments.folder
@@ -298,7 +298,7 @@ def download(package: Package, folder: Path) -> Path:
 
 
 def describe_sources(takes: dict[str, bytes]) -> list[dict[str, Any]]:
-    """What was read, for the provenance file."""
+    """The files read, for the provenance file."""
     result: list[dict[str, Any]] = []
     for package in (PYBULLET, ASSIMP):
         members = {
@@ -337,7 +337,7 @@ def provenance(folder: Path, sources: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """The provenance file that is there."""
+    """The existing provenance file."""
     try:
         content: dict[str, Any] = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
         return content
@@ -351,7 +351,7 @@ def read_provenance(folder: Path) -> dict[str, Any]:
 
 
 def write_embeddings(folder: Path) -> None:
-    """Encode all captions; leave the file alone when it already agrees within `TOLERANCE`."""
+    """Encode all captions; keep the file when it already agrees within `TOLERANCE`."""
     captions = [caption for row in read_captions(folder / CAPTIONS) for caption in row["captions"]]
     encoder = MiniLM(pooled=True)
     vectors = encoder.encode(captions).states[:, 0].half()  # [N, 384]

@@ -7,7 +7,7 @@
 torch, oneDNN, MKL, OpenBLAS and numpy choose their kernels by what the processor can do, and the number of threads
 decides how a sum is split. The results differ in their last digits, and training makes large differences of them.
 A saved output, a golden value or a tolerance that holds only on the kind of processor that made it must fail here and
-not on a reader's machine. Paths run next to each other, one for each core. Each has a cache folder of its own, so a
+not on a reader's machine. Paths run next to each other, one for each core. Each has its own cache folder, so a
 trained run is never taken from another path.
 """
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class CpuPath:
-    """A name, the environment that makes libraries choose other kernels, and the machine that it stands for."""
+    """A name, the environment that makes libraries choose other kernels, and the machine that it imitates."""
 
     name: str
     settings: dict[str, str]
@@ -59,7 +59,7 @@ PATHS = (
     ),
 )  # fmt: skip
 
-# Folders of tests that compute nothing of their own; every other one is run. Naming these and not the others, a new
+# Folders of tests that compute nothing themselves; every other one is run. Naming these and not the others, a new
 # folder is taken in without anyone remembering it. (`notebooks` would execute the lessons a second time.)
 WITHOUT_NUMBERS = ("notebooks", "tools")
 # For continuous integration, where `make test` has just run the native path: the two paths farthest from it. Each
@@ -105,7 +105,7 @@ def numbers_part() -> Part:
 
 
 def environment(path: CpuPath, cache: Path) -> dict[str, str]:
-    """What a process needs to compute as this path does. Settings that the caller inherited do not mix into it."""
+    """The environment that makes a process compute as this path does. The caller's settings are left out."""
     known = {name for each in PATHS for name in each.settings}
     inherited = {name: value for name, value in os.environ.items() if name not in known}
     own = {"OMP_NUM_THREADS": "1", "MOTIONLAB_PROFILE": "ci", "MOTIONLAB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}

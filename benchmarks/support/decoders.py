@@ -1,7 +1,7 @@
 """The two sides of the comparisons in `benchmarks/llama.py`: our decoder, and transformers with the same weights.
 
 The text is one slot, the pooled kind. Then the prefix mask is the causal one, and both sides compute the same thing.
-Their vocabulary ends where ours does (END is the last; nobody can write PAD), and the logit of END is 0 always, so that
+Their vocabulary ends where ours does (END is the last; PAD cannot be written), and END's logit is always 0, so that
 no motion ends before it should. Peers get what they have: SDPA, the dynamic cache of `generate`, fused AdamW.
 
 Notation: B batch, S sequence, K codes, d width.
@@ -77,7 +77,7 @@ def random_text(model: MotionLlama, batch: int) -> tuple[Tensor, Tensor]:
 def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None) -> dict[str, Work]:
     """Ways to write `tokens` greedy codes for `batch` texts, each `[B, tokens]`.
 
-    `ours`; `no_cache`, the whole sequence anew for every token, as released; `products`, only the matrix products of
+    `ours`; `no_cache`, the whole sequence again for every token, as released; `products`, only the matrix products of
     `ours` in the form that it gives them; with a peer also `theirs`.
     """
     text, mask = random_text(model, batch)
@@ -170,5 +170,5 @@ def training_flops(model: MotionLlama, batch: int, length: int) -> int:
     positions = batch * length
     weights = positions * blocks + (positions - batch) * model.lm_head.weight.numel()  # the last has no label
     attention = len(model.blocks) * positions * 2 * length * model.dim  # scores and values
-    text = 2 * batch * model.llama_proj.weight.numel()  # forward and for the weights; nobody asks for the text's
+    text = 2 * batch * model.llama_proj.weight.numel()  # forward and for the weights; the text's is not needed
     return 2 * (3 * (weights + attention) + text)

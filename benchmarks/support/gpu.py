@@ -1,7 +1,7 @@
 """A training step on a GPU in several precisions: time, tokens a second, memory, and the share of the card's rate.
 
 The rate that a card can reach is measured and not read from a data sheet: one large matrix product in the same
-precision. The share of it that a step reaches says how much is left to gain, whatever the card. The work of a step is
+precision. The share of it that a step reaches says how much is left to gain on any card. The work of a step is
 counted by torch (`FlopCounterMode`): convolutions and matrix products, forward and backward.
 
 Precisions:
@@ -47,7 +47,7 @@ def main(make_model: MakeModel, make_step: MakeStep, path: Path) -> None:
             row = measure(mode, make_model, make_step, device, batch, rates[mode.split("+")[0]])
             rows.append(row)
             print(
-                f"batch {batch:>5} {mode:<14}{row['ms']['median']:>9.2f} ms a step{row['tokens_per_second']:>13,.0f} "
+                f"batch {batch:>5} {mode:<14}{row['ms']['median']:>9.2f} ms per step{row['tokens_per_second']:>13,.0f} "
                 f"tokens/s{row['peak_mib']:>9,.0f} MiB{row['rate_fraction']:>8.1%} of the card's rate",
                 flush=True,
             )
@@ -64,7 +64,7 @@ def measure(
     rate: float,
     steps: int = 30,
 ) -> dict[str, Any]:
-    """One row: `steps` steps, each timed by itself, after ten that are not counted (compiling is among them)."""
+    """One row: `steps` steps, each timed separately, after ten that are not counted (compiling is among them)."""
     torch.manual_seed(0)
     x = torch.randn(batch, WINDOW, 272).to(device)
     with precision(mode.split("+")[0], device):

@@ -1,7 +1,7 @@
 """The decoder on a GPU at two published sizes: training steps and writing, their memory, and what formulas say of it.
 
 The rate that a card can reach is measured, see `gpu.py`. For training, the share of it that a step reaches is the
-utilisation ("MFU") against what this card really does, not against its data sheet. Under the measured peak stands what
+utilisation ("MFU") against what this card really does, not against its data sheet. After the measured peak comes what
 is certain before the first step: weights, gradients and AdamW's moments; the rest is activations.
 """
 
@@ -80,7 +80,7 @@ def make(name: str, codes: int, length: int, device: torch.device) -> MotionLlam
 def train_row(
     model: MotionLlama, name: str, mode: str, batch: int, rates: dict[str, float], repeat: int
 ) -> dict[str, Any]:
-    """Steps of `batch` full sequences with AdamW, each timed by itself."""
+    """Steps of `batch` full sequences with AdamW, each timed separately."""
     device = model.llama_proj.weight.device
     tokens = random_tokens(model, batch, model.max_length)
     kind = mode.split("+")[0]

@@ -4,7 +4,7 @@ A busy machine slows down whatever happens to run. Two programs timed one after 
 not by the code. Here a round runs every contestant once, rounds change the order, and the ratio is taken round by
 round, so that what slows one round slows both sides of it. Reported are the median and the quartiles.
 
-Beside the wall clock stands the processor time of the process. With one thread it does not count what other programs
+The processor time of the process is given next to the wall clock. With one thread it does not count what other programs
 took; with several it counts waiting as work, so only the wall clock is compared there.
 """
 
@@ -49,7 +49,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Goal:
-    """`sign` is ">=" or "<="; the goal is met when the median stands on that side of `value`."""
+    """`sign` is ">=" or "<="; the goal is met when the median is on that side of `value`."""
 
     sign: str
     value: float
@@ -183,7 +183,7 @@ def extra_memory(run: Callable[[], Any]) -> int:
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on; nothing that names the machine."""
+    """Everything that the numbers depend on; nothing that names the machine."""
     return {
         "cores": os.cpu_count(),
         "architecture": platform.machine(),

@@ -1,7 +1,7 @@
-"""Every setting of a run: typed dataclasses that check themselves, one file a section, and YAML in and out.
+"""Every setting of a run: typed dataclasses that check themselves, one file per section, and YAML in and out.
 
 The classes are plain dataclasses, so a reader needs no framework to understand them; `fields.py` has the checks.
-Modules never see these classes, `Sampling` aside: a job takes the numbers out and hands them over as plain arguments.
+Modules never see these classes, `Sampling` aside: a job takes the numbers out and passes them as plain arguments.
 No torch is loaded here.
 """
 

@@ -6,7 +6,7 @@ This one line drives everything else that is known about the setting. `Section` 
 the settings are made, before any work begins, and `motionlab config` prints the default, the range and the sentence.
 
 The annotation gives the type, and nothing is converted by guessing: "3" is not 3, 1.5 is not a whole number, and true
-is not 1. Only a whole number where a fraction may stand becomes a float. nan and inf are no settings. `| None` allows
+is not 1. Only a whole number where a fraction is allowed becomes a float. nan and inf are no settings. `| None` allows
 null, and only null ever means "the default" or "off"; 0 is a number like any other.
 """
 
@@ -29,7 +29,7 @@ CHANGE = "Change this key."
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """Which values a setting may have, besides their type. The limits of a list hold for each of its values."""
+    """The values that a setting may have, besides their type. The limits of a list hold for each of its values."""
 
     at_least: float | None = None
     above: float | None = None
@@ -91,7 +91,7 @@ def setting(
 
 
 def required(help: str, **limits: Any) -> Any:
-    """A field without a default: whoever makes the section must choose."""
+    """A field without a default: the caller must choose."""
     return dataclasses.field(metadata={"help": help, "rule": Rule(**limits)})
 
 
@@ -191,7 +191,7 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _read(hint: Any, rule: Rule, value: Any) -> tuple[bool, Any]:
-    """Whether a value may stand here, and the value in the type of the field."""
+    """Whether a value is allowed here, and the value in the type of the field."""
     hint, optional = without_none(hint)
     if value is None:
         return optional, None

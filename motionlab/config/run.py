@@ -35,7 +35,7 @@ class RunConfig(Section):
         "run", "folder below runs/", test=_is_folder_name, says="the name of one folder",
         fix="Use --out for the folder above it.",
     )  # fmt: skip
-    seed: int = seed_setting("seed of everything that has none of its own")
+    seed: int = seed_setting("seed of everything without its own")
     device: str = setting(
         "auto", "where the models run; auto explains its choice", test=_is_device, says="auto, cpu, mps, cuda or cuda:N"
     )

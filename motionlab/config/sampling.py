@@ -12,7 +12,7 @@ from motionlab.config.fields import Section, required, seed_setting, setting
 class Sampling(Section):
     """How to choose tokens. The order is: guidance, repetition control, temperature, top_k, top_p, the draw.
 
-    `max_tokens` has no default on purpose: a limit that nobody chose cuts motions short in silence.
+    `max_tokens` has no default on purpose: a limit that nobody chose silently cuts motions short.
 
     >>> Sampling(max_tokens=75, temperature=0.0)
     Traceback (most recent call last):

@@ -16,7 +16,7 @@ class TextConfig(Section):
 
     encoder: Literal["minilm", "t5"] = setting("minilm", "minilm (bundled) or t5 (a local T5, flan-T5 or ByT5 folder)")
     folder: str | None = setting(None, "folder of the T5 weights, when encoder is t5")
-    pooled: bool = setting(False, "one vector a caption instead of one a word piece; minilm only")
+    pooled: bool = setting(False, "one vector per caption instead of one per word piece; minilm only")
     max_tokens: int = setting(
         48, "longest caption in word pieces; a longer one is an error, never cut silently", at_least=1
     )

@@ -26,7 +26,7 @@ class TokenizerConfig(Section):
     )
     width: int = setting(512, "channels of the convolutions", at_least=1)
     code_dim: int = setting(512, "channels at the bottleneck", at_least=1)
-    depth: int = setting(3, "residual blocks a stage", at_least=0)
+    depth: int = setting(3, "residual blocks per stage", at_least=0)
     down_t: int = setting(
         1,
         "stages, each halves the frame rate; 0 also means no residual blocks, which sit in them",

@@ -13,8 +13,8 @@ class TrainConfig(Section):
     """One training stage. All counts are optimizer steps, not micro-batches."""
 
     steps: int = setting(1000, "optimizer steps", at_least=1)
-    batch_size: int = setting(32, "samples a micro-batch", at_least=1)
-    grad_accum_steps: int = setting(1, "micro-batches a step; the effective batch is their product", at_least=1)
+    batch_size: int = setting(32, "samples per micro-batch", at_least=1)
+    grad_accum_steps: int = setting(1, "micro-batches per step; the effective batch is their product", at_least=1)
     lr: float = setting(4e-4, "peak learning rate", above=0)
     lr_scaling: Literal["none", "linear", "sqrt"] = setting("none", "scale lr with effective batch / base_batch")
     base_batch: int | None = setting(None, "effective batch that lr was chosen for; lr_scaling needs it", at_least=1)

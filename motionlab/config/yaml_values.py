@@ -1,8 +1,8 @@
 """YAML as a person reads it: `yaml.safe_load` without its surprises.
 
-YAML 1.1 reads `1:30` as 90, `0100` as 64, `no` as false and `1e-3` as text, takes the last of two equal keys without a
-word, and a blank value as null. Here a plain value is null, true, false, a decimal number, or the text that was written
-(the core schema of YAML 1.2); a key that stands twice and a blank value are errors that name their lines.
+YAML 1.1 reads `1:30` as 90, `0100` as 64, `no` as false and `1e-3` as text, silently takes the last of two equal
+keys, and a blank value as null. Here a plain value is null, true, false, a decimal number, or the text that was written
+(the core schema of YAML 1.2); a key that appears twice and a blank value are errors that name their lines.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys stand once each, with a value each."""
+        """A mapping in which each key appears once, with a value."""
         lines: dict[str, int] = {}
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1

@@ -26,7 +26,7 @@ class MemoryRecord:
     """Bytes that tensors held, counted from where the recording began.
 
     Attributes:
-        held: bytes after each allocation and release, in order, from 0. On a GPU only three numbers a phase: before,
+        held: bytes after each allocation and release, in order, from 0. On a GPU only three numbers per phase: before,
             at most, after.
         phases: name -> (first, last) place in `held`.
     """
@@ -44,7 +44,7 @@ class MemoryRecord:
 
     @property
     def end(self) -> int:
-        """What was still held at the end."""
+        """Bytes still held at the end."""
         return self.held[-1]
 
     def peak_of(self, phase: str) -> int:
@@ -139,7 +139,7 @@ def record_memory(device: str | torch.device = "cpu") -> Iterator[MemoryRecord]:
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Cyclic garbage goes at a moment that nobody can foresee; and torch warns when it is older than the recording."""
+    """Cyclic garbage is freed at an unpredictable moment, and torch warns when it is older than the recording."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,6 +1,6 @@
-"""What a key-value cache holds and what it saves, by formula; tests compare each number with the real decoder.
+"""The bytes of a key-value cache and the work it saves, by formula; tests compare each number with the real decoder.
 
-    bytes = 2 * n_layer * batch * n_kv_heads * length * head_dim * bytes a number        (2: keys and values)
+    bytes = 2 * n_layer * batch * n_kv_heads * length * head_dim * bytes per number        (2: keys and values)
 
 Shazeer, "Fast Transformer Decoding", arXiv:1911.02150 (one key-value head, MQA); Ainslie et al., "GQA",
 arXiv:2305.13245 (groups of query heads share one).
@@ -48,7 +48,7 @@ def positions_read(prompt: int, new: int, *, cached: bool) -> int:
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """A decoder's size, and how many motions of which length it shall keep in mind.
+    """A decoder's size, and the number and length of the motions in its cache.
 
     Fields:
         n_layer, n_head, dim: as in `llama.sizes`; n_kv_heads divides n_head.
@@ -116,8 +116,8 @@ def decoding_flops(
 ) -> int:
     """Multiplications and additions of all matrix products that write `new` tokens after `prompt` text features.
 
-    A weight costs 2 a position, a score and its use 4 dim a query-key pair. Norms, rotations and softmax are left out:
-    they are small. Without a cache the text is projected, and every position gets logits, each time.
+    A weight costs 2 per position, a score and its use 4 dim per query-key pair. Norms, rotations and softmax are
+    left out, they are small. Without a cache the text is projected, and every position gets logits, each time.
 
     Args:
         settings: the decoder; its batch counts, its length does not.

@@ -3,20 +3,19 @@
 With P parameters, float32, and B rows of S positions (W of them text), d = `dim`, h = `hidden`, H query heads and G
 key-value heads:
 
-    weights, gradients, optimizer state   as in `tokenizer_step.py`; the output layer's gradient is there from the
-                  forward pass on
+    weights, gradients, optimizer state   as in `tokenizer_step.py`; the output layer's gradient from forward on
     batch         16 B S for tokens and labels, 4 B W text_dim for the text
-    activations   a layer: (9 + 3 G/H) B S d + 4 B S h + B S S numbers, the last for the mask, if W > 1; and a few
+    activations   per layer: (9 + 3 G/H) B S d + 4 B S h + B S S numbers, the last for the mask, if W > 1; and a few
                   B S H
     logits        at most 2^24 numbers, however long the batch (`motionlab.llama.objectives.cross_entropy`)
     work          what a layer holds only while it runs
 
-What a layer keeps follows from its derivative. RMSNorm keeps its input and the normalised input, before the scale; a
+A layer's derivative decides what it keeps. RMSNorm keeps its input and the normalised input, before the scale; a
 linear layer its input; attention its queries and keys (turned), the product that its values are a part of, its output,
 and the mask once more, as numbers that are added to scores; SwiGLU four tensors of width h. With autocast the stream
 between the layers and the norms stay float32, and every product has half-precision copies of its input and its weight.
 
-What was read off the allocator is that of torch's CPU kernels. A GPU has others for attention and norms, and there the
+The allocator figures are those of torch's CPU kernels. A GPU has others for attention and norms, and there the
 formula was not compared. Left out: the first pass of scheduled sampling, which keeps nothing for backward; with 64,000
 codes and 96 positions in all it had the peak, 5 % above. And padding: all rows are taken to be as long as the longest.
 """
@@ -62,10 +61,10 @@ class LlamaWalk:
         self.hidden = swiglu_hidden(config.dim) if config.hidden is None else config.hidden
         groups = (config.n_head if config.n_kv_heads is None else config.n_kv_heads) / config.n_head
         self.kv_width = round(config.dim * groups)  # G hd
-        # The mask of who sees whom is there all through the forward pass; checkpointed blocks keep it for their second.
+        # The attention mask lives through the whole forward pass; checkpointed blocks keep it for their second.
         # One slot of text needs none: the rule is causal then, and the kernel knows it.
         self.mask = settings.batch * settings.window**2 if text_slots > 1 else 0
-        # What a norm gave, in float32, stays until attention or SwiGLU return, which have made copies of it.
+        # A norm's float32 result stays until attention or SwiGLU return, which have made copies of it.
         self.wide = self.stream.bytes if settings.half else 0
 
     @property
@@ -110,13 +109,13 @@ class LlamaWalk:
         yield Layer(
             "transformer.llama_proj",
             copy,
-            parameters=weights + config.dim,  # nobody asks for the gradient of a text, so no copy of the weight is kept
+            parameters=weights + config.dim,  # the gradient of a text is not needed, so no copy of the weight is kept
             forward=2 * stream + (4 + settings.number_bytes) * slots + 2 * self.mask,
             backward=3 * stream + self.weight_work(weights),
         )
 
     def block(self, name: str) -> Iterator[Layer]:
-        """Attention and SwiGLU, each after a norm. Backward, the gradient that goes round them is there all along."""
+        """Attention and SwiGLU, each after a norm. Backward, the gradient that goes round them is held all along."""
         d, h, settings, stream = self.config.dim, self.hidden, self.settings, self.stream.bytes
         given, inside = self.tensor("", d).bytes, self.tensor("", h).bytes
         qkv, turned = self.tensor(f"{name}.attn qkv", d + 2 * self.kv_width), self.tensor("", d + self.kv_width)

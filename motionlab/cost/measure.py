@@ -133,7 +133,7 @@ def _step(
 
 
 def _wake_cublas() -> None:
-    """cuBLAS takes a workspace of its own at the first product, forward and backward. It belongs to no step."""
+    """cuBLAS takes its own workspace at the first product, forward and backward. It belongs to no step."""
     layer = nn.Linear(8, 8, device="cuda")
     layer(torch.ones(8, 8, device="cuda")).sum().backward()
 

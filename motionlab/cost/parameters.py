@@ -52,7 +52,7 @@ def format_rows(rows: Sequence[ParameterRow], language: str = "en") -> str:
     """The rows and their total as text.
 
     Args:
-        language: "en", or "zh" for the very words of the log.
+        language: "en", or "zh" for the exact words of the log.
 
     >>> print(format_rows([ParameterRow("proj.weight", (6, 512)), ParameterRow("proj.bias", (6,))]))
     proj.weight: torch.Size([6, 512]) | parameters: 3,072
@@ -87,7 +87,7 @@ def llama_parameters(config: RunConfig, text_dim: int | None = None) -> list[Par
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes that training holds for the parameters alone. Activations come on top and grow with the batch."""
+    """Bytes that training holds for the parameters only. Activations come on top and grow with the batch."""
 
     weights: int
     gradients: int

@@ -27,7 +27,7 @@ class Machine:
 
     @property
     def ridge(self) -> float:
-        """Operations a byte from which on arithmetic is the limit."""
+        """Operations per byte from which on arithmetic is the limit."""
         return self.flops / self.bandwidth
 
     def attainable(self, intensity: float) -> float:
@@ -35,7 +35,7 @@ class Machine:
         return min(self.flops, intensity * self.bandwidth)
 
 
-# Peaks from the makers' data sheets, without sparsity; nobody reaches them. (name of the numbers -> device)
+# Peaks from the makers' data sheets, without sparsity; they are never reached. (name of the numbers -> device)
 DATA_SHEETS = {
     "V100": {"fp32": Machine("V100 fp32", 15.7e12, 900e9), "fp16": Machine("V100 fp16 Tensor Cores", 125e12, 900e9)},
     "A100 80 GB": {
@@ -54,14 +54,14 @@ DATA_SHEETS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What an operation does: operations, and bytes that must be read and written at least once."""
+    """The work of one operation: arithmetic, and bytes that must be read and written at least once."""
 
     flops: float
     bytes: float
 
     @property
     def intensity(self) -> float:
-        """Operations a byte."""
+        """Operations per byte."""
         return self.flops / self.bytes
 
 
@@ -77,14 +77,14 @@ def matmul(m: int, k: int, n: int, number_bytes: int = 4) -> Work:
 
 
 def elementwise(numbers: int, number_bytes: int = 4) -> Work:
-    """One operation a number, such as `x + 1`: each number is read and written."""
+    """One operation per number, such as `x + 1`: each number is read and written."""
     return Work(float(numbers), 2.0 * number_bytes * numbers)
 
 
 def decoder_flops(matrix_parameters: int, layers: int, dim: int, batch: int, length: int) -> float:
     """Operations of a forward and a backward pass of a decoder.
 
-    Each weight of a matrix costs 2 operations a token forward and 4 backward (a product for the input's gradient and
+    Each weight of a matrix costs 2 operations per token forward and 4 backward (a product for the input's gradient and
     one for the weight's): 6 P T, the rule of Kaplan et al. 2020 (arXiv 2001.08361). Attention adds, for each layer and
     sequence, two products of length x length x dim; all pairs are counted, hidden ones too.
 

@@ -1,4 +1,4 @@
-"""What decides about the memory of a training step, beside the model."""
+"""The settings, apart from the model, that decide the memory of a training step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StepSettings:
             backward pass (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174).
         one_hot: codes are counted as the published quantizer does it at each step, with a matrix [codes, tokens]. It
             means nothing for a decoder.
-        accumulates: gradients of an earlier micro-batch of the same step are there already.
+        accumulates: gradients of an earlier micro-batch of the same step exist already.
         device: "cpu" or "cuda". They differ in what convolutions copy and in what autocast does to norms.
 
     Raises:
@@ -65,7 +65,7 @@ class StepSettings:
 
 
 def one_hot_bytes(codes: int, tokens: int) -> int:
-    """Bytes of the float32 matrix [codes, tokens] with which the published code counts how often each code occurs.
+    """Bytes of the float32 matrix [codes, tokens] that the published code uses to count how often each code occurs.
 
     >>> one_hot_bytes(64_000, 64 * 48) / MIB
     750.0

@@ -1,4 +1,4 @@
-"""What each of several GPUs holds of a model in training, and what they send each other, by formula.
+"""Bytes that each of several GPUs holds in training, and bytes that they send each other, by formula.
 
 With P parameters and R GPUs (Rajbhandari et al. 2020, "ZeRO", arXiv 1910.02054, figure 1; w, g, o are the bytes that a
 parameter needs as weight, as gradient, and in the optimizer):
@@ -31,7 +31,7 @@ class Numbers:
 
     @property
     def total(self) -> int:
-        """Bytes a parameter, when nothing is in parts."""
+        """Bytes per parameter, when nothing is in parts."""
         return self.weight + self.gradient + self.optimizer
 
 

@@ -1,11 +1,11 @@
-"""What each layer of the tokenizer holds in memory, in forward order: the terms that `step_memory` adds up.
+"""The tensors that each layer of the tokenizer holds in memory, in forward order: the terms that `step_memory` adds up.
 
-Which activations a layer keeps follows from its derivative: a convolution needs its input (for the gradient of its
+A layer's derivative decides which activations it keeps: a convolution needs its input (for the gradient of its
 weights), ReLU its output, GELU and SiLU their input, layer norm its input with a mean and a scale for each frame,
-smooth L1 the reconstruction and the target. A tensor that two layers need is there once; it is listed at the first.
+smooth L1 the reconstruction and the target. A tensor that two layers need is held once and listed at the first.
 
-What a layer holds only while it runs was read off the allocator. Backward, torch's CPU convolutions (oneDNN) hold four
-times their weights: the gradient, and copies of weights and gradient in a layout of their own. For CUDA the
+Memory that a layer holds only while it runs was read off the allocator. Backward, CPU convolutions (oneDNN) hold four
+times their weights: the gradient, and copies of weights and gradient in their own layout. For CUDA the
 gradient alone is counted, because the workspace of cuDNN depends on the GPU.
 
 Notation: B batch, T frames, C = `width`, D = `code_dim`, d = number of FSQ levels, k = `kernel_size`.
@@ -93,7 +93,7 @@ class Walk:
                 raise InputError(f"memory of {name}", found=repr(value), expected=expected, fix=fix)
         self.config, self.settings, self.input_dim = config, settings, input_dim
         # On a GPU autocast runs norms in float32 (PyTorch's page on mixed precision lists the operations): their input
-        # and output are float32, and the next convolution keeps a half-precision copy besides.
+        # and output are float32, and the next convolution keeps a half-precision copy too.
         self.wide_norm = settings.half and settings.device == "cuda" and config.norm is not None
 
     def layers(self) -> Iterator[Layer]:
@@ -125,7 +125,7 @@ class Walk:
         # In float32 the loss sees a view of what the decoder gave; autocast makes a copy of the real frames.
         seen = settings.window if settings.half else frames
         result = Kept("loss reconstruction", (settings.batch, seen, self.input_dim))
-        # Beside it, forward: the error of each number; backward: the gradient of the error and that of the result.
+        # In addition, forward: the error of each number; backward: the gradient of the error and that of the result.
         yield Layer("loss", (result,), forward=2 * result.bytes, backward=2 * result.bytes)
 
     def row(self, name: str, channels: int, frames: int, number_bytes: int = 0) -> Kept:
@@ -178,7 +178,7 @@ class Walk:
     def block(self, name: str, given: Kept, frames: int, power: int, keeps: bool) -> Iterator[Layer]:
         """Norm, activation, convolution; norm, activation, convolution of size 1; plus what was `given`.
 
-        Backward, one more gradient of that size is there all the time: the one that goes round the block.
+        Backward, one more gradient of that size is held all the time: the one that goes round the block.
         """
         config, c, h = self.config, self.config.width, given.bytes
         size = 4 if self.wide_norm else self.settings.number_bytes

@@ -13,7 +13,7 @@ With P parameters, float32 (4 bytes), and B, T, F as in `motionlab.tokenizer`:
 Activations leave while gradients arrive, so the peak is less than the sum. It is the largest moment of a walk over the
 layers: forward, loss, backward, optimizer.
 
-Not counted: Python, torch and its libraries, memory that an allocator keeps for later (`RESERVE` stands for these), and
+Not counted: Python, torch and its libraries, memory that an allocator keeps for later (`RESERVE` covers these), and
 the data loader.
 `motionlab.cost.measure` runs a real step; the two are tested to agree within 10 %.
 """
@@ -30,7 +30,7 @@ from motionlab.cost.tokenizer_layers import Kept, Layer, Walk
 
 @dataclass(frozen=True)
 class Moment:
-    """Bytes at one place of the walk, beside weights, optimizer state and batch, which are always there."""
+    """Bytes at one place of the walk, on top of weights, optimizer state and batch, which are always held."""
 
     phase: str  # "forward", "backward" or "optimizer"
     layer: str
@@ -50,9 +50,9 @@ class StepMemory:
     """The memory of one training step.
 
     Fields:
-        weights, optimizer, batch: bytes that are always there.
+        weights, optimizer, batch: bytes that are always held.
         moments: the walk, in order.
-        matrix_name: what `Moment.matrix` is here.
+        matrix_name: the meaning of `Moment.matrix` here.
     """
 
     weights: int
@@ -63,7 +63,7 @@ class StepMemory:
 
     @property
     def always(self) -> int:
-        """Bytes that are there all the time."""
+        """Bytes that are held all the time."""
         return self.weights + self.optimizer + self.batch
 
     @property
@@ -82,7 +82,7 @@ class StepMemory:
         return max(moment.activations for moment in self.moments)
 
     def parts(self) -> dict[str, int]:
-        """What the peak consists of."""
+        """The parts of the peak."""
         top = self.top
         return {
             "weights": self.weights,
@@ -125,7 +125,7 @@ def walk_memory(
         kept += layer.kept
         cached += layer.cast if layer.block else 0  # autocast forgets them at the end of the forward pass
     for i, layer in reversed(list(enumerate(layers))):
-        # A checkpointed block has just run forward again: up to this layer, everything is there.
+        # A checkpointed block has just run forward again: up to this layer, everything is held.
         again = sum(other.kept_again for other in layers[: i + 1] if other.block and other.block == layer.block)
         moments.append(Moment("backward", layer.name, kept + again, gradients, layer.backward))
         gradients += 4 * ((0 if settings.accumulates else layer.parameters) - layer.early)

@@ -1,6 +1,6 @@
 """Batches of windows for stage 1, as a pure function of the batch number.
 
-`batches(i)` always gives the same tensor, whatever was asked before. A training run that stops after batch 700 resumes
+`batches(i)` returns the same tensor, regardless of earlier calls. A training run that stops after batch 700 resumes
 with `batches(701)`: no generator state has to be saved, and no state can be wrong.
 """
 
@@ -64,7 +64,7 @@ class WindowBatches:
             seed,
         )
         self.skipped = len(clips) - len(usable)
-        self._slots = np.repeat(usable, clips.lengths[usable] // window)  # one entry a visit
+        self._slots = np.repeat(usable, clips.lengths[usable] // window)  # one entry per visit
         self._epochs: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @property
@@ -79,7 +79,7 @@ class WindowBatches:
 
     def __call__(self, number: int) -> Tensor:
         """Batch `number`, `[batch_size, window, 272]` float32."""
-        places = number * self.batch_size + np.arange(self.batch_size)  # places in the endless row of epochs
+        places = number * self.batch_size + np.arange(self.batch_size)  # places in the endless sequence of epochs
         epochs, inside = np.divmod(places, self.windows_per_epoch)
         clips, starts = np.empty_like(places), np.empty_like(places)
         for epoch in np.unique(epochs):

@@ -1,4 +1,4 @@
-"""Several splits as one, for whatever may learn from the clips of both and chooses nothing with either."""
+"""Several splits as one, for a model that may learn from the clips of both and chooses nothing with either."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """Many clips in a few files: packed float16 rows, read through a memory map, and what is known about each clip.
 
 A folder holds
-    features.f16   all frames of all clips, one after the other, 272 float16 values a row, little endian
-    clips.jsonl    one line a clip: name, captions, segments, source
+    features.f16   all frames of all clips, one after the other, 272 float16 values per row, little endian
+    clips.jsonl    one line per clip: name, captions, segments, source
     clips.i64      [N, 2] int64, little endian: frames of each clip, and bytes of its line in clips.jsonl
     index.json     format, fps, how many clips and frames, whether all have segments, digests of all files
-Opening reads the two small files. Captions are read when they are asked for, features when a batch is cut, and nothing
+Opening reads the two small files. Captions are read on demand, features when a batch is cut, and nothing
 is hashed unless `verify` asks for it; so a store may be larger than the memory, and a batch of windows is one gather.
 
 float16 keeps 11 bits: half a millimetre at one metre. Over the longest sample (38 s) the integrated path is off by less
@@ -141,7 +141,7 @@ class MotionStore(Sequence[Clip]):
 
     @cached_property
     def _text(self) -> np.ndarray:
-        """The bytes of `clips.jsonl`, through a memory map that is opened when the first line is asked for."""
+        """The bytes of `clips.jsonl`, through a memory map opened when the first line is read."""
         path, expected = self.folder / TEXT_FILE, int(self._lines[-1])
         try:
             text = np.memmap(path, dtype=np.uint8, mode="r")
@@ -152,7 +152,7 @@ class MotionStore(Sequence[Clip]):
         return text
 
     def _entry(self, position: int) -> dict[str, Any]:
-        """What `clips.jsonl` says about one clip."""
+        """The entry of one clip in `clips.jsonl`."""
         line = self._text[self._lines[position] : self._lines[position + 1]].tobytes()
         try:
             entry: dict[str, Any] = json.loads(line)
@@ -243,7 +243,7 @@ class MotionStore(Sequence[Clip]):
         """Pack clips into `folder` and open it.
 
         The folder appears complete or not at all: it is written under another name next to its place and renamed. A
-        folder that is there already is replaced.
+        existing folder is replaced.
 
         Args:
             clips: read once, one at a time, so a generator is fine; every motion in physical units at `fps`.
@@ -255,7 +255,7 @@ class MotionStore(Sequence[Clip]):
 
 
 def pack(folder: Path, clips: Iterable[Clip], fps: float = 30.0) -> None:
-    """Write the files of a store into an existing folder (not atomic by itself; see `building`)."""
+    """Write the files of a store into an existing folder (not atomic on its own; see `building`)."""
     table: list[tuple[int, int]] = []
     hashes, labelled = {name: hashlib.sha256() for name in (FEATURES_FILE, TEXT_FILE)}, True
     with open(folder / FEATURES_FILE, "wb") as features, open(folder / TEXT_FILE, "wb") as text:

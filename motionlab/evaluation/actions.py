@@ -3,7 +3,7 @@
 Text-to-motion papers score with a learned text-motion evaluator. A corpus of twenty actions does not feed one, but it
 has something better: every frame of a composed clip knows its action. So a small temporal convolution is trained to
 name the action of each frame of *real* clips, its own accuracy on held-out real clips is reported first, and only then
-is it used on generated ones. The order of the actions is read off the frames and compared with what the caption asked
+is it used on generated ones. The order of the actions is read off the frames and compared with what the caption says
 for.
 """
 

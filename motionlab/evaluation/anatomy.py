@@ -32,7 +32,7 @@ class Pair(NamedTuple):
 def pose_errors(pairs: Sequence[Pair]) -> Tensor:
     """Mean error of each joint in mm, `[22]`, over all frames of all clips, without root and heading.
 
-    It looks at the slice 8:74 alone, in which the body stands over the origin and faces +z. So no error of the heading
+    It looks only at the slice 8:74, in which the body stands over the origin and faces +z. So no error of the heading
     can be in it. The pelvis is subtracted, and its own entry is 0.
     """
     errors = torch.cat([_pose_error(pair) for pair in _checked(pairs)])  # [frames of all clips, 22]
@@ -108,7 +108,7 @@ class AlongClip(NamedTuple):
 def along_clip(pairs: Sequence[Pair], frames: int) -> AlongClip:
     """Errors of the first `frames` frames, averaged over the clips that have so many.
 
-    Shorter clips are left out: otherwise the end of a curve would be about other clips than its beginning.
+    Shorter clips are left out: otherwise the end of a curve would show other clips than its beginning.
 
     Raises:
         InputError: no clip is long enough.

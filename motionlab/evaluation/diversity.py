@@ -3,7 +3,7 @@
 Two numbers, as text-to-motion papers have them: over motions of different captions ("diversity") and over motions of
 one caption ("multimodality", Guo et al., "Generating Diverse and Natural 3D Human Motions from Text", CVPR 2022). The
 papers measure in the space of a learned evaluator. Here the distance is that of the joints, frame by frame, seen from
-the body itself: where a person stands and where it looks does not count. High is not always good: noise is diverse.
+the body itself: position and heading do not count. High is not always good: noise is diverse.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How well does a decoder go on from what it wrote itself? Exposure bias, as a curve.
+"""How well does a decoder continue after its own codes? Exposure bias, as a curve.
 
 In training, with teacher forcing, every code that is read is true. In use, every code that is read is the model's own.
 `walk` measures both on held-out clips: it reads true codes up to a place, writes its own from there on, and notes at
@@ -9,7 +9,7 @@ every place how likely the true code was.
     start 16, 24 ...         accuracy against the number of own codes read: 0, 1, 2 ...
 
 A code that differs from the truth is not always a mistake: after a few own codes, the motion may be another good one.
-So accuracy falls for every model, also for a perfect one. What can be compared is how fast it falls for models that
+So accuracy falls for every model, also for a perfect one. Compare how fast it falls for models that
 were trained differently. Bengio et al., arXiv:1506.03099, describe the problem; Ranzato et al., arXiv:1511.06732, name
 it exposure bias.
 """
@@ -34,7 +34,7 @@ from motionlab.llama.sequence import Sequences
 
 @dataclass(frozen=True)
 class Curve:
-    """What was noted at each place.
+    """Measurements at each place.
 
     Fields:
         hits: how often the most likely code was the true one.
@@ -53,7 +53,7 @@ class Curve:
 
     @property
     def loss(self) -> Tensor:
-        """Nats a code; NaN where no clip has a code."""
+        """Nats per code; NaN where no clip has a code."""
         return self.nats / self.count
 
     def __len__(self) -> int:
@@ -63,7 +63,7 @@ class Curve:
         return Curve(self.hits + other.hits, self.nats + other.nats, self.count + other.count)
 
     def binned(self, width: int) -> Curve:
-        """The same with `width` places put together; what does not fill the last bin is left out.
+        """The same with `width` places per bin; an incomplete last bin is left out.
 
         >>> ones = torch.ones(5)
         >>> Curve(ones, ones, ones).binned(2).count
@@ -82,7 +82,7 @@ class Walker(Protocol):
         ...
 
     def write(self, codes: Tensor) -> None:
-        """Read one more code a row, int64 `[B]`."""
+        """Read one more code per row, int64 `[B]`."""
         ...
 
 
@@ -102,7 +102,7 @@ class CausalWalker:
 
 
 class MaskedWalker:
-    """A decoder of masked modelling: what is not yet read is MASK. It sees where END stands, so it knows the length."""
+    """A decoder of masked modelling: unread codes are MASK. It sees where END is, so it knows the length."""
 
     def __init__(self, model: MotionLlama, batch: Sequences) -> None:
         self.model, self.batch = model, batch

@@ -18,7 +18,7 @@ METRES_TO_MM = 1000.0
 
 
 def mpjpe(a: Tensor, b: Tensor, align: str = "pelvis", lengths: Tensor | None = None) -> Tensor:
-    """Mean per-joint position error in mm, one number a clip.
+    """Mean per-joint position error in mm, one number per clip.
 
     Args:
         a, b: joints `[..., T, 22, 3]` in metres.
@@ -45,7 +45,7 @@ def mpjpe(a: Tensor, b: Tensor, align: str = "pelvis", lengths: Tensor | None = 
 
 
 def acceleration_error(a: Tensor, b: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Mean length of the difference of joint accelerations, in mm per frame squared, one number a clip.
+    """Mean length of the difference of joint accelerations, in mm per frame squared, one number per clip.
 
     Acceleration is the second difference of the positions, x[t+1] - 2 x[t] + x[t-1], as the field counts it. For
     mm/s^2 multiply by fps squared. Nothing is aligned.

@@ -1,4 +1,4 @@
-"""What a tokenizer keeps of a motion, and how it uses its codebook, over many clips.
+"""How much of a motion a tokenizer keeps, and how it uses its codebook, over many clips.
 
 Errors are those of `reconstruction.py`; codes are counted by `CodeUsage`. Several processes share the clips.
 """
@@ -52,7 +52,7 @@ def measure_tokenizer(
 def reconstructions(
     model: MotionTokenizer, store: Clips, normalizer: Normalizer, clips: Sequence[int] | None = None
 ) -> Iterator[tuple[Pair, torch.Tensor]]:
-    """Each clip with what the tokenizer makes of it, in physical units and on the model's device, and its tokens.
+    """Each clip with its reconstruction, in physical units and on the model's device, and its tokens.
 
     Args:
         normalizer: on the model's device.

@@ -1,1 +1,1 @@
-"""What a person asks for, each a short script over the parts: prepare, train, generate, run, report."""
+"""The commands, each a short script over the parts: prepare, train, generate, run, report."""

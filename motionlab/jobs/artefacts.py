@@ -1,8 +1,8 @@
-"""What every artefact of a run was made from, so that none is ever used with something else because a file exists.
+"""Records what every artefact of a run was made from, so that none is used with anything else because a file exists.
 
 `made_from.json` in a folder names the digests of what its content was made from: in the folder of a run, of every split
 of the motions; in that of a training, of clips, normaliser, tokens and text encoder as well. The tokens carry theirs
-inside (`tokens.py`). What is cheap to make is made again when a digest differs; the rest is refused, by name.
+inside (`tokens.py`). Cheap artefacts are made again when a digest differs; the others are refused, by name.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def tensor_digest(tensors: Iterable[torch.Tensor]) -> str:
 
 
 def read_record(folder: Path) -> dict[str, str]:
-    """What the content of a folder was made from; empty when the folder does not say.
+    """The record of what the content of a folder was made from; empty when the folder does not say.
 
     Raises:
         InputError: a record that cannot be read.
@@ -73,7 +73,7 @@ def difference(record: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 
 def claim(folder: Path, made_from: Mapping[str, str]) -> None:
-    """Before a training: say what it is made from, or make sure that what is there already was made from the same.
+    """Before a training: say what it is made from, or make sure that the existing one was made from the same.
 
     Raises:
         InputError: the folder holds a training on something else.
@@ -94,7 +94,7 @@ def claim(folder: Path, made_from: Mapping[str, str]) -> None:
 def require(folder: Path, now: Mapping[str, str], fix: str) -> None:
     """Before a model is used with other parts of the run: make sure that it was trained with these.
 
-    Weights that someone put there by hand have no record and are taken as they are.
+    Weights that someone copied in by hand have no record and are taken as they are.
 
     Raises:
         InputError: the model was trained with other parts; the first one is named.
@@ -108,7 +108,7 @@ def require(folder: Path, now: Mapping[str, str], fix: str) -> None:
 def is_trained(folder: Path, made_from: Mapping[str, str], settings: TrainConfig) -> bool:
     """Whether the folder holds the model of a training from exactly this that came to its end.
 
-    Weights that someone put there by hand have no record and are taken as they are.
+    Weights that someone copied in by hand have no record and are taken as they are.
     """
     if needs_training(folder, settings):
         return False

@@ -47,7 +47,7 @@ def tokenizer_around(quantizer: Quantizer, config: TokenizerConfig) -> MotionTok
 
 
 def loss_weights(config: TokenizerConfig) -> LossWeights:
-    """The weights of the losses that a config asks for."""
+    """The weights of the losses of a config."""
     return LossWeights(
         velocity=config.velocity_weight,
         velocity_loss=config.velocity_loss,
@@ -58,7 +58,7 @@ def loss_weights(config: TokenizerConfig) -> LossWeights:
 
 
 def max_motion_tokens(config: RunConfig, longest: int = 0) -> int:
-    """The longest motion of the corpus or of `longest` frames, or the longest generation asked for, in tokens."""
+    """The longest motion of the corpus or of `longest` frames, or the longest requested generation, in tokens."""
     frames = max(config.corpus.max_frames, longest)
     return max(-(-frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
 
@@ -106,7 +106,7 @@ def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool 
         decoder: whether a decoder is going to be trained on the tokens of the run's own tokenizer.
 
     Raises:
-        InputError: a size that a quantizer or model cannot have, several codes a token for the decoder, or a text
+        InputError: a size that a quantizer or model cannot have, several codes per token for the decoder, or a text
             encoder that is not there.
     """
     with torch.device("meta"):
@@ -122,8 +122,8 @@ def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool 
         if own.n_codebooks > 1:
             raise InputError(
                 "tokenizer.quantizer",
-                found=f"{config.tokenizer.quantizer!r} with {own.n_codebooks} codes a token",
-                expected="one code a token: the decoder writes one stream",
+                found=f"{config.tokenizer.quantizer!r} with {own.n_codebooks} codes per token",
+                expected="one code per token: the decoder writes one stream",
                 fix="Choose a quantizer with one codebook, such as fsq.",
             )
         make_llama(config, codebook_size=own.codebook_size, text_dim=8)  # the width of the text does not matter here

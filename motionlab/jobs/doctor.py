@@ -1,7 +1,7 @@
-"""What this machine has, what it lacks, and what to do about it.
+"""Shows what this machine has, what it lacks, and what to do about it.
 
 `doctor()` only looks: it changes nothing, starts nothing and opens no connection. Each `Row` is one fact; a row that is
-not fine carries the command that mends it.
+not fine carries the command that fixes it.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def doctor_table(rows: Sequence[Row]) -> str:
 
 
 def environment() -> dict[str, str]:
-    """What a report says about the machine and the versions that made it; no path and no user name.
+    """The machine and versions that made a report; no path and no user name.
 
     >>> sorted(environment())[:3]
     ['CPU cores', 'Python', 'device']
@@ -202,7 +202,7 @@ def _machine_rows(folder: Path) -> Iterator[Row]:
 def _threads(logical: int) -> str:
     text = os.environ.get("OMP_NUM_THREADS", "")
     if not text:
-        return "one a physical core (OMP_NUM_THREADS is not set)"
+        return "one per physical core (OMP_NUM_THREADS is not set)"
     note = "; more than there are cores, which is slower" if text.isdigit() and int(text) > logical else ""
     return f"{text} (OMP_NUM_THREADS{note})"
 

@@ -1,11 +1,11 @@
 """Score generated motions: does a classifier, trained on real clips only, see the actions that the caption names?
 
-Four numbers stand side by side, because the last means nothing without the others: the classifier on held-out real
+Four numbers are shown together, because the last means nothing without the others: the classifier on held-out real
 clips (how far the judge can be trusted), on their reconstructions (what the tokenizer costs), on motions generated from
 their captions, and on motions generated from the captions of OTHER clips (what chance gives).
 
 The judge needs clips that say which action fills which frames. Where the motions do not say, it is skipped with the
-reason, and the rest is measured all the same.
+reason, and the rest is still measured.
 """
 
 from __future__ import annotations

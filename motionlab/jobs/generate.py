@@ -38,10 +38,10 @@ class GeneratedMotion:
 def generate_motions(
     run: Run, captions: Sequence[str], sampling: Sampling, frames: Sequence[int] | None = None
 ) -> tuple[list[GeneratedMotion], float]:
-    """Generate one motion a caption, all in one batch.
+    """Generate one motion per caption, all in one batch.
 
     Args:
-        frames: how long each motion shall be; None lets the decoder say when it is over.
+        frames: length of each motion; None lets the decoder say when it is over.
 
     Returns:
         the motions, and tokens per second of the decoder (END counted, text encoding not).
@@ -72,7 +72,7 @@ def generate_file(
 
     Args:
         out: .bvh (for Blender), .npy (272 features), .gif or .html (a player).
-        seconds: how long the motion shall be, at 30 frames a second; None lets the decoder say when it is over.
+        seconds: length of the motion, at 30 frames a second; None lets the decoder say when it is over.
         overrides: fields of Sampling; None keeps the run's own setting.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`motionlab runs`: which trainings are there, how did they end, and in what do they differ."""
+"""`motionlab runs`: which trainings exist, how they ended, and how they differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job: corpus, both tokenizers, decoder, generation, report. Stopped anywhere, it continues where it was."""
+"""The main job: corpus, both tokenizers, decoder, generation, report. Stopped anywhere, it continues from there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from motionlab.training.distributed import launched
 def run(config: RunConfig, folder: str | Path) -> Path:
     """Do everything and return the path of the report.
 
-    A stage whose result is in the folder, made from what is there now, is not done again; training goes on from its
+    A stage whose result is in the folder, made from the current inputs, is not done again; training continues from its
     last checkpoint.
 
     Raises:
@@ -42,7 +42,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             "motionlab run",
             found=f"{os.environ['WORLD_SIZE']} processes of torchrun",
             expected="one process",
-            fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run goes on from there.",
+            fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run continues from there.",
         )
     check_buildable(config, config.quantizers)
     threads = set_threads()
@@ -80,7 +80,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
 
 @contextmanager
 def _stage(this: Run, name: str) -> Iterator[None]:
-    """Say what begins, and keep how long it took (times of a continued run add up). Ctrl-C learns where it was."""
+    """Say what begins, and keep how long it took (times of a continued run add up). Ctrl-C reports where it was."""
     print(f"-- {name}", flush=True)
     began = time.perf_counter()
     try:

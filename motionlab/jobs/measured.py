@@ -14,7 +14,7 @@ from motionlab.jobs.train_tokenizer import tokenizer_report
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What the numbers of a run depend on; no path of the machine is among it."""
+    """Everything that the numbers of a run depend on, without paths of the machine."""
     facts = {row.name: row.value for row in doctor(folder)}
     kept = ("torch", "device", "precision", "cores", "threads", "RAM", "numpy", "transformers")
     return {"Python": platform.python_version(), **{name: facts[name] for name in kept if name in facts}}

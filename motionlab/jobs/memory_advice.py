@@ -1,4 +1,4 @@
-"""What to tell a person whose training ran out of memory: what held how much, and what each knob would give."""
+"""Advice after a training ran out of memory: what held how much, and what each setting would save."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def llama_memory_advice(
 ) -> Callable[[int], str] | None:
     """The same for a decoder, and a batch of the longest rows that `sequences` can give: a longer one needs more.
 
-    None for a decoder that the formula does not describe, or of which parts are frozen.
+    None for a decoder that the formula does not describe, or that has frozen parts.
     """
     if config.qk_norm or settings.freeze:
         return None

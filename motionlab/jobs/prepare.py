@@ -22,7 +22,7 @@ def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
 
 
 def bind_splits(run: Run, splits: Splits) -> None:
-    """Make sure that a run is about these motions; a run that is new to motions is about them from now on.
+    """Make sure that a run uses these motions; a new run uses them from now on.
 
     A run made before this was recorded is accepted when its normaliser is what these training clips give.
 

@@ -64,7 +64,7 @@ def write_report(run: Run) -> Path:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> dict[str, Any]:
-    """What the template's table macro takes."""
+    """The arguments of the template's table macro."""
     return {"head": head, "rows": rows, "caption": caption}
 
 
@@ -174,7 +174,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
         "llama": table(
             ["", "value"],
             [
-                ["validation loss at the best step", f"{best[0]:.3f} nats a token (step {best[1]:.0f})"],
+                ["validation loss at the best step", f"{best[0]:.3f} nats per token (step {best[1]:.0f})"],
                 ["validation accuracy there", f"{accuracy:.1%}"],
                 ["training speed, last row", f"{history.column('items_per_second')[-1]:,.0f} labels a second"],
                 [f"generation, {_title(first)}", f"{generation[first]['tokens_per_second']:,.0f} tokens a second"],

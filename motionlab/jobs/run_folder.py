@@ -1,10 +1,10 @@
-"""What a finished run leaves behind, and how to open it again.
+"""The files of a finished run, and how to open it again.
 
 runs/<name>/
   config.yaml                 every setting, resolved
   made_from.json              digests of the splits that it is about; each training has such a file as well
   normalizer.safetensors      mean and std of the 272 features
-  tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder a quantizer)
+  tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder per quantizer)
   codes.safetensors           tokens of the training and validation clips
   llama/                      model.safetensors, history.csv, checkpoints/
   STAGE/ or STAGE-VARIANT/    the same for every other stage (jobs/stages/)
@@ -40,7 +40,7 @@ from motionlab.training.checkpoints.tensor_files import load_into, load_model_st
 
 @dataclass
 class Run:
-    """One run folder; models are loaded when they are first asked for.
+    """One run folder; models are loaded on first use.
 
     Raises (from every property):
         InputError: the part is missing (the run did not get that far) or belongs to another architecture.
@@ -114,7 +114,7 @@ class Run:
         return model
 
     def tokenizer_digests(self) -> dict[str, str]:
-        """What decides the tokens of a motion: the digests of the tokenizer's weights and of the normaliser."""
+        """All that decides the tokens of a motion: the digests of the tokenizer's weights and of the normaliser."""
         return {
             "tokenizer": sha256(self._need(f"tokenizer-{self.config.tokenizer.quantizer}/model.safetensors")),
             "normalizer": tensor_digest([self.normalizer.mean, self.normalizer.std]),

@@ -1,4 +1,4 @@
-"""With which settings a run may continue.
+"""The settings with which a run may continue.
 
 A run's folder holds weights, so the settings that shaped them are fixed. The rest may differ each time: how motions are
 drawn and scored (`sampling`, `evaluation`), what else is compared, the device. A training may get more steps when its
@@ -19,7 +19,7 @@ from motionlab.errors import InputError
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_record
 from motionlab.training.reporting.summary import read_summary
 
-# Keys and sections that shape no weights. `seed` is among them because each training has a seed of its own.
+# Keys and sections that shape no weights. `seed` is among them because each training has its own seed.
 FREE = ("name", "seed", "device", "compare_quantizers", "sampling", "evaluation")
 # Settings of a training that change neither its numbers nor its place in the data.
 MAY_CHANGE = ("auto_batch", "keep_last", "log_every", "loggers", "parallel", "resume_changed", "save_every")
@@ -51,7 +51,7 @@ def check_continued(folder: Path, there: RunConfig, wanted: RunConfig) -> None:
 
 
 def check_free(folder: Path, there: RunConfig, wanted: RunConfig) -> None:
-    """Raise an InputError unless `wanted` differs from `there` only in what shapes no weights."""
+    """Raise an InputError unless `wanted` differs from `there` only in settings that shape no weights."""
     changes = [change for change in differences(to_mapping(there), to_mapping(wanted)) if not _is_free(change[0])]
     if changes:
         raise InputError(
@@ -63,11 +63,11 @@ def check_free(folder: Path, there: RunConfig, wanted: RunConfig) -> None:
 
 
 def needs_training(folder: Path, settings: TrainConfig) -> bool:
-    """Whether the training stage in `folder` has no weights yet, or was not trained for all the steps asked for."""
+    """Whether the training stage in `folder` has no weights yet, or was not trained for all requested steps."""
     if not (folder / "model.safetensors").is_file():
         return True
     if not has_checkpoint(folder / "checkpoints"):
-        return False  # weights that were put there
+        return False  # weights that someone copied in
     step, planned = _progress(folder)
     return step < settings.steps and not (_ended_early(folder) and planned >= settings.steps)
 
@@ -108,7 +108,7 @@ def _refused(folder: Path, section: str, name: str, old: TrainConfig, new: Train
         if more and not anything:
             return (
                 f"schedule {new.schedule} plans the rate over all steps, so this is another training than one of "
-                f"{new.steps} steps from the start; {section}.resume_changed=same_place trains on all the same, with "
+                f"{new.steps} steps from the start; {section}.resume_changed=same_place trains on anyway, with "
                 f"the rate that the new plan has after {trained} steps"
             )
     if not anything:

@@ -1,4 +1,4 @@
-"""A picture of the learning rate beside the history, made before the first step: a wrong schedule is seen in time."""
+"""A picture of the learning rate, saved next to the history before the first step to show a wrong schedule in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokens of the clips that the decoder learns from and is validated on: made once, and again when they are old.
+"""The tokens of the clips that the decoder learns from and is validated on: made once, and again when outdated.
 
 `codes.safetensors` in the folder of a run says which tokenizer weights, normaliser and clips its tokens come from. With
 any other of these it is made again, in seconds; a decoder that was trained on the old ones is then refused by name.
@@ -40,7 +40,7 @@ class Codes:
 
 
 def token_source(run: Run, splits: Splits) -> dict[str, str]:
-    """What the tokens of a run are made from now.
+    """Everything that the tokens of a run are made from now.
 
     Raises:
         InputError: the run has no trained tokenizer or no normaliser yet.
@@ -99,7 +99,7 @@ def _packed(codes: Codes) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> tuple[Codes | None, dict[str, str]]:
-    """What is stored, and what it was made from; no codes when the file is of another form."""
+    """The stored codes, and what they were made from; no codes when the file has another form."""
     try:
         tensors, description = read_tensors(path)
         parts = (

@@ -1,9 +1,9 @@
-"""`motionlab train STAGE`: one stage by itself, in one process or in those that torchrun started.
+"""`motionlab train STAGE`: one stage on its own, in one process or in those that torchrun started.
 
     motionlab train tokenizer --preset laptop
     torchrun --nproc-per-node 2 -m motionlab train tokenizer --preset laptop
 
-What is made once and found afterwards (folder, corpus, normaliser, tokens, text features) is made by rank 0 while the
+Everything that is made once (folder, corpus, normaliser, tokens, text features) is made by rank 0 while the
 others wait, so no file has two writers. docs/distributed.md has the commands for several machines.
 """
 

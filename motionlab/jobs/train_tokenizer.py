@@ -1,4 +1,4 @@
-"""Train stage 1, from Python and from lessons, one tokenizer or several side by side, and report on it.
+"""Train stage 1, from Python and from lessons, one tokenizer or several in parallel, and report on it.
 
 `stages/tokenizer.py` says what the stage is.
 """
@@ -39,9 +39,9 @@ def train_tokenizer(
 
 
 def train_tokenizers(run: Run, splits: Splits, quantizers: Sequence[str], threads: int) -> None:
-    """Train one tokenizer a quantizer; one that was trained from the same to the last step is left alone.
+    """Train one tokenizer per quantizer; one that is already trained from the same inputs is kept.
 
-    With `threads` of 2 or more they are trained side by side, one process each with its share of the threads: a step
+    With `threads` of 2 or more they are trained in parallel, one process each with its share of the threads: a step
     of a model this small took 0.092 s with one thread and 0.060 s with two, so a second thread is not fully used.
     """
     fit_normalizer(run, splits)

@@ -14,7 +14,7 @@ from motionlab.training.reporting.summary import Summary
 
 
 def training_hooks(run: Run, folder: Path, settings: TrainConfig) -> list[Hook]:
-    """The summary of the training (`training.json`) and the loggers that the settings ask for; rank 0 alone has any."""
+    """The summary of the training (`training.json`) and the loggers of the settings; only rank 0 has any."""
     if not World.current().is_first:
         return []
     name = f"{run.config.name}-{folder.name}"

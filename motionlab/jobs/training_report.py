@@ -117,7 +117,7 @@ def as_html(report: Mapping[str, Any], history: History) -> str:
 
 
 def _warnings(report: Mapping[str, Any]) -> list[str]:
-    """What a person who looks at these numbers would say."""
+    """The remarks of a person who looks at these numbers."""
     notes = []
     steps, best, split = report["steps"], report["best"]["step"], report["seconds_of_phases"]
     trained = sum(split.get(name, 0.0) for name in ("data", "forward", "backward", "update"))
@@ -198,7 +198,7 @@ def _markdown_table(content: Mapping[str, Any]) -> str:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    """The settings of the run, as they were written; a training outside of a run has none."""
+    """The settings of the run, as they were written; a training outside a run has none."""
     path = folder.parent / "config.yaml"
     values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return values if isinstance(values, dict) else {}

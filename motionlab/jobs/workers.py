@@ -1,4 +1,4 @@
-"""Processes that train side by side, and end when the one that started them does."""
+"""Processes that train in parallel, and end when the one that started them does."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ when later tokens arrive (causal mask), so they can be stored. With grouped-quer
 
 The cache is static: all memory is taken at the start, nothing grows. Rows may have texts of different lengths: texts
 have the slots 0..W-1 of the longest, and code number `t` of every row goes to slot `W + t`, so that one copy writes it
-for all rows. `visible` hides the slots that a short text leaves empty. Where a token stands in its own sequence is
+for all rows. `visible` hides the slots that a short text leaves empty. The position of a token in its own sequence is
 told by its rotation, not by its slot.
 """
 
@@ -70,7 +70,7 @@ class KVCache:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the cache in bytes: `2 * n_layer * B * n_kv_heads * length * head_dim * bytes a number`.
+        """Memory of the cache in bytes: `2 * n_layer * B * n_kv_heads * length * head_dim * bytes per number`.
 
         >>> KVCache(n_layer=2, batch=1, n_kv_heads=4, length=10, head_dim=8).nbytes
         5120
@@ -92,7 +92,7 @@ class KVCache:
         return self.visible[:, None, None, : self._used] if self.has_gaps else None
 
     def update(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the keys and values of the last S slots in use, give back those of all slots in use.
+        """Store the keys and values of the last S slots in use, return those of all slots in use.
 
         Args:
             layer: which layer.
@@ -117,5 +117,5 @@ class KVCache:
 
     def _store(self, numbers: Tensor) -> None:
         self.stored = numbers
-        # One view a layer, [2, B, n_kv_heads, length, head_dim]. Not `unbind`: autograd forbids writing into its views.
+        # A view per layer, [2, B, n_kv_heads, length, head_dim]. Not `unbind`: autograd forbids writes into its views.
         self.layers = [numbers[layer] for layer in range(len(numbers))]

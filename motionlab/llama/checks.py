@@ -52,7 +52,7 @@ def check_tokens(tokens: Tensor, codebook_size: int, rows: int) -> None:
 
 
 def check_codebook(tokenizer_codes: int, decoder_codes: int) -> None:
-    """Raise InputError unless tokenizer and decoder speak of the same codes."""
+    """Raise InputError unless tokenizer and decoder use the same codes."""
     if tokenizer_codes != decoder_codes:
         raise InputError(
             "codebook_size",

@@ -1,7 +1,7 @@
 """An output layer that shares its weights with the input embedding.
 
-"A code is likely when the state points at its embedding." With a codebook of 64,000 this saves half of what the small
-decoders weigh.  Press and Wolf, arXiv:1608.05859.
+"A code is likely when the state points at its embedding." With a codebook of 64,000 this saves half of the weights
+of the small decoders.  Press and Wolf, arXiv:1608.05859.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class TiedHead(nn.Module):
-    """`lm_head` without weights of its own: the first `rows` rows of the embedding. It adds nothing to a state dict."""
+    """`lm_head` without its own weights: the first `rows` rows of the embedding. It adds nothing to a state dict."""
 
     def __init__(self, embedding: nn.Embedding, rows: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The weights that a decoder starts with, when it is trained from nothing."""
+"""The weights that a decoder starts with, when it is trained from scratch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def initialise(model: nn.Module, n_layer: int) -> None:
 
     Each layer adds two terms to the stream, so the division keeps its size from growing with depth (GPT-2's rule).
     The published training code defines this rule but never calls it: its embeddings start at N(0, 1) and its matrices
-    at torch's default. Checkpoints are not affected; a training from nothing is.
+    at torch's default. Checkpoints are not affected; a training from scratch is.
 
     Args:
         model: a decoder whose residual writers are named `c_proj`, as those of `MotionLlama`. Biases become 0, the

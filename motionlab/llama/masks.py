@@ -1,4 +1,4 @@
-"""Who may look at whom.
+"""Attention masks: which token may look at which.
 
 A sequence is `[text][motion codes][END][PAD]`. The text is known from the start, so its positions see each other in
 both directions (a "prefix" mask: Raffel et al., T5, arXiv:1910.10683, figure 3). Motion is predicted, so each of its
@@ -23,7 +23,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 
 Mask = Tensor | Literal["causal"] | None
-"""Who may look at whom: a boolean tensor, the causal rule by name, or None: everyone at everyone."""
+"""The attention mask: a boolean tensor, the causal rule by name, or None: everyone at everyone."""
 
 
 def causal_mask(length: int, device: torch.device | None = None) -> Tensor:
@@ -88,7 +88,7 @@ def prefix_rule(text_mask: Tensor, length: int) -> Mask:
 
 
 def make_att_2d_masks(pad_masks: Tensor, att_masks: Tensor) -> Tensor:
-    """The rule of big_vision, openpi and lerobot: one 0/1 number a token says where a new block starts.
+    """The rule of big_vision, openpi and lerobot: one 0/1 number per token says where a new block starts.
 
     A 1 means "tokens before me may not look at me", a 0 "I belong to the block of the token before me". With
     `c = cumsum(att_masks)`, the number of its block, token `i` sees token `j` when `c[j] <= c[i]` and both are real.
@@ -117,7 +117,7 @@ def make_att_2d_masks(pad_masks: Tensor, att_masks: Tensor) -> Tensor:
             "masks",
             found=f"pad_masks {list(pad_masks.shape)} and att_masks {list(att_masks.shape)}",
             expected="[B, N] and [B, N] or [N]",
-            fix="Give one number a token.",
+            fix="Give one number per token.",
         )
     real = pad_masks.bool()
     block = att_masks.long().expand(real.shape).cumsum(1)  # [B, N]; long first: a sum of bools must not stay bool

@@ -15,7 +15,7 @@ Notation in the shapes:
     H query heads              G key-value heads            hd = dim / H, width of a head
     T positions that attention looks at: S, or with a cache the slots in use
 
-Next to this file: `rope.py` (positions), `masks.py` (who may look at whom), `cache.py` (what generation keeps),
+Next to this file: `rope.py` (positions), `masks.py` (which token sees which), `cache.py` (what generation keeps),
 `attention_loop.py` (attention as plain loops), `initialise.py`, `variant.py`, `head.py`, `checks.py`.
 """
 
@@ -230,10 +230,10 @@ class MotionLlama(nn.Module):
         """Logits of the next token at every position.
 
         Args:
-            tokens: int64 `[B, S]`; what stands in text slots does not matter.
+            tokens: int64 `[B, S]`; the content of text slots does not matter.
             text: float `[B, W, text_dim]`, W <= S.
             text_mask: `[B, W]`, true where a text slot is in use; each row starts at slot 0.
-            mask: bool `[B, 1, S, S]`, who may look at whom; None is `prefix_mask`.
+            mask: bool `[B, 1, S, S]`, which position sees which; None is `prefix_mask`.
 
         Returns:
             `[B, S, K + 1]`.
@@ -267,7 +267,7 @@ class MotionLlama(nn.Module):
         x = self.transformer["ln_f"](x)
         return x
 
-    # Generation reads the text once, then one token a row at a time. `cache.py` explains the idea.
+    # Generation reads the text once, then one token per row at a time. `cache.py` explains the idea.
 
     def new_cache(self, batch: int, length: int) -> KVCache:
         """An empty cache for `batch` rows of at most `length` positions, where the weights are.
@@ -293,11 +293,11 @@ class MotionLlama(nn.Module):
         return logits
 
     def step(self, tokens: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
-        """Read one more token a row; logits `[B, K + 1]` of the next.
+        """Read one more token per row; logits `[B, K + 1]` of the next.
 
         Args:
             tokens: int64 `[B]`.
-            positions: int64 `[B]`, where each row stands: its text length plus the codes it has.
+            positions: int64 `[B]`, the position of each row: its text length plus the codes it has.
         """
         x = self.transformer["wte"](tokens[:, None])  # [B, 1, dim]
         x = self._layers(x, self.rotary(positions[:, None]), cache.mask(), cache)  # [B, 1, dim]

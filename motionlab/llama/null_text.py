@@ -15,7 +15,7 @@ from motionlab.text.encoder import TextFeatures
 def null_text(text_dim: int) -> Tensor:
     """The features that mean "no text": one slot of zeros, `[1, text_dim]`.
 
-    The projection maps zeros to its bias, so "no text" is a learned vector without a parameter of its own. One slot,
+    The projection maps zeros to its bias, so "no text" is a learned vector without an extra parameter. One slot,
     whatever the length of the dropped caption: the length of a text says something about the motion, too.
     """
     return torch.zeros(1, text_dim)

@@ -31,7 +31,7 @@ class RopeSettings:
 
 
 def rope_frequencies(head_dim: int, theta: float = 10_000.0, device: torch.device | None = None) -> Tensor:
-    """Radians a position of each channel pair, float32 `[hd/2]`: `1 / theta ** (2i / hd)`, fastest first.
+    """Radians per position of each channel pair, float32 `[hd/2]`: `1 / theta ** (2i / hd)`, fastest first.
 
     >>> rope_frequencies(4, theta=100.0)
     tensor([1.0000, 0.1000])
@@ -64,7 +64,7 @@ def rope_table(
 
 
 def to_half_split(weight: Tensor, heads: int) -> Tensor:
-    """Reorder the rows of a query or key weight from our layout of channel pairs to the one of Hugging Face.
+    """Reorder the rows of a query or key weight from our layout of channel pairs to that of Hugging Face.
 
     Ours turns channels (0, 1), (2, 3), ... of a head, theirs (0, hd/2), (1, hd/2 + 1), ... Rows of the same pair meet
     in both, so scores are the same; the wrong order gives wrong logits and no error.
@@ -131,7 +131,7 @@ class Rotary(nn.Module):
 
     def forward(self, positions: Tensor | int) -> Tensor:
         """`turn` for the first `positions` positions `[S, hd/2]`, or for a tensor of positions `[B, S]`."""
-        # Complex numbers need fewer kernels; but the compiler, which needs none of them, cannot fuse them.
+        # Complex numbers need fewer kernels, but the compiler cannot fuse them.
         table = self.pairs if torch.compiler.is_compiling() else self.table
         return table[:positions] if isinstance(positions, int) else table[positions]
 

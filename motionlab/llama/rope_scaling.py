@@ -22,7 +22,7 @@ from motionlab.errors import InputError
 
 
 class RopeScaling(Protocol):
-    """Frequencies `[hd/2]`, radians a position and fastest first, to the same many slower ones."""
+    """Frequencies `[hd/2]`, radians per position and fastest first, to the same many slower ones."""
 
     def __call__(self, frequencies: Tensor) -> Tensor:
         """The frequencies to use instead."""

@@ -4,7 +4,7 @@
     labels  [ -   -  c0 ][c1 c2 END][ - ][ -  ...]      each position predicts the next token; `-` is IGNORE
 
 The last text slot predicts the first code. END is predicted once. Motion follows its own text with no gap, so a row
-reads the same in a batch as alone.
+reads the same alone and in a batch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ IGNORE = -100
 class Sequences:
     """A batch: `tokens`, `labels` int64 `[B, S]`; `text` float32 `[B, W, text_dim]`; `text_mask` bool `[B, W]`.
 
-    `seed` is the seed of whatever a training strategy draws for this batch; with it a resumed run draws the same.
+    `seed` is the seed of all that a training strategy draws for this batch; with it a resumed run draws the same.
     """
 
     tokens: Tensor
@@ -59,10 +59,10 @@ class Sequences:
 
 
 class TextSource(Protocol):
-    """What gives features for captions; `text.cache.TextCache` is one."""
+    """A source of features for captions; `text.cache.TextCache` is one."""
 
     def features(self, captions: Sequence[str]) -> TextFeatures:
-        """Padded features, one row a caption."""
+        """Padded features, one row per caption."""
         ...
 
     def token_counts(self, captions: Sequence[str]) -> list[int]:
@@ -76,8 +76,8 @@ def build_sequences(
     """Lay out one batch.
 
     Args:
-        codes: one int tensor `[m]` a row.
-        text: features of one caption a row, in use from slot 0.
+        codes: one int tensor `[m]` per row.
+        text: features of one caption per row, in use from slot 0.
         max_length: longest allowed text + codes + END.
 
     Raises:
@@ -120,7 +120,7 @@ def build_sequences(
 class SequenceBatches:
     """Batch number `i` of an endless training: a pure function of `(seed, i)`, so a run can resume at a number.
 
-    Every epoch visits every clip once, in a new order, with a caption drawn anew. Clips of similar length share a
+    Every epoch visits every clip once, in a new order, with a newly drawn caption. Clips of similar length share a
     batch, so little is spent on padding: the shuffled clips are cut into pools of `pool` batches, each pool is
     sorted by length and cut into batches, and the batches are shuffled. The last batch of an epoch may be short.
 
@@ -188,7 +188,7 @@ class SequenceBatches:
         return codes[1:] if head < 0.5 else codes[:-1]
 
     def _order(self, epoch: int) -> list[np.ndarray]:
-        """The rows of every batch of an epoch. The last epoch asked for is kept."""
+        """The rows of every batch of an epoch. The last requested epoch is kept."""
         if self._epoch[0] != epoch:
             random = np.random.default_rng((self.seed, epoch, 0))
             count = len(self.codes)

@@ -1,6 +1,6 @@
 """The published model sizes, and how many parameters a size has.
 
-Sizes are named after the LLaMA family they copy. With a codebook of 64,000 the embedding and the output weigh more
+Sizes are named after the LLaMA family they copy. With a codebook of 64,000 the embedding and the output are larger
 than the small decoders themselves: "44M" has 93.9 M parameters, of which 27.3 M are decoder layers.
 """
 
@@ -61,7 +61,7 @@ def parameter_count(
 
     With d = dim, h = hidden, G/H = n_kv_heads / n_head, V = codebook_size + 2:
     `L (2 d d + 2 d d G/H + 3 d h + 2 d) + d + V d + (V - 1) d + text_dim d + d`.
-    `qk_norm` adds two norms of d / H a layer, `mask_token` one row of d; tied embeddings save the (V - 1) d.
+    `qk_norm` adds two norms of d / H per layer, `mask_token` one row of d; tied embeddings save the (V - 1) d.
 
     >>> parameter_count(64_000, **SIZES["44M"]._asdict(), text_dim=2048)
     93858304

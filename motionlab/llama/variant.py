@@ -1,4 +1,4 @@
-"""In which points a decoder may differ from the published one."""
+"""The points in which a decoder may differ from the published one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class LlamaVariant:
-    """Where a decoder may differ from the published one. The defaults are the published choices.
+    """The points in which a decoder may differ from the published one. The defaults are the published choices.
 
     >>> LlamaVariant(tied_embeddings=True)
     LlamaVariant(hidden=None, qk_norm=False, tied_embeddings=True, mask_token=False, norm_eps=1e-05)

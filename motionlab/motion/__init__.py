@@ -1,1 +1,1 @@
-"""What a motion is: skeleton, rotations, the 272 features, Motion, mirror/resample/crop, file formats."""
+"""Motions: skeleton, rotations, the 272 features, Motion, mirror/resample/crop, file formats."""

@@ -1,11 +1,11 @@
 """The 272 features of a frame: what the networks see. Encode and decode, exactly.
 
 For every frame the body is moved to the origin and turned to face +z, so that the same step looks the same wherever
-it is taken. What was removed is kept as a velocity:
+it is taken. The removed part is kept as a velocity:
 
 | slice   | size | content                                                                                     |
 |---------|------|---------------------------------------------------------------------------------------------|
-| 0:2     | 2    | pelvis velocity (x, z) in the heading frame of the PREVIOUS frame, metres a frame           |
+| 0:2     | 2    | pelvis velocity (x, z) in the heading frame of the PREVIOUS frame, metres per frame           |
 | 2:8     | 6    | heading change since the previous frame, as 6D rotation; cosine in 2, sine in 4             |
 | 8:74    | 66   | joint positions, heading removed, pelvis at x = z = 0, y above the floor, metres            |
 | 74:140  | 66   | change of the slice 8:74 since the previous frame                                           |
@@ -13,7 +13,7 @@ it is taken. What was removed is kept as a velocity:
 
 Row 0 has zero velocities and no heading change. Velocities are per FRAME, so the same motion at 60 and at 30 frames
 a second has different features. The representation is that of HumanML3D-272 / MotionMillion (Xiao et al.,
-"MotionStreamer", 2025; Fan et al., "Go to Zero", 2025); the formulas were written anew and are checked against
+"MotionStreamer", 2025; Fan et al., "Go to Zero", 2025); the formulas were written from scratch and are checked against
 files made by the original scripts.
 
 There are two ways back: `decode_positions` (exact joints, bone lengths may vary if a network made them) and

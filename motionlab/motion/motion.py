@@ -22,7 +22,7 @@ class Motion:
     """A clip of `T` frames.
 
     Args:
-        features: `[T, 272]`, physical units (metres, metres a frame) unless `normalized`.
+        features: `[T, 272]`, physical units (metres, metres per frame) unless `normalized`.
         fps: frames a second.
         name: for messages and players.
         normalized: whether a `Normalizer` was applied. The views refuse such a motion, because its numbers are no
@@ -140,7 +140,7 @@ class Motion:
                     where,
                     found=f"{what} of shape {tuple(value.shape)}",
                     expected=expected,
-                    fix="Give one pose of 22 joints a frame.",
+                    fix="Give one pose of 22 joints per frame.",
                 )
         return cls(f.encode(joints, rotations, ground=ground), fps=fps, name=name, skeleton=skeleton)
 

@@ -2,7 +2,7 @@
 
 `ml.plots.line_figure` and the other names below are imported from their module when they are first used (PEP 562), so
 matplotlib is loaded by the first figure. A figure whose numbers cannot be told apart from its computation, such as the
-bits of a number, is written with it in `views/`, and handed out here with the others.
+bits of a number, is written with it in `views/`, and exported here with the others.
 """
 
 from __future__ import annotations

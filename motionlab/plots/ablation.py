@@ -1,6 +1,6 @@
 """Figures of an ablation: rows of trained points in, mean and spread over their seeds out.
 
-A row is anything that answers `row["quantizer"]`, `row["mpjpe_mm"]` and so on, such as `jobs.ablate_results.Row`. A
+A row is anything that supports `row["quantizer"]`, `row["mpjpe_mm"]` and so on, such as `jobs.ablations.results.Row`. A
 line joins the means over the seeds, its band reaches from the lowest to the highest seed: with three seeds that is all
 there is to know, and no formula is needed to read it. Rows are grouped and their mean is taken here only to be drawn.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Curves = dict[str, dict[Any, list[float]]]  # name of a line -> place on the x axis -> one value a seed
+Curves = dict[str, dict[Any, list[float]]]  # name of a line -> place on the x axis -> one value per seed
 
 LABELS = {
     "mpjpe_heading_mm": "error, heading aligned (mm)",
@@ -55,7 +55,7 @@ class Record(Protocol):
 
 
 def curves(rows: Iterable[Record], x: str, y: str, lines: Sequence[str] = ("quantizer",)) -> Curves:
-    """Group rows into lines: the values of `y` at each `x`, one value a seed.
+    """Group rows into lines: the values of `y` at each `x`, one value per seed.
 
     Args:
         lines: names whose values tell the lines apart; together they are the name of the line.
@@ -98,7 +98,7 @@ def kinds_figure(
     title: str = "",
     live: Sequence[Record] = (),
 ) -> Figure:
-    """One result of many quantizers: a dot a seed, a bar for the mean, the lowest mean on top."""
+    """One result of many quantizers: a dot per seed, a bar for the mean, the lowest mean on top."""
     groups = {name: next(iter(places.values())) for name, places in curves(rows, "quantizer", y, lines).items()}
     order = sorted(groups, key=lambda name: -_mean(groups[name]))
     figure, axes = _axes(title, _label(y), "", size=(6.4, 0.9 + 0.27 * len(order)))

@@ -1,4 +1,4 @@
-"""Who may look at whom, painted token by token: one square a pair, a row for each token that looks.
+"""Which token may look at which, painted token by token: one square per pair, a row for each token that looks.
 
 A `MaskView` in, a figure out: `views.attention_masks` applies the rules.
 """
@@ -25,7 +25,7 @@ class Tokens:
     """A sequence before any rule.
 
     Fields:
-        names: what to write beside each token; letters of a name say its kind ("txt1", "txt2" are both "txt").
+        names: the text next to each token; letters of a name say its kind ("txt1", "txt2" are both "txt").
         pad: 1 on real tokens, 0 on padding.
         att: 1 where a new block starts.
     """
@@ -70,7 +70,7 @@ def mask_figure(view: MaskView) -> Figure:
 
 
 def masks_figure(views: Sequence[MaskView]) -> Figure:
-    """Several masks beside each other."""
+    """Several masks next to each other."""
     from matplotlib.figure import Figure
 
     side = 1.0 + 0.27 * max(len(view.tokens.names) for view in views)

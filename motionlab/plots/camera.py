@@ -17,7 +17,7 @@ FOCAL = 2.6
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera stands, and the picture it makes.
+    """The place of the camera, and the picture it makes.
 
     Args:
         size: side of the square picture in pixels.
@@ -30,7 +30,7 @@ class Camera:
     pitch: float = 0.22
 
     def project(self, points: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return [..., 4]: picture x, picture y (down), depth in metres, pixels a metre at that depth.
+        """Return [..., 4]: picture x, picture y (down), depth in metres, pixels per metre at that depth.
 
         Args:
             points: [..., 3] world positions, y up.

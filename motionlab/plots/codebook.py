@@ -1,4 +1,4 @@
-"""A learned codebook in pictures: a plane whose codes a reader moves, and real latents beside the codes meant for them.
+"""A learned codebook in pictures: a plane whose codes a reader moves, and real latents with the codes meant for them.
 
 Planes and latents in, figures out: `views.codebook` computes. Notation: n dots, K codes.
 """
@@ -58,7 +58,7 @@ class Plane:
 
 
 def codebook_figure(*planes: Plane, titles: Sequence[str] = ()) -> Figure:
-    """Draw planes side by side: cells, dots, codes with their number of dots, crosses for dead codes, and the arrows.
+    """Draw planes in a row: cells, dots, codes with their number of dots, crosses for dead codes, and the arrows.
 
     Thin arrows: where each code is pulled. The diamond is the probe, the star its target. Of the two thick arrows at
     the diamond, the first is the copied gradient of the decoder, the second the commitment loss.

@@ -60,7 +60,7 @@ def learning_rate_figure(steps: Sequence[float], rates: Sequence[float], *, titl
 
 
 def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
-    """Return how often each code was used, most frequent first, one line a quantizer.
+    """Return how often each code was used, most frequent first, one line per quantizer.
 
     A flat line is a codebook in full use; a line that falls to nothing early is a collapsed one. Codes never used
     have no place on the logarithmic axis, so the legend counts them. The counts are sorted here, for the drawing.

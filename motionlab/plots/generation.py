@@ -72,7 +72,7 @@ def distribution_figure(view: DistributionView, title: str = "") -> Figure:
 
 
 def attention_figure(words: Sequence[str], weights: Any, title: str = "") -> Figure:
-    """Return a map of attention: one row a word, one column a motion token, and the means as bars beside it.
+    """Return a map of attention: one row per word, one column per motion token, and the means as bars next to it.
 
     Args:
         weights: `[n, words]`.
@@ -98,7 +98,7 @@ def attention_figure(words: Sequence[str], weights: Any, title: str = "") -> Fig
 
 
 def words_figure(attention: Mapping[str, float], influence: Mapping[str, float], named: int = 16) -> Figure:
-    """Return one dot a word: attention to the right, influence upwards.
+    """Return one dot per word: attention to the right, influence upwards.
 
     Args:
         named: how many words get their name, of those with most attention and as many of those with most influence.
@@ -154,10 +154,10 @@ def decoder_figure(
 
 
 def ways_figure(ways: Mapping[str, Mapping[str, Sequence[Line]]], *, columns: int = 2) -> Figure:
-    """Return one set of axes a quantity and in it one colour a way, one thin line a seed.
+    """Return one set of axes per quantity, with one colour per way, one thin line per seed.
 
     Args:
-        ways: quantity -> way -> one line a seed.
+        ways: quantity -> way -> one line per seed.
     """
     from matplotlib.figure import Figure
 

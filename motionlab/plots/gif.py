@@ -1,4 +1,4 @@
-"""Moving and still pictures of skeletons, drawn with Pillow alone.
+"""Moving and still pictures of skeletons, drawn with only Pillow.
 
 A GIF is what a README or an exported notebook can show: no script runs there.
 """
@@ -23,11 +23,11 @@ from motionlab.plots.player import PALETTE, Track, as_joints
 _BONES = [(parent, child) for child, parent in enumerate(PARENTS) if parent >= 0]
 _HEAD = JOINT_NAMES.index("head")
 _GRID, _SHADOW, _PAPER = (215, 220, 226), (228, 231, 235), (255, 255, 255)
-_SMOOTH = 2  # drawn twice as large, then reduced: Pillow's lines have no smooth edges of their own
+_SMOOTH = 2  # drawn twice as large, then reduced: Pillow draws no smooth edges
 
 
 def write_gif(path: str | Path, joints: Any, fps: float = 30.0, *, size: int = 240, label: str = "") -> Path:
-    """Write one skeleton, or several side by side, as a GIF; return its path.
+    """Write one skeleton, or several in a row, as a GIF; return its path.
 
     GIF counts time in hundredths of a second, so 30 fps is not possible frame by frame. The delays are rounded
     along the running sum: some frames last 30 ms and some 40 ms, and the whole lasts as long as the motion.
@@ -45,7 +45,7 @@ def write_gif(path: str | Path, joints: Any, fps: float = 30.0, *, size: int = 2
     tracks = [replace(track, joints=as_joints(track.joints, f"track {track.label!r}")) for track in tracks]
     length = max(len(track.joints) for track in tracks)
     pictures = [draw_tracks(tracks, frame, Camera(size)) for frame in range(length)]
-    # One palette for all frames, taken from the first: they share their colours, and a palette each would flicker.
+    # One palette for all frames, taken from the first: they share their colours, and separate palettes would flicker.
     palette = pictures[0].quantize(64)
     indexed = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     ends = np.round(np.arange(1, length + 1) * 100 / fps).astype(int)  # hundredths of a second
@@ -58,7 +58,7 @@ def write_gif(path: str | Path, joints: Any, fps: float = 30.0, *, size: int = 2
 
 
 def film_strip(joints: Any, count: int = 8, *, size: int = 160, color: str = PALETTE[0]) -> Image.Image:
-    """Return `count` moments of one clip, evenly spaced from the first frame to the last, side by side."""
+    """Return `count` moments of one clip, evenly spaced from the first frame to the last, in a row."""
     array = as_joints(joints)
     frames = np.round(np.linspace(0, len(array) - 1, count)).astype(int)
     strip = Image.new("RGB", (size * count, size), _PAPER)
@@ -68,7 +68,7 @@ def film_strip(joints: Any, count: int = 8, *, size: int = 160, color: str = PAL
 
 
 def draw_tracks(tracks: Sequence[Track], frame: int, camera: Camera) -> Image.Image:
-    """Return one picture with frame `frame` of every track side by side; a shorter one stays on its last frame."""
+    """Return one picture with frame `frame` of every track in a row; a shorter one stays on its last frame."""
     side = camera.size
     picture = Image.new("RGB", (side * len(tracks), side), _PAPER)
     large = Camera(side * _SMOOTH, camera.yaw, camera.pitch)

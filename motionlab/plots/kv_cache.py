@@ -1,4 +1,4 @@
-"""Who shares keys and values with whom, and what the cache of a decoder weighs: in pictures.
+"""Pictures of which heads share keys and values, and how large the cache of a decoder is.
 
 A `CacheView` in, a figure out: `views.kv_cache` computes.
 """

@@ -1,4 +1,4 @@
-"""What the levels of FSQ mean: the squeezing curve, where it rounds, and the grid of codes that follows.
+"""Pictures of the levels of FSQ: the squeezing curve, where it rounds, and the grid of codes that follows.
 
 A `LevelView` in, a figure out: `views.levels` computes.
 """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gradients:
-    """What the gradients of each step of a training allow.
+    """The scales that the gradients of each training step allow.
 
     Fields:
         name: where they are from.

@@ -46,7 +46,7 @@ def parameter_parts(rows: Sequence[ParameterRow]) -> dict[str, int]:
 
 
 def parameter_figure(rows: Sequence[ParameterRow], *, title: str = "") -> Figure:
-    """Return one bar a layer, from the input down to the output."""
+    """Return one bar per layer, from the input down to the output."""
     parts = parameter_parts(rows)
     colors = {"encoder": PALETTE[0], "quantizer": PALETTE[2], "decoder": PALETTE[1]}
     order = [part for part in ("encoder", "quantizer", "decoder") if any(name.startswith(part) for name in parts)]
@@ -69,12 +69,12 @@ def peak_figure(
     limit: int | None = None,
     title: str = "",
 ) -> Figure:
-    """Return one stacked bar an entry: what memory consists of at its largest moment.
+    """Return one stacked bar per entry: the parts of memory at its peak.
 
     Args:
         bars: name -> part -> bytes, as `StepMemory.parts()` gives them.
         measured: name -> bytes, shown as a mark on the bar.
-        limit: bytes that there are, shown as a line.
+        limit: available bytes, shown as a line.
     """
     figure, axes = _axes(title, "MiB", size=(7.0, 1.25 + 0.42 * len(bars)))
     for part, color in COLORS.items():
@@ -104,13 +104,13 @@ def walk_figure(
 ) -> Figure:
     """Return the walk of a training step as stacked areas; with a record, the measured one below it.
 
-    The upper picture has one place a layer: forward, then backward, then the optimizer. The lower one has one place an
+    The upper picture shows one layer per place: forward, backward, then the optimizer. The lower one shows one
     allocation or release of some size, so time plays no role in it and a slow machine draws the same picture.
 
     Args:
         record: what `measure_step` gave.
         measured: bytes, shown as a mark at the peak.
-        limit: bytes that there are, shown as a line unless it is far above the peak.
+        limit: available bytes, shown as a line unless it is far above the peak.
     """
     from matplotlib.figure import Figure
 

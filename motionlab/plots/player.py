@@ -1,7 +1,7 @@
 """Skeletons that move, as a piece of HTML that needs nothing else: no library, no network, no kernel.
 
-The drawing is done by `player.js` beside this file, on one 2-D canvas; the notebook widget uses the same file. Joints
-travel as int16 with one scale a track: half the size of float32, and the step is 0.15 mm for a motion that
+The drawing is done by `player.js` next to this file, on one 2-D canvas; the notebook widget uses the same file. Joints
+travel as int16 with one scale per track: half the size of float32, and the step is 0.15 mm for a motion that
 stays within 5 m of the origin.
 """
 
@@ -31,7 +31,7 @@ class Track:
     """One skeleton of a player.
 
     Args:
-        label: what stands above it, such as "real" or "FSQ".
+        label: text above it, such as "real" or "FSQ".
         joints: [T, 22, 3] world positions in metres, y up; a tensor or an array.
         color: any CSS colour as "#rrggbb"; None takes the next one of `PALETTE`.
     """
@@ -44,10 +44,10 @@ class Track:
 def player_html(
     tracks: Sequence[Track], caption: str = "", fps: float = 30.0, *, autoplay: bool = False, script: bool = True
 ) -> str:
-    """Return an HTML fragment with a player: drag to turn, play and pause, a scrubber, one skeleton a track.
+    """Return an HTML fragment with a player: drag to turn, play and pause, a scrubber, one skeleton per track.
 
     Args:
-        tracks: skeletons shown side by side and kept in time; a shorter one stays on its last frame.
+        tracks: skeletons shown in a row and kept in time; a shorter one stays on its last frame.
         caption: text above them.
         fps: frames a second of the joints.
         autoplay: start playing when the page opens (never for readers who ask for reduced motion).
@@ -64,7 +64,7 @@ def player_html(
     clip = json.dumps({**clip_data(tracks, caption, fps), "autoplay": autoplay}, separators=(",", ":"))
     clip = clip.replace("<", "\\u003c")  # a caption may hold "</script>"
     name = "player-" + hashlib.sha256(clip.encode()).hexdigest()[:12]  # the same input gives the same bytes
-    # The same player may stand twice on a page, so each call takes the first element that is still empty.
+    # A page may contain the same player twice, so each call takes the first element that is still empty.
     start = f"motionlabPlayer(document.querySelector('.{name}:empty'),{clip})"
     head = player_script() if script else ""
     return f'{head}<div class="{name}"></div><script>{start}</script>'

@@ -24,7 +24,7 @@ REACH = 4.0  # half the side of the plane that is drawn
 
 @dataclass(frozen=True)
 class Cells:
-    """Points and what both quantizers make of them.
+    """Points and the results of both quantizers.
 
     Fields:
         points: [n, 2] latents.

@@ -25,10 +25,10 @@ def roofline_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """Return one roof a machine, and a point an operation.
+    """Return one roof per machine, and a point per operation.
 
     Args:
-        operations: name -> (operations a byte, measured operations a second, or None for one that was not measured:
+        operations: name -> (operations per byte, measured operations a second, or None for one that was not measured:
             it is drawn on the roof of the first machine).
     """
     operations = operations or {}
@@ -53,7 +53,7 @@ def roofline_figure(
 def sharding_figure(
     bars: Mapping[str, MemoryEstimate], *, limit: float | None = None, limit_name: str = "", title: str = ""
 ) -> Figure:
-    """Return one stacked bar an entry: bytes in one GPU, and a line for what it has."""
+    """Return one stacked bar per entry: bytes in one GPU, and a line for what it has."""
     figure, axes = _axes(title, (7.4, 1.3 + 0.5 * len(bars)))
     names, before = list(bars), np.zeros(len(bars))
     for part, color in PARTS.items():

@@ -1,4 +1,4 @@
-"""What rotary positions do, in pictures: one pair of channels turning, and the score against the distance.
+"""Rotary positions in pictures: one pair of channels turning, and the score against the distance.
 
 A `RopeView` or a table of turns in, a figure out: `views.rope` computes.
 """
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RopeView:
-    """One query and one key, and what their positions make of them. Both are (1, 0) in every pair before turning.
+    """One query and one key, and the effect of their positions. Both are (1, 0) in every pair before turning.
 
     Fields:
         query, key: positions; pair: which of the `pairs` channel pairs is looked at, from 0, fastest first.
-        frequency: radians a position of this pair; `period` is how many positions a full turn takes.
+        frequency: radians per position of this pair; `period` is how many positions a full turn takes.
         turns: the turned pair of the query and of the key, as (x, y).
         distances: key - query for every key of the sequence.
         pair_scores: the dot product of this pair at these distances, between -1 and 1.
         scores: the mean of all pairs.
-        score: the one of `query` and `key`; shifted_score: when both stand 37 places further on.
+        score: that of `query` and `key`; shifted_score: when both are 37 places further on.
     """
 
     query: int

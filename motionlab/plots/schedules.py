@@ -1,4 +1,4 @@
-"""A learning rate as it was meant, and as it comes out, drawn: `views.schedules` computes both."""
+"""A learning rate as intended and as it comes out, drawn: `views.schedules` computes both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Comparison:
 
     @property
     def worked(self) -> float:
-        """How much learning rate there was in all, as a share of what was meant."""
+        """How much learning rate there was in all, as a share of the intended amount."""
         return sum(self.real) / sum(self.meant)
 
 

@@ -1,6 +1,6 @@
-"""What a training strategy does to a batch, painted token by token: what the model reads, and what it must predict.
+"""The effect of a training strategy on a batch, token by token: what the model reads, and what it must predict.
 
-A `Painted` batch in, a figure out: `views.painted` applies the strategies.
+A `Painted` batch in, a figure out: `views.strategy_view` applies the strategies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# What a slot holds, in the order of the legend.
+# The kinds of slots, in the order of the legend.
 STATES = ("text", "kept", "replaced", "own", "MASK", "END", "PAD")
 COLOURS = ("#d0d7de", "#b6d7ff", "#f7a072", "#c9a4f5", "#57606a", "#8ddb8c", "#ffffff")
 
@@ -28,7 +28,7 @@ class Painted:
         states: int64 `[B, S]`, entries of STATES.
         predicted: int64 `[B, S]`: the token that each place must predict, negative where the loss counts none.
         end: the token END; the codes are below it.
-        rates: the chance that a code is kept, one a row (for masked modelling: the share that is not masked).
+        rates: the chance that a code is kept, one per row (for masked modelling: the share that is not masked).
     """
 
     true: Tensor
@@ -54,9 +54,9 @@ class Painted:
 
 
 def painted_figure(view: Painted) -> Figure:
-    """Two lines a clip: what the model reads, in colours, and below it what each place must predict.
+    """Two lines per clip: what the model reads, in colours, and below it what each place must predict.
 
-    A framed code was drawn anew and happens to be the true one.
+    A framed code was drawn again and happens to be the true one.
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Curves:
-    """What a history says about a tokenizer; every line is (x values, y values), empty before the first row.
+    """The curves in the history of a tokenizer; every line is (x values, y values), empty before the first row.
 
     Fields:
         x_label: what x is.
@@ -93,7 +93,7 @@ def training_figure(curves: Curves, codebook_size: int | None = None) -> Figure:
 
 
 def joints_figure(errors: Any, title: str = "") -> Figure:
-    """Return a body whose joints are as large and as dark as their error, beside the same errors as bars.
+    """Return a body whose joints are as large and as dark as their error, next to the same errors as bars.
 
     Args:
         errors: `[22]` mm, such as `evaluation.anatomy.pose_errors` gives. The pelvis is the origin, so it has no bar.
@@ -103,7 +103,7 @@ def joints_figure(errors: Any, title: str = "") -> Figure:
 
     values = np.asarray(errors, dtype=np.float64)
     if values.shape != (len(JOINT_NAMES),):
-        raise InputError("errors", found=f"shape {values.shape}", expected="(22,)", fix="Give one error a joint.")
+        raise InputError("errors", found=f"shape {values.shape}", expected="(22,)", fix="Give one error per joint.")
     skeleton = canonical_skeleton()
     rest = forward_kinematics(torch.eye(3).expand(1, 22, 3, 3), torch.zeros(1, 3), skeleton.offsets)[0].numpy()
     figure = Figure(figsize=(9.0, 4.6), layout="constrained")
@@ -135,8 +135,8 @@ def drift_figure(millimetres: Mapping[str, Sequence[float]], degrees: Sequence[f
     """Return errors along a clip: millimetres on the left, the heading in degrees on the right.
 
     Args:
-        millimetres: name -> one value a frame.
-        degrees: error of the heading, one value a frame.
+        millimetres: name -> one value per frame.
+        degrees: error of the heading, one value per frame.
     """
     from matplotlib.figure import Figure
 

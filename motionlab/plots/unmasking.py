@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def unmask_figure(trace: Sequence[Tensor], mask_token: int, *, title: str = "") -> Figure:
-    """Iterative decoding: one line a look, from all masked to all written.
+    """Iterative decoding: one line per look, from all masked to all written.
 
     Args:
         trace: the codes of one motion before the first look and after each, int64 `[N]`.

@@ -1,4 +1,4 @@
-"""What every quantizer promises: vectors in; codes, indices and a loss out.
+"""The interface of every quantizer: vectors in; codes, indices and a loss out.
 
 Notation: B batch, N tokens, D = `dim` (width of a vector), K = `codebook_size`, Q = `n_codebooks`.
 
@@ -70,7 +70,7 @@ class Quantizer(nn.Module, ABC):
     def usage(self) -> CodeUsage:
         """Counts of the codes of the last batch, padding left out; empty before the first one.
 
-        Nothing is counted before somebody asks, so a training step pays for it only when the numbers are shown. For a
+        Nothing is counted before it is needed, so a training step pays for it only when the numbers are shown. For a
         whole data set, make one `CodeUsage(quantizer.codebook_size, quantizer.n_codebooks)` and `update` it.
         """
         usage = CodeUsage(self.codebook_size, self.n_codebooks)
@@ -95,7 +95,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def straight_through(value: Tensor, quantized: Tensor) -> Tensor:
-    """Return `quantized` exactly, and hand the gradient to `value` as if nothing had been rounded.
+    """Return `quantized` exactly, and pass the gradient to `value` as if nothing had been rounded.
 
     Bengio et al. 2013 (arXiv 1308.3432). The usual spelling `value + (quantized - value).detach()` has the same
     gradient, but its result is off by a rounding error, so a code that should be 0.25 can come out as 0.25000003.

@@ -7,7 +7,7 @@ Zhao et al. 2024, "Image and Video Tokenization with Binary Spherical Quantizati
     p_n(c) = softmax over all codes of -inv_temperature |u_n - c|^2
     loss   = entropy * (mean_n H(p_n) - diversity * H(mean_n p_n)) + commitment * mean (u - sg[code])^2
 
-On the sphere no vector is far from its code (the angle is below 90 degrees and nobody can run away), so the paper needs
+On the sphere no vector is far from its code (the angle is below 90 degrees and none can run away), so the paper needs
 no commitment. It estimates the second entropy bit by bit; `lfq` computes it exactly.
 """
 

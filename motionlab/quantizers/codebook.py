@@ -1,9 +1,9 @@
-"""What the quantizers with a table of vectors share: the nearest code, sums over a batch, and a start from the data.
+"""Shared by the quantizers with a table of vectors: the nearest code, sums over a batch, and a start from the data.
 
 Notation: n vectors in the batch, K = `codebook_size`, D = `dim`. `kept [n]` is true where a vector may teach.
 
 Nothing here asks the GPU for an answer in mid-step: a vector that may not teach is not cut out (its place would have to
-be known first), it is sent to a slot that nobody reads. For the same reason several processes always call each other in
+be known first), it is sent to a slot never read. For the same reason several processes always call each other in
 the same order: one whose batch is all padding adds zeros instead of staying away, which would leave the others waiting.
 """
 
@@ -53,7 +53,7 @@ def nearest_codes(z: Tensor, codebook: Tensor) -> Tensor:
 def teaching_rows(vectors: Tensor, mask: Tensor | None) -> Tensor:
     """Which of `vectors [n, D]` may teach, `[n]`: real ones (`mask`, any shape) that hold neither NaN nor infinity.
 
-    One NaN in a moving average stays there for ever. Such a vector still makes the loss NaN, so that it is seen.
+    One NaN in a moving average stays there forever. Such a vector still makes the loss NaN, so that it is seen.
     """
     finite = vectors.sum(1).isfinite()  # a sum is finite only when all its terms are
     return finite if mask is None else finite & mask.reshape(-1)
@@ -73,7 +73,7 @@ def tally(vectors: Tensor, indices: Tensor, kept: Tensor, codebook_size: int) ->
 def draw_rows(vectors: Tensor, kept: Tensor, count: int) -> Tensor:
     """`count` different rows of `vectors [n, D]` in random order, `[count, D]`; the same ones in every process.
 
-    Each process gives a share in proportion to what it has. When there are fewer rows than `count`, the repeated ones
+    Each process gives a share in proportion to its rows. When there are fewer rows than `count`, the repeated ones
     get a little noise so that they differ (T2M-GPT's scale). When there is none at all, the result is zeros.
     """
     if len(vectors) == 0:
@@ -93,7 +93,7 @@ def draw_rows(vectors: Tensor, kept: Tensor, count: int) -> Tensor:
 def kmeans(vectors: Tensor, kept: Tensor, codebook_size: int, iterations: int = 10) -> Tensor:
     """`codebook_size` centres of `vectors [n, D]` by Lloyd's algorithm, `[K, D]`, over all processes.
 
-    Each round gives every vector to its nearest centre and moves each centre to the mean of what it got (Lloyd 1982).
+    Each round gives every vector to its nearest centre and moves each centre to the mean of its vectors (Lloyd 1982).
     """
     centres = draw_rows(vectors, kept, codebook_size)
     for _ in range(iterations):
@@ -158,7 +158,7 @@ def _several_processes() -> bool:
 
 
 def _span_of_this_process(count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Where this process's `count` rows stand in the row of all rows: first, one past the last, and how many in all."""
+    """The position of this process's `count` rows among all rows: first, one past the last, and how many in all."""
     if not _several_processes():
         return torch.zeros_like(count), count, count
     counts = count.new_zeros(dist.get_world_size())

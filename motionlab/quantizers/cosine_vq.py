@@ -1,14 +1,14 @@
 """Vector quantization by direction: vectors and codes live on the unit sphere.
 
 Yu et al. 2021, "Vector-quantized Image Modeling with Improved VQGAN" (arXiv 2110.04627, section 3.2), with the codebook
-learned by moving averages as in `vq`.
+learned by moving averages as in `vq_ema`.
 
     u     = z / |z|
     index = argmin_k |u - codebook_k|^2 = argmax_k u . codebook_k       all |codebook_k| = 1
     codebook_k = sum_k / |sum_k|                                        sum_k: moving average of the u that hit k
 
 An encoder whose vectors grow cannot leave these codes behind, for length carries nothing. Codes still die (lesson 02
-counts them), so the rescue of `vq` stays.
+counts them), so the rescue of `vq_ema` stays.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class FSQ(Quantizer):
         return Quantized(codes.to(self.project_out.weight.dtype), indices, codes.new_zeros(()))
 
     def straighten(self, bounded: Tensor, steps: Tensor) -> Tensor:
-        """What stands for the rounded numbers `steps [..., d]` in training: themselves, with a straight gradient."""
+        """Values used for the rounded numbers `steps [..., d]` in training: themselves, with a straight gradient."""
         return straight_through(bounded, steps)
 
     def steps_to_indices(self, steps: Tensor) -> Tensor:
@@ -98,7 +98,7 @@ class FSQ(Quantizer):
         return ((steps.round().nan_to_num(0.0).long() + self.levels // 2) * self.basis).sum(-1)
 
     def indices_to_implicit(self, indices: Tensor) -> Tensor:
-        """Indices `[...]` to the d numbers in -1..1 that each stands for, `[..., d]`."""
+        """Indices `[...]` to the d numbers in -1..1 that each represents, `[..., d]`."""
         half = self.levels // 2
         steps = indices.unsqueeze(-1) // self.basis % self.levels - half  # [...] -> [..., d]
         return steps.to(work_dtype(self.project_out.weight)) / half

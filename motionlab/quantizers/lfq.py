@@ -92,7 +92,7 @@ class LFQ(Quantizer):
         return Quantized(codes.to(self.project_out.weight.dtype), indices, loss)
 
     def indices_to_bits(self, indices: Tensor) -> Tensor:
-        """Indices `[...]` to the d numbers +-`scale` that each stands for, `[..., d]`."""
+        """Indices `[...]` to the d numbers +-`scale` that each represents, `[..., d]`."""
         positive = indices.unsqueeze(-1) // self.basis % 2 == 1
         return torch.where(positive, self.scale, -self.scale).to(work_dtype(self.project_out.weight))
 

@@ -89,7 +89,7 @@ def _to_narrow(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _to_wide(x: Tensor, weight: Tensor, channels_first: bool) -> Tensor:
-    """x A^T for the narrow `x [B, d, N]` and `weight [W, d]`: `[B, N, W]`, in the layout asked for."""
+    """x A^T for the narrow `x [B, d, N]` and `weight [W, d]`: `[B, N, W]`, in the requested layout."""
     if channels_first:
         return torch.bmm(weight.expand(len(x), -1, -1), x).transpose(1, 2)
     return torch.bmm(x.transpose(1, 2), weight.t().expand(len(x), -1, -1))

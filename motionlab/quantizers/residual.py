@@ -40,7 +40,7 @@ from motionlab.quantizers.vq_ema import VQEMA
 
 
 class ResidualVQ(Quantizer):
-    """Q moving-average codebooks, each for what the ones before it left over.
+    """Q moving-average codebooks, each for the rest of the ones before it.
 
     Args:
         codebook_size: K of each codebook.
@@ -137,7 +137,7 @@ class ResidualFSQ(FSQ):
         return torch.stack(indices, dim=-1)
 
     def indices_to_implicit(self, indices: Tensor) -> Tensor:
-        """Indices `[..., Q]` to the d numbers that each token stands for, `[..., d]`."""
+        """Indices `[..., Q]` to the d numbers that each token represents, `[..., d]`."""
         first, *others = indices.unbind(-1)
         value = super().indices_to_implicit(first)  # [...] -> [..., d]
         width = value.new_ones(()) / (self.levels // 2)  # of one step, [d]

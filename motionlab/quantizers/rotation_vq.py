@@ -7,8 +7,8 @@ The code q that replaces a vector e can be written as a rotation and a stretch o
     q = lambda R e       lambda = |q| / |e|       R = I - 2 r r^T + 2 q' e'^T
     e' = e / |e|,  q' = q / |q|,  r = (e' + q') / |e' + q'|
 
-so the gradient g at q arrives at e as lambda R^T g = lambda (g - 2 r (r.g) + 2 e' (q'.g)). Straight-through hands g on
-as it is. Rotated, it keeps its angle: what pushes q outward pushes e outward, wherever in its cell e lies.
+so the gradient g at q arrives at e as lambda R^T g = lambda (g - 2 r (r.g) + 2 e' (q'.g)). Straight-through passes g on
+unchanged. Rotated, it keeps its angle: a push outward on q pushes e outward, wherever in its cell e lies.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Rotate(torch.autograd.Function):
 
 
 def rotate_through(value: Tensor, quantized: Tensor) -> Tensor:
-    """Return `quantized [..., D]` exactly, and hand the gradient to `value [..., D]` rotated and stretched.
+    """Return `quantized [..., D]` exactly, and pass the gradient to `value [..., D]` rotated and stretched.
 
     >>> e = torch.tensor([1.0, 0.0], requires_grad=True)
     >>> q = rotate_through(e, torch.tensor([0.0, 2.0]))

@@ -4,7 +4,7 @@ Zhu et al. 2024, "Addressing Representation Collapse in Vector Quantized Models 
 (arXiv 2411.02038).
 
     codebook = C W          C [K, D] random and frozen, W [D, D] learned
-    loss     = mean (sg[z] - e)^2 + commitment * mean (z - sg[e])^2     as in `learned`
+    loss     = mean (sg[z] - e)^2 + commitment * mean (z - sg[e])^2     as in `vq`
 
 In plain VQ a hit moves one code. Here it moves W, and so every code with it: none is left behind.
 """

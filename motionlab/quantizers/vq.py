@@ -45,7 +45,7 @@ class VQ(CodebookQuantizer):
         super().__init__(codebook_size, dim, start)
         self.commitment = commitment
         # An embedding, and not a bare parameter: optimizers exempt embeddings from weight decay, and a decayed code
-        # fades to 0 while nobody hits it.
+        # fades to 0 while no vector hits it.
         self.embedding = nn.Embedding(codebook_size, dim)
         nn.init.uniform_(self.embedding.weight, -1 / codebook_size, 1 / codebook_size)
 

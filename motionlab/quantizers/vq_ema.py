@@ -13,9 +13,9 @@ Notation: n vectors in the batch, K = `codebook_size`, D = `dim`, m = `decay`.
     loss     = commitment * mean (z - sg[code])^2
 
 Where this differs from the published code, on purpose:
-* Counts, sums and the start flag are buffers, so a resumed run does not begin its codebook anew.
+* Counts, sums and the start flag are buffers, so a resumed run does not restart its codebook.
 * A rescued code also gets a new count and sum. With its old ones it would jump back at the next step.
-* "Dead" is measured against the fair share min(1, n / K) of hits a batch. Against a fixed 1.0, a batch of n vectors can
+* "Dead" is measured against a fair share, min(1, n / K) hits per batch. Against a fixed 1.0, a batch of n vectors can
   keep at most n codes alive, however good they are: 3,072 of 65,536 in the published setting.
 * With several processes the counts and sums are added up over all of them.
 * Padding, NaN and infinity teach nothing.
@@ -141,5 +141,5 @@ class VQEMA(CodebookQuantizer):
         self.cluster_size.copy_(torch.where(dead, share, self.cluster_size))
 
     def _share(self, hits: Tensor) -> Tensor:
-        """The fair share of hits a batch and code, min(1, n / K)."""
+        """The fair share of hits per batch and code, min(1, n / K)."""
         return (hits / self.codebook_size).clamp(max=1.0).to(self.cluster_size)

@@ -32,7 +32,7 @@ from motionlab.errors import InputError
 
 @dataclass(frozen=True)
 class Exercise:
-    """What a lesson knows about one exercise.
+    """Everything that a lesson knows about one exercise.
 
     Args:
         name: "<topic>.<task>".
@@ -110,7 +110,7 @@ def _classroom() -> list[Path]:
 
 
 def as_number(value: Any) -> float | None:
-    """What an attempt returned, as a number; None when it is none."""
+    """The result of an attempt as a number; None when it is not one."""
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
@@ -118,7 +118,7 @@ def as_number(value: Any) -> float | None:
 
 
 def as_numbers(values: Any) -> list[float] | None:
-    """What an attempt returned, as a list of numbers; None when it is none."""
+    """The result of an attempt as a list of numbers; None when it is not one."""
     try:
         return [float(value) for value in values]
     except (TypeError, ValueError, RuntimeError):

@@ -18,9 +18,9 @@ def about(value: float, digits: int = 4, *, width: int = 0) -> str:
     Args:
         value: the number.
         digits: significant digits.
-        width: letters that the number takes, for a column of a line that is printed by itself. The padding stands after
+        width: letters that the number takes, for a column of a line that is printed on its own. The padding comes after
             the mark, where it may differ, too: `f"{about(value):<9} mm"` would print more or fewer blanks on another
-            machine. `ml.Table` pads by itself.
+            machine. `ml.Table` pads on its own.
 
     >>> about(0.0123), about(1234.5, 2), about(7.25, width=6)
     ('≈0.0123', '≈1.2e+03', '≈  7.25')

@@ -36,8 +36,8 @@ class TextCache:
     """Features of captions, from memory, from disk, or from the encoder.
 
     Args:
-        folder: holds one sub-folder an encoder. None keeps everything in memory.
-        encoder: encodes what is not there yet. None: only what is there can be read.
+        folder: holds one sub-folder per encoder. None keeps everything in memory.
+        encoder: encodes missing captions. None: only stored ones can be read.
         name: the encoder to read when there is no `encoder`; may be left out when the folder knows only one.
 
     Raises:
@@ -66,7 +66,7 @@ class TextCache:
         return caption in self._row
 
     def features(self, captions: Sequence[str]) -> TextFeatures:
-        """Padded features, one row a caption, in order; what is missing is encoded first and saved.
+        """Padded features, one row per caption, in order; missing ones are encoded first and saved.
 
         Raises:
             InputError: an empty caption; a caption over the encoder's limit; or no encoder for a new caption.

@@ -1,4 +1,4 @@
-"""Which caption of a clip to read this time.
+"""The choice of the caption of a clip to read this time.
 
 A clip has several captions. Reading another one at each access teaches that they mean the same motion. The draw is a
 pure function of `(seed, clip, access)`: a resumed run draws what the uninterrupted run would have drawn.
@@ -17,7 +17,7 @@ def choose_caption(captions: Sequence[str], seed: int, clip: int, access: int) -
     """Draw one caption, each with the same chance.
 
     Args:
-        captions: what to choose from.
+        captions: the captions to choose from.
         seed: of the run.
         clip: number of the clip.
         access: how often this clip was read before; the epoch number will do.

@@ -1,4 +1,4 @@
-"""What a text encoder is: captions in, one feature vector a text token out."""
+"""The text encoder: captions in, one feature vector per text token out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THREE_CHOICES = (
     "Choose one of three: the bundled MiniLM (text.encoder=minilm), a local T5, flan-T5 or ByT5 folder "
     "(text.encoder=t5 text.folder=...), or captions whose features are already in the cache."
 )
-"""What to do without an encoder; the end of every message about a missing one."""
+"""Advice that ends every message about a missing encoder."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TextFeatures:
     Real tokens start at slot 0 of each row; states of unused slots are 0.
 
     >>> features = TextFeatures(torch.ones(2, 3, 4), torch.tensor([[True, True, True], [True, False, False]]))
-    >>> features.rows([1]).states.shape  # the width shrinks to the longest row that is left
+    >>> features.rows([1]).states.shape  # the width shrinks to the longest remaining row
     torch.Size([1, 1, 4])
     """
 
@@ -96,7 +96,7 @@ class TextEncoder(Protocol):
 
 
 def identity(encoder: TextEncoder) -> dict[str, object]:
-    """Everything that the stored features of an encoder depend on; its name stands for the weights."""
+    """Everything that the stored features of an encoder depend on; its name identifies the weights."""
     return {
         "encoder": encoder.name,
         "dim": encoder.dim,
@@ -124,7 +124,7 @@ def check_captions(captions: Sequence[str]) -> None:
 
 
 def check_token_counts(captions: Sequence[str], counts: Sequence[int], max_tokens: int) -> None:
-    """Raise InputError when a caption has more tokens than the encoder reads. Nothing is cut in silence."""
+    """Raise InputError when a caption has more tokens than the encoder reads. Nothing is cut silently."""
     worst = max(range(len(counts)), key=counts.__getitem__)
     if counts[worst] > max_tokens:
         raise InputError(
@@ -140,12 +140,12 @@ def check_known(
 ) -> None:
     """Raise InputError when half or more of a caption is unknown to the encoder, as with a script it never read.
 
-    Every unknown word gets the same vector: two different Chinese sentences could give the very same features.
+    Every unknown word gets the same vector: two different Chinese sentences could give the same features.
 
     Args:
         token_ids: the ids of each caption.
-        unknown_id: the id that stands for "unknown"; None for an encoder that knows everything.
-        marks: ids that stand for no word, such as start and end; they do not count.
+        unknown_id: the id of "unknown"; None for an encoder that knows everything.
+        marks: ids that are no words, such as start and end; they do not count.
     """
     for caption, ids in zip(captions, token_ids, strict=True):
         unknown = sum(token == unknown_id for token in ids)
@@ -162,7 +162,7 @@ def check_known(
 def encode_sorted(
     token_ids: Sequence[Sequence[int]], run: Callable[[Tensor, Tensor], Tensor], pad_id: int, batch_size: int = 128
 ) -> list[Tensor]:
-    """Run a model over captions of similar length at a time, and give the states back in the first order.
+    """Run a model over captions of similar length at a time, and return the states in the first order.
 
     Padding is computed like any token, so batches of equal length waste nothing. On captions of 5-30 tokens this
     is more than twice as fast as batches in the given order.
@@ -173,7 +173,7 @@ def encode_sorted(
         pad_id: the id that fills short rows.
 
     Returns:
-        one `[l_i, dim]` a caption, on the CPU, float32.
+        one `[l_i, dim]` per caption, on the CPU, float32.
     """
     order = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
     states: list[Tensor] = [torch.empty(0)] * len(token_ids)

@@ -15,7 +15,7 @@ def load_text_encoder(
 
     Args:
         max_tokens: longest caption, in tokens; a longer one is an error, it is never cut.
-        pooled: MiniLM only: one vector a caption instead of one a token.
+        pooled: MiniLM only: one vector per caption instead of one per token.
 
     Raises:
         InputError: an unknown kind, a setting that the kind does not have, or a T5 folder that is missing.

@@ -1,6 +1,6 @@
 """all-MiniLM-L6-v2: the small text encoder that comes with a pip package, so nothing is downloaded at run time.
 
-22.7 M parameters, 384 numbers a token. The package holds plain files; they are found without importing the package and
+22.7 M parameters, 384 numbers per token. The package holds plain files; motionlab finds them without importing it and
 checked against a pinned hash, because a package of the same name could hold anything.
 Wang et al., "MiniLM", arXiv:2002.10957; Reimers and Gurevych, "Sentence-BERT", arXiv:1908.10084 (pooling).
 """
@@ -59,8 +59,8 @@ class MiniLM:
     """The bundled encoder.
 
     Args:
-        pooled: False gives one vector a token (with the start and end marks), which the decoder reads as its prefix.
-            True gives one vector a caption: the mean over its tokens, scaled to length 1. Dot products of these
+        pooled: False gives one vector per token (with the start and end marks), which the decoder reads as its prefix.
+            True gives one vector per caption: the mean over its tokens, scaled to length 1. Dot products of these
             are similarities of sentences.
         max_tokens: longest caption, marks included. The model was trained on at most 256.
     """

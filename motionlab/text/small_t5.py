@@ -4,7 +4,7 @@ The architecture is `transformers.T5ForConditionalGeneration` with small numbers
 `train_small_t5` has shown it captions by span corruption. It knows the words of those captions and nothing else, so it
 is for understanding T5, not for encoding sentences that people type.
 
-    encoder   reads the sentence with gaps, every token sees every token      -> one vector a token
+    encoder   reads the sentence with gaps, every token sees every token      -> one vector per token
     decoder   writes the missing words one by one; sees its own words so far, and (cross-attention) those vectors
 """
 
@@ -39,14 +39,14 @@ class Pairs(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the decoder wrote: ids without the start, and the cache (`past_key_values`) that it leaves behind."""
+    """Written by the decoder: ids without the start, and the cache (`past_key_values`) that it leaves behind."""
 
     ids: list[int]
     past_key_values: Any
 
 
 class SmallT5:
-    """Words and a small T5. It is also a text encoder, as `TextEncoder` asks: its encoder gives one vector a word.
+    """Words and a small T5. It is also a text encoder, as in `TextEncoder`: its encoder gives one vector per word.
 
     Args:
         words: the tokenizer.
@@ -118,7 +118,7 @@ class SmallT5:
 
         Args:
             source: ids of the sentence with sentinels, END included.
-            past_key_values: a cache to go on with. None, the right value for every new sentence, starts a new one. A
+            past_key_values: a cache to continue with. None, the right value for every new sentence, starts a new one. A
                 cache of another sentence holds that sentence's keys and values, in the cross-attention too: the new
                 sentence is then not read at all.
             use_cache: False runs the whole answer again for each token, to check the cache.
@@ -149,7 +149,7 @@ class SmallT5:
         return self.words.decode(restore_spans(source, written, self.words))
 
     def with_sentinels(self, text: str) -> list[int]:
-        """Ids of a sentence in which sentinel 0, 1, ... stand for its blanks."""
+        """Ids of a sentence with sentinels 0, 1, ... in its blanks."""
         pieces = text.split(BLANK)
         if len(pieces) < 2:
             raise InputError("text", found=repr(text), expected=f"a blank {BLANK}", fix=f"Write {BLANK} for a word.")
@@ -201,7 +201,7 @@ def train_small_t5(
 ) -> list[float]:
     """Train by span corruption, in place; the loss of every step.
 
-    Captions and spans are drawn anew at each step. The optimizer is Adafactor, as in T5: its step is a share (`lr`) of
+    New captions and spans are drawn at each step. The optimizer is Adafactor, as in T5: its step is a share (`lr`) of
     the size of a matrix, and T5 begins with a word table whose numbers are 8 to 30 times as large as those of its other
     matrices. The share rises for 20 steps and falls linearly to nothing.  Shazeer and Stern, arXiv:1804.04235.
 
@@ -210,7 +210,7 @@ def train_small_t5(
         watch: called with step (from 1) and loss.
 
     Raises:
-        InputError: no captions, an empty one, or one of a single word, in which nothing can be cut out.
+        InputError: no captions, an empty one, or one of a single word, from which nothing can be cut.
     """
     check_captions(captions)
     generator = torch.Generator().manual_seed(seed)

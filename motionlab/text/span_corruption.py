@@ -1,13 +1,13 @@
 """Span corruption: how T5 learns from sentences alone.
 
-Some runs of words are cut out. Each leaves one sentinel behind, and the target lists what every sentinel stood for:
+Some runs of words are cut out. Each leaves one sentinel behind, and the target lists what every sentinel replaced:
 
     sentence   a person walks forward and then sits down
     input      a person <0> and then <1> down </s>
     target     <0> walks forward <1> sits <2> </s>          the last sentinel closes the list
 
 The input is shorter than the sentence and the target far shorter: that makes it cheaper than predicting everything.
-Raffel et al., "T5", arXiv:1910.10683, section 3.1.4 and figure 2; there 15 % of the tokens go, 3 a run on average.
+Raffel et al., "T5", arXiv:1910.10683, section 3.1.4 and figure 2; there 15 % of the tokens go, 3 per run on average.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def corrupt_spans(ids: Sequence[int], mask: Sequence[bool], words: Words) -> tup
 
 
 def restore_spans(source: Sequence[int], target: Sequence[int], words: Words) -> list[int]:
-    """Put the words of a target, true or predicted, back where their sentinels stand in the input.
+    """Put the words of a target, true or predicted, back in place of their sentinels in the input.
 
     A sentinel that the target does not list leaves nothing behind. The result ends with END.
 

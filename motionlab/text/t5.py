@@ -1,4 +1,4 @@
-"""A T5, flan-T5 or ByT5 encoder from a folder on disk, as published models use it (flan-t5-xl, 2048 numbers a token).
+"""A T5, flan-T5 or ByT5 encoder from a folder on disk, as published models use it (flan-t5-xl, 2048 numbers per token).
 
 The folder is one that `save_pretrained` wrote; an encoder-decoder checkpoint works too, its decoder is not loaded.
 Nothing is ever downloaded.  Raffel et al., arXiv:1910.10683; Xue et al., "ByT5", arXiv:2105.13626.
@@ -72,7 +72,7 @@ class T5Folder:
                 model, report = transformers.T5EncoderModel.from_pretrained(
                     self.folder, local_files_only=True, dtype=self.dtype, output_loading_info=True
                 )
-            if report["missing_keys"]:  # transformers only warns, and goes on with random numbers in their place
+            if report["missing_keys"]:  # transformers only warns, and continues with random numbers in their place
                 raise KeyError(f"no weights for {sorted(report['missing_keys'])[0]}")
         except Exception as error:  # transformers raises many kinds here, for missing and for broken files
             reason = " ".join(str(error).split())[:160]

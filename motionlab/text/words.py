@@ -1,7 +1,7 @@
-"""A small tokenizer made from captions: one id a word.
+"""A small tokenizer made from captions: one id per word.
 
 T5 itself splits into word pieces (SentencePiece, 32,000 of them), so that it can read any word. Captions of a few
-hundred words need no pieces, and one id a word can be followed by eye. The ids are laid out as T5 lays out its own:
+hundred words need no pieces, and one id per word can be followed by eye. The ids are laid out as T5 lays out its own:
 
     0 padding   1 end   2 unknown   3 ... words ...   then the sentinels, counted DOWN from the highest id
 
@@ -21,7 +21,7 @@ from motionlab.files import write_text
 PAD, END, UNKNOWN = 0, 1, 2
 MARKS = ("<pad>", "</s>", "<unk>")
 _WORD = re.compile(r"<extra_id_\d+>|\w+(?:['-]\w+)*|[^\w\s]")
-_BEFORE = re.compile(r" ([,.;:!?])")  # no space stands before these in a sentence
+_BEFORE = re.compile(r" ([,.;:!?])")  # no space before these in a sentence
 
 
 def split_words(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Many clips at once: batches of like length, padded to the longest, and cut apart again.
 
 A loop over single clips leaves a GPU, and on small models a CPU, waiting for Python. Clips are sorted by length first,
-so little of a batch is padding, and the mask of `MotionTokenizer` gives each clip what it would have got alone.
+so little of a batch is padding, and the mask of `MotionTokenizer` gives each clip the same result as alone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def convert_together(
         convert: from a batch `[B, n, ...]` and its mask `[B, n]` (None when no row is padded) to the results.
         length_of: the length of the result for that of a row.
         device: where the batches are converted.
-        multiple: of which the length of each batch is one.
+        multiple: that the length of each batch must be.
     """
     result: dict[int, Tensor] = {}
     for group in _groups([len(row) for row in rows], batch_size):

@@ -6,7 +6,7 @@ need no copy, and `conv2d` runs on that layout directly. Parameters keep the sha
 
 `conv2d` copies the weights into its own order first. Over a few frames (one clip, one chunk of a stream) that takes
 longer than the convolution, so without gradients short inputs are written as one matrix product with the weights as
-they lie: 3x to 4x faster for 2 frames of 512 channels, 1.5x to 2.5x for 90. (Keeping the weights in that order would
+they are: 3x to 4x faster for 2 frames of 512 channels, 1.5x to 2.5x for 90. (Keeping the weights in that order would
 save the copy as well, but a fused AdamW that resumes with its averages in another order than the weights mixes them
 up without a word.)
 

@@ -1,7 +1,7 @@
 """From normalised features to metres, differentiable: what the losses on acceleration and on joints look at.
 
 The network sees features in standard deviations, block by block, and a bone has no length there. So these losses need
-the normalizer, and forward kinematics needs bone lengths. Both stand here, apart from the tokenizer, which knows
+the normalizer, and forward kinematics needs bone lengths. Both are here, apart from the tokenizer, which knows
 neither.
 """
 
@@ -25,7 +25,7 @@ class Body:
 
     Attributes:
         position_scale, velocity_scale: standard deviation of the position block (metres) and of the velocity block
-            (metres a frame), a mean over each block. Errors are divided by them, so all losses count in the same unit.
+            (metres per frame), averaged per block. Errors are divided by them, so all losses count in the same unit.
     """
 
     def __init__(self, normalizer: Normalizer, skeleton: Skeleton | None = None) -> None:

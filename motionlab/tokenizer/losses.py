@@ -1,4 +1,4 @@
-"""What the tokenizer is trained on.
+"""The losses that the tokenizer is trained on.
 
     total = smooth_l1(all 272 dims) + sum of weight * term + the quantizer's own loss
 

@@ -4,15 +4,15 @@ The architecture is that of the published MotionMillion tokenizer (arXiv 2507.07
 (arXiv 2301.06052): a convolutional autoencoder with a quantizer at its narrowest place.
 
 Notation: B batch, T frames, F = `input_dim` (272), N tokens, D = `quantizer.dim`, p = `patch_size`,
-r = p * 2**`down_t` frames a token, Q = `quantizer.n_codebooks`. Indices are `[B, N]`, or `[B, N, Q]` when Q > 1.
+r = p * 2**`down_t` frames per token, Q = `quantizer.n_codebooks`. Indices are `[B, N]`, or `[B, N, Q]` when Q > 1.
 
 Any length works: the last frame is repeated until T is a multiple of r, and `forward` cuts its result back to T. So a
 clip of T frames has ceil(T / r) tokens, and a multiple of r is treated exactly as the published code treats it (which
 silently drops the rest of other lengths).
 
-Clips of different lengths go into one batch with a mask. What it guarantees: the tokens and the reconstruction of the
-real frames are those that each clip has by itself (up to the rounding of float32), whatever stands in the padding; the
-quantizer and the norms learn nothing from padding. What the result holds at the padding has no meaning.
+Clips of different lengths go into one batch with a mask. It guarantees that the tokens and the reconstruction of the
+real frames are those of each clip alone (up to the rounding of float32), whatever the padding holds, and that the
+quantizer and the norms learn nothing from padding. The result at the padding has no meaning.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class MotionTokenizer(nn.Module):
         quantizer: any `Quantizer`; its `dim` is the width of the bottleneck.
         input_dim: F.
         width: channels of the convolutions.
-        depth: residual blocks a stage; their dilations grow by `dilation_growth_rate`.
+        depth: residual blocks per stage; their dilations grow by `dilation_growth_rate`.
         down_t: stages, each halves the frame rate; 0 or more. The residual blocks sit in them, so 0 means none.
         kernel_size: 3 or 5, of the convolutions that keep the frame rate.
         activation: "relu", "silu" or "gelu".
         norm: "LN", "GN", "BN" or None, inside the residual blocks; see `motionlab.tokenizer.norm`.
-        causal: every output depends on the past only (up to the end of its own token).
+        causal: every output depends on the past only (up to the end of its token).
         patcher: "wavelet" puts `patch_size` (2, 4 or 8) frames into one with as many times the channels. "compat" is
             the published model, which names a wavelet of 1 that does nothing; it differs from None in saved names only.
 
@@ -153,13 +153,13 @@ class MotionTokenizer(nn.Module):
     def encode_clips(self, clips: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
         """Indices of many clips `[T_i, F]`, each as if it were encoded alone; clips of like length share a batch."""
         width, shape = (self.input_dim,), f"(T, {self.input_dim})"
-        check_rows("clip", clips, width, f"{shape} with T >= 1", "Give one normalised motion a clip.")
+        check_rows("clip", clips, width, f"{shape} with T >= 1", "Give one normalised motion per clip.")
         return self._together(clips, batch_size, self.encode, self.token_count, self.frames_per_token)
 
     def decode_clips(self, tokens: Sequence[Tensor], batch_size: int = 64) -> list[Tensor]:
         """Normalised motion `[N_i * r, F]` of many token sequences `[N_i]`, each as if it were decoded alone."""
         width, shape = ((), "(N,)") if self.n_codebooks == 1 else ((self.n_codebooks,), f"(N, {self.n_codebooks})")
-        check_rows("tokens", tokens, width, f"{shape} with N >= 1", "Give one sequence of tokens a clip.")
+        check_rows("tokens", tokens, width, f"{shape} with N >= 1", "Give one sequence of tokens per clip.")
         return self._together(tokens, batch_size, self.decode, lambda n: n * self.frames_per_token)
 
     def _together(
@@ -176,7 +176,7 @@ class MotionTokenizer(nn.Module):
     def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Tokens of one long clip that arrives in pieces `[B, t, F]`; only for a causal tokenizer.
 
-        Yields indices `[B, n]` as soon as their frames are there. Together they are `encode` of the whole clip.
+        Yields indices `[B, n]` as soon as their frames have arrived. Together they are `encode` of the whole clip.
         """
         self._check_causal()
         stream, whole = Stream(), whole_tokens(chunks, self.frames_per_token, self.check_motion)
@@ -269,7 +269,7 @@ class MotionTokenizer(nn.Module):
                 "tokens",
                 found=f"shape {tuple(indices.shape)}",
                 expected=f"{shape} with N >= 1",
-                fix="Give one row of tokens a motion; for a single motion use tokens[None].",
+                fix="Give one row of tokens per motion; for a single motion use tokens[None].",
             )
         low, high = int(indices.min()), int(indices.max())
         if low < 0 or high >= self.codebook_size:
@@ -296,13 +296,13 @@ class MotionTokenizer(nn.Module):
             return self.quantizer(self.encoder(whole, border), real).indices
 
     def _motion(self, indices: Tensor, border: Border) -> Tensor:
-        """Indices `[B, N]` to frames `[B, N * r, F]`; gradients may pass, to train a decoder alone."""
+        """Indices `[B, N]` to frames `[B, N * r, F]`; gradients may pass, to train only a decoder."""
         with evaluating(self):
             motion: Tensor = self.decoder(self.quantizer.indices_to_codes(indices), border)
         return motion
 
     def _prepare(self, x: Tensor, mask: Tensor | None) -> tuple[Tensor, Border, Tensor | None]:
-        """`[B, N * r, F]` whose last frames are repeated, what lies beyond, and which tokens `[B, N]` are real."""
+        """`[B, N * r, F]` with the last frames repeated, what the padding holds, and which tokens `[B, N]` are real."""
         self.check_motion(x)
         r, n = self.frames_per_token, self.token_count(x.shape[1])
         missing = n * r - x.shape[1]
@@ -311,7 +311,7 @@ class MotionTokenizer(nn.Module):
             return whole, WHOLE, None
         last = _check_mask(mask, x.shape[:2]).sum(1) - 1  # [B], the last real frame
         frames = torch.arange(n * r, device=x.device)  # [N * r]
-        # Everything behind the last frame becomes that frame. What stood there, NaN included, takes part in nothing.
+        # Everything behind the last frame becomes that frame. The old content, NaN included, has no effect.
         held = x[torch.arange(len(x), device=x.device), last].unsqueeze(1)  # [B, 1, F]
         whole = torch.where((frames <= last.unsqueeze(1)).unsqueeze(2), whole, held)
         real = frames[::r] <= last.unsqueeze(1)  # [B, N]: a token is real when its first frame is

@@ -1,7 +1,7 @@
-"""What a layer sees beyond the ends of its input: zeros, the padding of a batch, or the chunk before.
+"""The values that a layer sees beyond the ends of its input: zeros, the padding of a batch, or the chunk before.
 
 A convolution over time reaches past the first and the last frame that it is given. Three situations differ in nothing
-but the answer to "what lies there?", so each is a small class with the same two questions, and one object of it
+except the answer to "what is there?", so each is a small class with the same two questions, and its object
 travels with the activations through every layer:
 
 | class    | the input is                          | beyond the ends                               |
@@ -26,7 +26,7 @@ class Border:
     def extend(self, x: Tensor, past: int, layer: nn.Module) -> Tensor:
         """`x [B, T, C]` with the `past` frames that a causal `layer` needs before it: `[B, past + T, C]`.
 
-        Zeros at both sides are no matter of a border: a layer that is not causal adds them itself, and `past` is 0.
+        Zeros at both sides do not concern a border: a layer that is not causal adds them itself, and `past` is 0.
         """
         return F.pad(x, (0, 0, past, 0)) if past else x  # [B, past + T, C]
 
@@ -41,7 +41,7 @@ WHOLE = Border()
 class Ragged(Border):
     """Clips of several lengths in one batch, each treated as if it were alone.
 
-    A clip by itself meets zeros at its end, at every layer. In a batch a layer's bias and norm would fill the padding
+    A clip alone meets zeros at its end, at every layer. In a batch a layer's bias and norm would fill the padding
     with other numbers, which the next convolution would read. So the padding is set to zero again before each
     convolution. Without gradients that happens in place and only behind the end of the shortest clip: when clips of
     like length share a batch, most frames are not touched.
@@ -71,7 +71,7 @@ class Ragged(Border):
 
 
 class Stream(Border):
-    """The chunks of one clip, in order; every causal convolution finds the end of its own last input again.
+    """The chunks of one clip, in order; every causal convolution finds the end of its last input again.
 
     This costs as many frames of memory as the convolutions reach back (62 for a published-size encoder) and no
     computation is done twice, so a chunk of one token is as cheap per token as a whole clip.
@@ -100,7 +100,7 @@ def through(layer: nn.Module, x: Tensor, border: Border) -> Tensor:
 
 
 class Layers(nn.Sequential, AcrossTime):
-    """`nn.Sequential` that takes the border along."""
+    """`nn.Sequential` that passes the border on."""
 
     def forward(self, x: Tensor, border: Border = WHOLE) -> Tensor:
         for layer in self:

@@ -11,7 +11,7 @@ is that of the published code. A frame's patch lies inside one token, so a causa
 
 In the published scripts p is 1, which is zero levels: the wavelet of the released tokenizer does nothing. With p = 2
 that code stops with an error, because its convolutions do not know that there are more channels. Here the channels
-follow p, "wavelet" needs p > 1, and who wants the published place for nothing says "compat".
+follow p, "wavelet" needs p > 1, and "compat" keeps the published place that does nothing.
 
 Notation: B batch, T frames, F features, p = `patch_size`.
 """

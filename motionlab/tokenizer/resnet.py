@@ -23,7 +23,7 @@ def activation_layer(name: str, fresh: bool = False) -> nn.Module:
     """A new activation module by name.
 
     Args:
-        fresh: its input is made for it alone. Then ReLU overwrites it, whose backward pass needs only the result.
+        fresh: its input is made only for it. Then ReLU overwrites it, whose backward pass needs only the result.
     """
     if name not in ACTIVATIONS:
         raise InputError("activation", found=repr(name), expected=" or ".join(ACTIVATIONS), fix="Choose one of these.")

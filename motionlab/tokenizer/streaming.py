@@ -1,6 +1,6 @@
 """A clip that never ends: encode frames as they arrive, decode tokens as they are written.
 
-Only causal convolutions can do this, and then exactly: each one keeps the last frames of its own input (`Stream`), so
+Only causal convolutions can do this, and then exactly: each one keeps the last frames of its input (`Stream`), so
 nothing is computed twice and nothing waits for the future. A token comes out as soon as its last frame is in. This file
 cuts the stream into pieces that a tokenizer can take, and knows no tokenizer.
 """
@@ -16,7 +16,7 @@ from motionlab.errors import InputError
 
 
 def whole_tokens(chunks: Iterable[Tensor], frames_per_token: int, check: Callable[[Tensor], None]) -> Iterator[Tensor]:
-    """Cut chunks `[B, t, F]` of any lengths anew, so that each holds whole tokens: `[B, n * r, F]`.
+    """Cut chunks `[B, t, F]` of any lengths again, so that each holds whole tokens: `[B, n * r, F]`.
 
     A rest of less than a token comes out at the end, filled with its last frame as a whole clip is.
 

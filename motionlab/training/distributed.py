@@ -1,7 +1,7 @@
-"""Several processes, one training: who am I, how many are we, and how do we add numbers.
+"""Several processes, one training: the rank of this process, their number, and sums over them.
 
 `torchrun` starts R processes of the same program and tells each its rank in environment variables. `connected` reads
-them and joins the processes; everything below it asks `World.current()`, which is a world of one when nobody joined.
+them and joins the processes; everything below it calls `World.current()`, which is a world of one when none joined.
 So the same code runs alone, under torchrun, and in the two processes that a lesson starts by `run_processes`.
 
 Every batch is a pure function of its number, so the data needs no sampler: of the micro-batches `first`, `first + 1`,
@@ -148,7 +148,7 @@ def connected(device: str = "auto", *, where: str | None = None, rank: int = 0, 
         InputError: more processes than GPUs on this machine, or another process ended while this one waited for it.
     """
     if World.current().size > 1 or (where is None and not launched()):
-        yield World.current()  # joined by someone further up, who will part; or nobody to join
+        yield World.current()  # a caller joined and will part; or there are no others
         return
     rank, size = (rank, size) if where is not None else (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     kind = choose_device(device).value
@@ -181,7 +181,7 @@ def run_processes(
     """Run `function(*arguments)` in `size` new, connected processes and return what each returned, by rank.
 
     For lessons and tests; a long training is started by torchrun. The processes are spawned, not forked (a forked
-    process inherits torch's thread pool without its threads), so `function` must stand in a module.
+    process inherits torch's thread pool without its threads), so `function` must be in a module.
 
     Raises:
         InputError: or whatever the first failing process raised; the others are ended.
@@ -209,7 +209,7 @@ def run_processes(
 
 
 def lost_peer(error: BaseException | None) -> bool:
-    """Whether this error only says that another process is gone. torch has a class for some of these, gloo a text."""
+    """Whether this error only says that another process ended. torch has a class for some of these, gloo a text."""
     return isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
@@ -237,7 +237,7 @@ def _collect(receivers: list[Any]) -> list[Any]:
 def _worker(
     sender: Any, meet: str, rank: int, size: int, device: str, threads: int, function: Any, arguments: Any
 ) -> None:
-    """One process of `run_processes`. Whatever happens is sent to the parent."""
+    """One process of `run_processes`. Its result or error is sent to the parent."""
     torch.set_num_threads(threads)
     os.environ["LOCAL_RANK"] = str(rank)
     try:
@@ -257,7 +257,7 @@ def _own_gpu(count: int) -> int:
         raise InputError(
             "--nproc-per-node",
             found=f"process {local + 1} on a machine with {count} GPU(s)",
-            expected="one process a GPU",
+            expected="one process per GPU",
             fix=f"Use --nproc-per-node {count}, or device=cpu.",
         )
     return local

@@ -1,7 +1,7 @@
 """Averaged weights: an exponential moving average of the weights along the training.
 
-The last steps of a training jump around a minimum; their average lies nearer to it (Polyak and Juditsky 1992). The
-training itself goes on with the weights as they are.
+The last steps of a training jump around a minimum; their average is nearer to it (Polyak and Juditsky 1992). The
+training itself continues with the unaveraged weights.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class AveragedWeights:
             self._put(own)
 
     def load(self, averages: Mapping[str, torch.Tensor]) -> None:
-        """Go on from stored averages, by the names of the weights."""
+        """Continue from stored averages, by the names of the weights."""
         for name, value in self.averages.items():
             value.copy_(averages[name])
 

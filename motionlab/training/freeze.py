@@ -1,6 +1,6 @@
 """Leaving parts of a model as they are: no gradient, no dropout, no moving statistics.
 
-`requires_grad = False` alone is not enough: in train mode a frozen part still drops out, and a codebook or a batch norm
+`requires_grad = False` is not enough: in train mode a frozen part still drops out, and a codebook or a batch norm
 still updates its buffers. So a frozen part also stays in eval mode, whatever `model.train()` says later.
 Where nothing before it trains either, torch builds no graph and keeps no activation, as under `no_grad`; where
 something does, gradients pass through it.
@@ -39,7 +39,7 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
                 "freeze",
                 found=repr(pattern),
                 expected="a pattern of " + ", ".join(name for name, _ in model.named_children()),
-                fix="Name a module or a parameter; * stands for anything.",
+                fix="Name a module or a parameter; * matches anything.",
             )
         frozen += [name for name in names if name not in frozen]
     for name in frozen:

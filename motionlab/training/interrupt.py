@@ -13,7 +13,7 @@ from typing import Any
 
 
 class Stopped(KeyboardInterrupt):
-    """A training that was asked to stop, and saved.
+    """A training that was told to stop, and saved.
 
     Attributes:
         exit_code: what a shell expects of a program that this signal ended: 130 for Ctrl-C, 143 for SIGTERM.
@@ -39,7 +39,7 @@ class Interrupt:
         return self.number is not None
 
     def stopped(self, text: str) -> Stopped:
-        """What to raise once everything is saved."""
+        """The exception to raise once everything is saved."""
         return Stopped(text, self.number or signal.SIGINT)
 
     def __enter__(self) -> Interrupt:

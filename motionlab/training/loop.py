@@ -1,11 +1,11 @@
 """The training loop of every stage. It knows no model: a `Stage` (`stage.py`) gives it batches and losses.
 
 One optimizer step uses a group of `grad_accum_steps` micro-batches, weighted by what each of them counts
-(`micro_batches.py`). The step is written out below; `session.py` has all that is made before the first step, and all
-that happens between two (numbers, validation, history, checkpoints). A `Hook` (`reporting/hooks.py`) listens.
+(`micro_batches.py`). The step is written out below. The set-up before the first step, and the work between two
+(numbers, validation, history, checkpoints), is in `session.py`. A listener is a `Hook` (`reporting/hooks.py`).
 
 Several processes may train one model (`distributed.py`, `parallel.py`): each runs this loop over its part of every
-group, and rank 0 alone writes and speaks. Decisions rest on numbers that were summed, so all take the same turns.
+group, and only rank 0 writes and prints. Decisions rest on numbers that were summed, so all take the same turns.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def fit(
     Args:
         stage: the model, its batches, its loss, and what else belongs to it.
         resume: continue from `checkpoints/last`; the result is the same, bit for bit on a CPU, as without the stop.
-        overwrite: start anew although `folder` holds a checkpoint, which is removed.
+        overwrite: start again although `folder` holds a checkpoint, which is removed.
         hooks: they listen to the training: loggers, reports.
 
     Raises:
@@ -71,7 +71,7 @@ def fit(
             with clock("save"):
                 this.saver.settle()  # the optimizer may not touch what is still being copied
             with clock("update"):
-                precision.scaler.unscale_(optimizer)  # before clipping: the threshold is meant for the true gradient
+                precision.scaler.unscale_(optimizer)  # before clipping: the threshold applies to the true gradient
                 norm = plain(clip_gradients(this.parameters, settings.clip_norm))
                 this.watch.add(this.numbers(group, means, norm))
                 stepped = precision.step(optimizer, this.watch.bad)

@@ -2,7 +2,7 @@
 
 With n_i items in micro-batch i and N = sum n_i, the mean loss over the group is sum_i (n_i / N) loss_i, where loss_i is
 the mean over micro-batch i. Weighting each loss by n_i / N before its backward pass therefore gives the gradient of
-one big batch, also when the last micro-batch is short. (Dividing by the number of micro-batches gives something else.)
+one big batch, also when the last micro-batch is short. (Dividing by the number of micro-batches does not.)
 For the same reason a micro-batch may be cut into pieces when memory is short: the shares change, their sum does not.
 """
 
@@ -71,7 +71,7 @@ def split_rows(batch: Any, pieces: int) -> list[Any]:
     """Cut a batch along its first dimension into at most `pieces` parts of nearly equal size.
 
     A batch is a tensor, or a tuple, list, dict or dataclass of tensors with the same first dimension. An integer field
-    named `seed` gets a value of its own in each part: parts that drew the same noise would not be independent.
+    named `seed` gets its own value in each part: parts that drew the same noise would not be independent.
 
     >>> [len(part) for part in split_rows(torch.zeros(7, 2), 3)]
     [3, 2, 2]
@@ -99,7 +99,7 @@ def rows_of(batch: Any) -> int:
 
 
 def tensors_of(batch: Any, name: str = "batch") -> dict[str, torch.Tensor]:
-    """Every tensor within a batch, under a name that says where it stands.
+    """Every tensor within a batch, under a name that says where it is.
 
     >>> list(tensors_of({"x": torch.zeros(2), "y": (torch.ones(2), 3)}))
     ['batch.x', 'batch.y.0']

@@ -71,7 +71,7 @@ def is_fused(optimizer: torch.optim.Optimizer) -> bool:
 
 
 def clip_gradients(parameters: Sequence[nn.Parameter], limit: float | None) -> torch.Tensor:
-    """The norm of all gradients as one vector, as it was; scaled down in place where it is above `limit`.
+    """The norm of all gradients as one vector, before clipping; scaled down in place where it is above `limit`.
 
     `clip_grad_norm_` of torch multiplies even where nothing is to be clipped, which reads and writes every gradient.
     """

@@ -1,8 +1,8 @@
-"""Too little memory: said in words, and, when asked for, answered by smaller pieces.
+"""Out of memory: explained in words and, with `auto_batch`, solved by smaller pieces.
 
 With `auto_batch` every micro-batch is cut in half and the group begins again with the random numbers it began with. The
-effective batch stays, and with it the meaning of every step: `micro_batches.py` weights each piece by what it counts.
-What is not exactly as before: buffers that a forward pass changes (the counts of a codebook) may have seen the first
+effective batch stays, and with it the meaning of every step: each piece is weighted by its count (`micro_batches.py`).
+Not exactly as before: buffers that a forward pass changes (the counts of a codebook) may have seen the first
 pieces of the interrupted group twice, and a batch norm sees smaller batches from then on.
 """
 
@@ -78,7 +78,7 @@ class OutOfMemory:
             torch.cuda.empty_cache()
         accumulation = self.settings.grad_accum_steps * self.counters.pieces
         self.warn(
-            f"out of memory ({message}): from here {accumulation} pieces of at most {self.rows} samples a step; "
+            f"out of memory ({message}): from here {accumulation} pieces of at most {self.rows} samples per step; "
             f"the effective batch stays {self.settings.batch_size * self.settings.grad_accum_steps}"
         )
 
@@ -116,7 +116,7 @@ class OutOfMemory:
 
 
 def state_bytes(model: nn.Module, settings: TrainConfig) -> dict[str, int]:
-    """What is there whatever the batch: bytes of weights, gradients, AdamW's two moments, averages.
+    """Bytes that do not depend on the batch: bytes of weights, gradients, AdamW's two moments, averages.
 
     >>> state_bytes(nn.Linear(100, 10, bias=False), TrainConfig(ema_decay=0.9))
     {'weights': 4000, 'gradients': 4000, "AdamW's moments": 8000, 'averaged weights': 4000}

@@ -6,7 +6,7 @@ stage 3, Rajbhandari et al. 2020): every process holds 1/R of the weights, gradi
 block are gathered just before they are used and dropped after.
 
 Both act when the forward pass of a wrapped MODULE is called, but a job's `step` may call any method of its model. So
-what is wrapped is the step itself, as a module whose only child is the model. A job needs to know nothing of it.
+the step itself is wrapped, as a module whose only child is the model. A job does not need to know.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ How = Literal["ddp", "fsdp"]
 
 
 class Parallel(Generic[Result]):
-    """`step(batch)` as it must be called when several processes train together; alone, it is `step` itself.
+    """`step(batch)` as it must be called when several processes train together; a single process gets `step` itself.
 
     Build it after the model is on its device and BEFORE the optimizer: FSDP replaces the parameters by sharded ones.
     Both ways average gradients over the processes, so the loop multiplies its loss by their number to get the sum.
@@ -49,7 +49,7 @@ class Parallel(Generic[Result]):
         how: "ddp" or "fsdp".
 
     Raises:
-        InputError: nothing of the model is trained.
+        InputError: no part of the model is trained.
     """
 
     def __init__(self, model: nn.Module, step: Callable[[Any], Result], world: World, how: How = "ddp") -> None:
@@ -66,9 +66,9 @@ class Parallel(Generic[Result]):
         module = _Step(model, step)
         share_weights(model)
         if how == "fsdp":
-            from torch.distributed.fsdp import fully_shard  # a second of imports that nobody else needs
+            from torch.distributed.fsdp import fully_shard  # a second of imports, needed only here
 
-            # The blocks are units of their own: only one of them is whole at a time. The rest of the model (embedding,
+            # Each block is a unit: only one of them is whole at a time. The rest of the model (embedding,
             # head, a whole tokenizer) is one more unit, which is whole during the step.
             for unit in [*getattr(model, "blocks", ()), module]:
                 fully_shard(unit)
@@ -159,11 +159,11 @@ class Parallel(Generic[Result]):
         return read_sharded(folder, self.model)
 
     def restore_rng(self, record: Mapping[str, Any]) -> None:
-        """Put back this process's own random generators; after a change of the world's size they begin anew."""
+        """Put back this process's own random generators; after a change of the world's size they start again."""
         states = record.get("rng_of_ranks", [])
         if len(states) == self.world.size:
             set_rng_state(states[self.world.rank])
-        elif not self.world.is_first:  # rank 0 goes on with the generators of the record
+        elif not self.world.is_first:  # rank 0 continues with the recorded generators
             seed_everything(self.world.seed(record["settings"]["seed"] + record["step"]))
 
 

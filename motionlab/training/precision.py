@@ -11,7 +11,7 @@
 fp16 has 5 exponent bits: gradients below about 6e-8 become zero. Micikevicius et al., "Mixed Precision Training"
 (2018), multiply the loss by a large number before the backward pass and divide the gradients by it afterwards. When
 the number was too large the gradients are inf; that step is skipped and the number halved. bf16 has the 8 exponent
-bits of fp32 and needs none of this.
+bits of fp32 and does not need this.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Precision:
         return pure_bf16.warning(self.scales, lr)
 
     def evidence(self, steps: int) -> str:
-        """What bf16_pure has lost by now; nothing for the others."""
+        """What bf16_pure has lost so far, as a message; empty for the others."""
         return pure_bf16.evidence(self.scales, steps) if self.choice.value == "bf16_pure" else ""
 
     @contextlib.contextmanager
@@ -78,7 +78,7 @@ class Precision:
         The scaler does not say whether it skipped. It lowers the scale exactly when it did, so the scale tells.
 
         Args:
-            bad: a flag on the device of a fused optimizer, which changes no weight when it is 1; nobody has to wait.
+            bad: a flag on the device of a fused optimizer, which changes no weight when it is 1; no sync is needed.
         """
         if not self.scaler.is_enabled():
             with _unless(bad, optimizer):

@@ -1,7 +1,7 @@
 """The next batch, made by a thread while the model works on this one.
 
 Every batch is a pure function of its number, so what is made ahead is what would have been made later: a resumed run
-needs to know nothing of it, and a batch that was made in vain is simply dropped.
+does not need to know, and a batch that is not needed is simply dropped.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ Batch = TypeVar("Batch")
 
 
 class Prefetch(Generic[Batch]):
-    """`batches(number)`, of which the next one is already on its way.
+    """`batches(number)`, with the next one already in preparation.
 
-    Only one batch is made at any time, so `batches` need not be ready for several threads, as long as everybody asks
+    Only one batch is made at any time, so `batches` need not be ready for several threads, as long as all callers ask
     here.
 
     Args:
@@ -34,7 +34,7 @@ class Prefetch(Generic[Batch]):
         self._next: tuple[int, Future[Batch]] | None = None
 
     def __call__(self, number: int) -> Batch:
-        """The batch; what its making raised is raised here, when it is asked for."""
+        """The batch; an error while it was made is raised here, when it is needed."""
         if self._next is not None and self._next[0] == number:
             batch = self._next[1].result()
         else:

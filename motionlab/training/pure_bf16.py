@@ -1,6 +1,6 @@
 """Weights in bf16: half the memory, and updates that are lost.
 
-bf16 keeps 8 significant bits. Between 1 and 2 its numbers stand 2**-7 apart, just below 1 they stand 2**-8 apart, and
+bf16 keeps 8 significant bits. Between 1 and 2 its numbers are 2**-7 apart, just below 1 they are 2**-8 apart, and
 a sum is rounded to the nearest: starting at 1, an update smaller than 2**-9 downward (2**-8 upward) changes nothing, at
 whatever step. AdamW's updates are about as large as the learning rate, so with 4e-4 the scale of a norm layer, which
 starts at 1, never moves. Weights near 0.02 fare better: their neighbours are 2**-13 (1.2e-4) apart.
@@ -34,7 +34,7 @@ def to_bf16(model: nn.Module) -> list[nn.Parameter]:
 
 
 def warning(scales: Sequence[nn.Parameter], lr: float) -> str:
-    """What is to be expected of a run with this learning rate.
+    """What to expect of a run with this learning rate.
 
     >>> print(warning([nn.Parameter(torch.ones(8))], lr=1e-3))
     precision bf16_pure: at 1.0 an update below 0.00195 is rounded away, and AdamW's are about lr = 0.001; all 8 norm

@@ -20,7 +20,7 @@ def recompute(blocks: Iterable[nn.Module], *, random: bool = True) -> int:
 
     Args:
         random: the second run draws the same random numbers as the first. False saves a copy of the generator's state
-            (5 kB) a block, and is right for blocks that draw none.
+            (5 kB) per block, and is right for blocks that draw none.
     """
     number = 0
     for block in blocks:
@@ -30,7 +30,7 @@ def recompute(blocks: Iterable[nn.Module], *, random: bool = True) -> int:
 
 
 def _twice(forward: Any, random: bool, *inputs: Any, **more: Any) -> Any:
-    """Nothing is kept without gradients, so validation and generation run as ever."""
+    """Nothing is kept without gradients, so validation and generation run as usual."""
     if not torch.is_grad_enabled():
         return forward(*inputs, **more)
     return checkpoint(forward, *inputs, use_reentrant=False, preserve_rng_state=random, **more)

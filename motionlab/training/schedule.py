@@ -80,7 +80,7 @@ def make_schedule(
 ) -> LambdaLR:
     """A `LambdaLR` whose next step is number `start`; call `.step()` only after a real optimizer step.
 
-    The rate is a function of the step number alone, so resuming needs no stored scheduler state.
+    The rate is a function of only the step number, so resuming needs no stored scheduler state.
 
     Raises:
         InputError: an unknown shape, or a warm-up as long as the run, so the peak rate would be followed by nothing.

@@ -1,7 +1,7 @@
-"""Everything around a training step: what is made before the first one, and what happens between two of them.
+"""Everything around a training step: the set-up before the first one, and the work between two of them.
 
-The step itself stands in `loop.py`. Whatever has a memory of its own has a file of its own, and a session holds one of
-each: `step_checks.py` reads and judges the numbers of each step, `validation.py` keeps the best, `checkpoints/saver.py`
+The step itself is in `loop.py`. Every part with its own state has its own file, and a session holds one of each:
+`step_checks.py` reads and judges the numbers of each step, `validation.py` keeps the best, `checkpoints/saver.py`
 writes checkpoints while the training continues, `out_of_memory.py` explains or cuts the batches, `reporting/clock.py`
 knows where the time goes.
 """
@@ -166,7 +166,7 @@ class Session:
         )
 
     def numbers(self, group: Group, means: GroupMeans, norm: torch.Tensor) -> Step:
-        """What this step will be remembered by; its values may still be on the device."""
+        """The record of this step; its values may still be on the device."""
         names, row = means.row(grad_norm=norm)
         return Step(self.counters.step + 1, group.micro_step, group.items, self.rate, names, row)
 
@@ -228,7 +228,7 @@ class Session:
             self._save(*(["best"] if better else []), *(["last"] if to_save else []))
 
     def _save(self, *names: str) -> None:
-        """Hand a checkpoint to the writer."""
+        """Pass a checkpoint to the writer."""
         counters = self.counters
         with self.clock("save"):
             counters.window, counters.split = dataclasses.asdict(self.meter), self.clock.read()
@@ -241,7 +241,7 @@ class Session:
             self.listeners.saved(name, counters.step)
 
     def _account(self, steps: Sequence[Step], seconds: float) -> None:
-        """Take the numbers of steps that were read: into the next row of the history, and before a person's eyes."""
+        """Take the numbers of steps that were read: into the next row of the history, and onto the screen."""
         counters = self.counters
         for one in steps:
             values = {**one.values}
@@ -289,7 +289,7 @@ def _row(counters: Counters, means: dict[str, float], lr: float, metrics: Mappin
 
 @contextlib.contextmanager
 def _telling_the_end(listeners: Hook, counters: Counters, steps: int) -> Iterator[None]:
-    """Whatever ends the run, those who listen hear of it once, with the reason."""
+    """Tell the hooks once that the run ended, with the reason."""
     try:
         yield
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""A stage: everything that the training loop asks of a model and its data.
+"""A stage: everything that the training loop needs of a model and its data.
 
 The loop (`loop.py`) knows no model. It knows a stage, which makes a model, gives micro-batches by their number, turns
 one into losses, and measures how good the model is. A new kind of model is a new stage and changes no line of the loop.
@@ -21,7 +21,7 @@ Batch = TypeVar("Batch")
 
 
 class Losses(NamedTuple):
-    """What `step` returns for one micro-batch."""
+    """The result of `step` for one micro-batch."""
 
     total: torch.Tensor  # scalar, the MEAN over the items that `count` counts
     logs: Mapping[str, torch.Tensor | float] = {}  # further means, such as an accuracy; the same names every time
@@ -42,7 +42,7 @@ class Losses(NamedTuple):
 
 
 class Stage(Protocol[Batch]):
-    """What is trained, and on what. The values below are the defaults of what is optional.
+    """The model to train, and its data. The values below are the defaults of the optional parts.
 
     Attributes:
         title: of the progress bar.

@@ -5,7 +5,7 @@ leaves the device idle between steps. So the numbers stay on the device and are 
 steps. Two things must not wait for that:
 
 - A loss or gradient that is not finite must not reach the weights. The flag `bad` lives on the device, and once it is
-  set, the optimizer leaves every weight alone (the fused AdamW looks at such a flag itself). At the next reading the
+  set, the optimizer changes no weight (the fused AdamW looks at such a flag itself). At the next reading the
   first bad step is found among the stored values, and the weights are still those from before it.
 - A step that fp16 skips may advance neither schedule nor counters, so under fp16 one number is read each step: the
   loss scale. bf16 does not pay that price.

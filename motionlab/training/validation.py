@@ -18,7 +18,7 @@ from motionlab.training.precision import Precision
 
 
 class Validation:
-    """What happens every `val_every` steps.
+    """The work done every `val_every` steps.
 
     Args:
         validate: metrics of the model, or None.

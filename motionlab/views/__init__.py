@@ -1,4 +1,4 @@
-"""What an explainer computes, for `plots` to draw and for `widgets` to turn.
+"""The computations of the explainers, for `plots` to draw and `widgets` to control.
 
 `ml.views.compare_schedules` and the other names below are those that lessons use.
 """

@@ -23,7 +23,7 @@ class Spread(NamedTuple):
 
 @dataclass(frozen=True)
 class AblationView:
-    """What is shown: the chosen rows of the file, the rows trained here, and which numbers to draw.
+    """The data shown: the chosen rows of the file, the rows trained here, and which numbers to draw.
 
     Fields:
         x, y: names of what goes across and up.

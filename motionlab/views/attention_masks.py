@@ -1,4 +1,4 @@
-"""Who may look at whom: a rule applied to the tokens of one row, for `plots.attention_masks` to draw.
+"""Which token may look at which: a rule applied to the tokens of one row, for `plots.attention_masks` to draw.
 
 Everything is a pure function of the tokens, of their two flags and of the name of the rule. The rules are those of
 `llama/masks.py`; "raw flags" is the common mistake: it compares the flags themselves instead of their running sum.
@@ -20,7 +20,7 @@ MOST_TOKENS = 20
 def caption_tokens(text: int, motion: int, padding: int = 0, place: str = "after the text") -> Tokens:
     """Tokens of one row of a batch: its text, its motion, and the padding that a longer text or motion asks for.
 
-    `place`: "after the text" is how openpi and most vision-language-action models lay a batch out, with a gap between a
+    `place`: openpi and most vision-language-action models lay a batch out "after the text", with a gap between a
     short text and what follows; "at the end" is how `MotionLlama` does it.
 
     >>> caption_tokens(2, 1, 1)
@@ -58,7 +58,7 @@ def compute_mask(rule: str, tokens: Tokens, *, hide: bool = True, query: int = 0
         raise InputError("rule", found=repr(rule), expected=", ".join(RULES), fix="Choose one of these.")
     count = len(tokens.names)
     if not 0 <= query < count:
-        raise InputError("query", found=query + 1, expected=f"1 to {count}", fix="Choose a token that is there.")
+        raise InputError("query", found=query + 1, expected=f"1 to {count}", fix="Choose an existing token.")
     att = torch.tensor(tokens.att)
     pad = torch.tensor(tokens.pad) if hide else torch.ones_like(att)
     everyone = padding_mask(pad[None])[0, 0]  # [N, N]

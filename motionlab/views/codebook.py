@@ -132,7 +132,7 @@ def plane_places(places: dict[str, Any]) -> dict[str, Any]:
     return {"codes": checked["codes"], "probe": checked["probe"][0], "target": checked["target"][0]}
 
 
-# Twelve of the dots as they lie with spread 1.2: what a start from the first batch gives.
+# Twelve of the dots at spread 1.2: the result of a start from the first batch.
 ON_THE_DATA = tuple(tuple(point) for point in rounded(toy_latents(1.2, count=DOTS)[:12]).tolist())
 
 # Drawn without looking at the dots.

@@ -24,7 +24,7 @@ def read_decoder_curves(path: str | Path, smooth: int = 1) -> DecoderCurves:
 
 
 def decoder_curves(history: History, smooth: int = 1) -> DecoderCurves:
-    """What a history says about the training of a decoder; `smooth` rows of the training loss are averaged."""
+    """The curves in the history of a decoder's training; `smooth` rows of the training loss are averaged."""
 
     def line(name: str, width: int = 1) -> tuple[list[float], list[float]]:
         if name not in history.columns:

@@ -40,7 +40,7 @@ def entropy_bits(probability: Tensor) -> Tensor:
 def view_distribution(
     plain: Tensor, guided: Tensor, tokens: Sequence[int], place: int, sampling: Sampling
 ) -> DistributionView:
-    """What a generated motion was drawn from.
+    """The probabilities that a generated motion was drawn from.
 
     Args:
         plain: logits `[n, K + 1]` of the text; guided: after guidance (the same without it).

@@ -1,4 +1,4 @@
-"""What the cache of a decoder of a named size weighs, with every number of key-value heads and at every length."""
+"""The bytes of the cache of a decoder of a named size, with every number of key-value heads and at every length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the levels of FSQ fix: the squeezing curve, where it rounds, the grid of codes that follows, and the bits.
+"""The levels of FSQ: the squeezing curve, where it rounds, the grid of codes that follows, and the bits.
 
 Everything is a pure function of the levels, of the name of the bound and of how widely the encoder spreads its
 numbers. The shares are exact: those of a normal distribution, cut at the thresholds.
@@ -20,7 +20,7 @@ from motionlab.quantizers.ifsq import IFSQ
 from motionlab.runtime import seeded
 
 BOUNDS = {"fsq": FSQ, "ifsq": IFSQ}
-FAR = 50.0  # no threshold lies further out: tanh(50) is 1 in float64
+FAR = 50.0  # no threshold is further out: tanh(50) is 1 in float64
 
 
 def compute_levels(levels: Sequence[int], bound: str = "fsq", spread: float = 1.0) -> LevelView:

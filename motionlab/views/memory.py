@@ -20,7 +20,7 @@ MOST_FRAMES = 6e9  # frames x width^2 of a step that is measured here: about a m
 
 @dataclass(frozen=True)
 class Fit:
-    """What the formula says about one setting.
+    """The result of the formula for one setting.
 
     Fields:
         settings: the step.
@@ -58,11 +58,11 @@ class Fit:
 
 
 def compute_fit(*, width: int, memory_gib: float, **settings: Any) -> Fit:
-    """What a step needs, by formula, and the largest batch that fits.
+    """The memory of a step, by formula, and the largest batch that fits.
 
     Args:
         width: channels of the tokenizer, at the bottleneck too.
-        memory_gib: what the machine has.
+        memory_gib: memory of the machine.
         settings: fields of `StepSettings`.
     """
     config, step = TokenizerConfig(width=width, code_dim=width), StepSettings(**settings)

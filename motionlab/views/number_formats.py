@@ -1,4 +1,4 @@
-"""Floating-point formats: where the bits are, how far apart neighbours lie, and which gradients fit, with figures.
+"""Floating-point formats: where the bits are, how far apart neighbours are, and which gradients fit, with figures.
 
 A number is `(-1)^sign * 1.mantissa * 2^(exponent - bias)`; the lowest exponent is kept for numbers `0.mantissa`, the
 subnormal ones (IEEE 754, section 3.4). Rounding here is to the nearest, ties to the even neighbour, in float64.
@@ -37,7 +37,7 @@ class NumberFormat:
 
     @property
     def bias(self) -> int:
-        """What is subtracted from the stored exponent."""
+        """The number subtracted from the stored exponent."""
         return int(2 ** (self.exponent_bits - 1)) - 1
 
     @property
@@ -52,7 +52,7 @@ class NumberFormat:
 
     @property
     def smallest(self) -> float:
-        """The smallest number above 0. What is at most half of it becomes 0."""
+        """The smallest number above 0. Numbers up to half of it become 0."""
         return self.smallest_normal * 2.0**-self.mantissa_bits
 
     def spacing(self, x: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ _COLORS = {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(FORMATS)}
 
 
 def bits_figure(value: float, names: Sequence[str] = tuple(FORMATS)) -> Figure:
-    """One row a format: its bits for this value, and the number that is really stored."""
+    """One row per format: its bits for this value, and the number that is really stored."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10.4, 0.55 * len(names) + 0.7), layout="constrained")

@@ -32,7 +32,7 @@ def compute_cells(
 
     Args:
         levels: levels of each of the two FSQ dimensions.
-        spread: how far apart the points lie: what an encoder would learn.
+        spread: how far apart the points are, which an encoder would learn.
         start: where the learned codes begin, "far away" (drawn without looking at the data) or "on the data".
         rescue: move dead codes onto data points while training.
         steps: training steps of the learned codebook; FSQ has nothing to train.

@@ -1,4 +1,4 @@
-"""What rotary positions do: one pair of channels turning, and the score against the distance.
+"""Rotary positions: one pair of channels turning, and the score against the distance.
 
 Everything is computed from the table that attention really uses, `llama.rope.rope_table`, so the pictures show its
 rounding as well.  Su et al., "RoFormer", arXiv:2104.09864, equations 13-16 and figure 2.
@@ -32,7 +32,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 def table_made_in(
     dtype: torch.dtype, length: int = LENGTH, head_dim: int = HEAD_DIM, theta: float = 10_000.0
 ) -> Tensor:
-    """A table of turns of which every number on the way, the positions too, is rounded to `dtype`: `[S, hd/2]`.
+    """A table of turns with every intermediate number, positions included, rounded to `dtype`: `[S, hd/2]`.
 
     The published code makes its table so, in the dtype of its input. `rope_table` does not; this one shows why.
 
@@ -104,7 +104,7 @@ def turning_figure(vector: Sequence[float], positions: int = 8, frequency: float
 
     Args:
         vector: (x, y) before it has a position.
-        frequency: radians a position, of both.
+        frequency: radians per position, of both.
 
     >>> len(turning_figure((1.2, 0.5)).axes)
     2

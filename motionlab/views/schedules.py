@@ -1,7 +1,7 @@
-"""A learning rate as it was meant, and as it comes out when somebody counts something else than optimizer steps.
+"""A learning rate as intended, and as it comes out when something other than optimizer steps is counted.
 
 The rules are those of `motionlab.training.schedule`; here are only the ways to count wrongly, and two schedules as they
-stand in published training scripts. Everything is a pure function of the step.
+are in published training scripts. Everything is a pure function of the step.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST_POINTS = 600
 
 
 def bare_cosine(step: float, *, steps: int, warmup_steps: int) -> float:
-    """Warm-up and cosine as a formula gives them when nobody holds the end: the rate is 0 first, and rises at last.
+    """Warm-up and cosine as an unbounded formula gives them: the rate is 0 first, and rises at last.
 
     >>> [round(bare_cosine(s, steps=10, warmup_steps=2), 3) for s in (0, 1, 2, 10, 14, 18)]
     [0.0, 0.5, 1.0, 0.0, 0.5, 1.0]
@@ -89,7 +89,7 @@ def _points(steps: int) -> tuple[int, ...]:
 
 
 def usual_milestones(steps: int) -> tuple[int, int]:
-    """Half and three quarters of a run: where "multi_step" falls when nobody says it."""
+    """Half and three quarters of a run: where "multi_step" falls by default."""
     return steps // 2, 3 * steps // 4
 
 
@@ -109,7 +109,7 @@ def published_tokenizer(steps: int = 6_000_000, processes: int = 4) -> Compariso
     """Stage 1 of MotionMillion: the rate is multiplied by 0.05 at step 300,000; but each of four processes counts.
 
     The schedule is handed to a library that advances it once for every process, so the milestone comes at 75,000.
-    The warm-up of 48,000 steps is a loop of its own in front and is not drawn. Read in the source, not run by us.
+    The warm-up of 48,000 steps is a separate loop before it and is not drawn. Read in the source, not run by us.
     """
     one = compare_schedules(
         "multi_step", steps=steps, warmup_steps=0, processes=processes, counted=COUNTS[2], milestones=(300_000,),

@@ -1,4 +1,4 @@
-"""What each GPU holds under each way of sharding a decoder, and how many bytes it sends in a step."""
+"""Bytes that each GPU holds under each way of sharding a decoder, and bytes that it sends in a step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from motionlab.views.kv_cache import CODES, TEXT_DIM
 
 @dataclass(frozen=True)
 class Sharding:
-    """What the formulas say: bytes in one GPU for each stage, and bytes that it sends in a step."""
+    """The results of the formulas: bytes in one GPU for each stage, and bytes that it sends in a step."""
 
     size: str
     parameters: int
@@ -38,7 +38,7 @@ def compute_sharding(*, size: str, gpus: int, numbers: str, gpu_gb: float) -> Sh
     """
     shape = SIZES[size]
     count = parameter_count(CODES, **shape._asdict(), text_dim=TEXT_DIM)
-    # What FSDP holds whole: the unit outside of the blocks during the whole step, and one block.
+    # FSDP holds whole: the unit outside of the blocks during the whole step, and one block.
     block = (count - parameter_count(CODES, **{**shape._asdict(), "n_layer": 0}, text_dim=TEXT_DIM)) // shape.n_layer
     unit = count - (shape.n_layer - 1) * block
     weight_bytes = NUMBERS[numbers].weight

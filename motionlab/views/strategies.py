@@ -1,6 +1,6 @@
 """Training strategies compared: rows of trained decoders, grouped over their seeds, and the figures of these groups.
 
-A row is anything that answers `row["strategy"]`, `row["seed"]` and the results of
+A row is anything that supports `row["strategy"]`, `row["seed"]` and the results of
 `jobs/ablations/strategy_measure.py`. A line is the mean over the seeds, its band reaches from the lowest to the highest
 seed.
 """
@@ -75,10 +75,10 @@ def over_seeds(rows: Iterable[Record], field: str) -> dict[str, np.ndarray]:
 
 
 def exposure_figure(rows: Sequence[Record], group: int = 4, *, title: str = "") -> Figure:
-    """The exposure-bias curve: accuracy after 0, 1, 2 ... own codes, and how much is left of that at 0.
+    """The exposure-bias curve: accuracy after 0, 1, 2 ... own codes, and its share of that at 0.
 
     Args:
-        group: distances that are put together on the right; a single one is noisy.
+        group: distances averaged on the right; a single one is noisy.
     """
     from matplotlib.figure import Figure
 
@@ -140,7 +140,7 @@ def noise_figure(rows: Sequence[Record], shares: Sequence[float], *, title: str 
 def strategies_figure(
     rows: Sequence[Record], fields: Sequence[str], *, reference: Mapping[str, float] | None = None, title: str = ""
 ) -> Figure:
-    """One panel a field: a dot a seed, a bar for the mean, one line a strategy.
+    """One panel per field: a dot per seed, a bar for the mean, one line per strategy.
 
     Args:
         reference: field -> a number that is drawn as a vertical line, such as the score of real motion.

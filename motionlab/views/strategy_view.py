@@ -1,4 +1,4 @@
-"""What a training strategy does to a batch, token by token: what the model reads, and what it must predict.
+"""The effect of a training strategy on a batch, token by token: what the model reads, and what it must predict.
 
 The strategies are the package's own functions (`llama/objectives/corruption.py`); only the motions are toys. The
 model's own codes, which scheduled sampling needs, come from a perfect model of the toy: it knows the odds by which the
@@ -40,7 +40,7 @@ def toy_sequences(seed: int = 0, clips: tuple[tuple[int, int], ...] = CLIPS, tex
 
 
 def toy_own(tokens: Tensor, generator: torch.Generator) -> Tensor:
-    """What the perfect model writes at each place, given the true code before it: int64 `[B, S]`."""
+    """The code that the perfect model writes at each place, given the true code before it: int64 `[B, S]`."""
     moves = torch.multinomial(torch.tensor(STEPS_ODDS), tokens.numel(), replacement=True, generator=generator)
     before = tokens.roll(1, 1)
     own = (torch.where(before < CODES, before, 0) + moves.view_as(tokens)) % CODES

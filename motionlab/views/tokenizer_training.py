@@ -27,7 +27,7 @@ def read_curves(path: str | Path, x: str = "step", smooth: int = 1) -> Curves:
 
 
 def curves_of(history: History, x: str = "step", smooth: int = 1) -> Curves:
-    """What a history says about the training of a tokenizer.
+    """The curves in the history of a tokenizer's training.
 
     Args:
         x: "step", or "minutes" of training (validation and saving are not counted).

@@ -35,7 +35,7 @@ class AblationPanel(Panel):
         path: a result file of `motionlab ablate tokenizer`.
         corpus: changes of the corpus for the points trained here, for a quick trial.
 
-    The button calls `run_point` with what its four controls say. Training runs in a process of its own, so the cells
+    The button calls `run_point` with the values of its four controls. Training runs in its own process, so the cells
     below can be run meanwhile; the star appears when it is done. `wait()` waits for it.
     """
 
@@ -139,7 +139,7 @@ class AblationPanel(Panel):
             future.result(timeout=0)
 
     def _finished(self, point: Point, future: Future[Result], drawn: threading.Event) -> None:
-        """Runs in a thread of the pool, so an exception would be lost: it becomes the text beside the button."""
+        """Runs in a thread of the pool, so an exception would be lost: it becomes the text next to the button."""
         with self._lock:
             try:
                 self.live.append(Row(point, future.result()))

@@ -1,4 +1,4 @@
-"""The panel of lesson 06: what the key-value cache of a decoder weighs, and how many motions fit."""
+"""The panel of lesson 06: the size of a decoder's key-value cache, and how many motions fit."""
 
 from __future__ import annotations
 

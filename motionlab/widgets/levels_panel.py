@@ -1,4 +1,4 @@
-"""The second panel of lesson 03: what a list of levels fixes, before anything is trained."""
+"""The second panel of lesson 03: the consequences of a list of levels, before anything is trained."""
 
 from __future__ import annotations
 

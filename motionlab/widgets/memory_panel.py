@@ -22,7 +22,7 @@ PUBLISHED = {
 
 
 class MemoryPanel(Panel):
-    """Turn batch, window, width, precision and optimizer; see what fits, and measure a real step beside it."""
+    """Turn batch, window, width, precision and optimizer; see what fits, and compare with a measured real step."""
 
     PRESETS: ClassVar = {
         "published": PUBLISHED,

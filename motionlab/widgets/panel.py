@@ -1,6 +1,6 @@
-"""Panels: a picture, the controls that change it, and one line of text that says what is to be seen.
+"""Panels: a picture, the controls that change it, and one line of text that says what it shows.
 
-What a panel computes is a pure function of its controls, tested without a browser. In a notebook the panel stands as
+A panel computes a pure function of its controls, tested without a browser. In a notebook the panel is
 the last expression of a cell; the next cell drives it with `set(...)` and prints `summary()`, which the build compares.
 """
 
@@ -21,7 +21,7 @@ except ImportError:  # pragma: no cover - the notebooks extra is installed where
 
 
 class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
-    """Base of every panel. A subclass says which controls there are, what they compute and how it is shown.
+    """Base of every panel. A subclass says which controls exist, what they compute and how it is shown.
 
     Subclasses write:
         `make_controls()`: name -> control, in the order of the page. The names are the parameters.
@@ -43,7 +43,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.result: Any = None
         for control in self.inputs.values():
             if hasattr(control, "continuous_update"):
-                control.continuous_update = False  # compute when the slider is let go, not at every pixel
+                control.continuous_update = False  # compute when the slider is released, not at every pixel
             control.observe(self._changed, names="value")
         buttons = [self._button(name, values) for name, values in self.PRESETS.items()]
         buttons.append(self._button("reset", self._defaults))
@@ -74,7 +74,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         return {name: control.value for name, control in self.inputs.items()}
 
     def set(self, **params: Any) -> None:
-        """Move several controls at once and compute once, as a hand would.
+        """Move several controls at once and compute once, as a user would.
 
         Raises:
             InputError: no such control, or a value that the control cannot take.
@@ -87,7 +87,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
                     raise InputError("panel", found=repr(name), expected=", ".join(self.inputs), fix="Check the name.")
                 self._assign(name, value)
         except InputError:
-            for name, value in before.items():  # all or nothing: a refused call leaves the panel as it was
+            for name, value in before.items():  # all or nothing: a refused call leaves the panel unchanged
                 self.inputs[name].value = value
             raise
         finally:
@@ -126,7 +126,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         except TraitError as error:
             text = " ".join(str(error).split())
             raise InputError(f"panel {name}", found=repr(value), expected=text, fix="Choose another value.") from None
-        if control.value != value:  # sliders pull a value into their range without a word
+        if control.value != value:  # sliders pull a value into their range silently
             limits = f"{control.min} to {control.max}" if hasattr(control, "min") else "a value of the control"
             raise InputError(f"panel {name}", found=repr(value), expected=limits, fix="Choose another value.")
 

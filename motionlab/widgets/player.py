@@ -40,7 +40,7 @@ export default {
     model.on("change:playing", run);
     follow();
     run();
-    return () => { // the cell was cleared: no timer may go on
+    return () => { // the cell was cleared: no timer may continue
       model.off("change:frame", follow);
       model.off("change:playing", run);
       player.onchange = null;
@@ -52,7 +52,7 @@ export default {
 
 
 class SkeletonPlayer(anywidget.AnyWidget):
-    """A player with one skeleton a track, side by side.
+    """A player with one skeleton per track, in a row.
 
     Args:
         tracks: skeletons and their labels.

@@ -1,4 +1,4 @@
-"""The panel of lesson 10: every schedule, and what it becomes when something else than optimizer steps is counted."""
+"""The panel of lesson 10: every schedule, and what it becomes when something other than optimizer steps is counted."""
 
 from __future__ import annotations
 

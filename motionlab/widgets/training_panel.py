@@ -21,7 +21,7 @@ SOONEST = 1.0  # seconds between two drawings
 class TrainingPanel(Panel):
     """Curves of one training run, read from its `history.csv`.
 
-    In a notebook, show it first; then hand its `watch` to the job, and it moves while the next cell trains:
+    In a notebook, show it first; then pass its `watch` to the job, and it moves while the next cell trains:
 
         curves = TrainingPanel(run.tokenizer_folder("fsq"))
         curves
@@ -98,7 +98,7 @@ class TrainingPanel(Panel):
         self._drawn_at = time.perf_counter()
 
     def _stamp(self) -> tuple[float, int]:
-        """What changes when the file does."""
+        """Changes whenever the file does."""
         try:
             status = self.path.stat()
         except OSError:

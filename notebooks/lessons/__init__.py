@@ -1,1 +1,1 @@
-"""The classroom: code that belongs to one lesson, one folder a lesson. It is not part of the wheel."""
+"""The classroom: code that belongs to one lesson, one folder per lesson. It is not part of the wheel."""

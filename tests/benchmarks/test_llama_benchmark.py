@@ -43,7 +43,7 @@ def flops(work: Callable[[], Any]) -> int:
 
 
 def test_products_alone_are_those_of_the_weights(bench: ModuleType, model: Any) -> None:
-    """A token costs two operations a weight of layers and output; embedding and text projection are no products."""
+    """A token costs two operations per weight of layers and output; embedding and text projection are no products."""
     weights = sum(parameter.numel() for parameter in [*model.blocks.parameters(), model.lm_head.weight])
     weights -= sum(parameter.numel() for parameter in model.blocks.parameters() if parameter.dim() == 1)
     weights += -len(model.lm_head.weight) % ROWS * model.dim  # rows of zeros that fill the last block
@@ -126,5 +126,5 @@ def test_gpu_rows_on_a_cpu(bench: ModuleType, monkeypatch: pytest.MonkeyPatch) -
         assert row["tokens_per_second"] > 0 and row["certain_mib"] > 0
         assert all(math.isfinite(value) for value in row.values() if isinstance(value, float))
     small = bench.llama_gpu.make("111M", 20, 12, torch.device("cpu"))
-    rate = rows[0]["tokens_per_second"] / 24 * bench.decoders.training_flops(small, 2, 12)  # 24 tokens a step
+    rate = rows[0]["tokens_per_second"] / 24 * bench.decoders.training_flops(small, 2, 12)  # 24 tokens per step
     assert rows[0]["utilisation"] == pytest.approx(rate / rates["fp32"])

@@ -23,7 +23,7 @@ NAN, INF = float("nan"), float("inf")
 
 
 class Field(NamedTuple):
-    """One field of a section, and where it stands in a config."""
+    """One field of a section, and its place in a config."""
 
     key: str
     kind: type

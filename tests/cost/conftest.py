@@ -1,4 +1,4 @@
-"""What the formulas of both stages are compared with."""
+"""Real steps that the formulas of both stages are compared with."""
 
 from collections.abc import Callable, Sequence
 

@@ -126,7 +126,7 @@ def test_what_is_kept_agrees_with_the_module(
             return sequence_losses(model, batch).loss
 
     module = kept_by_the_module(loss, known)
-    # The head hands its gradients over by itself; autograd keeps nothing for it but where the labels are.
+    # The head returns its gradients itself; autograd keeps only the places of the labels for it.
     walk = LlamaWalk(config, settings, codebook_size=CODES, text_dim=TEXT, text_slots=slots)
     layers = [layer for layer in walk.layers() if layer.name != "lm_head"]
     assert sum(layer.kept for layer in layers) == pytest.approx(module, rel=0.005)

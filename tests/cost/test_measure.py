@@ -1,4 +1,4 @@
-"""What the formula predicts is what a real step holds, within the promised 10 %."""
+"""The formula agrees with a real step within the promised 10 %."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_the_log_line_by_line() -> None:
     assert len(text) == 68
 
 
-# What the published code builds, counted there, and our settings for it.
+# The models of the published code, counted there, and our settings for them.
 PUBLISHED_TOTALS: list[tuple[dict[str, Any], int]] = [
     ({}, 11_349_782),
     ({"patcher": "compat"}, 11_349_782),
@@ -99,7 +99,7 @@ PUBLISHED_TOTALS: list[tuple[dict[str, Any], int]] = [
     ({"quantizer": "lfq"}, 11_360_032),
     ({"quantizer": "vq"}, 44_897_552),
     ({"quantizer": "vq_ema"}, 11_343_120),
-    # The wavelet as it was meant: p times the channels at both ends, 835,856 (p - 1) parameters more.
+    # The wavelet as intended: p times the channels at both ends, 835,856 (p - 1) parameters more.
     ({"patcher": "wavelet", "patch_size": 2}, 12_185_638),
     ({"patcher": "wavelet", "patch_size": 4}, 13_857_350),
     ({"patcher": "wavelet", "patch_size": 8}, 17_200_774),

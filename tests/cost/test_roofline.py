@@ -46,7 +46,7 @@ def test_hours() -> None:
 
 
 def test_the_best_of_the_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls of 2 s in the first round, of 1 s afterwards, by a clock of our own."""
+    """Calls of 2 s in the first round, of 1 s afterwards, by a fake clock."""
     clock = {"now": 0.0, "calls": 0}
 
     def work() -> None:

@@ -37,7 +37,7 @@ def test_a_gathered_unit_counts_for_fsdp_only() -> None:
     plain, gathered = (bytes_a_gpu(1000, 4, "zero3", unit=unit) for unit in (0, 200))
     assert gathered.weights - plain.weights == 800 and gathered.gradients == plain.gradients
     assert bytes_a_gpu(1000, 4, "zero2", unit=200) == bytes_a_gpu(1000, 4, "zero2")
-    assert bytes_a_gpu(1000, 1, "zero3", unit=200) == bytes_a_gpu(1000, 1, "ddp")  # nobody to gather from
+    assert bytes_a_gpu(1000, 1, "zero3", unit=200) == bytes_a_gpu(1000, 1, "ddp")  # no other GPU to gather from
 
 
 def test_traffic() -> None:

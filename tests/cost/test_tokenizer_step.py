@@ -53,7 +53,7 @@ def test_what_is_kept_agrees_with_the_module(
 
     module = kept_by_the_module(loss, [*model.parameters(), x])
     formula = sum(layer.kept for layer in Walk(config, settings).layers())
-    # Left out: tables of FSQ's levels, and the ones that its linear map puts beside each token.
+    # Left out: tables of FSQ's levels, and the ones that its linear map adds to each token.
     assert formula == pytest.approx(module, rel=0.005) and formula <= module
 
 

@@ -164,7 +164,7 @@ def test_captions_are_read_when_they_are_asked_for(store, harm):
 
 
 def test_opening_holds_neither_captions_nor_features(tmp_path):
-    """2,000 clips with a long caption each (4 MB) and 2 frames: opening takes 32 bytes a clip."""
+    """2,000 clips with a long caption each (4 MB) and 2 frames: opening takes 32 bytes per clip."""
     clips = (Clip(f"c{i}", Motion(torch.zeros(2, 272)), ["walk " * 400]) for i in range(2000))
     MotionStore.write(tmp_path / "store", clips)
     tracemalloc.start()

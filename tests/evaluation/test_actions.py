@@ -37,7 +37,7 @@ def test_order_counts():
     ("frames", "expected"),
     [
         (["a"] * 9, ["a"]),
-        (["a"] * 9 + ["b"] * 3 + ["a"] * 9, ["a"]),  # a flicker is not an action, and the run goes on after it
+        (["a"] * 9 + ["b"] * 3 + ["a"] * 9, ["a"]),  # a flicker is not an action, and the run continues after it
         (["a"] * 4, []),
         ([], []),
     ],

@@ -109,7 +109,7 @@ def test_explained_is_one_zero_or_nan(walk: torch.Tensor) -> None:
 
 
 def test_features_that_vary_little_come_first(walk: torch.Tensor) -> None:
-    """The same error everywhere: the less a feature varies, the less of it is left."""
+    """The same error everywhere: the less a feature varies, the less of it survives."""
     wrong = walk.clone()
     wrong[:, FEATURE_SLICES["rotations"]] += 0.05
     shares = explained_by_spread([Pair(walk, wrong)], walk.mean(0), "rotations", parts=3)

@@ -1,4 +1,4 @@
-"""What a tokenizer keeps of many clips: as each clip alone, and for several codebooks."""
+"""Measures of many clips equal those of each clip alone; also for several codebooks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make(quantizer: str) -> MotionTokenizer:
 def test_reconstructions_are_those_of_each_clip_alone(
     corpus: Corpus, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "CLIPS_AT_ONCE", 3)  # so that there are several groups
+    monkeypatch.setattr(measuring, "CLIPS_AT_ONCE", 3)  # to get several groups
     model, store = make("fsq"), corpus.test_seen
     found = list(reconstructions(model, store, normalizer))
     assert len(found) == len(store)

@@ -49,7 +49,7 @@ def retrain(run: Run) -> None:
 def test_tokens_of_another_tokenizer_are_made_again(
     copy: Run, splits: Splits, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Seen before this was kept: 101 of 1,423 tokens agreed, and the decoder trained on in silence."""
+    """Seen before this was kept: 101 of 1,423 tokens agreed, and the decoder silently trained on."""
     before = training_codes(copy, splits)
     file = copy.folder / "codes.safetensors"
     stamp = file.stat().st_mtime_ns
@@ -85,7 +85,7 @@ def test_tokens_that_say_nothing_are_made_again(
 
 
 def test_a_new_decoder_on_new_tokens(copy: Run, splits: Splits) -> None:
-    """The way out that the message names: without the folder, the decoder is trained on what is there now."""
+    """The way out that the message names: without the folder, the decoder is trained on the current tokens."""
     retrain(copy)
     shutil.rmtree(copy.folder / "llama")
     train_llama(copy, splits)
@@ -116,7 +116,7 @@ def test_stages_one_by_one_then_evaluate(tmp_path: Path, splits: Splits) -> None
     page = write_report(run).read_text(encoding="utf-8")
     assert "FSQ" in page and "VQ-VAE (EMA" not in page, "the comparison was not trained"
     assert set(run.metrics["tokenizers"]) == {"fsq"} and "environment" in run.metrics
-    main_job(config, folder)  # and the main job goes on from there
+    main_job(config, folder)  # and the main job continues from there
     assert set(Run.open(folder).metrics["tokenizers"]) == {"fsq", "vq_ema"}
 
 

@@ -1,4 +1,4 @@
-"""What the loop promises, kept with the real models of both stages."""
+"""The promises of the loop, checked with the real models of both stages."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_activation_checkpointing_changes_no_bit(stage: Stage, tmp_path: Path) -
 
 @pytest.mark.parametrize(("name", "blocks", "share"), [("tokenizer", 4, 0.75), ("decoder", 2, 0.2)])
 def test_activation_checkpointing_saves_memory(name: str, blocks: int, share: float) -> None:
-    """What is held between forward and backward pass, as the allocator counted it: measured 0.71 and 0.11."""
+    """Memory held between forward and backward pass, as the allocator counted it: measured 0.71 and 0.11."""
     stage, held = STAGES[name], []
     batch = stage.batch(0)
     for again in (False, True):

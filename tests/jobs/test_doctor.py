@@ -1,4 +1,4 @@
-"""The doctor: it names what is missing and how to mend it, and a broken machine does not break it."""
+"""The doctor: it names what is missing and how to fix it, and a broken machine does not break it."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_another_config_does_not_overwrite_a_run(finished_run):
         (["tokenizer.codebook_size=999"], r"tokenizer\.codebook_size: found 999 with quantizer fsq"),
         (
             ["tokenizer.codebook_size=512", "compare_quantizers=[bsq, rfsq]", "tokenizer.quantizer=rvq"],
-            "2 codes a token",
+            "2 codes per token",
         ),
         (["text.encoder=t5", "text.folder=/no/such"], "/no/such"),
         (["device=mps"], "device"),

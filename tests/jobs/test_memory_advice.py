@@ -1,4 +1,4 @@
-"""What a person reads when a training of the decoder ran out of memory."""
+"""The message after a training of the decoder ran out of memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DECODER = LlamaConfig(n_layer=3, n_head=4, n_kv_heads=2, dim=64)
 
 
 class Words:
-    """A text source without a model: one slot a word."""
+    """A text source without a model: one slot per word."""
 
     def token_counts(self, captions: Sequence[str]) -> list[int]:
         return [len(caption.split()) for caption in captions]

@@ -26,7 +26,7 @@ LONGEST = 400  # frames; longer than any composed clip of the `ci` preset
 
 
 def make_splits(folder: Path, *, labelled: bool, shift: float = 0.0) -> Splits:
-    """Real clips as they are: eight to learn from, two to validate on, and two test splits with names of our own."""
+    """Real clips as they are: eight to learn from, two to validate on, and two test splits with our own names."""
     samples = [sample for sample in load_samples() if 64 <= len(sample.motion) <= LONGEST]
     samples.sort(key=lambda sample: -len(sample.motion))
 

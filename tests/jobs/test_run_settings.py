@@ -16,7 +16,7 @@ SAME = "llama_training.resume_changed=same_place"
 
 
 def pretend(stage: Path, step: int, planned: int = 12, ended: str = "done") -> None:
-    """What a training of `planned` steps leaves behind when it is at `step`: the record, the summary, the weights."""
+    """The files of a training of `planned` steps when it is at `step`: the record, the summary, the weights."""
     (stage / "checkpoints").mkdir(parents=True)
     record = {"counters": {"step": step}, "settings": {"steps": planned}, "tensors": "x", "sha256": "x", "format": 1}
     (stage / "checkpoints" / "last.json").write_text(json.dumps(record))

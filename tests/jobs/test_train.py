@@ -1,4 +1,4 @@
-"""One stage by itself: what it prints, what it leaves, and with what it may go on."""
+"""One stage on its own: its output, its files, and the settings with which it may continue."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_settings_are_printed_first_and_kept(tmp_path: Path, capsys: pytest.
     assert Run.open(tmp_path / "run").config == config
     assert rest.endswith(f"trained: {place}\nreport: {place / 'report.html'}\n")
     assert {"report.md", "report.json", "history.jsonl", "training.json"} <= {path.name for path in place.iterdir()}
-    # Finished, and called again with what may change: nothing is trained anew. With another rate: refused.
+    # Finished, and called again with settings that may change: nothing is trained again. With another rate: refused.
     train_stage("tokenizer", load_config("ci", [*SHORT, "tokenizer_training.log_every=1"]), tmp_path / "run")
     assert History.read(place / "history.csv").column("step")[-1] == 4
     with pytest.raises(InputError, match="a run with other settings"):

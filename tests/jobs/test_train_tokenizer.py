@@ -1,4 +1,4 @@
-"""Stage 1: what its history holds, that a stop leaves no trace, and that two side by side are the same two."""
+"""Stage 1: what its history holds, that a stop leaves no trace, and that training two in parallel changes neither."""
 
 from __future__ import annotations
 
@@ -128,5 +128,5 @@ def test_losses_in_metres_reach_the_training(corpus: Splits, tmp_path: Path) -> 
 def test_the_decoder_refuses_several_codes_a_token(corpus: Splits, tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", load_config("ci", ["tokenizer.quantizer=rvq"]))
     train_tokenizer(run, corpus)
-    with pytest.raises(InputError, match="tokenizer.quantizer: found 'rvq' with 2 codes a token"):
+    with pytest.raises(InputError, match="tokenizer.quantizer: found 'rvq' with 2 codes per token"):
         train_llama(run, corpus)

@@ -1,4 +1,4 @@
-"""The options of a training, asked for by overrides of a config and kept by the jobs of both stages."""
+"""The options of a training, set by overrides of a config and obeyed by the jobs of both stages."""
 
 from __future__ import annotations
 

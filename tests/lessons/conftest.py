@@ -1,4 +1,4 @@
-"""What the tests of all lessons ask of their exercises. tests/teaching/test_exercise.py runs the references."""
+"""Checks of exercises for the tests of all lessons. tests/teaching/test_exercise.py runs the references."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -18,7 +18,7 @@ from motionlab.text.encoder import TextFeatures
 def make_model() -> Callable[..., MotionLlama]:
     """`make_model(n_kv_heads=2, ...)`; the same arguments give the same weights.
 
-    Fields of `LlamaVariant` may stand among the arguments.
+    Fields of `LlamaVariant` may be among the arguments.
     """
     variants = {field.name for field in fields(LlamaVariant)}
 

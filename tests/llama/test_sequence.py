@@ -16,7 +16,7 @@ K = 50
 
 
 class WordCount:
-    """A text source: one slot a word; the features are the number of the caption."""
+    """A text source: one slot per word; the features are the number of the caption."""
 
     def features(self, captions: Sequence[str]) -> TextFeatures:
         return TextFeatures.from_rows([torch.full((len(text.split()), 3), float(text.split()[0])) for text in captions])
@@ -68,7 +68,7 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
     first = {number: batches(number) for number in numbers}
     for number in reversed(numbers):  # another order of asking, as after a resume
         assert equal(first[number], again(number))
-    assert len({batch.seed for batch in first.values()}) == 5  # batch 3 was asked for twice
+    assert len({batch.seed for batch in first.values()}) == 5  # batch 3 was requested twice
     assert not equal(first[0], make_batches(seed=5, edge_drop=0.5, text_drop=0.5)(0))
 
 

@@ -1,4 +1,4 @@
-"""Statistics of the features, and a motion's knowledge of its own state."""
+"""Statistics of the features, and a motion's record of its own state."""
 
 import pytest
 import torch

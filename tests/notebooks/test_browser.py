@@ -68,7 +68,7 @@ def local(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """JupyterLab with settings of its own on a free port, over a copy of the lessons; gives its address."""
+    """JupyterLab with its own settings on a free port, over a copy of the lessons; gives its address."""
     home = tmp_path_factory.mktemp("lab")
     lessons = home / "notebooks"
     shutil.copytree(root / "notebooks", lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
@@ -125,9 +125,9 @@ def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 def open_lesson(page: Any, lab: str, name: str, root: Path, last: str) -> None:
     """Open a lesson and run its cells up to the one whose source holds `last`."""
-    # A workspace of its own: Lab would open the lessons of earlier tests again, in front of or behind this one.
+    # Its own workspace: Lab would open the lessons of earlier tests again, in front of or behind this one.
     page.goto(f"{lab}/lab/workspaces/{Path(name).stem}/tree/{name}")
-    # "Run" before the kernel is ready opens a dialog that asks which kernel to use, and waits for ever.
+    # "Run" before the kernel is ready opens a dialog that asks which kernel to use, and waits forever.
     page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
     cells = nbformat.read(root / "notebooks" / name, as_version=4).cells
     count = 1 + next(i for i, cell in enumerate(cells) if cell.cell_type == "code" and last in cell.source)

@@ -42,7 +42,7 @@ def markdown(notebook: nbformat.NotebookNode) -> str:
 
 
 def compared_text(cell: Any) -> str:
-    """What nbval really compares of a cell: text without the marked parts."""
+    """The part of a cell that nbval really compares: text without the marked parts."""
     if NOT_COMPARED & set(cell.metadata.get("tags", [])):
         return ""
     texts = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]

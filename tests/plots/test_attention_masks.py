@@ -1,4 +1,4 @@
-"""Masks as pictures: each rule is the one of the decoder, and the picture shows what the mask says."""
+"""Masks as pictures: each rule is that of the decoder, and the picture shows the mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pictures of generation show is what the sampler does."""
+"""The pictures of generation agree with the sampler."""
 
 from __future__ import annotations
 

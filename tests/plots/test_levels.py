@@ -1,4 +1,4 @@
-"""What levels fix: thresholds, shares and bits, against closed forms and against counting."""
+"""Properties of levels: thresholds, shares and bits, against closed forms and against counting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in the pictures of lesson 15."""
+"""The content of the pictures of lesson 15."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is painted is what the package does."""
+"""The picture agrees with what the package does."""
 
 from __future__ import annotations
 

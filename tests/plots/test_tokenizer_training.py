@@ -1,4 +1,4 @@
-"""What the figures of lesson 11 show is what the history says."""
+"""The figures of lesson 11 agree with the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every quantizer promises, asked of every kind."""
+"""The promises of every quantizer, checked for every kind."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_autocast_changes_no_code(quantizer: Quantizer, dtype: torch.dtype) -> N
     with torch.autocast("cpu", dtype=dtype):
         found = quantizer(z)
         looked_up = quantizer.indices_to_codes(found.indices)
-        half = quantizer(z.to(dtype))  # what an encoder under autocast hands over
+        half = quantizer(z.to(dtype))  # as an encoder under autocast returns it
     assert torch.equal(found.indices, expected.indices) and torch.equal(found.codes, expected.codes)
     assert half.codes.dtype == looked_up.dtype == torch.float32
     torch.testing.assert_close(looked_up, expected.codes, rtol=0, atol=1e-6)
@@ -190,7 +190,7 @@ def learned(quantizer: Quantizer) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("filling", [1e4, math.nan])
 def test_padding_teaches_nothing(kind: str, filling: float) -> None:
-    """Same loss, state and gradients, whatever stands in the padding; even NaN stays out of loss and state."""
+    """Same loss, state and gradients, whatever the padding holds; even NaN stays out of loss and state."""
     torch.manual_seed(0)
     first = make_quantizer(kind, 64, 8)
     first(torch.randn(2, 200, 8))

@@ -40,7 +40,7 @@ def test_the_first_of_equal_codes_wins_and_nan_gets_an_index(monkeypatch: pytest
     monkeypatch.setattr(codebook, "CODES_AT_ONCE", columns)
     codes = torch.tensor([[0.0], [1.0], [1.0], [2.0], [1.0]])
     found = nearest_codes(torch.tensor([[1.1], [torch.nan], [1.9]]), codes)
-    assert found.tolist() == [1, 0, 3]  # a NaN is in nobody's cell; its index must still be one that exists
+    assert found.tolist() == [1, 0, 3]  # a NaN is in no cell; its index must still be one that exists
 
 
 def test_only_real_and_finite_vectors_teach() -> None:

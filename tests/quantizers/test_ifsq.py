@@ -39,7 +39,7 @@ def shares(kind: type[FSQ], level: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("level", [5, 9, 17])
 def test_inner_levels_are_even_and_the_outermost_get_half(level: int) -> None:
-    """What the module says: iFSQ evens out the inner levels, and over all levels FSQ is the more even one."""
+    """The claim of the module: iFSQ evens out the inner levels, and over all levels FSQ is the more even one."""
     flat, plain = shares(IFSQ, level), shares(FSQ, level)
     inner = flat[1:-1]
     assert float(inner.max() / inner.min()) < 1.15 < float(plain[1:-1].max() / plain[1:-1].min())

@@ -26,7 +26,7 @@ def transparent(kind: type[LFQ], bits: int, **settings: float) -> LFQ:
 
 
 def dense_entropies(points: Tensor, codes: Tensor, inv_temperature: float) -> tuple[Tensor, Tensor]:
-    """Equation 5 as it stands: a softmax over all codes for each vector, `[n, K]`."""
+    """Equation 5 as written: a softmax over all codes for each vector, `[n, K]`."""
     p = (-inv_temperature * (points[:, None] - codes[None]).square().sum(2)).softmax(1)
 
     def entropy(q: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Several codebooks, each for what is left."""
+"""Several codebooks, each for the rest of the one before."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_digits_after_the_point(levels: list[int], n_codebooks: int, seed: int) 
     assert indices.shape == (100, n_codebooks)
     assert ((indices >= 0) & (indices < quantizer.codebook_size)).all()
     torch.testing.assert_close(quantizer.indices_to_codes(indices), codes)
-    # The first index is that of FSQ, and what is left is at most half of the finest step.
+    # The first index is that of FSQ, and the rest is at most half of the finest step.
     plain = FSQ(levels, len(levels)).double()
     plain.load_state_dict(quantizer.state_dict())
     assert torch.equal(plain(z).indices, indices[..., 0])

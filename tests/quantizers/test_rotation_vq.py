@@ -1,4 +1,4 @@
-"""The rotation trick against the matrix that it stands for."""
+"""The rotation trick against the matrix that it represents."""
 
 from __future__ import annotations
 

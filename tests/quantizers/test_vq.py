@@ -58,7 +58,7 @@ def test_published_start_and_collapse() -> None:
 
 
 def test_weight_decay_spares_the_codes() -> None:
-    """A code that nobody hits would fade to 0."""
+    """A code without hits would fade to 0."""
     groups = {group["name"]: group for group in parameter_groups(VQ(8, 2), 0.1)}
     assert set(groups) == {"no_decay"}
 

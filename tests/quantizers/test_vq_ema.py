@@ -104,7 +104,7 @@ def test_without_reset_a_codebook_collapses_and_with_it_not() -> None:
 
 
 def test_a_large_codebook_can_be_alive_in_a_small_batch() -> None:
-    """Against a fixed limit of one hit a batch, at most 32 of these 128 codes could be alive."""
+    """Against a fixed limit of one hit per batch, at most 32 of these 128 codes could be alive."""
     quantizer = started(128, 2, n=32)
     for _ in range(200):
         quantizer(torch.rand(32, 2))
@@ -122,7 +122,7 @@ def test_state_survives_saving_in_train_mode(tmp_path: Path) -> None:
     quantizer = started(16, 4)
     save_file(quantizer.state_dict(), tmp_path / "vq.safetensors")
     resumed = VQEMA(16, 4)
-    resumed(torch.randn(50, 4))  # it had a life of its own before
+    resumed(torch.randn(50, 4))  # it has trained before
     resumed.load_state_dict(load_file(tmp_path / "vq.safetensors"))
     batches = [torch.randn(100, 4) for _ in range(5)]
     for model in (quantizer, resumed):

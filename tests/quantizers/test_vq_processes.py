@@ -56,7 +56,7 @@ def some_padding() -> Tensor:
 
 def idle_processes() -> Tensor:
     masks = torch.ones(5, 40, dtype=torch.bool)
-    masks[0] = False  # nobody has anything: the codebook cannot begin yet
+    masks[0] = False  # no process has vectors: the codebook cannot begin yet
     masks[1, 0::2] = False  # process 0 has nothing when it begins
     masks[3, 1::2] = False  # process 1 has nothing later
     return masks
@@ -105,7 +105,7 @@ def test_two_processes_do_what_one_does_with_whole_batches(states: dict[str, dic
 def test_two_processes_begin_with_one_codebook(states: dict[str, dict[str, Tensor]], kind: str) -> None:
     found = states[f"first {kind}"]
     assert len(found["codebook"].unique(dim=0)) == 6
-    assert float(found["cluster_size"].sum()) == pytest.approx(0.99 * 6 + 0.01 * 40)  # 1 a code, then 40 hits
+    assert float(found["cluster_size"].sum()) == pytest.approx(0.99 * 6 + 0.01 * 40)  # 1 per code, then 40 hits
 
 
 def test_kmeans_of_two_processes_is_better_than_a_draw(states: dict[str, dict[str, Tensor]]) -> None:

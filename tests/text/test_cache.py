@@ -131,7 +131,7 @@ def test_index_that_does_not_fit(tmp_path: Path, fake: Any, changes: dict[str, A
     ids=lambda change: next(iter(change)),
 )
 def test_features_are_keyed_by_all_that_they_depend_on(tmp_path: Path, fake: Any, change: dict[str, Any]) -> None:
-    """A name alone let features of two dtypes, or captions over the limit, come out of one cache."""
+    """With only a name, features of two dtypes, or captions over the limit, come out of one cache."""
     before = TextCache(tmp_path, fake)
     before.features(FIRST)
     fake.encoded.clear()

@@ -1,4 +1,4 @@
-"""Many clips at once are the same clips alone."""
+"""Many clips at once give the same as each clip alone."""
 
 from __future__ import annotations
 

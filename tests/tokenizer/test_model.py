@@ -120,7 +120,7 @@ def test_clips_together_are_clips_alone() -> None:
     ids=str,
 )
 def test_a_causal_frame_never_sees_the_future(changes: dict[str, Any]) -> None:
-    """By gradient, from the output through the decoder and the encoder: nothing beyond the end of its own token."""
+    """By gradient, from the output through the decoder and the encoder: nothing beyond the end of its token."""
     torch.manual_seed(0)
     tokenizer = small(causal=True, **changes).eval()
     r = tokenizer.frames_per_token

@@ -1,4 +1,4 @@
-"""What a convolution sees beyond the ends of its input."""
+"""The values that a convolution sees beyond the ends of its input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from motionlab.tokenizer.padding import WHOLE, Layers, Ragged, Stream
 def test_ragged_is_zero_after_each_end_and_real_at_every_rate() -> None:
     tokens = torch.tensor([[True, True, True], [True, False, False]])
     conv = TimeConv(2, 2, 3)
-    extended = Ragged(tokens).extend(torch.ones(2, 6, 2), conv.past, conv)  # 2 frames a token
+    extended = Ragged(tokens).extend(torch.ones(2, 6, 2), conv.past, conv)  # 2 frames per token
     assert extended[:, :, 0].tolist() == [[1] * 6, [1, 1, 0, 0, 0, 0]]
     assert Ragged(tokens).real(torch.ones(2, 12, 5)).sum(1).tolist() == [12, 4]
     assert Ragged(tokens).real(torch.ones(2, 3, 5)).tolist() == tokens.tolist()

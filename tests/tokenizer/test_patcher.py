@@ -25,7 +25,7 @@ def test_the_inverse_is_exact(patch_size: int, patches: int, features: int, scal
     x = torch.randn(2, patches * patch_size, features, generator=torch.Generator().manual_seed(seed)) * scale
     patched = HaarPatch(patch_size)(x)
     assert patched.shape == (2, patches, features * patch_size)
-    # Exact but for the last bits: sums and differences of up to 8 numbers round by some units of the largest.
+    # Exact except for the last bits: sums and differences of up to 8 numbers round by some units of the largest.
     for values, unit in ((x, 2.0**-24), (x.double(), 2.0**-53)):
         error = (HaarUnpatch(patch_size)(HaarPatch(patch_size)(values)) - values).abs().max()
         assert error <= 16 * unit * values.abs().max()

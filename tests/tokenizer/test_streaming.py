@@ -47,7 +47,7 @@ def test_encoding_in_chunks(tokenizer: MotionTokenizer, cuts: list[int], frames:
     assert all(chunk.shape[1] > 0 for chunk in chunks)
     streamed = torch.cat(chunks, dim=1)
     assert streamed.shape == whole.shape
-    # A value that lies on the edge between two levels to the last bit may fall to either side.
+    # A value on the edge between two levels to the last bit may fall to either side.
     assert (streamed != whole).sum() <= 1
 
 

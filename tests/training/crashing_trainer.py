@@ -36,7 +36,7 @@ from motionlab.training.optimizer import make_optimizer  # noqa: E402
 STEPS = 5
 LONG = 120  # steps of the run that is killed twenty times; it gets through few of them in each of its lives
 KILLS = 20
-PAUSE = 0.02  # seconds a batch, so that a kill from outside lands somewhere in the run
+PAUSE = 0.02  # seconds per batch, so that a kill from outside lands somewhere in the run
 
 
 def train(folder: Path, pause: float = 0.0, steps: int = STEPS) -> None:
@@ -181,7 +181,7 @@ def main(root: Path) -> None:
     end = wait(fork(lambda: train(folder)))
     report["half"] = {"code": code, "litter": litter, "step": step, "end": end, "same": same(folder, whole)}
 
-    # 4. the operating system refuses to write more: a limit on the size of a file stands for the full disk
+    # 4. the operating system refuses to write more: a limit on the file size imitates the full disk
     folder = root / "full"
     first = TrainConfig(steps=4, warmup_steps=0, val_every=4, save_every=2)
     code = wait(fork(lambda: Toy(ToyModel(64)).fit(folder, first) and None))

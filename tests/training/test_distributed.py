@@ -1,4 +1,4 @@
-"""Who takes what, how processes are joined, and what reaches the one who started them."""
+"""How processes share work, how they are connected, and what reaches the process that started them."""
 
 from __future__ import annotations
 

@@ -78,11 +78,11 @@ def test_smaller_pieces_and_the_same_steps(toy: Any, settings: Any, tmp_path: Pa
     assert b.column("loss") == pytest.approx(a.column("loss"), rel=1e-5)
     assert read_checkpoint(tmp_path / "cut" / "checkpoints")[1]["counters"]["pieces"] == 8 // most
     assert len(warnings.texts) == {4: 1, 2: 2, 1: 3}[most]
-    assert "pieces of at most 4 samples a step; the effective batch stays 16" in warnings.texts[0]
+    assert "pieces of at most 4 samples per step; the effective batch stays 16" in warnings.texts[0]
 
 
 def test_random_numbers_begin_again_with_the_group(toy: Any, settings: Any, tmp_path: Path) -> None:
-    """Step 3 fails after its dropout was drawn. What follows equals a run that was cut from the start of that step."""
+    """Step 3 fails after its dropout was drawn. The rest equals a run that was cut from the start of that step."""
     a = toy(dropout=0.5)
     failed: list[int] = []
     draws: list[float] = []

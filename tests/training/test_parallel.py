@@ -1,4 +1,4 @@
-"""What one process needs of DDP and FSDP: nothing. What two do with them stands in test_two_processes.py."""
+"""One process needs neither DDP nor FSDP. test_two_processes.py tests two."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_model_that_is_all_frozen_is_refused() -> None:
 
 
 def test_the_generators_of_another_world_are_not_taken() -> None:
-    """Rank 0 goes on with the record's; the others begin anew, each with its own seed, the same after each resume."""
+    """Rank 0 continues with the record's; the others restart, each with its own seed, the same after each resume."""
     model, before = nn.Linear(2, 1), torch.get_rng_state()
     record = {"settings": {"seed": 3}, "step": 10, "rng_of_ranks": [rng_state()] * 4}
     first = Parallel(model, len, World())

@@ -208,7 +208,7 @@ def test_a_signal_within_a_group_waits_for_its_end(
 
 
 def test_another_batch_may_be_asked_for(toy: Any, settings: Any, tmp_path: Path) -> None:
-    """Four steps of eight rows were read; with sixteen a batch the run goes on with batch number 2."""
+    """Four steps of eight rows were read; with sixteen per batch the run continues with batch number 2."""
     toy().fit(tmp_path, settings(steps=4))
     a, asked, said = toy(), [], []
 

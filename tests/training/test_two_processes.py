@@ -79,7 +79,7 @@ def test_a_stop_leaves_no_trace(folders: tuple[Path, Path], name: str) -> None:
 def test_one_process_reads_what_two_wrote_in_parts(folders: tuple[Path, Path], name: str, kind: str) -> None:
     checkpoints = folders[1] / name / "checkpoints"
     parts = [path.name for path in checkpoints.glob("last-*.dcp/*.distcp")]
-    assert len(parts) == 2  # one a process
+    assert len(parts) == 2  # one per process
     (alone, _), (together, record) = (read_checkpoint(folder / name / "checkpoints", kind) for folder in folders)
     assert alone.keys() == together.keys()
     for key, value in alone.items():

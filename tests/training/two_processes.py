@@ -1,8 +1,8 @@
-"""The trainings of test_two_processes.py. Run alone it is the reference; below torchrun each is done by two processes.
+"""The trainings of test_two_processes.py. Run alone it is the reference; under torchrun each is done by two processes.
 
     python two_processes.py FOLDER        torchrun --nproc-per-node 2 two_processes.py FOLDER
 
-A process alone reads twice as many micro-batches a step, so the global batch is the same.
+A process alone reads twice as many micro-batches per step, so the global batch is the same.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CODES = 12
 
 
 def settings(world: World, **more: Any) -> TrainConfig:
-    """Six steps of four micro-batches, whoever reads them."""
+    """Six steps of four micro-batches, read by any process."""
     short: dict[str, Any] = {
         "steps": 6, "batch_size": 8, "grad_accum_steps": 4 // world.size, "warmup_steps": 2, "lr": 1e-2,
         "val_every": 3, "save_every": 3, "log_every": 1, "precision": "fp32",
@@ -123,7 +123,7 @@ def train_tokenizer(folder: Path) -> History:
 
 
 def resumed(folder: Path, **more: Any) -> History:
-    """Stopped in the third step and gone on: with dropout, so that each process needs its own generators again."""
+    """Stopped in the third step and continued: with dropout, so that each process needs its own generators again."""
     with contextlib.suppress(Stopped):
         train_toy(folder, dropout=0.2, stop_at=11, **more)
         raise RuntimeError("nobody stopped it")

@@ -1,4 +1,4 @@
-"""What a generated motion was drawn from is what the sampler draws from."""
+"""The probabilities shown for a generated motion are those that the sampler draws from."""
 
 from __future__ import annotations
 

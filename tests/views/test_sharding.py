@@ -1,4 +1,4 @@
-"""What a GPU holds, stage by stage."""
+"""The memory of a GPU, stage by stage."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def panel() -> CodebookPanel:
 
 
 def drag(panel: CodebookPanel, number: int, place: list[float]) -> None:
-    """What the page does: it sends a new value of the whole plane."""
+    """Act as the page does: send a new value of the whole plane."""
     canvas = panel.inputs["plane"]
     codes = [list(code) for code in canvas.value["codes"]]
     codes[number] = place

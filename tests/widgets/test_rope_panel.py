@@ -38,7 +38,7 @@ def test_base_scaling_and_precision_act(panel: RopePanel) -> None:
 def test_table_and_a_refused_setting(panel: RopePanel) -> None:
     panel.reset()
     rows = panel.table().rows
-    assert rows[1] == ["0", "1.000", "1.000"] and len(rows) == 8  # the query stands at 40: no key 64 places back
+    assert rows[1] == ["0", "1.000", "1.000"] and len(rows) == 8  # the query is at 40: no key 64 places back
     before = bytes(panel._image.value)
     panel.set(scaling="ntk", precision="bfloat16")
     assert 'role="alert"' in panel._text.value and bytes(panel._image.value) == before

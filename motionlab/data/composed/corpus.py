@@ -2,7 +2,7 @@
 
 131 seconds of real motion are too few to show generalisation. So a seeded generator joins one to three real clips,
 repeats those that loop, changes their speed, mirrors the result with some probability, and writes the captions from
-the phrases of the actions. What it can teach is how known actions combine; it holds no action that the samples do not.
+the phrases of the actions. It can teach how known actions combine; it has no action that the samples lack.
 
 Which clip becomes what, and how the splits differ, is decided in `plan.py`.
 """
@@ -37,7 +37,7 @@ from motionlab.errors import InputError
 from motionlab.motion.motion import Motion
 from motionlab.motion.transforms import mirror
 
-# Raise this number when the same settings give other bytes than before: old caches are then left alone.
+# Raise this number when the same settings give other bytes than before: old caches are then not used.
 FORMAT = 2
 # Three are enough to show paraphrases; each further one costs the text encoder a third of its time.
 CAPTIONS_PER_CLIP = 3
@@ -77,7 +77,7 @@ def compose(plan: Plan, blend_frames: int, tracks: dict[str, Track] | None = Non
     """Make one clip: resample, repeat, join, mirror, write captions and segments.
 
     Args:
-        tracks: samples that were taken apart before, by name; filled while it is used, so hand in the same dictionary
+        tracks: samples that were taken apart before, by name; filled while it is used, so pass the same dictionary
             for many clips.
     """
     tracks = {} if tracks is None else tracks
@@ -126,7 +126,7 @@ def build_corpus(
             samples and the format of this file.
         samples: the real clips; by default the bundled ones.
         hard_heading: take in clips whose heading is singular somewhere.
-        processes: how many compose clips side by side; the bytes are the same. With 2 or more, a script must call this
+        processes: how many compose clips in parallel; the bytes are the same. With 2 or more, a script must call this
             below `if __name__ == "__main__":`, because each new process imports the script again.
 
     Raises:
@@ -195,7 +195,7 @@ def _open(folder: Path, digest: str) -> Corpus:
 
 
 def _digest(settings: CorpusConfig, samples: Sequence[Sample]) -> str:
-    """What the bytes of the corpus depend on."""
+    """Everything that the bytes of the corpus depend on."""
     digest = hashlib.sha256(json.dumps([FORMAT, dataclasses.asdict(settings)], sort_keys=True).encode())
     for sample in samples:
         facts = (sample.name, sample.action, list(sample.phrases), sample.looping, sample.motion.fps)

@@ -6,7 +6,7 @@ it as an offset that fades to nothing over `blend_frames`. It was chosen over th
 cross-fade plays both clips during the overlap: it would use up 20 of the 38 frames of a walking cycle, and no frame
 would belong to one action. Here every frame of every clip is played and the seam is one exact frame.
 
-What fades how:
+How each part fades:
 
 * joint angles: the offset (a rotation vector) goes from its value and velocity at the seam to zero along the quintic
   of least jerk, so pose and velocity are continuous;
@@ -100,7 +100,7 @@ class Track:
     """A motion taken apart: what continues by integration (steps, turns) and what is a state (heights, rotations).
 
     Args:
-        steps: `[T, 2]` pelvis velocity (x, z) in the heading frame of the previous frame, metres a frame.
+        steps: `[T, 2]` pelvis velocity (x, z) in the heading frame of the previous frame, metres per frame.
         turns: `[T]` heading change since the previous frame, radians.
         height: `[T]` of the pelvis, metres.
         low: `[T]` height of the lowest joint, metres.
@@ -181,7 +181,7 @@ class Track:
 
         # Joint angles: offset and velocity offset at the seam, as rotation vectors.
         spins = torch.stack((self.rotations[-1] @ self.rotations[-2].mT, new.rotations[1] @ new.rotations[0].mT))
-        spin_before, spin_after = matrix_to_axis_angle(spins)  # [22, 3] each, radians a frame
+        spin_before, spin_after = matrix_to_axis_angle(spins)  # [22, 3] each, radians per frame
         fading = position[:width, None, None] * offset + velocity[:width, None, None] * (spin_before - spin_after)
         blended = axis_angle_to_matrix(fading) @ new.rotations[1 : width + 1]  # [width, 22, 3, 3]
         # Height: the lowest joint fades instead of the pelvis, so that mixed leg poses neither sink nor float.

@@ -57,7 +57,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a clip will be, before any motion is touched."""
+    """The plan of a clip, before any motion is touched."""
 
     name: str
     steps: tuple[Step, ...]

@@ -1,10 +1,10 @@
 """The bundled motions: real clips of people, with captions, in the folder `data_samples/`.
 
     motions/<name>.npy       [T, 272] float16, physical units, 30 frames a second
-    captions.jsonl           one JSON object a line: captions, phrases, action, poses
+    captions.jsonl           one JSON object per line: captions, phrases, action, poses
     embeddings.safetensors   caption embeddings, so that lessons run without a text encoder
     provenance.json          sha256 of every file and of the packages it was made from
-    LICENSES/                what the sources ask for
+    LICENSES/                the terms of the sources
 
 `tools/build_samples.py` makes the motions from two public packages. Every file is checked against its sha256 when it
 is loaded: a lesson that compares numbers is worth nothing if the numbers behind it can change unseen.
@@ -103,7 +103,7 @@ class CaptionEmbeddings:
 
 
 def samples_dir() -> Path:
-    """Where the samples are: `$MOTIONLAB_SAMPLES`, else beside the package (a checkout), else inside it (a wheel).
+    """Where the samples are: `$MOTIONLAB_SAMPLES`, else next to the package (a checkout), else inside it (a wheel).
 
     Raises:
         InputError: none of them exists.

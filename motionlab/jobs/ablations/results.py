@@ -1,4 +1,4 @@
-"""The file of an ablation: one JSON line a trained point, so that a stopped run loses nothing that was finished.
+"""The file of an ablation: one JSON line per trained point, so that a stopped run loses nothing that was finished.
 
     {"ablation": "tokenizer", "torch": "2.13.0", "settings": {...}}                  the first line: what all share
     {"point": {"quantizer": "fsq", "codebook_size": 1024, "seed": 0}, "result": {"mpjpe_mm": 182.182, ...}}
@@ -69,7 +69,7 @@ def load_rows(path: str | Path, result: Callable[..., Any] = Result) -> list[Row
 
 
 def start_file(path: Path, config: RunConfig) -> list[Row]:
-    """Make the result file of a tokenizer ablation, or open one to go on with; return what it already holds.
+    """Make the result file of a tokenizer ablation, or open one to continue; return what it already holds.
 
     Raises:
         InputError: it holds results of other settings.
@@ -84,7 +84,7 @@ def open_file(
     header: Callable[[], Mapping[str, Any]],
     result: Callable[..., Any] = Result,
 ) -> list[Row]:
-    """Make a result file with this first line, or open one to go on with; return what it already holds.
+    """Make a result file with this first line, or open one to continue; return what it already holds.
 
     Args:
         ours: the settings that all points share.
@@ -141,7 +141,7 @@ def select(rows: Iterable[Row], **wanted: Any) -> list[Row]:
 
 
 def values(rows: Iterable[Row], field: str, **wanted: Any) -> list[float]:
-    """One field of the selected rows, one number a row.
+    """One field of the selected rows, one number per row.
 
     Raises:
         InputError: nothing was selected.
@@ -169,7 +169,7 @@ def _read(path: Path, result: Callable[..., Any]) -> tuple[dict[str, Any], list[
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, type(error).__name__) from None
-    *lines, _half = text.split("\n")  # what stands behind the last line break is nothing, or half a line
+    *lines, _half = text.split("\n")  # after the last line break comes nothing, or half a line
     if not lines:
         raise _unreadable(path, "no whole line")
     number, rows = 1, dict[str, Row]()

@@ -2,8 +2,8 @@
 
     motionlab ablate strategies --run runs/tiny --grid strategy=teacher_forcing,keep_50,masked seed=0,1,2
 
-The tokenizer and its codes are those of a finished run (`strategy_point`); what is measured stands in
-`strategy_measure`. The file, the processes and going on after a stop are those of `ablate`.
+The tokenizer and its codes are those of a finished run (`strategy_point`); the measurements are in
+`strategy_measure`. The file, the processes and resuming after a stop are those of `tokenizer.py`.
 
 `notebooks/results/strategies.jsonl`, which lesson 08 shows, is that of this run:
 
@@ -34,7 +34,7 @@ from motionlab.runtime import one_thread
 
 USUAL: Point = {"strategy": "teacher_forcing", "seed": 0, "steps": STEPS, "clips": None}
 
-# What the first line of a result file names. Written out, so that a setting that is invented later does not end a file.
+# The settings named in the first line of a result file. Written out, so that a setting added later does not end a file.
 LLAMA_KEYS = ("n_layer", "n_head", "n_kv_heads", "dim", "hidden", "text_drop", "edge_drop")
 TRAINING_KEYS = (
     "batch_size",
@@ -86,8 +86,8 @@ def ablate_strategies(
         run: folder of a finished run.
         out: the result file, `*.jsonl`; a point is added when it is done.
         axes: see `strategy_grid`.
-        workers: processes of one thread each; by default one a physical core. With 1 everything runs in this process.
-        say: takes one line a finished point.
+        workers: processes of one thread each; by default one per physical core. With 1 everything runs in this process.
+        say: takes one line per finished point.
 
     Returns:
         The rows of the grid, in its order.
@@ -120,7 +120,7 @@ def run_point(point: Mapping[str, Any], run: str | Path) -> StrategyResult:
 
 
 def shared_settings(run: str | Path) -> dict[str, dict[str, Any]]:
-    """What all points of a file share: the decoder, its training, how motions are drawn, what is measured.
+    """Shared by all points of a file: the decoder, its training, how motions are drawn, what is measured.
 
     The codes are named by their hash: results on the codes of another tokenizer are not comparable.
     """
@@ -158,5 +158,5 @@ def _numbers(result: StrategyResult) -> str:
     loss = f"masked loss {result.masked_loss:.3f}" if result.loss is None else f"loss {result.loss:.3f}"
     return (
         f"{loss}, action score {result.score_seen:.3f} seen {result.score_unseen:.3f} unseen, "
-        f"{result.seconds_a_step * 1000:.0f} ms a step, {result.seconds:.0f} s"
+        f"{result.seconds_a_step * 1000:.0f} ms per step, {result.seconds:.0f} s"
     )

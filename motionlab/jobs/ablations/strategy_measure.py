@@ -1,7 +1,7 @@
-"""What a decoder can do after training: its losses, how it goes on after its own codes, and the motions it writes.
+"""Measures a trained decoder: its losses, how it continues after its own codes, and the motions it writes.
 
 Motions are generated with the length of the real clip given to every decoder, because masked modelling needs it. For
-decoders that can end a motion themselves, the score with an end of their own stands beside it.
+decoders that can end a motion themselves, the score with their own end is given as well.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from motionlab.llama.sequence import Sequences
 MEASURE: dict[str, Any] = {
     "curve_clips": 64,  # validation clips under the curves
     "places": 64,  # codes from the start of a clip
-    "bin": 8,  # codes put together in a curve by position
+    "bin": 8,  # codes per bin in a curve by position
     "starts": [16, 32],  # true codes before the first own one, for the curve by distance
     "distance": 17,  # entries of that curve: after 0 to 16 own codes
     "noise": [0.0, 0.1, 0.3, 0.5],  # shares of random codes in the history
@@ -44,10 +44,10 @@ MEASURE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class StrategyResult:
-    """What one decoder reached. None where a number has no meaning for it.
+    """The results of one decoder. None where a number has no meaning for it.
 
     Fields:
-        loss, accuracy: of the next token on validation clips, true history; nats a token, share.
+        loss, accuracy: of the next token on validation clips, true history; nats per token, share.
         train_loss: the same on as many training clips: the gap says how much was learned by heart.
         noisy_loss: loss when a share (`MEASURE["noise"]`) of the codes that are read is random.
         masked_loss: of masked modelling, at masked places of validation clips, over all shares of masks.
@@ -55,7 +55,7 @@ class StrategyResult:
         clean_nats, own_nats: minus the logarithm of the probability of the true code, likewise.
         distance_accuracy, distance_nats: after 0, 1, 2 ... own codes that follow true ones.
         score_seen, score_unseen: action score of motions generated with the length given (`exact_`: share that is
-            exactly right); `score_free_`: with an end of their own; `score_other`: against other captions, chance.
+            exactly right); `score_free_`: with their own end; `score_other`: against other captions, chance.
         score_fewer_looks: of iterative decoding with fewer looks.
         diversity, multimodality: mean pose distance in mm over captions, and over motions of one caption.
         seconds_a_step: median. seconds: the whole training.
@@ -94,7 +94,7 @@ def measure_decoder(ground: Ground, trained: TrainedDecoder) -> StrategyResult:
 
 
 def reference_numbers(ground: Ground) -> dict[str, Any]:
-    """What every point is compared with: the judge on real clips and on their reconstructions, and their diversity."""
+    """The references for every point: the judge on real clips and on their reconstructions, and their diversity."""
     tokenizer, normalizer, found = ground.run.tokenizer(), ground.run.normalizer, dict[str, Any]()
     for name in ("seen", "unseen"):
         store = ground.test(f"test_{name}")
@@ -208,7 +208,7 @@ def write_motions(
     lengths: Sequence[int] | None,
     looks: int = MEASURE["looks"],
 ) -> list[Tensor]:
-    """Features `[T, 272]` of one motion a caption, drawn as the run draws.
+    """Features `[T, 272]` of one motion per caption, drawn as the run draws.
 
     Args:
         lengths: codes of each motion; None lets the decoder end them.

@@ -55,7 +55,7 @@ STEPS = 250  # optimizer steps of a point that names none
 
 @dataclass(frozen=True)
 class Ground:
-    """What all points of one run share; made once a process."""
+    """Shared by all points of one run; made once per process."""
 
     run: Run
     splits: Splits
@@ -100,7 +100,7 @@ class Ground:
         return build_sequences([codes[i].long() for i in numbers], text, self.codebook_size, max_length=10_000)
 
     def batches(self, count: int, size: int = 32, *, held_out: bool = False) -> list[Sequences]:
-        """The first `count` clips in several batches, each with a seed of its own."""
+        """The first `count` clips in several batches, each with its own seed."""
         return [
             replace(self.batch(range(at, min(at + size, count)), held_out=held_out), seed=number)
             for number, at in enumerate(range(0, count, size))

@@ -2,8 +2,8 @@
 
     motionlab ablate tokenizer --grid quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2
 
-Points are trained side by side in processes of one thread each: a model this small does not fill a second thread. The
-file (`ablate_results`) grows by a line a point, and a point that stands in it is not trained again. So the command can
+Points are trained in parallel in processes of one thread each: a model this small does not fill a second thread. The
+file (`results.py`) grows by a line per point, and a point in it is not trained again. So the command can
 be stopped at any time, and given again with a larger grid.
 """
 
@@ -90,14 +90,14 @@ def ablate(
     corpus: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Row]:
-    """Train every point of the grid that `out` does not hold yet, and draw all that it holds beside it.
+    """Train every point of the grid that `out` does not hold yet, and draw all that it holds next to it.
 
     Args:
         out: the result file, `*.jsonl`; the picture has the same name and ends in `.png`.
         axes: key -> values; see `parse_grid`.
-        workers: processes; by default one a physical core. With 1 everything runs in this process.
+        workers: processes; by default one per physical core. With 1 everything runs in this process.
         corpus: changes of the corpus, for a quick trial.
-        say: takes one line a finished point.
+        say: takes one line per finished point.
 
     Returns:
         The rows of the grid, in its order.
@@ -139,7 +139,7 @@ def fill_file(
         numbers: the text that `say` gets for a result.
 
     Returns:
-        a text a point that failed.
+        a text per point that failed.
     """
     count = min(workers or _physical_cores(), max(len(todo), 1))
     say(f"{len(points)} points, {len(points) - len(todo)} of them in {out}; {count} at a time")
@@ -164,14 +164,14 @@ def refuse_failed(failed: Sequence[str], todo: Sequence[Point]) -> None:
 
 
 def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
-    """Train one point in this process with one thread and nothing printed. A process of its own can be given this."""
+    """Train one point in this process with one thread and nothing printed. It can run in another process."""
     with one_thread(), contextlib.redirect_stdout(io.StringIO()):
         config = point_config(point, corpus)
         return train_point(config, _corpus(tuple(sorted((corpus or {}).items())))).result
 
 
 def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: int) -> Iterator[tuple[Point, Any]]:
-    """Every point with its result, or with what was wrong with it, in the order in which they are finished."""
+    """Every point with its result, or with its error, in the order in which they finish."""
     if workers == 1:
         for point in points:
             try:
@@ -200,7 +200,7 @@ def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: 
 
 @functools.lru_cache(maxsize=1)
 def _corpus(changes: tuple[tuple[str, Any], ...]) -> Splits:
-    """The corpus, opened once a process."""
+    """The corpus, opened once per process."""
     settings: CorpusConfig = point_config(corpus=dict(changes)).corpus
     return prepare(settings)
 

@@ -1,7 +1,7 @@
 """One point of an ablation: a small tokenizer trained with given settings, and what it reached.
 
 A point is a flat mapping such as `{"quantizer": "fsq", "codebook_size": 1024, "seed": 0}`; every key of
-`TokenizerConfig` or `TrainConfig` may stand in it. What it does not name has the value of `SETTINGS`, so two points
+`TokenizerConfig` or `TrainConfig` may appear in it. A key not named has the value of `SETTINGS`, so two points
 differ in what they name and in nothing else: not in the data, their order, the optimizer or the number of steps.
 """
 
@@ -38,10 +38,10 @@ from motionlab.training.stage import FunctionStage, Losses
 Point = dict[str, Any]  # key of a config -> value, in the form that `canonical` gives
 
 ALWAYS_NAMED = ("quantizer", "codebook_size", "seed")  # a point names these even where they have the usual value
-POWERS_OF_TWO = ("lfq", "bsq")  # one bit a dimension: they cannot have 1,000 codes
+POWERS_OF_TWO = ("lfq", "bsq")  # one bit per dimension: they cannot have 1,000 codes
 USAGE_BATCHES = 40  # batches of training windows over which codes are counted
 
-# Written out, and independent of the presets: a preset may change, and these results stand in a lesson. A point takes
+# Written out, and independent of the presets: a preset may change, and these results are in a lesson. A point takes
 # half a minute on one core.
 SETTINGS: dict[str, dict[str, Any]] = {
     "corpus": {
@@ -67,7 +67,7 @@ KEYS = {  # every key that a point may name -> the section of RunConfig that it 
 
 @dataclass(frozen=True)
 class Result:
-    """What one trained tokenizer reached.
+    """The results of one trained tokenizer.
 
     Errors are means over the frames of whole test clips (`test_seen`: combinations of actions seen in training).
 
@@ -76,7 +76,7 @@ class Result:
         mpjpe_mm: with the pelvis aligned only; it also counts the heading, which drifts over a clip.
         acceleration_mm: error of the joint accelerations, in mm per frame squared: trembling.
         codes: K, the number of codes of one codebook that really exist; `codebooks` how many codebooks there are.
-        bits_per_frame: codebooks * log2(codes) / frames a token: what a token costs when every code costs the same.
+        bits_per_frame: codebooks * log2(codes) / frames per token: what a token costs when every code costs the same.
         entropy_bits_per_frame: the same with the entropy of the codes that were counted: what a perfect entropy coder
             that looks at one token at a time would need. Several codebooks are counted one by one and added up.
         tokens: how many tokens were counted for the entropy and the three numbers below, all from training windows.
@@ -139,7 +139,7 @@ def point_config(point: Mapping[str, Any] | None = None, corpus: Mapping[str, An
 
 @functools.cache
 def usual_value(key: str) -> Any:
-    """What a key has at every point that does not name it."""
+    """The value of a key at every point that does not name it."""
     return getattr(getattr(point_config(), KEYS[key]), key)
 
 

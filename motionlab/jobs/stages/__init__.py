@@ -1,6 +1,6 @@
 """The stages that `motionlab train NAME` knows. Adding one is a file or folder, and one line of registration below.
 
-Nothing heavy is imported here: a stage's own module is imported when the stage is asked for.
+Nothing heavy is imported here: a stage's own module is imported when the stage is used.
 """
 
 from __future__ import annotations

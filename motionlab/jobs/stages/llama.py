@@ -26,10 +26,10 @@ from motionlab.training.stage import Losses
 class LlamaStage(RunStage[Sequences]):
     """Captions and tokens to the loss of the next token. It needs the tokenizer of stage 1 in the same run.
 
-    Validation columns: `val_loss` in nats a token and `val_accuracy`, over held-out clips.
+    Validation columns: `val_loss` in nats per token and `val_accuracy`, over held-out clips.
 
     Raises:
-        InputError: no tokenizer yet, or one with several codes a token.
+        InputError: no tokenizer yet, or one with several codes per token.
     """
 
     name = "llama"
@@ -43,8 +43,8 @@ class LlamaStage(RunStage[Sequences]):
         if tokenizer.n_codebooks > 1:
             raise InputError(
                 "tokenizer.quantizer",
-                found=f"{run.config.tokenizer.quantizer!r} with {tokenizer.n_codebooks} codes a token",
-                expected="one code a token: the decoder writes one stream",
+                found=f"{run.config.tokenizer.quantizer!r} with {tokenizer.n_codebooks} codes per token",
+                expected="one code per token: the decoder writes one stream",
                 fix="Choose a quantizer with one codebook, such as fsq.",
             )
         self.codebook_size = tokenizer.codebook_size

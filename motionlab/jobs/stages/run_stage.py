@@ -27,7 +27,7 @@ class RunStage(Stage[Batch]):
     Args:
         run: its config holds `<name>_training`.
         splits: the motions.
-        variant: another kind of the same stage, trained in a folder of its own; None is the one that the config names.
+        variant: another kind of the same stage, trained in its own folder; None is the one that the config names.
 
     Attributes:
         settings, folder, device: for `fit`.

@@ -24,7 +24,7 @@ from motionlab.training.stage import Losses
 
 VALIDATION_CLIPS = 32  # held-out clips that a validation reconstructs
 # Batches of training windows over which a validation counts codes: the same ones every time, so that the curve of usage
-# shows the tokenizer and not the draw. The held-out clips alone would have too few tokens for a large codebook.
+# shows the tokenizer and not the draw. The held-out clips would have too few tokens for a large codebook.
 USAGE_BATCHES = 8
 
 

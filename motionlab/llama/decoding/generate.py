@@ -1,7 +1,7 @@
 """Writing motion codes one at a time, for a batch of prompts of different lengths.
 
 Each row of the batch has its own text length, position, random numbers and end. A row therefore gives the same codes
-alone and in company; tests hold this. `use_cache=False` is the plain way that the cached way must equal.
+alone and in a batch; tests check this. `use_cache=False` is the plain way that the cached way must equal.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Generated:
     """The codes of one sample (int64 `[n]`, on the CPU, without END) and why it stopped.
 
     `"end"`: the model said that the motion was over. `"limit"`: it was cut at `max_tokens`, the model had not finished.
-    `"length"`: it has the length that was asked for.
+    `"length"`: it has the requested length.
     """
 
     tokens: Tensor
@@ -54,18 +54,18 @@ def generate(
 
     Args:
         text: `[B, W, text_dim]`; text_mask: `[B, W]`. They are moved to the model's device.
-        seeds: one seed a motion; None is `sampling.seed + row`.
-        lengths: codes that each motion shall have; None lets the model say END.
-        samples: motions a text. The text is read once for all of them; those of the first text come first.
+        seeds: one seed per motion; None is `sampling.seed + row`.
+        lengths: codes of each motion; None lets the model write END.
+        samples: motions per text. The text is read once for all of them; those of the first text come first.
         use_cache: False runs the whole sequence again for every token. Slow; it exists to check the cache.
-        compiled: True compiles the steps where a compiler is there (else a warning says what is missing), False does
+        compiled: True compiles the steps where there is a compiler (else a warning says what is missing), False does
             not; None does so on a GPU, see `compiled.choose_compiled`.
 
     Returns:
         `B * samples` motions.
 
     Raises:
-        InputError: an empty text, text and `max_tokens` that do not fit in `max_length`, not one seed or length a
+        InputError: an empty text, text and `max_tokens` that do not fit in `max_length`, not one seed or length per
             motion, a decoder of masked modelling, or logits that are not numbers.
     """
     device = model.llama_proj.weight.device
@@ -78,12 +78,12 @@ def generate(
             fix="Use generate_masked.",
         )
     if samples < 1:
-        raise InputError("samples", found=samples, expected="1 or more", fix="Ask for one motion a text.")
+        raise InputError("samples", found=samples, expected="1 or more", fix="Ask for one motion per text.")
     check_text(model, text, text_mask, sampling.max_tokens)
     count = len(text) * samples
     seeds = [sampling.seed + row for row in range(count)] if seeds is None else seeds
     if len(seeds) != count:
-        raise InputError("seeds", found=f"{len(seeds)} seeds", expected=f"{count}, one a motion", fix="Add seeds.")
+        raise InputError("seeds", found=f"{len(seeds)} seeds", expected=f"{count}, one per motion", fix="Add seeds.")
     check_lengths(lengths, count, sampling.max_tokens)
     noise = sample_noise(seeds, sampling.max_tokens).to(device)  # [B * samples, max_tokens]
     stops = None if lengths is None else torch.tensor(lengths, device=device)
@@ -110,7 +110,7 @@ def _threads(model: MotionLlama, rows: int, use_cache: bool) -> contextlib.Abstr
 
 
 FEW_ROWS, FEW_WEIGHTS = 8, 2**23
-"""With 5 million weights one row took 2.2 ms a token, and 3.1 ms with two threads; with 8 rows both took 3.0 ms. Two
+"""With 5 million weights one row took 2.2 ms per token, and 3.1 ms with two threads; with 8 rows both took 3.0 ms. Two
 were faster with 64 rows (8.5 against 11.1 ms), and with one row and 37 million weights (9.6 against 12.8 ms)."""
 
 
@@ -138,11 +138,11 @@ def _write(
 
     Args:
         noise: `[n, max_tokens]`.
-        stops: the length that each row shall have, `[n]`, or None.
+        stops: the length of each row, `[n]`, or None.
     """
     count = len(noise)
     written = torch.full((count, sampling.max_tokens), end_token, device=noise.device)  # of all rows, when they end
-    rows, live = torch.arange(count, device=noise.device), written.clone()  # those that go on, and what they have
+    rows, live = torch.arange(count, device=noise.device), written.clone()  # those that continue, and what they have
     repetition_control = sampling.repetition_penalty != 1.0 or sampling.no_repeat_ngram > 0
     logits = reader.first()  # [B, K+1]
     if samples > 1:
@@ -183,7 +183,7 @@ def _finish(tokens: Tensor, end_token: int) -> Generated:
 
 def check_logits(logits: Tensor, step: int) -> None:
     """Raise InputError when a logit is NaN or infinite: drawing from such a row would give a code without meaning."""
-    # One number to wait for instead of one a logit: any NaN or infinity makes the sum NaN or infinite.
+    # One number to wait for instead of one per logit: any NaN or infinity makes the sum NaN or infinite.
     if not math.isfinite(logits.sum(dtype=torch.float32).item()):
         raise InputError(
             "logits",
@@ -194,13 +194,13 @@ def check_logits(logits: Tensor, step: int) -> None:
 
 
 def check_lengths(lengths: Sequence[int] | None, count: int, max_tokens: int) -> None:
-    """Raise InputError unless there is one length a motion, from 1 to `max_tokens`."""
+    """Raise InputError unless there is one length per motion, from 1 to `max_tokens`."""
     if lengths is not None and (len(lengths) != count or not 1 <= min(lengths) <= max(lengths) <= max_tokens):
         raise InputError(
             "lengths",
             found=list(lengths),
             expected=f"{count} numbers from 1 to max_tokens={max_tokens}",
-            fix="Give one length a motion, or raise max_tokens.",
+            fix="Give one length per motion, or raise max_tokens.",
         )
 
 

@@ -1,7 +1,7 @@
 """Classifier-free guidance: listen to the text more than the model itself would.
 
 In training, the text of some samples is dropped, so one model learns both "a motion of this text" and "any motion".
-In generation both are asked, and the difference, which is what the text says, is made larger:
+In generation both are computed, and their difference, the effect of the text, is made larger:
 
     logits = unconditional + scale * (conditional - unconditional)
 

@@ -76,7 +76,7 @@ def generate_masked(
     Args:
         text: `[B, W, text_dim]`; text_mask: `[B, W]`. They are moved to the model's device.
         lengths: codes of each motion. The length is part of the question here; the answer has no END.
-        seeds: one seed a row; None is `sampling.seed + row`.
+        seeds: one seed per row; None is `sampling.seed + row`.
 
     Raises:
         InputError: a decoder without MASK token, a bad text or length, or logits that are not numbers.

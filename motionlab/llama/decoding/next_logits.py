@@ -1,6 +1,6 @@
 """Ways to read what has been written and say what may come next. They give the same logits.
 
-`first()` are the logits of the first code, `next(chosen)` those after one more code a row, `keep(rows)` continues with
+`first()` gives logits of the first code, `next(chosen)` those after one more code per row, `keep(rows)` continues with
 some rows only (or with a row several times). `CachedReader` is the fast way, `CompiledReader` the same for a GPU,
 `PlainReader` the definition, `GuidedReader` puts classifier-free guidance around any of them.
 """
@@ -19,18 +19,18 @@ from motionlab.llama.model import MotionLlama
 
 
 class Reader(Protocol):
-    """What `generate` needs of a model. Logits are `[rows, K + 1]`."""
+    """The part of a model that `generate` uses. Logits are `[rows, K + 1]`."""
 
     def first(self) -> Tensor:
         """Read the text."""
         ...
 
     def next(self, chosen: Tensor) -> Tensor:
-        """Read one more code a row, int64 `[rows]`."""
+        """Read one more code per row, int64 `[rows]`."""
         ...
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these rows, int64; a row may be named several times."""
+        """Continue with these rows, int64; a row may be named several times."""
         ...
 
 
@@ -42,7 +42,7 @@ class CachedReader:
         self.cache = model.new_cache(len(text), text.shape[1] + max_tokens)
         # The flat way where it pays, else the modules: the same numbers.
         self.step = flat_decoder(model).step if FlatDecoder.fits(model) else model.step
-        self.positions = text_mask.sum(1)  # [B]: where the next token of each row stands
+        self.positions = text_mask.sum(1)  # [B]: the position of each row's next token
 
     def first(self) -> Tensor:
         return self.model.prefill(self.text, self.text_mask, self.cache)
@@ -59,12 +59,12 @@ class CachedReader:
 
 
 class CompiledReader(CachedReader):
-    """`CachedReader` whose steps are compiled. Shapes must stay, so rows that have ended are read on and not given."""
+    """`CachedReader` whose steps are compiled. Shapes must stay, so ended rows are still read but not returned."""
 
     def __init__(self, model: MotionLlama, text: Tensor, text_mask: Tensor, max_tokens: int) -> None:
         super().__init__(model, text, text_mask, max_tokens)
         self.step = CompiledDecoder(model).step
-        self.rows: Tensor | None = None  # rows of the cache that go on; None before the first step
+        self.rows: Tensor | None = None  # rows of the cache that continue; None before the first step
         self.tokens = self.positions  # the last code of every row of the cache
 
     def next(self, chosen: Tensor) -> Tensor:

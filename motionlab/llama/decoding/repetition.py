@@ -32,7 +32,7 @@ def penalise_repeats(logits: Tensor, written: Tensor, penalty: float) -> Tensor:
 def forbid_ngrams(logits: Tensor, written: Tensor, size: int) -> Tensor:
     """Forbid every code that would complete a run of `size` codes which the row has written before.
 
-    A row in which nothing would be left to choose is not changed.
+    A row that would have no choice left is not changed.
 
     Args:
         logits: `[B, V]`; minus infinity forbids a token already.

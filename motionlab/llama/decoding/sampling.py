@@ -14,7 +14,7 @@ from motionlab.config.sampling import Sampling as Sampling  # the settings; they
 
 
 def sample_noise(seeds: Sequence[int], count: int) -> Tensor:
-    """One uniform number in [0, 1) a sample and step, `[B, count]`, each row from its own generator.
+    """One uniform number in [0, 1) per sample and step, `[B, count]`, each row from its own generator.
 
     A row depends on its seed only. With one generator for the whole batch, a sample would change with its neighbours.
     The numbers are drawn on the CPU, so that a seed means the same on every device.
@@ -29,7 +29,7 @@ def sample_noise(seeds: Sequence[int], count: int) -> Tensor:
 def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
     """One token a row.
 
-    The draw inverts the cumulative distribution: the tokens are laid side by side on a line, each as long as its
+    The draw inverts the cumulative distribution: the tokens lie next to each other on a line, each as long as its
     probability, and `noise` says where on the line to look.
 
     Args:
@@ -101,7 +101,7 @@ def candidates(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | Non
 def most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:
     """Tokens that hold `top_p` of the probability, and perhaps more of them, most likely first.
 
-    To sort 64,000 codes takes longer than the decoder needs to give them. The first two thousand nearly always hold
+    Sorting 64,000 codes takes longer than the decoder needs to compute them. The first two thousand nearly always hold
     enough; where they do not, all are sorted.
 
     Returns:
@@ -120,10 +120,10 @@ SHORTLIST = 2048
 
 
 def draw(probability: Tensor, noise: Tensor) -> Tensor:
-    """Draw one place a row, in proportion to `probability`; the rows need not sum to 1.
+    """Draw one place per row, in proportion to `probability`; the rows need not sum to 1.
 
     Args:
-        probability: `[B, V]`, at least one above 0 a row.
+        probability: `[B, V]`, at least one above 0 per row.
         noise: uniform `[B]` in [0, 1): where on the line to look.
 
     Returns:

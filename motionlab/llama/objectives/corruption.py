@@ -1,4 +1,4 @@
-"""Changing the input codes while training, so that the model learns to go on after its own mistakes.
+"""Changing the input codes while training, so that the model learns to continue after its own mistakes.
 
 While training, the model reads the true codes ("teacher forcing"); while generating, it reads its own. The gap is
 called exposure bias. Each function here changes what the model reads and leaves the targets clean:
@@ -9,7 +9,7 @@ called exposure bias. Each function here changes what the model reads and leaves
     mask_codes      a MASK token instead of some       (Chang et al., "MaskGIT", arXiv:2202.04200)
 
 `strategies.py` makes training steps of them. END, PAD and text slots always stay. The published code replaces END
-and PAD too, which teaches the model that a motion can go on after its end.
+and PAD too, which teaches the model that a motion can continue after its end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KeepRate = Literal["fixed", "batch", "sample"]
 
 
 def keep_rates(keep: float, per: KeepRate, batch: int, generator: torch.Generator | None = None) -> Tensor:
-    """The probability that a code stays, one a row: `[B, 1]`.
+    """The probability that a code stays, one per row: `[B, 1]`.
 
     Args:
         keep: "fixed": the probability itself; else the lower end of the range that it is drawn from, up to 1.

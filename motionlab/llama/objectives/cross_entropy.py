@@ -83,7 +83,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 else:
                     grad_weight += gradient.T @ h  # under autocast: the product in bf16, the sum in float32
             del logits, gradient  # or this chunk would still be there while the next one is made
-        # Kept as attributes, not by save_for_backward, so that `backward` can hand them over without a copy.
+        # Kept as attributes, not by save_for_backward, so that `backward` can return them without a copy.
         ctx.gradients = grad_hidden, grad_weight
         ctx.mark_non_differentiable(hits)
         return total, hits

@@ -19,7 +19,7 @@ from motionlab.llama.sequence import IGNORE, Sequences
 
 
 class TokenLosses(NamedTuple):
-    """`loss`: scalar in nats a token, with gradient. `accuracy`: share of tokens predicted right, without."""
+    """`loss`: scalar in nats per token, with gradient. `accuracy`: share of tokens predicted right, without."""
 
     loss: Tensor
     accuracy: Tensor

@@ -1,4 +1,4 @@
-"""Training strategies side by side: each takes a decoder and a batch, and gives the loss of one step.
+"""Training strategies: each takes a decoder and a batch, and returns the loss of one step.
 
     TeacherForcing      read the true codes, predict each next one
     RandomReplacement   the same, but some codes that are read are random
@@ -6,7 +6,7 @@
     MaskedModelling     read in both directions with some codes masked, predict those; for `generate_masked`
 
 Label smoothing, an argument of all, is the control: it too makes a model less sure, without touching what it reads.
-What a strategy draws comes from the seed of the batch, so a run that resumes draws the same.
+A strategy's random draws come from the seed of the batch, so a run that resumes draws the same.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TeacherForcing:
 
 @dataclass(frozen=True)
 class RandomReplacement:
-    """Predict every next true code from codes of which some were replaced by random ones.
+    """Predict every next true code after replacing some codes by random ones.
 
     `keep` and `per` as in `keep_rates`. Random codes are worse than the mistakes a model makes: it learns to mistrust
     its input, and which codes are usual neighbours.
@@ -66,7 +66,7 @@ class RandomReplacement:
 
 @dataclass(frozen=True)
 class ScheduledSampling:
-    """Predict every next true code from codes of which some were replaced by what the model itself would write.
+    """Predict every next true code after replacing some codes by those that the model itself would write.
 
     A first pass over the true codes, without gradient, gives the model's own draw for every place; a second pass reads
     the mixture. The mistakes are the model's, but each follows a true history: after one mistake the next code
@@ -128,9 +128,9 @@ def make_strategy(
 
 @torch.no_grad()
 def own_codes(model: MotionLlama, batch: Sequences, generator: torch.Generator) -> Tensor:
-    """What the model would write at every place of a code, given the true ones before it: int64 `[B, S]`.
+    """The code that the model would write at every place of a code, given the true ones before it: int64 `[B, S]`.
 
-    END cannot be drawn: the motion goes on. Places that hold no code keep what they hold.
+    END cannot be drawn: the motion continues. Places without a code stay unchanged.
     """
     hidden = model.hidden(batch.tokens, batch.text, batch.text_mask)  # [B, S, dim]
     is_code = batch.tokens < model.codebook_size  # [B, S]; never at slot 0, which is text

@@ -6,8 +6,8 @@
     channel pairs (0, 1), (2, 3), ...     (0, hd/2), (1, hd/2 + 1), ...  so rows of query and key are reordered
     mlp.c_fc1, c_fc2, c_proj              gate_proj, up_proj, down_proj
 
-Three things have no place in their model: the text projection (hand over `inputs_embeds` instead), the prefix mask
-(hand over a 4-D `attention_mask`), and an output without PAD (its row is set to 0).
+Three things have no place in their model: the text projection (pass `inputs_embeds` instead), the prefix mask
+(pass a 4-D `attention_mask`), and an output without PAD (its row is set to 0).
 A decoder with QK-norm becomes a Qwen 3 model, which is a LLaMA with that one addition.
 """
 
@@ -84,7 +84,7 @@ def to_huggingface(model: MotionLlama) -> PreTrainedModel:
 def from_huggingface(source: PreTrainedModel | str | Path, *, text_dim: int, max_length: int = 301) -> MotionLlama:
     """A whole motion decoder from a model that `to_huggingface` made: vocabulary = codes, END, PAD.
 
-    The text projection is not in such a model: it starts anew.
+    The text projection is not in such a model: it starts untrained.
 
     Args:
         source: a model, or a folder with `config.json` and safetensors.
@@ -107,7 +107,7 @@ def body_from_huggingface(
 ) -> MotionLlama:
     """A motion decoder whose layers come from a language model, such as a public LLaMA folder.
 
-    Its words are useless here, so embeddings, output and text projection start anew. What is taken over is
+    Its words are useless here, so embeddings, output and text projection start untrained. The part taken over is
     the body: every layer and the last norm.
     """
     theirs = _open(source)
@@ -165,7 +165,7 @@ def _to_their_names(model: MotionLlama) -> dict[str, Tensor]:
         "model.embed_tokens.weight": own["transformer.wte.weight"],
         "model.norm.weight": own["transformer.ln_f.scale"],
     }
-    # Tied: the very same rows. Else K + 1 rows and one of zeros for PAD.
+    # Tied: the same rows. Else K + 1 rows and one of zeros for PAD.
     output = own.get("lm_head.weight")
     state["lm_head.weight"] = (
         own["transformer.wte.weight"] if output is None else torch.cat([output, output.new_zeros(1, model.dim)])

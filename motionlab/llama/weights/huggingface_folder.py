@@ -18,7 +18,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, RopeScaling
 
-# Settings that change the mathematics, with the only value that a LLaMA of ours has.
+# Settings that change the mathematics, with the only value that our LLaMA has.
 _FIXED = {
     "hidden_act": "silu",
     "attention_bias": False,
@@ -112,7 +112,7 @@ def open_folder(folder: str | Path) -> Source:
     """The model of a folder: `config.json` and one or more `*.safetensors` files.
 
     Raises:
-        InputError: a file is missing or damaged, or only pickles are there.
+        InputError: a file is missing or damaged, or there are only pickles.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -24,7 +24,7 @@ NAMED = 3  # differences that a message lists
 
 
 class Inert:
-    """Stands for a class of a pickle that we do not want; what it is given is thrown away."""
+    """Replaces an unwanted class of a pickle; its arguments are thrown away."""
 
     def __init__(self, *arguments: object, **named: object) -> None:
         pass
@@ -41,7 +41,7 @@ def load_motionmillion(
     Args:
         n_head: query heads; None looks the size up in `SIZES` (weights do not tell the number of heads).
         max_length: longest sequence; published: 301.
-        dtype: of the weights; the published 3B file is bfloat16 and is widened unless asked otherwise.
+        dtype: of the weights; the published 3B file is bfloat16 and is widened unless told otherwise.
 
     Raises:
         InputError: no such file, a damaged one, no decoder inside, or weights whose names or shapes do not fit.

@@ -1,7 +1,7 @@
 """Read BVH files (Biovision hierarchy): the text that Blender, MotionBuilder and most mocap archives exchange.
 
 A file has two parts. `HIERARCHY` is a tree: each joint has an OFFSET from its parent in the rest pose and a list of
-CHANNELS. `MOTION` has one line a frame with the value of every channel, in the order of the tree. A joint's rotation
+CHANNELS. `MOTION` has one line per frame with the value of every channel, in the order of the tree. A joint's rotation
 is the product of its channels in the order written, so "Zrotation Xrotation Yrotation" means Rz Rx Ry, in degrees.
 Writing is in `bvh_write.py`.
 """
@@ -26,7 +26,7 @@ _CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Z
 
 @dataclass(frozen=True)
 class BvhClip:
-    """What a BVH file holds, in its own units, axes and joints. End sites are left out: they carry no motion.
+    """The content of a BVH file, in its own units, axes and joints. End sites are left out: they carry no motion.
 
     Args:
         names: `J` joint names, parents before children; the first is the root.
@@ -71,7 +71,7 @@ def read_bvh(path: str | Path) -> BvhClip:
     """Read a BVH file of any joint tree and channel order; float64.
 
     Rows after the announced number of frames are dropped with a warning. Position channels replace the OFFSET; joints
-    other than the root may have them as long as they stand still.
+    other than the root may have them as long as they do not move.
 
     Raises:
         InputError: names the file and the line that cannot be understood.

@@ -19,7 +19,7 @@ def write_bvh(path: str | Path, motion: Motion) -> None:
     features adds the rest pelvis on top of it, and its bodies stand 22 cm below the floor.)
 
     Raises:
-        InputError: the motion is normalised, or the file cannot be written. Nothing half written is left.
+        InputError: the motion is normalised, or the file cannot be written. No partial file is left.
     """
     rotations = motion.rotations().double()  # [T, 22, 3, 3]
     root_position = motion.joints("rotations")[:, 0].double()  # [T, 3]

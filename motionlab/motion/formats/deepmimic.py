@@ -1,4 +1,4 @@
-"""Read motions in the DeepMimic layout: a JSON file, one row of 44 numbers a frame.
+"""Read motions in the DeepMimic layout: a JSON file, one row of 44 numbers per frame.
 
 The layout is that of Peng et al., "DeepMimic" (2018); the `pybullet` package carries twenty such clips. A row holds:
 

@@ -125,7 +125,7 @@ def find_map(clip: BvhClip, where: object = "BVH") -> BvhMap:
         where,
         found="joints " + ", ".join(clip.names[:40]),
         expected="a body of one of the kinds " + ", ".join(known.name for known in KNOWN_MAPS),
-        fix="Write a BvhMap for this body and hand it to retarget_bvh.",
+        fix="Write a BvhMap for this body and pass it to retarget_bvh.",
     )
 
 

@@ -1,6 +1,6 @@
-"""From the published checkpoint's names to ours, and back. They agree but for four habits of the published code.
+"""From the published checkpoint's names to ours, and back. They agree except for four habits of the published code.
 
-* Training wraps the model: `module.` (distributed training) and `vqvae.` stand before every name.
+* Training wraps the model: `module.` (distributed training) and `vqvae.` precede every name.
 * The wavelet patcher saves two constants at each end, `wavelets` and `_arange`. They are never trained.
 * A model without a patcher numbers the encoder's layers from 0. We, and the published model, leave place 0 to the
   patcher, so its layers move up by one.
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# What a codebook with moving averages needs beside the codebook, and the published code does not save.
+# State of a codebook with moving averages, besides the codebook, that the published code does not save.
 COUNTS = tuple(f"quantizer.{name}" for name in ("cluster_size", "cluster_sum", "initialised"))
 PATCHER_CONSTANTS = {"wavelets": torch.full((2,), 0.5).sqrt(), "_arange": torch.arange(2)}
 
@@ -40,10 +40,10 @@ def to_published(state: Mapping[str, Tensor], *, patcher: bool, causal: bool) ->
     """Our names to those of the published code, which `rename_published` takes back.
 
     Args:
-        patcher: the model has one (at its published size it does nothing, and its constants are saved all the same).
+        patcher: the model has one (at its published size it does nothing, and its constants are still saved).
         causal: the model's convolutions are causal.
     """
-    # The published code does not save the averages of a codebook; `published.fit_state` begins them anew.
+    # The published code does not save the averages of a codebook; `published.fit_state` restarts them.
     kept = {name: value.detach().cpu().contiguous() for name, value in state.items() if name not in COUNTS}
     places = [int(match[1]) for name in kept if (match := re.match(r"decoder\.model\.(\d+)", name))]
     if causal:

@@ -55,7 +55,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
             path,
             found=f"content that cannot be read ({reason})",
             expected="a whole PyTorch checkpoint with weights only",
-            fix="Copy or download the file again; if it holds other objects, save its key 'net' by itself.",
+            fix="Copy or download the file again; if it holds other objects, save only its key 'net'.",
         ) from None
     state = content.get("net", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(name, str) for name in state):
@@ -148,7 +148,7 @@ def quantizer_of(state: Mapping[str, Any], code_dim: int, codebook_size: int | N
             "quantizer",
             found=", ".join(names[:NAMED]) or "nothing",
             expected="project_in (FSQ), codebook (moving averages) or embedding.weight (learned)",
-            fix="Build the quantizer yourself and hand it over: from_motionmillion(path, quantizer=...).",
+            fix="Build the quantizer yourself and pass it: from_motionmillion(path, quantizer=...).",
         )
     dims = len(ours["quantizer.project_in.weight"])
     if codebook_size is None:
@@ -160,7 +160,7 @@ def quantizer_of(state: Mapping[str, Any], code_dim: int, codebook_size: int | N
                 "codebook_size",
                 found=f"an FSQ of {dims} dimensions",
                 expected=f"the codebook size it was trained with: {sizes}",
-                fix="Say which: from_motionmillion(path, codebook_size=...), or hand over quantizer=FSQ(levels, dim).",
+                fix="Say which: from_motionmillion(path, codebook_size=...), or pass quantizer=FSQ(levels, dim).",
             )
         codebook_size = fitting[0]
     return FSQ(levels_for(codebook_size), code_dim)
@@ -194,7 +194,7 @@ def fit_state(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[str, 
 
 
 def _fresh_counts(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What `COUNTS` names, as after one hit of each code."""
+    """The state that `COUNTS` names, as after one hit of each code."""
     book = state.get("quantizer.codebook", torch.zeros(0))
     return dict(zip(COUNTS, (book.new_ones(len(book)), book.clone(), torch.tensor(True)), strict=True))
 

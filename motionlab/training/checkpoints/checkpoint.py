@@ -1,14 +1,14 @@
 """A checkpoint: a JSON file that names a tensor file and its hash.
 
 Two files cannot be renamed at the same instant, so one of them has to be the commit. The tensors go first, under a
-name that no older checkpoint uses. Then the JSON is replaced, in one rename, and from that moment the new checkpoint
+name that no older checkpoint uses. Then the JSON is replaced, in one rename, and from then on the new checkpoint
 is the checkpoint. Killed before, the old JSON still names the old tensors; the new ones are litter, which the next
 save sweeps away.
 
     checkpoints/last.json                            step, data position, random generators, scaler, settings, versions
     checkpoints/last-00001200-9f86d081.safetensors   model.*, optimizer.*, ema.*, constant.*
     checkpoints/step-00001000.json                   an older one, when more than one is kept; it names its tensor file
-    checkpoints/best.json, best-....safetensors      the model alone (its averaged weights, if there are any)
+    checkpoints/best.json, best-....safetensors      only the model (its averaged weights, if there are any)
 """
 
 from __future__ import annotations

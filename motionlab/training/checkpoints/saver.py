@@ -1,11 +1,11 @@
-"""Writing checkpoints beside the training.
+"""Writing checkpoints while training continues.
 
 The loop waits only while the model is copied; a thread copies the rest, writes, hashes, and waits for the disk. The
 rest are moments and averages, two thirds of a checkpoint or more: no forward or backward pass touches them, so the loop
 has to wait for their copy (`settle`) only before the optimizer's next step. A model cannot be left for later: a
 quantizer may change its codebook in the forward pass.
 
-The copy lives in memory of its own (as much as the checkpoint is large) that is used again and again: asking the
+The copy has its own memory (as much as the checkpoint is large) that is used again and again: asking the
 system for new memory each time would cost more than the copying. On a GPU all the copying happens behind the loop: it
 is queued between the steps, and the thread waits for it.
 
@@ -52,7 +52,7 @@ class Saver:
     def save(
         self, names: Sequence[str], step: int, tensors: Mapping[str, torch.Tensor], record: Mapping[str, Any]
     ) -> None:
-        """Copy the tensors and let them be written as each of `names`: "last" whole, "best" the model alone.
+        """Copy the tensors and let them be written as each of `names`: "last" whole, "best" only the model.
 
         Raises:
             InputError: the save BEFORE this one failed; what was saved before that is whole.
@@ -134,7 +134,7 @@ class Saver:
 
 
 def for_inference(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The model alone, with its averaged weights where there are averages, and its constants."""
+    """Only the model, with its averaged weights where there are averages, and its constants."""
     kept = {name: value for name, value in tensors.items() if name.startswith(("model.", "constant."))}
     for name, value in tensors.items():
         if name.startswith("ema."):
@@ -144,7 +144,7 @@ def for_inference(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 
 def keep_batch(folder: Path, step: Step, batches: Callable[[int], Any], size: int) -> str:
-    """Write the micro-batches of a bad step beside the history; return words that say where, for the message."""
+    """Write the micro-batches of a bad step next to the history; return words that say where, for the message."""
     path = folder / f"bad_batch_step_{step.number:08d}.safetensors"
     tensors: dict[str, torch.Tensor] = {}
     for i in range(step.micro_step, step.micro_step + size):

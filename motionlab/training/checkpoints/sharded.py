@@ -1,14 +1,14 @@
 """Checkpoints of a model that no process holds as a whole: each writes its part, and any number of them reads it.
 
-`torch.distributed.checkpoint` writes one file a process and an index that says which part of which tensor stands where.
+`torch.distributed.checkpoint` writes one file per process and an index that says where each part of each tensor is.
 The same rule as in `checkpoint.py` makes it one unit: the parts go first, into a folder that no older checkpoint names,
 and the JSON file that names it is the commit.
 
-    checkpoints/last.json                  as ever; "tensors" names the folder, "sha256" has one entry a file
+    checkpoints/last.json                  as usual; "tensors" names the folder, "sha256" has one entry per file
     checkpoints/last-00001200-9f86d081.dcp/   .metadata, __0_0.distcp, __1_0.distcp, ...
     checkpoints/best.json, best-....safetensors   gathered and whole: for inference by one process
 
-Another number of processes may read it, one included: `checkpoint.read_checkpoint` reads the parts by itself.
+Another number of processes may read it, one included: `checkpoint.read_checkpoint` reads the parts itself.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def write_sharded(
 ) -> None:
     """Write a checkpoint as each of `names`; every process must call it, with its part of the same tensors.
 
-    "best" is the model alone, gathered tensor by tensor into the memory of rank 0's processor.
+    "best" is only the model, gathered tensor by tensor into the memory of rank 0's processor.
 
     Raises:
         InputError: the disk is full or the folder cannot be written; the older checkpoints are still whole.
@@ -111,7 +111,7 @@ def _room(entry: TensorStorageMetadata, parameter: DTensor | None) -> torch.Tens
 def _spread(value: torch.Tensor, parameter: DTensor | None) -> torch.Tensor:
     if parameter is None or parameter.shape != value.shape:
         return value
-    # Every process has read the same file, so nobody has to send anything.
+    # Every process has read the same file, so no process has to send anything.
     return distribute_tensor(
         value.to(parameter.device), parameter.device_mesh, parameter.placements, src_data_rank=None
     )

@@ -1,6 +1,6 @@
-"""The files of a sharded checkpoint: one a process, and an index that says which part of which tensor stands where.
+"""The files of a sharded checkpoint: one per process, and an index that says where each part of each tensor is.
 
-They are written and read by `torch.distributed.checkpoint`. Which folder is a checkpoint, `checkpoint.py` says.
+They are written and read by `torch.distributed.checkpoint`. `checkpoint.py` says which folder is a checkpoint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything that a run must remember to go on as if it had never stopped.
+"""Everything that a run must remember to continue as if it had never stopped.
 
 | part | why |
 |---|---|
@@ -99,8 +99,8 @@ def unpack(
     """Put a checkpoint back into model, optimizer, scaler and random generators.
 
     Everything is checked before anything is changed. Settings outside `FIXED_SETTINGS` may differ, and the new ones
-    hold: more `steps`, another `lr`. With `resume_changed: same_place` the fixed ones may differ too, and the run goes
-    on after as many items as it has read; `note` is told.
+    hold: more `steps`, another `lr`. With `resume_changed: same_place` the fixed ones may differ too, and the run
+    continues after as many items as it has read; `note` is told.
 
     Raises:
         InputError: another architecture (first differing keys and shapes named), a fixed setting or a constant that
@@ -115,7 +115,7 @@ def unpack(
             where,
             found=changed,
             expected="the settings that the run began with",
-            fix="Set them back, start a new run, or go on after as many items with resume_changed=same_place.",
+            fix="Set them back, start a new run, or continue after as many items with resume_changed=same_place.",
         )
     # Some settings leave no trace in the shapes: the number of heads, for one.
     difference = first_differences(record["architecture"], _json_like(architecture))
@@ -194,8 +194,8 @@ def _load_optimizer(
 def _laid_out_as(parameter: torch.Tensor | None, value: torch.Tensor) -> torch.Tensor:
     """The moment `value` in the memory order of its parameter.
 
-    A file holds numbers in the order of the shape. A parameter may lie otherwise (channels last, or transposed), and
-    fused AdamW walks through parameter and moments side by side in memory: with two orders it would silently pair each
+    A file holds numbers in the order of the shape. A parameter may differ (channels last, or transposed), and
+    fused AdamW walks through parameter and moments in memory order: with two orders it would silently pair each
     weight with the moment of another one.
     """
     if parameter is None or value.shape != parameter.shape:

@@ -3,8 +3,8 @@
 safetensors holds numbers and nothing else. A pickle (`torch.save`) is a program that runs when it is loaded, so a
 checkpoint from a stranger could do anything; here loading can only fail with a message.
 
-The file is written here and not by the library's `save_file`: a thread writes checkpoints beside the training, and the
-training would stand still while `save_file` copies all tensors; and the hash is computed on the way instead of by
+The file is written here and not by the library's `save_file`: a thread writes checkpoints during training, and the
+training would pause while `save_file` copies all tensors; and the hash is computed on the way instead of by
 reading the file again.
     8 bytes: length n of the header | n bytes: JSON {name: {dtype, shape, data_offsets}} | the numbers, little-endian
 """
@@ -42,7 +42,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], descrip
     Raises:
         InputError: the folder cannot be written or the disk is full; an older file at `path` is untouched.
     """
-    # The widest numbers first, so that each tensor begins at a multiple of its own width.
+    # The widest numbers first, so that each tensor begins at a multiple of its width.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     header: dict[str, Any] = {"__metadata__": {_METADATA_KEY: json.dumps(description, sort_keys=True)}}
     offset = 0
@@ -118,7 +118,7 @@ def load_into(model: nn.Module, state: Mapping[str, torch.Tensor], where: object
 
 
 def describe(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """What an architecture is, as far as its tensors tell: the shape for each key, as text.
+    """An architecture, as far as its tensors show it: the shape for each key, as text.
 
     >>> describe(nn.Linear(2, 1).state_dict())
     {'weight': '[1, 2]', 'bias': '[1]'}

@@ -1,4 +1,4 @@
-"""Where the time of a training goes, without making a GPU wait to be asked.
+"""Where the time of a training goes, without making a GPU wait.
 
 A GPU works behind the program: a line that returns at once may have started a second of work. Its phases are therefore
 timed by the device's own marks (CUDA events), which are read when the loop waits for the device anyway.
@@ -19,7 +19,7 @@ class Clock:
     """Seconds of each phase. `with clock("forward"): ...`; `read()` once the device is known to be done.
 
     Args:
-        split: seconds of an earlier part of the run, to go on from.
+        split: seconds of an earlier part of the run, to continue from.
 
     >>> clock = Clock(torch.device("cpu"))
     >>> with clock("data"):

@@ -1,4 +1,4 @@
-"""What happened during training: a CSV file that a spreadsheet opens and a plot reads, and its rows as JSON lines.
+"""The history of a training: a CSV file that a spreadsheet opens and a plot reads, and its rows as JSON lines.
 
 One row for every `log_every` steps and for every validation. An empty cell means "not measured in this row". The CSV
 file is the one that is read again; `history.jsonl` is for programs that follow a run: a line of it never changes.
@@ -38,7 +38,7 @@ class History:
             write_text(self.path.with_suffix(".jsonl"), "".join(_as_json(row) for row in self.rows))
 
     def append(self, row: Mapping[str, float]) -> None:
-        """Add a row. A new column makes the CSV file be written anew; otherwise one line is appended.
+        """Add a row. A new column rewrites the CSV file; otherwise one line is appended.
 
         Raises:
             InputError: the file cannot be written.
@@ -55,7 +55,7 @@ class History:
         _append(self.path.with_suffix(".jsonl"), _as_json(row))
 
     def column(self, name: str) -> list[float]:
-        """One value a row, nan where the row has none.
+        """One value per row, nan where the row has none.
 
         Raises:
             InputError: no row has this column.
@@ -90,7 +90,7 @@ class History:
 
     @classmethod
     def resume(cls, path: str | Path, step: int) -> History:
-        """Go on with a history file, without the rows beyond the resumed step: they will be written again."""
+        """Continue a history file, without the rows beyond the resumed step: they will be written again."""
         rows = _read_rows(Path(path)) if Path(path).exists() else []
         return cls(path, [row for row in rows if row["step"] <= step])
 
@@ -107,7 +107,7 @@ class History:
 
 
 def open_history(folder: Path | None, resumed_step: int | None = None) -> History:
-    """The history of a run: new, or gone on with after `resumed_step`. Without a folder it stays in memory.
+    """The history of a run: new, or continued after `resumed_step`. Without a folder it stays in memory.
 
     (Only rank 0 of several processes has a folder; two processes would tear each other's lines.)
     """
@@ -128,7 +128,7 @@ def _append(path: Path, line: str) -> None:
 
 
 def _as_json(row: Mapping[str, float]) -> str:
-    """One line of JSON, which has no nan and no inf: null stands for both."""
+    """One line of JSON, which has no nan and no inf: null replaces both."""
     return json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()}) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""What a training tells those who listen: loggers, reports, tests.
+"""The events of a training that loggers, reports and tests can listen to.
 
-The loop calls each method at one place and knows nothing of what happens there, so a new logger changes no line of it.
+The loop calls each method at one place and does not know what happens there, so a new logger changes no line of it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Hook:
         """After a row of the history."""
 
     def saved(self, name: str, step: int) -> None:
-        """After a checkpoint was handed to the writer; it is on the disk before the next one, or before the end."""
+        """After a checkpoint was passed to the writer; it is on the disk before the next one, or before the end."""
 
     def warned(self, text: str) -> None:
         """Something that a person should know and that does not stop the run."""

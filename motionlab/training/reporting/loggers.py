@@ -1,6 +1,6 @@
 """Loggers for those who like a dashboard. `history.csv` and `history.jsonl` are always there; these are extras.
 
-A logger is a `Hook` (`hooks.py`). Its package is imported when it is asked for and not before. W&B takes its key and
+A logger is a `Hook` (`hooks.py`). Its package is imported only when it is used. W&B takes its key and
 its project from its own environment variables (WANDB_API_KEY, WANDB_PROJECT) or from `wandb login`: a key in a YAML
 file would end in the run's folder, in a report and in a repository.
 """
@@ -25,7 +25,7 @@ def make_loggers(names: Sequence[str], folder: Path, title: str, config: Mapping
     Args:
         folder: of the training stage; TensorBoard's files go into its `tensorboard/`.
         title: what the run is called there.
-        config: the resolved settings, shown beside the curves.
+        config: the resolved settings, shown next to the curves.
 
     Raises:
         MissingExtra: the package of a logger is not installed.
@@ -96,7 +96,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _grouped(name: str) -> str:
-    """Dashboards group curves by what stands before a slash."""
+    """Dashboards group curves by the text before a slash."""
     return f"val/{name.removeprefix('val_')}" if name.startswith("val_") else f"train/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Showing how far a run is: a bar on a terminal, plain lines in a log, silence under the ci profile.
+"""Showing how far a run is: a bar on a terminal, plain lines in a log, nothing under the ci profile.
 
 A bar in a log file is thousands of lines of carriage returns, and a bar in a lesson can never be compared with its
 saved output.
@@ -16,7 +16,7 @@ from tqdm import tqdm
 from motionlab.runtime import profile
 
 Kind = Literal["bar", "lines", "silent"]
-LINES = 20  # plain lines a run, however long it is
+LINES = 20  # plain lines per run, however long it is
 
 
 def progress_kind(stream: TextIO) -> Kind:
@@ -27,7 +27,7 @@ def progress_kind(stream: TextIO) -> Kind:
 
 
 class Progress:
-    """Progress of a run of `steps` steps, of which `start` are done. Use it as a context manager.
+    """Progress of a run of `steps` steps, `start` of them done. Use it as a context manager.
 
     >>> import io
     >>> with Progress("stage 1", steps=40, stream=(out := io.StringIO()), kind="lines") as progress:

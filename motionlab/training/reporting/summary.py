@@ -65,7 +65,7 @@ def read_summary(path: Path) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no nan: null stands for it."""
+    """JSON has no nan: null replaces it."""
     if isinstance(value, Mapping):
         return {key: _finite(part) for key, part in value.items()}
     if isinstance(value, list):

@@ -14,7 +14,7 @@ from motionlab.teaching.exercise import Exercise, as_numbers, register
 
 # ---- 1. how much each micro-batch counts -----------------------------------------------------------------------------
 def shares(counts: Sequence[int]) -> list[float]:
-    """What each micro-batch's mean loss is multiplied by; `counts` are the items that each mean runs over."""
+    """The factor of each micro-batch's mean loss; `counts` are the items that each mean runs over."""
     return [n / sum(counts) for n in counts]
 
 
@@ -98,7 +98,7 @@ def _diagnose_accumulate(function: Callable[..., Any]) -> str | None:
 
 _WRONG = {
     "zero inside": (
-        "only the last micro-batch counts: zero_grad() stands inside the loop and forgets the others. (A published "
+        "only the last micro-batch counts: zero_grad() is inside the loop and forgets the others. (A published "
         "training script does this as soon as accumulation is above 1.)"
     ),
     "mean of means": (
@@ -107,7 +107,7 @@ _WRONG = {
     ),
     "no divisor": "the means are added up: the gradient is about three times too long. Divide.",
     "sum": "the losses of all rows are added up and never divided: the gradient grows with the batch.",
-    "step inside": "optimizer.step() stands inside the loop: these are three small steps, not one with a big batch.",
+    "step inside": "optimizer.step() is inside the loop: these are three small steps, not one with a big batch.",
 }
 
 
@@ -147,18 +147,18 @@ def _diagnose_total(function: Callable[..., Any]) -> str | None:
     if found == 30:
         return "the short last group of each epoch was dropped: 13 micro-batches make groups of 4, 4, 4 and 1."
     if found == math.ceil(1000 / 32):
-        return "here groups run across epochs. In this loop each epoch ends with a step of its own: round up per epoch."
+        return "here groups run across epochs. In this loop each epoch ends with its own step: round up per epoch."
     if found == 4:
         return "this is one epoch."
     if found != 40:
-        return f"100 clips in batches of 8, 4 a step: 13 micro-batches, 4 steps an epoch; 40 in 10 epochs, got {found}."
+        return f"100 clips in batches of 8, 4 per step: 13 micro-batches, 4 steps per epoch; 40 in 10, got {found}."
     many = function(100, 8, 1, 4, 1)
     if many == 13:
         return "four processes share the clips: each sees a quarter of them, so an epoch has fewer steps."
     if many != 4:
-        return f"100 clips, batches of 8 on four processes: 4 steps an epoch, got {many}."
+        return f"100 clips, batches of 8 on four processes: 4 steps per epoch, got {many}."
     if function(96, 8, 4, 1, 1) != 3:
-        return "96 clips make exactly 12 micro-batches and 3 steps: round up only what is left over."
+        return "96 clips make exactly 12 micro-batches and 3 steps: round up only the remainder."
     return None
 
 
@@ -218,7 +218,7 @@ EXERCISES = register(
         _diagnose_accumulate,
         "This is the inner loop of every training in this project.",
         (
-            "What may stand inside the loop over micro-batches, and what only before or after it?",
+            "What belongs inside the loop over micro-batches, and what only before or after it?",
             "zero_grad; for each x: (model(x).sum() / total).backward(); then step.",
         ),
     ),

@@ -38,7 +38,7 @@ def join(batches: Sequence[Sequences]) -> Sequences:
         width = max(part.shape[1] for part in parts)
         return torch.cat([_widen(part, width, value) for part in parts])
 
-    pad = int(max(batch.tokens.max() for batch in batches))  # PAD stands under every text slot and is the largest id
+    pad = int(max(batch.tokens.max() for batch in batches))  # PAD fills every text slot and is the largest id
     return Sequences(
         stack([batch.tokens for batch in batches], pad),
         stack([batch.labels for batch in batches], IGNORE),
@@ -110,7 +110,7 @@ def distance_to_big_batch(way: str, *, groups: int = 6, seed: int = 0) -> Distan
 # ---- whole trainings -------------------------------------------------------------------------------------------------
 @dataclass
 class Training:
-    """What is left of a training: validation loss, the rate of each step, the sum of the shares of each step."""
+    """The record of a training: validation loss, the rate of each step, the sum of the shares of each step."""
 
     loss: float
     rates: list[float]
@@ -173,7 +173,7 @@ def train(way: str, *, seed: int = 0, epochs: int = 12, lr: float = 3e-3, sgd: b
 
 
 def _factor(way: str, step: int, seen: int, steps: int, warmup: int) -> float:
-    if way == "schedule per micro-batch":  # as the formula stands in the notes: nobody holds its end
+    if way == "schedule per micro-batch":  # the formula of the notes, which nobody stops at its end
         return bare_cosine(seen, steps=steps, warmup_steps=warmup)
     if way == "total in micro-batches":
         return lr_factor(step, steps=steps * ACCUMULATION, warmup_steps=warmup)
@@ -182,7 +182,7 @@ def _factor(way: str, step: int, seen: int, steps: int, warmup: int) -> float:
 
 @torch.no_grad()
 def held_out_loss(model: MotionLlama) -> float:
-    """Nats a token on the clips that no training saw."""
+    """Nats per token on the clips that no training saw."""
     batch = sequence_batches(len(HELD_OUT), clips=HELD_OUT)(0)
     return float(sequence_losses(model.eval(), batch).loss)
 
@@ -204,7 +204,7 @@ def train_batch(batch: int, lr: float, *, seed: int = 0, epochs: int = 16, warmu
 
 
 def best_rate(results: dict[str, list[float]], batch: int) -> tuple[float, list[float]]:
-    """The rate with the lowest mean loss among the kept runs of a batch size, and its losses, one a seed."""
+    """The rate with the lowest mean loss among the kept runs of a batch size, and its losses, one per seed."""
     rows = {key: value for key, value in results.items() if key.startswith(f"batch {batch},")}
     key = min(rows, key=lambda name: sum(rows[name]))
     return float(key.split("lr ")[1]), rows[key]

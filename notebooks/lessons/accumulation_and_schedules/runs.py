@@ -2,7 +2,7 @@
 
     cd notebooks && python -m lessons.accumulation_and_schedules.runs results/accumulation.json
 
-Every number is a validation loss in nats a token; each list runs over seeds 0, 1, 2. Sections:
+Every number is a validation loss in nats per token; each list runs over seeds 0, 1, 2. Sections:
 
     ways    AdamW, by way of accumulating or counting;   sgd    the same with SGD, for the ways that AdamW may hide
     batch   by batch size and peak learning rate, 16 epochs each

@@ -54,7 +54,7 @@ def _diagnose_index(function: Callable[..., Any]) -> str | None:
     steps = torch.cartesian_prod(*ranges).float()  # every code once: [200, 3]
     index = function(steps, levels)
     if not isinstance(index, Tensor) or index.shape != steps.shape[:-1]:
-        return f"the result should have shape {tuple(steps.shape[:-1])}: one index a row of {len(levels)} numbers."
+        return f"the result should have shape {tuple(steps.shape[:-1])}: one index per row of {len(levels)} numbers."
     if index.min() < 0:
         return "some indices are negative: shift the steps by L // 2 first, so that they run from 0 to L - 1."
     if len(index.unique()) < len(steps):
@@ -86,7 +86,7 @@ def _one(function: Callable[..., Any], levels: Sequence[int]) -> int:
 def perplexity(indices: Tensor, codebook_size: int) -> float:
     """2 to the entropy in bits: as many codes as if all were used equally often."""
     counts = torch.bincount(indices.reshape(-1), minlength=codebook_size)
-    p = counts[counts > 0].double() / counts.sum()  # log 0 is never asked for
+    p = counts[counts > 0].double() / counts.sum()  # log 0 is never taken
     return float(2 ** -(p * p.log2()).sum())
 
 
@@ -125,7 +125,7 @@ def _diagnose_perplexity(function: Callable[..., Any]) -> str | None:
 
 # ---- 4. how many bits ------------------------------------------------------------------------------------------------
 def bits_per_frame(levels: Sequence[int], down_t: int) -> float:
-    """What a token can say at most, spread over the frames that it covers."""
+    """The most that a token can say, spread over the frames that it covers."""
     frames: int = 2**down_t
     return math.log2(math.prod(levels)) / frames
 
@@ -167,7 +167,7 @@ def level_shares(bounded: Tensor, levels: int) -> Tensor:
 
 
 def _diagnose_shares(function: Callable[..., Any]) -> str | None:
-    bounded = torch.tensor([-1.7, -1.6, -0.4, 0.2, 0.3, 0.6, 0.7, 0.8])  # 5 levels; nobody is on the highest
+    bounded = torch.tensor([-1.7, -1.6, -0.4, 0.2, 0.3, 0.6, 0.7, 0.8])  # 5 levels; none is on the highest
     expected = [0.25, 0.0, 0.375, 0.375, 0.0]
     shares = function(bounded, 5)
     if not isinstance(shares, Tensor) or shares.ndim != 1:

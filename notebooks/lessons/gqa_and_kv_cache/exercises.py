@@ -52,9 +52,9 @@ def _diagnose_bytes(function: Callable[..., Any]) -> str | None:
     known = {
         right // 2: "half of it: keys AND values are kept.",
         right * 3: "all dim numbers of a position are counted. Only n_kv_heads = 4 heads of 64 are kept.",
-        right // 12: "this is one layer. Each layer has a cache of its own.",
+        right // 12: "this is one layer. Each layer has its own cache.",
         right // 3: "this is one motion: the batch is missing.",
-        right // 2 // 2: "numbers, and of the keys alone: keys AND values, and number_bytes each.",
+        right // 2 // 2: "numbers, and only of the keys: keys AND values, and number_bytes each.",
         right * 12: "the width of a HEAD is dim / n_head; this takes dim for each head.",
         right * 12 // 2: "the width of a HEAD is dim / n_head, and keys AND values are kept.",
         right * 301: "a key for each pair of positions? One key a position is kept: length once, not squared.",
@@ -72,7 +72,7 @@ def _diagnose_bytes(function: Callable[..., Any]) -> str | None:
 def positions_read(prompt: int, new: int, cached: bool) -> int:
     """Positions that go through the layers to write `new` tokens after `prompt` text slots."""
     if cached:
-        return prompt + new - 1  # the last token is written, nobody reads it
+        return prompt + new - 1  # the last token is written, never read
     return sum(prompt + before for before in range(new))
 
 
@@ -233,7 +233,7 @@ EXERCISES = register(
         "Linear against quadratic: that is the whole saving.",
         (
             "Write 3 tokens after a text of 2 by hand: which positions does each pass read?",
-            "With the cache: prompt, then one a token, but not the last. Without: sum(prompt + t for t in range(new)).",
+            "With the cache: prompt, then 1 per token, but not the last. Without: sum(prompt + t for t in range(new)).",
         ),
     ),
     Exercise(

@@ -5,7 +5,7 @@
     cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../runs/tiny --out results/shared_heads.json
 
 trains decoders of two layers with 8, 2 and 1 key-value heads on the captions and codes of a finished run, three seeds
-each, about half a minute a point on one core. "8, as few weights as 1" is the control: multi-head attention whose
+each, about half a minute per point on one core. "8, as few weights as 1" is the control: multi-head attention whose
 SwiGLU layer is narrower, so that it has the number of weights that multi-query attention has.
 """
 
@@ -47,7 +47,7 @@ KINDS = {  # name -> key-value heads, width of the SwiGLU layer
 
 @dataclass(frozen=True)
 class Point:
-    """One trained decoder: the weights of its layers, and loss (nats a token) and accuracy on kept-out clips."""
+    """One trained decoder: the weights of its layers, and loss (nats per token) and accuracy on kept-out clips."""
 
     kind: str
     seed: int
@@ -144,7 +144,7 @@ def load_points(path: str | Path) -> list[Point]:
 
 
 def head_rows(points: Sequence[Point]) -> list[tuple[str, ...]]:
-    """A table: one row a kind, with lowest to highest seed."""
+    """A table: one row per kind, with lowest to highest seed."""
     rows: list[tuple[str, ...]] = [("key-value heads", "weights of the layers", "loss (nats a token)", "accuracy")]
     for kind in KINDS:
         here = [point for point in points if point.kind == kind]

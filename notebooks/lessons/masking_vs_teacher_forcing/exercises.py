@@ -16,7 +16,7 @@ END, PAD = K, K + 1
 
 
 def _tokens() -> Tensor:
-    """Text slots (PAD), codes, END, PAD: int64 `[64, 40]`, with 2 to 5 text slots and 20 to 32 codes a row."""
+    """Text slots (PAD), codes, END, PAD: int64 `[64, 40]`, with 2 to 5 text slots and 20 to 32 codes per row."""
     generator = torch.Generator().manual_seed(3)
     tokens = torch.full((64, 40), PAD)
     for row in range(64):
@@ -44,10 +44,10 @@ def _diagnose_corrupt(function: Callable[..., Any]) -> str | None:
     if not torch.equal(tokens, before):
         return "your function changed the batch that it was given: the labels are made of it. Work on a copy."
     if torch.equal(none_kept, tokens) and not torch.equal(all_kept, tokens):
-        return "keep is the chance to STAY: with keep = 1 nothing changes, with keep = 0 every code is drawn anew."
+        return "keep is the chance to STAY: with keep = 1 nothing changes, with keep = 0 every code is drawn again."
     changed = most != tokens
     if (changed & (tokens == END)).any():
-        return "END was replaced: the model would learn that a motion goes on after its end."
+        return "END was replaced: the model would learn that a motion continues after its end."
     if (changed & (tokens == PAD)).any():
         return "PAD or text slots were replaced. Only entries below codebook_size are motion codes."
     if not torch.equal(all_kept, tokens):
@@ -56,7 +56,7 @@ def _diagnose_corrupt(function: Callable[..., Any]) -> str | None:
     if int(drawn.max()) >= K or int(drawn.min()) < 0:
         return f"a drawn code is {int(drawn.max())}: draw from 0 to codebook_size - 1, so that no END or PAD comes in."
     if (drawn == tokens[is_code]).float().mean() > 0.5:
-        return "with keep = 0 most codes are still the old ones: every code should be drawn anew."
+        return "with keep = 0 most codes are still the old ones: every code should be drawn again."
     if len(drawn.unique()) < K // 2:
         return f"only {len(drawn.unique())} different codes are drawn: draw one for EACH place of tokens."
     by_row = torch.stack([changed[row][is_code[row]].float().mean() for row in range(len(tokens))])
@@ -85,11 +85,11 @@ def _diagnose_rates(function: Callable[..., Any]) -> str | None:
     if rates.shape == (500,):
         return "shape (batch,) would be laid along the PLACES of [B, S], or fail. One rate a row is [batch, 1]."
     if rates.shape != (500, 1):
-        return f"the result should have shape (batch, 1), one rate a row, got {tuple(rates.shape)}."
+        return f"the result should have shape (batch, 1), one rate per row, got {tuple(rates.shape)}."
     if len(rates.unique()) == 1:
         return "all clips have the same rate: this is a rate a BATCH. Draw `batch` numbers."
     if torch.equal(rates, again):
-        return "a second call gives the same rates: draw anew at each call."
+        return "a second call gives the same rates: draw new ones at each call."
     if float(rates.min()) < 0.39:
         return f"a rate is {float(rates.min()):.2f}, below lowest = 0.4: stretch the draw to lowest ... 1."
     if float(rates.max()) > 1:
@@ -103,7 +103,7 @@ def _diagnose_rates(function: Callable[..., Any]) -> str | None:
 
 # ---- 3. the labels of masked modelling -------------------------------------------------------------------------------
 def masked_labels(tokens: Tensor, masked: Tensor) -> Tensor:
-    """What each place must predict: its own code where it is masked, -100 (nothing) everywhere else."""
+    """The label of each place: its own code where it is masked, -100 (nothing) everywhere else."""
     return torch.where(masked, tokens, -100)
 
 
@@ -171,7 +171,7 @@ EXERCISES = register(
         "strategies.corrupt",
         corrupt,
         _diagnose_corrupt,
-        "The published code also draws END and PAD anew; yours does not.",
+        "The published code also replaces END and PAD; yours does not.",
         (
             "Two questions a place: is it a motion code (below codebook_size), and does the coin say that it goes?",
             "replaced = (torch.rand(tokens.shape) >= keep) & (tokens < codebook_size); then torch.where.",
@@ -191,7 +191,7 @@ EXERCISES = register(
         "strategies.masked_labels",
         masked_labels,
         _diagnose_labels,
-        "A place that sees its own code must not be asked for it.",
+        "A place that sees its own code must not predict it.",
         (
             "The loss leaves out labels of -100. Which places must be left out?",
             "torch.where(masked, tokens, -100); nothing is shifted.",

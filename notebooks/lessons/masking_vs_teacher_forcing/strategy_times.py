@@ -1,9 +1,9 @@
-"""What one training step of each strategy costs, for lesson 08.
+"""The time of one training step of each strategy, for lesson 08.
 
     cd notebooks && python -m lessons.masking_vs_teacher_forcing.strategy_times ../runs/tiny results/strategy_times.json
 
 The strategies take turns, step by step, on the same batches: what else the machine does meets all of them alike. The
-number is the median. The times of the ablation itself are from long runs, with other work beside them.
+number is the median. The times of the ablation itself are from long runs, with other programs running.
 """
 
 from __future__ import annotations

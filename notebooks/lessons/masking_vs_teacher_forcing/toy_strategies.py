@@ -1,6 +1,6 @@
 """Small decoders for lesson 08, trained in seconds on a language whose true odds are known.
 
-Twelve codes stand in a circle, like the phases of a gait. The next code is the same with chance 0.1, the next one with
+Twelve codes form a circle, like the phases of a gait. The next code is the same with chance 0.1, the next one with
 0.7, the one after that with 0.2 (`views/strategy_view.py`). So the best possible loss is known, and it can be said
 exactly how wrong a model's probabilities are. On real motion nobody knows the true odds.
 """
@@ -67,7 +67,7 @@ def train_toy(strategy: Strategy, steps: int = 200, seed: int = 0) -> MotionLlam
 
 @dataclass(frozen=True)
 class ToyNumbers:
-    """How wrong the probabilities of a decoder are, in nats a code above the best possible.
+    """How wrong the probabilities of a decoder are, in nats per code above the best possible.
 
     Fields:
         clean: the true history is read; KL divergence from the true odds.
@@ -82,7 +82,7 @@ class ToyNumbers:
 def measure_toy(model: MotionLlama, clips: int = 256, seed: int = 10**6) -> ToyNumbers:
     """Compare a decoder of next tokens with the truth on clips that it has not met."""
     batch = toy_batch(seed, clips)
-    at = torch.arange(FIRST, LAST) + TEXT  # slots whose last code is read and whose next code is asked for
+    at = torch.arange(FIRST, LAST) + TEXT  # slots whose last code is read and whose next code is predicted
     last, goal = batch.tokens[:, at], batch.tokens[:, at + 1]
     odds = toy_odds(last)  # [B, n, CODES]
     clean = _log_odds(model, batch, batch.tokens)[:, at]

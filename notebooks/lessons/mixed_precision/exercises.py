@@ -27,18 +27,18 @@ def _diagnose_spacing(function: Callable[..., Any]) -> str | None:
     if abs(value - 5 * 2.0**-7) < 1e-9:
         return "this grows with the number itself. It is the same for all numbers from 4 to 8: take the power of two."
     if value == 2.0**-4:
-        return "log2 of 5 is 2.3; you went up to 3. The leading digit of 5 stands for 4: round DOWN (math.floor)."
+        return "log2 of 5 is 2.3; you went up to 3. The leading digit of 5 is worth 4: round DOWN (math.floor)."
     if value == 2.0**-6:
         return "half of it: is the logarithm one of base 2? The leading 1 is not stored, the mantissa comes after it."
     if value != 2.0**-5:
         return f"with 7 mantissa bits the number after 5 is 5.03125, so spacing(5, 7) is 0.03125, got {value:g}."
     if as_number(function(0.75, 7)) != 2.0**-8:
-        return "below 1 the exponent is negative: 0.75 lies above 2^-1. int() cuts towards 0, math.floor does not."
+        return "below 1 the exponent is negative: 0.75 is above 2^-1. int() cuts towards 0, math.floor does not."
     try:
         negative = as_number(function(-5.0, 7))
     except ValueError:
         return "a negative number has no logarithm: the spacing depends on the size, so take abs(x)."
-    return None if negative == value else "the sign has a bit of its own: -5 has the spacing of 5."
+    return None if negative == value else "the sign has its own bit: -5 has the spacing of 5."
 
 
 # ---- 2. the rule of the scaler ---------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def _diagnose_frozen(function: Callable[..., Any]) -> str | None:
         return "round the weights to bf16 first, and compare the sum with the ROUNDED weights: 1.001 is stored as 1."
     up, down = (as_number(function(ones, change)) for change in (0.003, -0.003))
     if up != 1.0 or down != 0.0:
-        return "below 1 the numbers lie twice as close: -0.003 moves a weight of 1 and +0.003 does not. Keep the sign."
+        return "below 1 the numbers are twice as close: -0.003 moves a weight of 1 and +0.003 does not. Keep the sign."
     return None
 
 
@@ -256,7 +256,7 @@ EXERCISES = register(
         _diagnose_step,
         "The order is scale, backward, unscale, clip, step, update, zero_grad; and the scale tells what happened.",
         (
-            "Which of the calls change the gradients? The threshold of clipping is meant for the true gradient.",
+            "Which of the calls change the gradients? The clipping threshold applies to the true gradient.",
             "scale(loss).backward(); unscale_; clip_grad_norm_; scaler.step; update; zero_grad; compare get_scale().",
         ),
     ),

@@ -84,7 +84,7 @@ def scan_scales(model: MotionLlama, batch: Sequences, exponents: Sequence[int]) 
 # ---- short trainings -------------------------------------------------------------------------------------------------
 @dataclass
 class Training:
-    """What a short training left: `losses` and `scales` a step, the number of skipped ones, and the model."""
+    """The record of a short training: `losses` and `scales` per step, the number of skipped ones, and the model."""
 
     losses: list[float]
     scales: list[float]
@@ -146,7 +146,7 @@ def train(
 
 
 def _step_scaled(model: nn.Module, optimizer: torch.optim.Optimizer, scale: float) -> bool:
-    """What a scaler with one fixed scale does: divide in float32, and step unless something is not finite."""
+    """A scaler with one fixed scale: divide in float32, and step unless something is not finite."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     for gradient in gradients:
         gradient.div_(scale)

@@ -23,7 +23,7 @@ def _diagnose_conv(function: Callable[..., Any]) -> str | None:
     if not isinstance(value, int):
         return f"parameters are counted in whole numbers; you returned {value!r}."
     known = {
-        272 * 512 * 3: "these are the weights alone. Each output channel has a bias as well.",
+        272 * 512 * 3: "these are only the weights. Each output channel has a bias as well.",
         272 * 512 * 3 + 272: "one bias for each INPUT channel was added; a bias belongs to an output channel.",
         272 * 512 + 512: "the kernel is missing: a kernel of 3 has a weight for each of its 3 frames.",
         (272 * 512 + 512) * 3: "the biases were multiplied by the kernel too: there is one for each output channel.",
@@ -61,7 +61,7 @@ def _diagnose_bytes(function: Callable[..., Any]) -> str | None:
     if all(right[name] - values[name] == 4000 for name in values):
         return "one of the copies is missing: before the optimizer there are the weights AND the gradients."
     if all(2 * values[name] == right[name] for name in values):
-        return "this is for 2 bytes a number. Under autocast, weights, gradients and optimizer state stay float32."
+        return "this is for 2 bytes per number. Under autocast, weights, gradients and optimizer state stay float32."
     if values["sgd"] == right["sgd"] and values["adamw"] == right["momentum"]:
         return "AdamW remembers two numbers for each parameter: the average of the gradient and that of its square."
     for name, value in values.items():
@@ -81,14 +81,14 @@ def _diagnose_batch(function: Callable[..., Any]) -> str | None:
     if not isinstance(value, int):
         return f"a batch is a whole number of clips; you returned {value!r}."
     if value == 332 // 4:
-        return "the fixed part is missing: it is there before the first clip."
+        return "the fixed part is missing: it is needed before the first clip."
     if value == 49:
-        return "fixed 130, 4 a clip: 50 clips need 330 of 332, but you allow 49."
+        return "fixed 130, 4 per clip: 50 clips need 330 of 332, but you allow 49."
     uneven = function(130, 4, 333)
     if uneven == 51 or value == 51:
         return "51 clips need 130 + 51 * 4 = 334, more than the budget: round down."
     if value != 50 or uneven != 50:
-        return f"fixed 130, 4 a clip, budget 332: 50 clips fit, got {value}."
+        return f"fixed 130, 4 per clip, budget 332: 50 clips fit, got {value}."
     exact = function(130, 4, 330)
     if exact != 50:
         return f"50 clips need exactly 330. With a budget of 330 they fit, but you allow {exact}."
@@ -155,10 +155,10 @@ EXERCISES = register(
         "memory.parameter_bytes",
         parameter_bytes,
         _diagnose_bytes,
-        "For AdamW that is 16 bytes a parameter, before the first activation.",
+        "For AdamW that is 16 bytes per parameter, before the first activation.",
         (
             "Three things have as many numbers as the model has parameters, or a multiple of that.",
-            "Weights 1, gradients 1, optimizer 0, 1 or 2 numbers a parameter; each number has 4 bytes.",
+            "Weights 1, gradients 1, optimizer 0, 1 or 2 numbers per parameter; each number has 4 bytes.",
         ),
     ),
     Exercise(
@@ -168,7 +168,7 @@ EXERCISES = register(
         "Two measurements give fixed and per_clip; then no third run has to fail.",
         (
             "How much of the budget is left for clips?",
-            "Divide what is left by per_clip and round down with //; mind a budget that is too small for anything.",
+            "Divide the rest by per_clip and round down with //; mind a budget that is too small for anything.",
         ),
     ),
     Exercise(

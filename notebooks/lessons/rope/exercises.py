@@ -62,7 +62,7 @@ def _diagnose_turn(function: Callable[..., Any]) -> str | None:
 
 # ---- 2. from one layout to the other ---------------------------------------------------------------------------------
 def half_split_order(head_dim: int) -> Tensor:
-    """Which channel of ours stands at each place of the other layout: 0, 2, 4, ..., then 1, 3, 5, ..."""
+    """Our channel at each place of the other layout: 0, 2, 4, ..., then 1, 3, 5, ..."""
     return torch.arange(head_dim).view(-1, 2).T.flatten()
 
 
@@ -81,7 +81,7 @@ def _diagnose_order(function: Callable[..., Any]) -> str | None:
     if torch.equal(order, torch.arange(8).view(-1, 2).flip(1).flatten()):
         return "this swaps the two of each pair. Put all first ones in front, then all second ones."
     if torch.equal(order, torch.cat([right[4:], right[:4]])):
-        return "the second ones stand in front: the first half should be 0, 2, 4, 6."
+        return "the second ones are in front: the first half should be 0, 2, 4, 6."
     if not torch.equal(order, right):
         return f"expected {right.tolist()}, got {order.tolist()}."
     if torch.as_tensor(function(64)).tolist() != half_split_order(64).tolist():
@@ -131,7 +131,7 @@ def _diagnose_table(function: Callable[..., Any]) -> str | None:
         return "the result should be two tensors, cosines and sines."
     cos, sin = result
     if cos.shape != (301, 32) or sin.shape != (301, 32):
-        return f"both should have shape (301, 32), one row a position; got {tuple(cos.shape)} and {tuple(sin.shape)}."
+        return f"both should have shape (301, 32), one row per position; got {tuple(cos.shape)} and {tuple(sin.shape)}."
     if cos.dtype != torch.bfloat16 or sin.dtype != torch.bfloat16:
         return f"the tables should be in {torch.bfloat16} at the end, got {cos.dtype} and {sin.dtype}."
     if not torch.equal(cos[0], torch.ones(32).bfloat16()):
@@ -156,7 +156,7 @@ def _diagnose_table(function: Callable[..., Any]) -> str | None:
 
 # ---- 5. a base for longer sequences ----------------------------------------------------------------------------------
 def longer_base(theta: float, factor: float, head_dim: int) -> float:
-    """The base with which the slowest pair turns `factor` times as slowly; the fastest one stays."""
+    """The base that makes the slowest pair turn `factor` times as slowly; the fastest one stays."""
     return float(theta * factor ** (head_dim / (head_dim - 2)))  # the slowest frequency is theta ** -((hd - 2) / hd)
 
 
@@ -200,7 +200,7 @@ EXERCISES = register(
         "Used on the rows of the query and key weights, it takes a checkpoint from one library to the other.",
         (
             "Write it down for head_dim = 8: the first ones of all pairs, then the second ones.",
-            "torch.arange(head_dim).view(-1, 2) has one pair a row. Read it column by column.",
+            "torch.arange(head_dim).view(-1, 2) has one pair per row. Read it column by column.",
         ),
     ),
     Exercise(
@@ -209,7 +209,7 @@ EXERCISES = register(
         _diagnose_pairs,
         "All other pairs never show training every angle; a longer sequence brings angles that are new.",
         (
-            "Pair i turns by theta ** (-2 * i / head_dim) radians a position. How many after `length` positions?",
+            "Pair i turns by theta ** (-2 * i / head_dim) radians per position. How many after `length` positions?",
             "Count the i in range(head_dim // 2) with length * frequency >= 2 * math.pi.",
         ),
     ),
@@ -229,7 +229,7 @@ EXERCISES = register(
         _diagnose_base,
         "It equals the ntk scaling of the package.",
         (
-            "The slowest of hd / 2 pairs has the frequency theta ** (-(hd - 2) / hd). It shall be divided by factor.",
+            "The slowest of hd / 2 pairs has the frequency theta ** (-(hd - 2) / hd). Divide it by factor.",
             "new ** ((hd - 2) / hd) = theta ** ((hd - 2) / hd) * factor. Raise both sides to hd / (hd - 2).",
         ),
     ),

@@ -6,7 +6,7 @@ trains each way with three seeds (about 20 seconds each) and measures on sequenc
 eight times as long. The task is made up, so that its answer needs positions and nothing else:
 
     16..23 start    the first token of every sequence; all others are drawn at random
-     0..7  near     "which number stood v + 1 places before me?", v being the token
+     0..7  near     "which number was v + 1 places before me?", v being the token
      8..15 far      "which number did the start have?"        the number of a token is its remainder by 8
 
 A near answer needs the distance to be told exactly; a far one needs a look over any distance.

@@ -11,7 +11,7 @@ from motionlab.teaching.exercise import Exercise, as_number, as_numbers, registe
 
 # ---- 1. arithmetic intensity -----------------------------------------------------------------------------------------
 def intensity(m: int, k: int, n: int, number_bytes: int) -> float:
-    """Operations a byte of [m, k] @ [k, n]."""
+    """Operations per byte of [m, k] @ [k, n]."""
     return 2 * m * k * n / (number_bytes * (m * k + k * n + m * n))
 
 
@@ -27,18 +27,18 @@ def _diagnose_intensity(function: Callable[..., Any]) -> str | None:
     if _near(value, flops / (4 * (8 * 16 + 16 * 32))):
         return "the result has to be written, too: m n more numbers."
     if _near(value, 1 / intensity(8, 16, 32, 4)):
-        return "this is bytes an operation: turn it round."
+        return "this is bytes per operation: turn it round."
     if not _near(value, intensity(8, 16, 32, 4)):
-        return f"[8, 16] @ [16, 32] with 4 bytes a number should give {intensity(8, 16, 32, 4):.4f}, got {value:g}."
+        return f"[8, 16] @ [16, 32] with 4 bytes per number should give {intensity(8, 16, 32, 4):.4f}, got {value:g}."
     half = as_number(function(8, 16, 32, 2))
     if half is None or not _near(half, 2 * value):
-        return "with 2 bytes a number the same product should have twice the intensity."
+        return "with 2 bytes per number the same product should have twice the intensity."
     return None
 
 
 # ---- 2. the factor of a process --------------------------------------------------------------------------------------
 def loss_factors(labels: Sequence[int]) -> list[float]:
-    """What each process multiplies its mean loss by, so that DDP's average is the mean over all labels."""
+    """The factor of each process's mean loss, so that DDP's average is the mean over all labels."""
     return [n * len(labels) / sum(labels) for n in labels]
 
 
@@ -46,7 +46,7 @@ def _diagnose_factors(function: Callable[..., Any]) -> str | None:
     labels = [30, 10, 20]
     factors = as_numbers(function(labels))
     if factors is None or len(factors) != 3:
-        return "the result should be a list: one factor a process."
+        return "the result should be a list: one factor per process."
     right = loss_factors(labels)
     if _all_near(factors, [1.0] * 3):
         return (
@@ -69,7 +69,7 @@ def _diagnose_factors(function: Callable[..., Any]) -> str | None:
 
 # ---- 3. bytes in a GPU -----------------------------------------------------------------------------------------------
 def zero_bytes(parameters: int, gpus: int, stage: int) -> float:
-    """Bytes a GPU with AdamW in fp32 under ZeRO: 4 a weight, 4 a gradient, 8 for the moments."""
+    """Bytes per GPU with AdamW in fp32 under ZeRO: 4 per weight, 4 per gradient, 8 for the moments."""
     weights, gradients, moments = 4 * parameters, 4 * parameters, 8 * parameters
     return (
         weights / (gpus if stage >= 3 else 1)
@@ -89,7 +89,7 @@ def _diagnose_zero(function: Callable[..., Any]) -> str | None:
     if not _near(values[0], 16000):
         return f"DDP with 1,000 parameters should need 16,000 bytes, got {values[0]:g}."
     if _near(values[1], 16000 - 4000 * 7 / 8):
-        return "stage 1 splits the optimizer's moments (8 bytes a parameter), not the weights or the gradients."
+        return "stage 1 splits the optimizer's moments (8 bytes per parameter), not the weights or the gradients."
     if not _near(values[1], 9000):
         return f"stage 1 of 8 GPUs should need 4,000 + 4,000 + 8,000 / 8 = 9,000 bytes, got {values[1]:g}."
     if not _near(values[2], 5500):
@@ -134,7 +134,7 @@ EXERCISES = register(
         _diagnose_zero,
         "With it you know before you rent a GPU whether a model fits.",
         (
-            "Start from DDP: 4 + 4 + 8 bytes a parameter. Each stage divides one more part by the number of GPUs.",
+            "Start from DDP: 4 + 4 + 8 bytes per parameter. Each stage divides one more part by the number of GPUs.",
             "Stage 1: the moments (8 bytes). Stage 2: also the gradients (4). Stage 3: also the weights (4).",
         ),
     ),

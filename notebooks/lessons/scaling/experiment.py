@@ -51,7 +51,7 @@ def measure_operations(size: int = 768) -> dict[str, tuple[Work, float]]:
 # ---- two processes ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Together:
-    """What a process reports.
+    """The report of a process.
 
     Fields:
         losses: "ddp" or "fsdp" -> the training loss of each step.
@@ -73,7 +73,7 @@ def two_processes() -> Together:
 
 
 def work_together() -> Together:
-    """What each process does; alone, it is the reference: the same global batches in one process."""
+    """The work of each process; a single process is the reference, with the same global batches."""
     losses, held, seconds = {}, {}, 0.0
     for how in ("ddp", "fsdp"):
         losses[how], held[how], took = train(how)
@@ -96,7 +96,7 @@ def train(how: str, steps: int = STEPS) -> tuple[list[float], int, float]:
         place = world.from_first(folder)  # a sharded checkpoint is written by all processes
         stage = FunctionStage(model, batches, step, count=lambda batch: batch.n_labels, title=how)
         history = fit(stage, settings, place)
-        world.barrier()  # nobody removes the folder while another one needs it
+        world.barrier()  # no process removes the folder while another needs it
     held = sum(local(parameter).numel() for parameter in model.parameters())
     labels = [row["items_per_second"] for row in history.rows]
     items = history.column("items")

@@ -1,4 +1,4 @@
-"""The numbers of one finished main job, kept small enough to stand in the repository.
+"""The numbers of one finished main job, kept small enough for the repository.
 
     cd notebooks && python -m lessons.shared.main_job ../runs/tiny results/main_job.json
 

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 def read_result(path: str | Path, build: Callable[[Any], Result], command: str) -> Result:
-    """What `build` makes of the JSON in a result file that `command` wrote.
+    """The result of `build` on the JSON in a file that `command` wrote.
 
     Raises:
         InputError: the file is missing or not of this form.
@@ -30,7 +30,7 @@ def read_result(path: str | Path, build: Callable[[Any], Result], command: str) 
         return build(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it anew: {command}"
+            path, found=f"{type(error).__name__}: {error}", expected="a result file", fix=f"Make it again: {command}"
         ) from None
 
 

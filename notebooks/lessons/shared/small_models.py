@@ -1,8 +1,8 @@
 """The two real models, so small that a cell can train them: shared by lessons 09 and 10.
 
 The motions are those of the composed corpus and the classes are those of the package. Only two parts are stand-ins, so
-that no lesson has to be run before: the codes of a motion come from a fixed random projection instead of a trained
-encoder (they follow the motion, so there is something to predict), and a caption is a row of fixed vectors, one a word.
+that no other lesson is needed first: the codes of a motion come from a fixed random projection instead of a trained
+encoder (they follow the motion, so they can be predicted), and a caption is a row of fixed vectors, one per word.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def small_normalizer(clips: int = 64) -> Normalizer:
 
 
 def small_tokenizer(seed: int = 0, *, codebook_size: int = 256, width: int = 32) -> MotionTokenizer:
-    """A tokenizer of stage 1 with about 80,000 weights, four frames a token, not trained."""
+    """A tokenizer of stage 1 with about 80,000 weights, four frames per token, not trained."""
     with seeded(seed):
         return MotionTokenizer(make_quantizer("fsq", codebook_size, 16), width=width, depth=1, down_t=2)
 

@@ -25,9 +25,9 @@ def _diagnose(function: Callable[..., Any]) -> str | None:
         return "this rounds to the nearest whole number: 61 frames get 15 tokens and one frame is lost. Round up."
     wrong = [frames for frames, answer in answers.items() if answer != token_count(frames, 4)]
     if wrong:
-        return f"{wrong[0]} frames at 4 frames a token need {token_count(wrong[0], 4)} tokens, got {answers[wrong[0]]}."
+        return f"{wrong[0]} frames at 4 per token need {token_count(wrong[0], 4)} tokens, got {answers[wrong[0]]}."
     if function(10, 3) != 4:
-        return "it works for 4 frames a token only: use the argument frames_per_token."
+        return "it works for 4 frames per token only: use the argument frames_per_token."
     return None
 
 
@@ -38,7 +38,7 @@ EXERCISES = register(
         _diagnose,
         "This is how every exercise answers.",
         (
-            "How many tokens do 4 frames need at 4 frames a token? And 5 frames?",
+            "How many tokens do 4 frames need at 4 frames per token? And 5 frames?",
             "math.ceil(frames / frames_per_token) works; so does -(-frames // frames_per_token).",
         ),
     ),

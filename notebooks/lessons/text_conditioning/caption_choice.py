@@ -1,10 +1,10 @@
 """Many captions for one motion: always the first, or another one at each epoch? The experiment of lesson 07.
 
 A finished run gives the tokenizer, the codes and the captions: every clip has three. Only a decoder of two layers is
-trained anew, otherwise with the settings of the run. The third caption of a clip is never trained on. Three conditions:
+retrained, otherwise with the settings of the run. The third caption of a clip is never trained on. Three conditions:
 
-    "first"     one caption a clip, the same in every epoch
-    "random"    one of two, drawn anew in every epoch
+    "first"     one caption per clip, the same in every epoch
+    "random"    one of two, drawn in every epoch
     "padding"   as "random", but with a bug: the batch is padded to its longest text, and the decoder reads the padding
                 as if it were words
 
@@ -61,7 +61,7 @@ NEW_WORDS = ("we see a man who {0}", "we see a man who {0}; next he {1}")
 
 @dataclass(frozen=True)
 class Point:
-    """What is compared."""
+    """One trained condition to compare."""
 
     condition: str
     clips: int
@@ -70,7 +70,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one decoder reached. Losses in nats a token; scores from 0 to 1, the mean over 64 test clips each.
+    """The results of one decoder. Losses in nats per token; scores from 0 to 1, the mean over 64 test clips each.
 
     Fields:
         trained: loss on clips and captions that were trained on (the first caption).
@@ -78,9 +78,9 @@ class Measured:
         new_clips: loss on validation clips with their held-out caption.
         new_words: loss on validation clips with sentences of another form.
         new_clips_padded: as `new_clips`, but `EXTRA_PADDING` slots of padding after each text are read as words.
-        seen, unseen: action score of motions generated from the captions of the test splits, each text alone.
+        seen, unseen: action score of motions generated from the captions of the test splits, one text at a time.
         seen_new_words, unseen_new_words: the same from sentences of another form.
-        limit: share of all generated motions that did not end by themselves.
+        limit: share of all generated motions that did not end on their own.
         seconds: training time on the machine where the row was made.
     """
 
@@ -98,7 +98,7 @@ class Measured:
 
 
 class Texts(Protocol):
-    """What gives features for captions."""
+    """A source of features for captions."""
 
     def features(self, captions: Sequence[str]) -> TextFeatures: ...
 
@@ -171,7 +171,7 @@ def train_decoder(run: Run, corpus: Corpus, point: Point, steps: int = STEPS) ->
 
 @torch.inference_mode()
 def text_loss(model: MotionLlama, codes: Sequence[Tensor], text: TextFeatures) -> float:
-    """Mean loss in nats a token of predicting codes from text."""
+    """Mean loss in nats per token of predicting codes from text."""
     total = labels = 0.0
     for start in range(0, len(codes), LOSS_BATCH):
         rows = range(start, min(start + LOSS_BATCH, len(codes)))
@@ -185,7 +185,7 @@ def text_loss(model: MotionLlama, codes: Sequence[Tensor], text: TextFeatures) -
 def action_scores(
     run: Run, model: MotionLlama, judge: ActionClassifier, store: Clips, text: TextFeatures
 ) -> tuple[float, int]:
-    """Mean action score of one motion a text, and how many motions reached the limit of tokens."""
+    """Mean action score of one motion per text, and how many motions reached the limit of tokens."""
     tokenizer, normalizer, scores, limit = run.tokenizer(), run.normalizer, [], 0
     for clip, made in enumerate(generate(model, text.states, text.mask, run.config.sampling)):
         features = normalizer.denormalize(tokenizer.decode(made.tokens[None])[0])  # [T, 272]
@@ -255,7 +255,7 @@ def main() -> None:
     """Train some conditions for one number of clips and one seed, and add them to the file."""
     parser = argparse.ArgumentParser(description="The caption experiment of lesson 07.")
     parser.add_argument("run", type=Path, help="folder of a finished run")
-    parser.add_argument("out", type=Path, help="JSON lines; a point that stands there is not trained again")
+    parser.add_argument("out", type=Path, help="JSON lines; a point in it is not trained again")
     parser.add_argument("--clips", type=int, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=["first", "random"])

@@ -29,7 +29,7 @@ def _diagnose_pool(function: Callable[..., Any]) -> str | None:
     if not torch.equal(states, before):
         return "your function changed the states it was given. Multiply instead of writing into them."
     if not isinstance(pooled, Tensor) or pooled.shape != (3, 5):
-        return f"the result should have one vector a caption, shape (3, 5), got {_form(pooled)}."
+        return f"the result should have one vector per caption, shape (3, 5), got {_form(pooled)}."
     expected = pool_text(states, mask)
 
     def same(other: Tensor) -> bool:
@@ -74,7 +74,7 @@ def _diagnose_target(function: Callable[..., Any]) -> str | None:
         return f"the result should be a list of ids, got {_form(target)}."
     target = list(target)
     if target == [99, 11, 98, 12, 97, 14, 96, 1]:
-        return "two words that stand together are ONE gap: a sentinel a run, not a sentinel a word."
+        return "two neighbouring words are ONE gap: a sentinel per run, not a sentinel per word."
     if target in ([99, 11, 12, 98, 14, 1], [99, 11, 12, 98, 14]):
         return "the closing sentinel is missing: after the last run comes one more (97 here), then END."
     if target == [99, 11, 12, 98, 14, 97]:
@@ -154,10 +154,10 @@ def _diagnose_mask(function: Callable[..., Any]) -> str | None:
 
 # ---- exercise 4: the cache -------------------------------------------------------------------------------------------
 class ToyDecoder:
-    """Stands in for a T5 decoder: it repeats its sentence word by word. What it reads is in the cache, as in T5.
+    """A substitute for a T5 decoder: it repeats its sentence word by word. Its text is in the cache, as in T5.
 
     `step(sentence, token, cache)` gives the next token and the cache. With `cache=None` it reads the sentence (the
-    cross-attention keys); with a cache it goes on from there and does not look at `sentence` again.
+    cross-attention keys); with a cache it continues from there and does not look at `sentence` again.
     """
 
     def __init__(self) -> None:
@@ -215,7 +215,7 @@ def _diagnose_answers(function: Callable[..., Any]) -> str | None:
     except _Tired:
         if decoder.read > len(sentences):
             return (
-                "it never stops: the cache is thrown away at every token, so the decoder begins anew each time. Keep "
+                "it never stops: the cache is thrown away at every token, so the decoder starts over each time. Keep "
                 "the cache that step() returns."
             )
         return "it never stops: leave the loop when the token is END (1)."
@@ -234,7 +234,7 @@ def _diagnose_answers(function: Callable[..., Any]) -> str | None:
     if any(LOST in answer for answer in answers):
         return "the decoder lost its way: give step() the token that it wrote last, and 0 only at the start."
     if list(itertools.chain(*answers)) and all(len(answer) <= 1 for answer in answers):
-        return "each answer has one token: go on until END."
+        return "each answer has one token: continue until END."
     return f"the answers should be {sentences}, got {answers}."
 
 

@@ -70,7 +70,7 @@ def right(model: SmallT5, asked: Blank, answer: Sequence[int]) -> bool:
 
 
 def accuracy(model: SmallT5, asked: Sequence[Blank]) -> float:
-    """Share of blanks that are filled with the word that stood there."""
+    """Share of blanks that are filled with the original word."""
     return sum(right(model, blank, model.answer(blank.source).ids) for blank in asked) / len(asked)
 
 
@@ -101,7 +101,7 @@ def best_guess(words: Words, captions: Sequence[str], asked: Sequence[Blank]) ->
 def padded_accuracy(model: SmallT5, asked: Sequence[Blank], width: int, masked: bool) -> float:
     """Share of right words when every sentence is padded to `width`; `masked` False forgets the attention mask.
 
-    Only the word itself is asked for, in one pass: the decoder is given its start and sentinel 0.
+    Only the word itself is predicted, in one pass: the decoder is given its start and sentinel 0.
     """
     sources = torch.tensor([[*blank.source, *[PAD] * (width - len(blank.source))] for blank in asked])  # [N, width]
     mask = sources != PAD if masked else torch.ones_like(sources, dtype=torch.bool)

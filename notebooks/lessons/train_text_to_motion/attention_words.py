@@ -1,6 +1,6 @@
 """Which words does the decoder look at, and do they matter?
 
-Two answers that need not agree. *Attention*: the weights with which the motion tokens read the text slots. *Influence*:
+Two answers that need not agree. *Attention*: the weights of the motion tokens on the text slots. *Influence*:
 how much harder the true tokens are to predict after one word was replaced by a word of another caption. Only the second
 one is an experiment: attention says where a layer reads, not what it does with what it reads (Jain and Wallace,
 "Attention is not Explanation", arXiv:1902.10186).
@@ -151,7 +151,7 @@ class Replacer:
 
 @torch.no_grad()
 def word_influence(run: Run, caption: str, codes: Tensor, replacer: Replacer, seed: int = 0) -> Tensor:
-    """How many nats a token the true codes `[n]` become harder to predict when a word is replaced, `[words]`.
+    """How many nats per token the true codes `[n]` become harder to predict when a word is replaced, `[words]`.
 
     The mean over `DRAWS` other words. The two marks are no words and are not replaced.
     """
@@ -172,8 +172,8 @@ class WordReport:
 
     Fields:
         on_text: mean share of a motion token's attention that goes to the text; on_marks: to the two marks.
-        correlations: Spearman's rank correlation of the words' attention and influence, one number a caption.
-        influence: word -> mean influence in nats a token, of words that occur in at least three captions.
+        correlations: Spearman's rank correlation of the words' attention and influence, one number per caption.
+        influence: word -> mean influence in nats per token, of words that occur in at least three captions.
         attention: the same words -> mean attention.
     """
 

@@ -1,13 +1,13 @@
-"""Why two stages? The same two models trained one after the other, side by side, and end to end.
+"""Why two stages? The same two models trained one after the other, at the same time, and end to end.
 
     way             what the tokenizer learns from           when the decoder learns
-    two stages      its reconstruction                       after it, on tokens that stand still
-    side by side    its reconstruction                       at the same time, on tokens that move
+    two stages      its reconstruction                       after it, on tokens that no longer change
+    side by side    its reconstruction                       at the same time, on tokens that change
     end to end, w   its reconstruction + w times the         at the same time; `soft_assignment.py` says how
                     decoder's loss, w = 0.01 or 1
 
-*Side by side* is the control: it differs from two stages in the moving tokens alone, and from end to end in the
-gradient alone. All have the same parameters, first weights, clips in the same order, and `STEPS` updates of every
+*Side by side* is the control: it differs from two stages only in the changing tokens, and from end to end in the
+gradient only. All have the same parameters, first weights, clips in the same order, and `STEPS` updates of every
 weight. The numbers are kept in `notebooks/results/end_to_end.json`. A call computes the points that are missing, and
 begins none after so many minutes, so that it can be stopped and called again:
 
@@ -74,7 +74,7 @@ class Point:
     way: str
     seed: int
     parameters: int
-    seconds: float  # of training alone
+    seconds: float  # of training only
     looks: list[Look]
     score: dict[str, float]
 
@@ -162,7 +162,7 @@ def train_point(way: str, seed: int, material: Material, steps: int = STEPS, loo
 
 
 class _Learner:
-    """One model's optimizer: AdamW, warm-up and cosine. It clips alone: neither may shrink the other's step."""
+    """One model's optimizer: AdamW, warm-up and cosine. Each clips separately: neither may shrink the other's step."""
 
     def __init__(self, model: nn.Module, lr: float, steps: int) -> None:
         self.model = model
@@ -170,7 +170,7 @@ class _Learner:
         self.schedule = make_schedule(self.optimizer, steps=steps, warmup_steps=min(30, steps // 2), min_lr_ratio=0.02)
 
     def step(self, loss: Tensor | None) -> None:
-        """One update; None when the gradients are there already."""
+        """One update; None when the gradients exist already."""
         if loss is not None:
             loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

@@ -1,4 +1,4 @@
-"""What the experiment of `end_to_end.py` measures on the way and at the end."""
+"""The measurements of the experiment in `end_to_end.py`, during training and at the end."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ WATCHED = 64  # training clips whose tokens are followed from look to look
 
 @dataclass(frozen=True)
 class Look:
-    """What is measured on the way, on test clips if not said otherwise.
+    """Measurements during training, on test clips if not said otherwise.
 
     Fields:
         step: updates so far of the model that is learning; in two stages those of the decoder.
         mpjpe_mm, mpjpe_heading_mm: reconstruction error of the tokenizer.
-        decoder_loss: nats a token; entropy: of the tokens alone, what a decoder would reach that knows how often each
+        decoder_loss: nats per token; entropy: of the tokens alone, what a decoder would reach that knows how often each
             token occurs and nothing else.
         used, perplexity: of the codebook, over the watched training clips.
         tokens_changed, clips_changed: share of the watched tokens, and of the clips with at least one, that changed
@@ -55,7 +55,7 @@ class Look:
 
 @dataclass
 class Material:
-    """What every point shares."""
+    """Shared by all points."""
 
     config: RunConfig
     corpus: Corpus
@@ -65,9 +65,9 @@ class Material:
 
     @cached_property
     def judge(self) -> ActionClassifier:
-        """The classifier of actions, trained on real clips alone; the same one for every point."""
+        """The classifier of actions, trained only on real clips; the same one for every point."""
         steps = self.config.evaluation.classifier_steps
-        with torch.enable_grad():  # whoever asks first may be measuring
+        with torch.enable_grad():  # the first caller may be measuring
             return train_classifier(self.corpus.drawn, self.normalizer, steps=steps)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, TextFeatures]:
@@ -117,7 +117,7 @@ class Watch:
 
 
 def token_entropy(tokens: Sequence[Tensor]) -> float:
-    """Nats a token, END counted once a clip: the loss of a decoder that knows only how often each token occurs.
+    """Nats per token, END counted once a clip: the loss of a decoder that knows only how often each token occurs.
 
     >>> round(token_entropy([torch.tensor([0]), torch.tensor([1])]), 4)  # 0, 1, END, END: 1/4, 1/4, 1/2
     1.0397
@@ -129,7 +129,7 @@ def token_entropy(tokens: Sequence[Tensor]) -> float:
 
 @torch.no_grad()
 def action_scores(material: Material, tokenizer: MotionTokenizer, llama: MotionLlama) -> dict[str, float]:
-    """Order score of the actions that a classifier, trained on real clips alone, sees in the test clips.
+    """Order score of the actions that a classifier, trained only on real clips, sees in the test clips.
 
     "other caption" holds each generated motion against the caption of the next clip: what chance gives.
     """

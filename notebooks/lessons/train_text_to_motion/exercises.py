@@ -34,12 +34,12 @@ def _diagnose_layout(function: Callable[..., Any]) -> str | None:
     if size not in tokens:
         return "END (the number K) is missing from the tokens: the model would never learn when a motion is over."
     if tokens[:width] != [size + 1] * width:
-        return "the text slots hold PAD (K + 1): what stands there is replaced by text features."
+        return "the text slots hold PAD (K + 1): their content is replaced by text features."
     if tokens != right_tokens:
         return f"the tokens should be {right_tokens}, not {tokens}."
     if labels == [IGNORE] * width + [*codes, size]:
         return (
-            "the labels are not shifted: place i has to predict token i + 1. As it is, the model is asked for the "
+            "the labels are not shifted: place i has to predict token i + 1. Now the model predicts the "
             "token that it reads."
         )
     if size + 1 in labels:
@@ -71,7 +71,7 @@ def _diagnose_probabilities(function: Callable[..., Any]) -> str | None:
     before = logits.clone()
     plain = function(logits, 1.0, 1.0)
     if not isinstance(plain, Tensor) or plain.shape != logits.shape:
-        return "return one probability a code, in the order of the codes."
+        return "return one probability per code, in the order of the codes."
     if not torch.equal(logits, before):
         return "your function changed the logits it was given: work on a copy."
     if not torch.allclose(plain, logits.softmax(-1), atol=1e-5):
@@ -148,7 +148,7 @@ def _diagnose_loop(function: Callable[..., Any]) -> str | None:
     if codes == [3, 2, 3, 4]:
         return "END is among the codes. It is no motion: the tokenizer cannot decode it."
     if len(codes) > 4:
-        return "the loop went on after END."
+        return "the loop continued after END."
     if codes != [3, 2, 3]:
         return f"the model wants 3, 2, 3, END; your codes are {codes}."
     if asked[1] != [3]:

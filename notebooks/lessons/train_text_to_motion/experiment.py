@@ -3,7 +3,7 @@
 The exercises are in `exercises.py`, the question "why two stages?" in `end_to_end.py`, and which words the
 decoder looks at in `attention_words.py`.
 
-The run begins with the tokenizer of lesson 11 and stays in the cache folder, so that the lesson goes on where it was.
+The run begins with the tokenizer of lesson 11 and stays in the cache folder, so that the lesson can continue.
 The numbers that the lesson shows of a longer run are kept in `notebooks/results`:
 
     cd notebooks && MOTIONLAB_PROFILE=cpu \\
@@ -43,7 +43,7 @@ COMMAND = (
     "cd notebooks && MOTIONLAB_PROFILE=cpu "
     "python -m lessons.train_text_to_motion.experiment results/train_text_to_motion.json"
 )
-# What each profile adds to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread; a decoder
+# Each profile's additions to the settings of lesson 11, whose tokenizer it uses. `ci`: seconds on one thread; a decoder
 # that learned so little may write END after two tokens, so `min_tokens` keeps the places that the lesson looks at.
 # `cpu`: the decoder of the main job, trained a little shorter; guidance is what the lesson tries out. `gpu`: the
 # published decoder called 111M, on the composed corpus; it was never run on a GPU here.
@@ -68,7 +68,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 TRAINED_BY = (*lesson11.TRAINED_BY, "llama", "text")  # folders whose code decides the weights
-SAMPLES = 3  # motions a caption; sample number s of every caption makes one score
+SAMPLES = 3  # motions per caption; sample number s of every caption makes one score
 WAYS: dict[str, dict[str, Any]] = {  # of choosing codes; what is not named is as the run has it
     "greedy": {"greedy": True},
     "temperature 0.5": {"temperature": 0.5, "top_p": 1.0},
@@ -120,7 +120,7 @@ def open_run(changes: Sequence[str] = ()) -> Run:
 
 
 def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) -> None:
-    """Train the run's decoder: begin, go on after a stop, or do nothing because it is finished."""
+    """Train the run's decoder: begin, continue after a stop, or do nothing because it is finished."""
     if not (run.folder / "llama" / "model.safetensors").is_file():
         train_llama(run, corpus, watch=watch)
 
@@ -128,10 +128,10 @@ def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) 
 # ---- what the lesson measures on generated motions -------------------------------------------------------------------
 @dataclass(frozen=True)
 class Sampled:
-    """What one way of choosing codes gives for some captions.
+    """The results of one way of choosing codes, for some captions.
 
     Fields:
-        scores: the action score, one number a sample (mean over the captions).
+        scores: the action score, one number per sample (mean over the captions).
         distance_mm: mean pose distance of two motions of the same caption; 0 when they are equal.
         limit: how many of all motions were cut at the limit.
         seconds: mean length.
@@ -177,7 +177,7 @@ def measure_sampling(
 
 
 def other_caption_score(store: Clips, judge: ActionClassifier, clips: Sequence[int]) -> float:
-    """What a real motion scores against the caption of the next clip: a floor that needs no decoder."""
+    """The score of a real motion against the caption of the next clip: a floor that needs no decoder."""
     wanted = [wanted_actions(store.segments(i)) for i in clips]
     found = [judge.recognise(store.features(i)) for i in clips]
     return sum(order_score(w, f) for w, f in zip([*wanted[1:], wanted[0]], found, strict=True)) / len(clips)
@@ -190,7 +190,7 @@ def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
 
 @dataclass(frozen=True)
 class Kept:
-    """The numbers of a longer run that the lesson shows, as they stand in `notebooks/results`."""
+    """The numbers of a longer run that the lesson shows, as kept in `notebooks/results`."""
 
     steps: int
     rows: list[dict[str, float]]  # of the history

@@ -87,9 +87,9 @@ def joint_losses(
 
     Args:
         motion: `[B, T, 272]`, normalised; mask: bool `[B, T]`, true on real frames.
-        text: features of one caption a row.
+        text: features of one caption per row.
         loss: the weights of the reconstruction's terms.
-        weight: how much of the decoder's gradient reaches the tokenizer. 0: none, the two only learn side by side.
+        weight: how much of the decoder's gradient reaches the tokenizer. 0: none, the two only learn at the same time.
         temperature: of the soft assignment; the codes of FSQ are 1 apart.
     """
     quantizer = tokenizer.quantizer

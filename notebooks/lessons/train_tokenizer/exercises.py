@@ -59,7 +59,7 @@ def _diagnose_window(function: Callable[..., Any]) -> str | None:
 
 
 def _start_of(cut: Tensor, clip: Tensor) -> int:
-    """Where a window was cut, told by its row 1, which nobody has to change."""
+    """Where a window was cut, read off its row 1, which must not change."""
     return int((clip - cut[1]).abs().sum(1).argmin()) - 1
 
 
@@ -143,7 +143,7 @@ class _ToyQuantized(NamedTuple):
 
 
 class _Toy(nn.Module):
-    """One weight: small enough that every mistake gives another number. Its quantizer has a loss, unlike FSQ's."""
+    """One weight: small enough that every mistake gives a different number. Its quantizer has a loss, unlike FSQ's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ def _diagnose_step(function: Callable[..., Any]) -> str | None:
         return "the second step goes too far: gradients of earlier steps are added up. Call optimizer.zero_grad()."
     if same(_three_steps(_without_quantizer)[1]):
         return (
-            "the quantizer's own loss is missing. It is 0 for FSQ, so nobody would notice; a VQ-VAE would lose its "
+            "the quantizer's own loss is missing. It is 0 for FSQ, so it goes unnoticed; a VQ-VAE would lose its "
             "commitment. Add output.quantized.loss."
         )
     if not same(expected):

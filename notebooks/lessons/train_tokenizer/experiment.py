@@ -2,11 +2,11 @@
 
 The exercises are in `exercises.py`.
 
-The run stays in the cache folder, so that the lesson goes on where it was, and lesson 12 finds a tokenizer:
+The run stays in the cache folder, so that the lesson continues where it stopped, and lesson 12 finds a tokenizer:
 
     from lessons.train_tokenizer import experiment as lesson11
 
-    run = lesson11.trained_run()         # trains only if nothing is there yet
+    run = lesson11.trained_run()         # trains only if there is none yet
     tokenizer, normalizer = run.tokenizer(), run.normalizer
     corpus = build_corpus(run.config.corpus)
 
@@ -112,7 +112,7 @@ def settings(level: str | None = None, changes: Sequence[str] = ()) -> RunConfig
 def run_folder(level: str | None = None, changes: Sequence[str] = ()) -> Path:
     """Where the run of these settings is kept: `lesson11-<profile>-<hash>` in the cache folder.
 
-    The hash covers the settings that decide the tokenizer, so a run with others begins anew. Under `ci` it also covers
+    The hash covers the settings that decide the tokenizer, so a run with others starts over. Under `ci` it also covers
     the code and the version of torch: a build that found an older run would check nothing.
     """
     level = level or runtime.profile()
@@ -144,7 +144,7 @@ def open_run(changes: Sequence[str] = ()) -> Run:
 
 
 def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) -> None:
-    """Train the run's tokenizer: begin, go on after a stop, or do nothing because it is finished."""
+    """Train the run's tokenizer: begin, continue after a stop, or do nothing because it is finished."""
     with _alone(run.folder):
         if not (run.tokenizer_folder(run.config.tokenizer.quantizer) / "model.safetensors").is_file():
             train_tokenizer(run, corpus, watch=watch)
@@ -178,7 +178,7 @@ def hand_over(run: Run) -> None:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Two lessons may be executed side by side and need the same run: the second one waits."""
+    """Two lessons may run at the same time and need the same run: the second one waits."""
     try:
         import fcntl
     except ImportError:  # Windows has no flock; there, do not execute lessons 11 and 12 at the same time
@@ -201,7 +201,7 @@ def press_stop(at: int) -> Callable[[int], None]:
 
 # ---- what the lesson looks at ----------------------------------------------------------------------------------------
 def seen_pairs(run: Run, corpus: Corpus) -> list[Pair]:
-    """Every clip of test-seen (new clips, combinations of actions as in training) beside its reconstruction."""
+    """Every clip of test-seen (new clips, combinations of actions as in training) with its reconstruction."""
     device = runtime.as_device()
     found = reconstructions(run.tokenizer().to(device), corpus.test_seen, run.normalizer.to(device))
     return [Pair(pair.real.cpu(), pair.restored.cpu()) for pair, _ in found]
@@ -242,7 +242,7 @@ def truth_errors(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True)
 class Kept:
-    """The numbers of a longer run that the lesson shows, as they stand in `notebooks/results`."""
+    """The numbers of a longer run that the lesson shows, as kept in `notebooks/results`."""
 
     steps: int
     codes: int

@@ -1,7 +1,7 @@
 """A VQ-VAE so small that it trains in a second, on chunks of four frames; lesson 02 lets its codebook die.
 
-The network is two small layers on each side and sees one chunk of motion at a time, so it is no match for the tokenizer
-of stage 1. But it is made of the same parts, and its codebook dies of the same cause. Beside it, to show that, the real
+The network is two small layers on each side and sees one chunk of motion at a time, far weaker than the tokenizer
+of stage 1. But it is made of the same parts, and its codebook dies of the same cause. To show that, the real
 tokenizer trained for as long as a lesson can wait.
 """
 
@@ -26,7 +26,7 @@ from motionlab.runtime import seeded
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 
-FRAMES = 4  # of a chunk: one token stands for 4 frames, as in a tokenizer with down_t = 2
+FRAMES = 4  # of a chunk: one token covers 4 frames, as in a tokenizer with down_t = 2
 CODES, WIDTH = 128, 16  # of the codebook
 HIDDEN, BATCH, STEPS, RATE = 64, 256, 200, 3e-3
 BETA = 0.25  # weight of the commitment loss, that of the VQ-VAE paper
@@ -126,7 +126,7 @@ def train_chunks(
 
     Args:
         make: makes the quantizer.
-        learn_encoder: False leaves the encoder as it was drawn; decoder and codebook still learn.
+        learn_encoder: False leaves the encoder untrained; decoder and codebook still learn.
     """
     with seeded(seed):
         quantizer = make()

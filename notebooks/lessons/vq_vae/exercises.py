@@ -35,7 +35,7 @@ def _diagnose_nearest(function: Callable[..., Any]) -> str | None:
     if result.shape == (len(codebook),):
         return "this finds the nearest VECTOR for each code: take the best over the codes, dimension 1."
     if result.shape != (len(z),):
-        return f"the result should have shape ({len(z)},), one index a vector; got {tuple(result.shape)}."
+        return f"the result should have shape ({len(z)},), one index per vector; got {tuple(result.shape)}."
     if result.is_floating_point():
         return "the result holds distances; return the place of the smallest one (argmin), not its value."
     for wrong, name in (
@@ -58,7 +58,7 @@ def _diagnose_nearest(function: Callable[..., Any]) -> str | None:
 
 # ---- 2. two losses, two detaches -------------------------------------------------------------------------------------
 def vq_losses(z: Tensor, codes: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """What the decoder sees, and the loss of the quantizer; `codes` are the nearest codes, both `[n, D]`."""
+    """The decoder's input, and the loss of the quantizer; `codes` are the nearest codes, both `[n, D]`."""
     codebook_loss = (z.detach() - codes).square().mean()
     commitment_loss = (z - codes.detach()).square().mean()
     seen = z + (codes - z).detach()
@@ -153,7 +153,7 @@ def _diagnose_ema(function: Callable[..., Any]) -> str | None:
     if _close(result[0], decay * count + (1 - decay) * (hits > 0)):
         return "the counts should grow by the number of hits, not by one for every code that is hit."
     if _close(result[0], torch.where(hits > 0, right[0], count)):
-        return "code 2 got no vector and its count stayed: it must decay, or nobody sees that the code is dying."
+        return "code 2 got no vector and its count stayed: it must decay, or the code's death goes unnoticed."
     if not _close(result[0], right[0]):
         return f"the counts should be {right[0].tolist()}, got {result[0].tolist()}."
     means = torch.zeros_like(total).index_add(0, indices, z) / hits.clamp(min=1).unsqueeze(1)
@@ -170,7 +170,7 @@ def _diagnose_ema(function: Callable[..., Any]) -> str | None:
 
 # ---- 4. the rescue ---------------------------------------------------------------------------------------------------
 def rescue(count: Tensor, total: Tensor, z: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """Running counts `[K]` and sums `[K, D]` in which every code with a count below `limit` begins anew on a vector."""
+    """Running counts `[K]` and sums `[K, D]` in which every code with a count below `limit` restarts on a vector."""
     dead = count < limit  # [K]
     chosen = z[torch.randperm(len(z))[: len(count)]]  # [K, D], K different vectors
     return torch.where(dead, 1.0, count), torch.where(dead.unsqueeze(1), chosen, total)
@@ -193,9 +193,9 @@ def _diagnose_rescue(function: Callable[..., Any]) -> str | None:
         return f"the shapes should stay {tuple(count.shape)} and {tuple(total.shape)}."
     dead = count < 0.5
     if not torch.equal(new_total[~dead], total[~dead]) or not torch.equal(new_count[~dead], count[~dead]):
-        return "a code that is alive was changed: only codes with a count below the limit begin anew."
+        return "a code that is alive was changed: only codes with a count below the limit restart."
     if torch.equal(new_total[dead], total[dead]):
-        return "the sums of the dead codes are unchanged: at the next step sum / count puts each back where it was."
+        return "the sums of the dead codes are unchanged: at the next step sum / count puts each back in its old place."
     if torch.equal(new_count[dead], count[dead]):
         return (
             "the counts of the dead codes are unchanged: the code is vector / 0.01, a hundred times too far out, and "
@@ -230,7 +230,7 @@ EXERCISES = register(
         _diagnose_losses,
         "Three gradients, three routes: this is the whole of VQ-VAE.",
         (
-            "Ask for each loss: whom shall it move? Detach the other one.",
+            "Ask for each loss: which one should it move? Detach the other one.",
             "z.detach() - codes moves the codes, z - codes.detach() moves z. The rest is straight-through.",
         ),
     ),
@@ -240,7 +240,7 @@ EXERCISES = register(
         _diagnose_ema,
         "No optimizer moves these codes, and no learning rate has to be tuned for them.",
         (
-            "Counts and sums are averaged over time, each by itself; only at the end is one divided by the other.",
+            "Counts and sums are averaged over time, separately; only at the end is one divided by the other.",
             "hits: torch.bincount(indices, minlength=K). sums: torch.zeros_like(total).index_add(0, indices, z).",
         ),
     ),
@@ -248,7 +248,7 @@ EXERCISES = register(
         "vq.rescue",
         rescue,
         _diagnose_rescue,
-        "A code that begins anew forgets everything: place, sum and count.",
+        "A code that restarts forgets everything: place, sum and count.",
         (
             "A code IS its sum divided by its count. So what must both be, for the code to be a vector of the batch?",
             "dead = count < limit; torch.where(dead, 1.0, count), and the drawn vectors themselves as sums.",

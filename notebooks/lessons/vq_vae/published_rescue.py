@@ -7,7 +7,7 @@ The code that MotionMillion publishes carries T2M-GPT's quantizer "ema_reset" on
     code_k   = sum_k / count_k      if count_k >= 1
              = a vector of the batch, another one at every step        otherwise
 
-Two things are questionable. The limit is 1 hit a batch, whatever share a code could have. And a code that is put onto a
+Two things are questionable. The limit is 1 hit per batch, whatever share a code could have. And a code put onto a
 vector keeps its old sum and count: when its count reaches 1, it leaves that place for the mean of all the vectors that
 it met anywhere.
 """

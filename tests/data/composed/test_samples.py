@@ -82,7 +82,7 @@ def test_both_paths_decode_to_the_same_joints(name: str) -> None:
 
 
 def test_nothing_jumps() -> None:
-    # 0.55 m a frame is the ankle of the backflip; a flipped limb would move by its length, and further.
+    # 0.55 m per frame is the ankle of the backflip; a flipped limb would move by its length, and further.
     for sample in bundled().values():
         speed = sample.motion.joints().diff(dim=0).norm(dim=-1).max()
         assert speed < 0.56, sample.name
@@ -195,7 +195,7 @@ def test_embeddings_belong_to_the_captions() -> None:
         embeddings.vector("a person reads the newspaper")
 
 
-# ---------------------------------------------------------------- where they lie
+# ---------------------------------------------------------------- where they are
 
 
 def test_samples_dir_follows_the_environment(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

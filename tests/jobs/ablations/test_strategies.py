@@ -1,4 +1,4 @@
-"""The comparison of training strategies, on the run of the `ci` preset with two steps a point."""
+"""The comparison of training strategies, on the run of the `ci` preset with two steps per point."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ablation command, with a corpus of a few clips and two steps a point."""
+"""The ablation command, with a corpus of a few clips and two steps per point."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NUMBERS = Result(70.0, 180.0, 5.0, 1000, 1, 2.5, 2.1, 20480, 846, 0.846, 387.0, 
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The corpus of these tests in a folder of its own, which processes that are started inherit."""
+    """The corpus of these tests in its own folder, which child processes inherit."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTIONLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(ablate_point, "USAGE_BATCHES", 2)
@@ -85,7 +85,7 @@ def test_no_quantizer_gets_more_codes_than_fsq_has() -> None:
 def test_every_quantizer_can_be_a_point(corpus: Corpus, kind: str) -> None:
     trained = train_point(point_config({**TINY, "quantizer": kind}, CORPUS), corpus)
     result, books = trained.result, trained.result.codebooks
-    assert result.tokens == 2 * 4 * 16  # two batches of four windows of 64 frames, 4 frames a token
+    assert result.tokens == 2 * 4 * 16  # two batches of four windows of 64 frames, 4 frames per token
     assert 1 <= result.used <= books * result.codes and result.used_fraction == round(
         result.used / (books * result.codes), 5
     )
@@ -275,7 +275,7 @@ CHILD = """
     from pathlib import Path
     from motionlab.jobs.ablations.tokenizer_point import Result
 
-    def slow_point(point, corpus=None):  # a stand-in for training: the first two are quick, the others never end
+    def slow_point(point, corpus=None):  # a fake training: the first two are quick, the others never end
         Path(f"started-{point['seed']}-{os.getpid()}").touch()
         while point["seed"] > 1:
             time.sleep(0.05)

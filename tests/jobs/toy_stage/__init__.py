@@ -1,4 +1,4 @@
-"""A third stage, as somebody else would add one: a folder with settings and a stage, and one line of registration."""
+"""A third stage, as a developer would add one: a folder with settings and a stage, and one line of registration."""
 
 from motionlab.config import TrainConfig
 from motionlab.jobs.stages import StageEntry

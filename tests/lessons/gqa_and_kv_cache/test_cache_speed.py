@@ -1,4 +1,4 @@
-"""The clock of lesson 06 times what it says; how long it takes is nobody's test."""
+"""The clock of lesson 06 times what it says; no test checks how long it takes."""
 
 from __future__ import annotations
 

@@ -67,5 +67,5 @@ def test_the_committed_file_carries_what_the_lesson_says(root: Path) -> None:
 def test_unknown_kind_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="as few weights"):
         make_model("3", 20, 8)
-    with pytest.raises(InputError, match="Make it anew"):
+    with pytest.raises(InputError, match="Make it again"):
         load_points(tmp_path / "none.json")

@@ -46,7 +46,7 @@ def _overwritten(batches, size):
 
 MUTANTS = {
     "params.conv": {
-        "no bias": (lambda i, o, k: i * o * k, "weights alone"),
+        "no bias": (lambda i, o, k: i * o * k, "only the weights"),
         "bias of the input": (lambda i, o, k: i * o * k + i, "INPUT channel"),
         "no kernel": (lambda i, o, k: i * o + o, "kernel is missing"),
         "kernel times bias": (lambda i, o, k: (i * o + o) * k, "biases were multiplied"),

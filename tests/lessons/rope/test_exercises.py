@@ -89,7 +89,7 @@ TABLE_MUTANTS = {
     "angles rounded": (_table(False, False, True), "rounded too early"),
     "never rounded": (lambda dtype, length, hd: turns_in(torch.float32, length, hd), "should be in torch.bfloat16"),
     "sine first": (lambda dtype, length, hd: turns_in(dtype, length, hd)[::-1], "in this order"),
-    "columns": (lambda dtype, length, hd: tuple(x.T for x in turns_in(dtype, length, hd)), "one row a position"),
+    "columns": (lambda dtype, length, hd: tuple(x.T for x in turns_in(dtype, length, hd)), "one row per position"),
     "one tensor": (lambda dtype, length, hd: turns_in(dtype, length, hd)[0], "two tensors"),
     "always bfloat16": (lambda dtype, length, hd: turns_in(torch.bfloat16, length, hd), "argument dtype"),
 }

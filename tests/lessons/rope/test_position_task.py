@@ -66,7 +66,7 @@ def test_what_each_way_does_to_a_vector() -> None:
 
 
 def test_without_positions_order_is_seen_through_the_mask_alone() -> None:
-    """One block, no positions: a token does not see in which order those before it stand."""
+    """One block, no positions: a token does not see the order of those before it."""
     torch.manual_seed(0)
     model = PositionModel("none")
     model.blocks = model.blocks[:1]
@@ -117,5 +117,5 @@ def test_the_committed_file_carries_what_the_lesson_says(root: Path) -> None:
 def test_unknown_way_and_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sinusoidal"):
         PositionModel("learned")
-    with pytest.raises(InputError, match="Make it anew"):
+    with pytest.raises(InputError, match="Make it again"):
         load_points(tmp_path / "none.json")

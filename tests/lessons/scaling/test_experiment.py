@@ -30,7 +30,7 @@ MUTANTS: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "turned round": (lambda labels: [sum(labels) / (len(labels) * n) for n in labels], "turned round"),
         "counts": (list, "nothing divides"),
         "three processes": (lambda labels: [3 * n / sum(labels) for n in labels], "every factor is 1"),
-        "one number": (lambda labels: 1.0, "one factor a process"),
+        "one number": (lambda labels: 1.0, "one factor per process"),
         "a wrong number": (lambda labels: [2.0] * len(labels), "should give"),
     },
     "scaling.zero_bytes": {

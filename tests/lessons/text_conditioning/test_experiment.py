@@ -56,7 +56,7 @@ POOL_MUTANTS = {
     "sum": (lambda s, m: (s * m[..., None]).sum(1), "this is the sum"),
     "first token": (lambda s, m: s[:, 0], "first token only"),
     "over all captions": (lambda s, m: s[m].mean(0).expand(3, 5), "forgets which caption"),
-    "not reduced": (lambda s, m: s, "one vector a caption"),
+    "not reduced": (lambda s, m: s, "one vector per caption"),
     "written into the states": (_in_place, "changed the states"),
     "another thing": (lambda s, m: s.max(1).values, "not the means"),
 }
@@ -76,7 +76,7 @@ def _target(ids, mask, *, joined=True, close=True, end=True, start=99, step=-1, 
 
 
 TARGET_MUTANTS = {
-    "a sentinel a word": (lambda i, m: _target(i, m, joined=False), "ONE gap"),
+    "a sentinel per word": (lambda i, m: _target(i, m, joined=False), "ONE gap"),
     "not closed": (lambda i, m: _target(i, m, close=False), "closing sentinel"),
     "no END": (lambda i, m: _target(i, m, end=False), "END (1) is missing"),
     "one sentinel for all": (lambda i, m: _target(i, m, step=0), "same sentinel"),
@@ -133,11 +133,11 @@ def _answers(decoder, sentences, *, reset=True, keep=True, feed=True, stop=True,
 
 ANSWER_MUTANTS = {
     "cache kept": (lambda d, s: _answers(d, s, reset=False), "only the first answer is right"),
-    "cache thrown away": (lambda d, s: _answers(d, s, keep=False), "begins anew each time"),
+    "cache thrown away": (lambda d, s: _answers(d, s, keep=False), "starts over each time"),
     "never stops": (lambda d, s: _answers(d, s, stop=False), "leave the loop"),
     "END appended": (lambda d, s: _answers(d, s, with_end=True), "part of your answers"),
     "always token 0": (lambda d, s: _answers(d, s, feed=False), "the token that it wrote last"),
-    "one token": (lambda d, s: [[d.step(x, 0, None)[0]] for x in s], "go on until END"),
+    "one token": (lambda d, s: [[d.step(x, 0, None)[0]] for x in s], "continue until END"),
     "one answer": (lambda d, s: answer_all(d, s[:1]), "1 answers for 3 sentences"),
 }
 MUTANTS = {
@@ -200,7 +200,7 @@ def test_accuracy_counts_right_answers_and_a_stale_cache_spoils_them() -> None:
 # ---- the experiment --------------------------------------------------------------------------------------------------
 def test_padding_read_is_text_everywhere() -> None:
     text = TextFeatures(torch.ones(2, 3, 4), torch.tensor([[True, True, True], [True, False, False]]))
-    text.states[1, 1:] = 7.0  # whatever stands there, it becomes zeros
+    text.states[1, 1:] = 7.0  # any content there becomes zeros
     found = padding_read(text, extra=2)
     assert found.mask.all() and found.states.shape == (2, 5, 4)
     assert found.states[1, 1:].abs().sum() == 0 and torch.equal(found.states[0, :3], text.states[0])

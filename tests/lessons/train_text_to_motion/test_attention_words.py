@@ -35,7 +35,7 @@ CAPTION = "a person cartwheels to the left"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run whose models are as they were drawn; the decoder's weights are large, so that words matter."""
+    """A run whose models are untrained; the decoder's weights are large, so that words matter."""
     config = load_config("ci", ["llama.n_layer=2", "llama.qk_norm=true", "corpus.n_train=24"])
     run = Run.create(tmp_path_factory.mktemp("run"), config)
     corpus = build_corpus(config.corpus)

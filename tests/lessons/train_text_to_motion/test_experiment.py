@@ -109,7 +109,7 @@ PROBABILITY_MUTANTS = {
     "left sorted": (lambda x, t, p: probabilities(x, t, p).sort(descending=True).values, "but sorted"),
     "nothing left": (_nothing_left, "most likely code must always be kept"),
     "logits changed": (_in_place, "changed the logits"),
-    "one number": (lambda x, t, p: 0.5, "one probability a code"),
+    "one number": (lambda x, t, p: 0.5, "one probability per code"),
 }
 
 
@@ -136,7 +136,7 @@ def _never_ends(next_logits, end, limit):
 
 LOOP_MUTANTS = {
     "END kept": (_loop(end_kept=True), "END is among the codes"),
-    "END ignored": (_never_ends, "went on after END"),
+    "END ignored": (_never_ends, "continued after END"),
     "always end": (_loop(stop="end"), "cut at the limit is reported as finished"),
     "always limit": (_loop(stop="limit"), "model said END"),
     "one too many": (_loop(past=1), "5 codes, not 6"),

@@ -154,7 +154,7 @@ MM_MUTANTS = {
         lambda a, b, n: (_centred(a, n) - _centred(b, n)).norm(dim=-1).sum(-1).mean() * 1000,
         "adds the joints up",
     ),
-    "one number a frame": (lambda a, b, n: (_centred(a, n) - _centred(b, n)).norm(dim=-1).mean(-1), "one number"),
+    "one number per frame": (lambda a, b, n: (_centred(a, n) - _centred(b, n)).norm(dim=-1).mean(-1), "one number"),
 }
 MUTANTS = {
     "stage1.take_window": WINDOW_MUTANTS,

@@ -47,7 +47,7 @@ def test_codes_die_unless_the_encoder_stands_still(chunks: Chunks) -> None:
 
 
 def test_the_published_rule() -> None:
-    """Counts and sums go on; below a count of 1 a code is put onto a vector, above it is their quotient."""
+    """Counts and sums continue; below a count of 1 per code is put onto a vector, above it is their quotient."""
     rule = PublishedRescue(3, 2)
     z = torch.tensor([[5.0, 4.0], [6.0, 7.0]])
     rule(z)  # three codes cannot all get one of two vectors
@@ -75,7 +75,7 @@ def test_the_committed_file_holds_every_condition_and_seed(root: Path) -> None:
 def test_unknown_condition_and_missing_file(chunks: Chunks, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no rescue"):
         train_condition("prayer", chunks)
-    with pytest.raises(InputError, match="Make it anew"):
+    with pytest.raises(InputError, match="Make it again"):
         load_points(tmp_path / "none.json")
 
 

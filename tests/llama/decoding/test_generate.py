@@ -1,4 +1,4 @@
-"""Generating: cached equals plain, together equals alone, stops are reported, nothing is cut in silence."""
+"""Generating: cached equals plain, a batch equals single rows, stops are reported, nothing is cut silently."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_the_text_is_read_once(make_model: Make, text: TextFeatures, monkeypatch
         FlatDecoder, "step", lambda self, tokens, *rest: (read.append((len(tokens), 1)), step(self, tokens, *rest))[1]
     )
     generate(model, text.states, text.mask, Sampling(max_tokens=5, min_tokens=5), samples=2)
-    assert read == [(4, 7)] + [(8, 1)] * 4  # four texts of up to 7 tokens, then one code a sample and step
+    assert read == [(4, 7)] + [(8, 1)] * 4  # four texts of up to 7 tokens, then one code per sample and step
 
 
 @pytest.mark.parametrize("use_cache", [True, False])

@@ -1,4 +1,4 @@
-"""What each corruption may touch, and how often it does."""
+"""The tokens that each corruption may change, and how often it does."""
 
 from __future__ import annotations
 

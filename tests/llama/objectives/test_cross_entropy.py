@@ -86,7 +86,7 @@ def test_a_second_backward_says_so() -> None:
 
 
 class Largest(TorchDispatchMode):
-    """The most bytes behind any tensor that an operation gives back; a view may show the same ones many times."""
+    """The most bytes behind any tensor that an operation returns; a view may show the same ones many times."""
 
     bytes = 0
 

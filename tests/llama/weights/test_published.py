@@ -75,7 +75,7 @@ def test_an_unknown_size_needs_its_heads(make_model: Make, tmp_path: Path) -> No
 
 
 def test_foreign_classes_are_skipped(make_model: Make, tmp_path: Path) -> None:
-    """As in the released files, whose optimizer needs DeepSpeed. Here the class is gone after saving."""
+    """As in the released files, whose optimizer needs DeepSpeed. Here the class is removed after saving."""
     module = types.ModuleType("deepspeed_like")
     kind = type("Scaler", (), {"__module__": "deepspeed_like"})
     module.Scaler = kind  # type: ignore[attr-defined]
@@ -88,7 +88,7 @@ def test_foreign_classes_are_skipped(make_model: Make, tmp_path: Path) -> None:
 
 
 class Attack:
-    """What a malicious pickle does: name a function and have it called."""
+    """A malicious pickle: it can name a function and have it called."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self.call = function, arguments

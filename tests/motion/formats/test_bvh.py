@@ -148,7 +148,7 @@ def test_written_file_gives_the_same_joints(name: str, tmp_path: Path) -> None:
     order = [clip.names.index(joint) for joint in JOINT_NAMES]
     assert (clip.joints()[:, order] - motion.joints("rotations")).abs().max() < 1e-5
     assert clip.fps == 30
-    # The body stands where it stood: nothing is added to the pelvis (the published script sinks it by 22 cm).
+    # The body stays in place: nothing is added to the pelvis (the published script sinks it by 22 cm).
     torch.testing.assert_close(clip.root_position, motion.root()[0], atol=1e-5, rtol=0)
     assert clip.offsets[0].tolist() == clip.root_position[0].tolist()
     for joint, parent in enumerate(PARENTS[1:], start=1):

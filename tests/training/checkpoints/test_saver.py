@@ -1,4 +1,4 @@
-"""Checkpoints that are written beside the training."""
+"""Checkpoints that are written while training continues."""
 
 import threading
 import time

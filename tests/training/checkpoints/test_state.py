@@ -49,7 +49,7 @@ def test_the_rate_is_not_taken_from_the_file(toy: Any, settings: Any) -> None:
 
 
 def test_moments_lie_in_memory_as_their_parameters_do(settings: Any) -> None:
-    """Fused AdamW pairs numbers by their place in memory. A weight that lies transposed must not get other moments."""
+    """Fused AdamW pairs numbers by their place in memory. A transposed weight must not get other moments."""
 
     def turned() -> torch.nn.Linear:
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Loggers are asked for by name, import nothing before that, and hear every row. Their packages are stood in for."""
+"""Loggers are chosen by name, import nothing before that, and receive every row. Their packages are faked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`training.json` is there from the first step on, says what happened, and survives a stop."""
+"""`training.json` exists from the first step on, says what happened, and survives a stop."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def choose_compiled(device: str, requested: bool | None = None) -> Choice:
 
 
 def missing_compiler(device: str) -> str | None:
-    """What `torch.compile` lacks for a kind of device, as one line; None where it can work."""
+    """One line that says what `torch.compile` lacks on a kind of device; None where it works."""
     if device == "cuda" and importlib.util.find_spec("triton") is None:
         return "no compiler: the package triton is not installed"
     compilers = [os.environ["CXX"]] if os.environ.get("CXX") else ["g++", "clang++"]
@@ -66,7 +66,7 @@ class CompiledDecoder:
 
 
 class _WholeCache:
-    """A cache as one block for `Attention`: writes at the slot `newest`, gives back every slot there is."""
+    """A cache as one block for `Attention`: writes at the slot `newest`, returns every slot."""
 
     def __init__(self, stored: Tensor, visible: Tensor, newest: Tensor) -> None:
         self.stored, self.visible, self.newest = stored, visible, newest
@@ -92,5 +92,5 @@ def _step(
 
 @functools.cache
 def _compiled_step() -> Callable[..., Tensor]:
-    """Made once a process, so that another call with the same shapes finds its code."""
+    """Made once per process, so that another call with the same shapes finds its code."""
     return torch.compile(_step)

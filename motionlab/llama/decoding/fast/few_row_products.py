@@ -5,7 +5,7 @@ take 32 rows of the weight at a time: each block is read once, in order, and its
 that come from memory, 8 rows took a half to two thirds of the time of one large product. One row is best served by one
 product with the transposed weight. Either form is made, as a copy, when it is first needed.
 
-To ask for a view or to start a kernel costs microseconds, a tenth of a product. So what can be prepared stands ready: a
+Making a view or starting a kernel costs microseconds, a tenth of a product. So as much as possible is prepared: a
 `Source` keeps the views that products read, a `Target` those that they write, and the division that a norm asks for is
 part of writing the result.
 """
@@ -23,7 +23,7 @@ ROWS = 32
 
 
 class Source:
-    """What products read: rows `[B, inputs]`, whose numbers may change between two products."""
+    """The input of products: rows `[B, inputs]`, whose numbers may change between two products."""
 
     def __init__(self, rows: Tensor) -> None:
         self.rows = rows

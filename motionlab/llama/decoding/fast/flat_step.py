@@ -6,8 +6,8 @@ written out, and everything that can be done once is done once:
 * A norm's scale, and the sqrt(d) of its mean, go into the weights that follow, and so does the 1/sqrt(hd) of the
   scores: `rms_norm(x) * s @ W = x / hypot(|x|, sqrt(d eps)) @ (W * s * sqrt(d))`. Gate and up are one product.
 * Weights are laid out the way that a product with few rows reads them fastest, see `few_row_products.py`.
-* Results go into memory that is taken once a batch (`_Desk`), and every view of it is made once, too: a view costs
-  nothing to compute, but a microsecond to ask for. A norm's division and a residual sum are part of writing a product.
+* Results go into memory that is taken once per batch (`_Desk`), and every view of it is made once, too: a view costs
+  nothing to compute, but a microsecond to make. A norm's division and a residual sum are part of writing a product.
 * Query heads that share a key head are the rows of one product, instead of copies of the key.
 """
 
@@ -51,7 +51,7 @@ class FlatDecoder:
         """True on a CPU in float32 with at most `limit` parameters (1 GiB). Larger ones wait for memory anyway."""
         weight = model.get_parameter("llama_proj.weight")
         plain = weight.device.type == "cpu" and weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        # Something else than a matrix may stand in for the output layer.
+        # The output layer may be something other than a matrix.
         known = isinstance(getattr(model.lm_head, "weight", None), Tensor)
         return plain and known and sum(parameter.numel() for parameter in model.parameters()) <= limit
 
@@ -84,7 +84,7 @@ class FlatDecoder:
 
 
 def _views(cache: KVCache) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Three views a layer, made for all layers at once, because a view costs time.
+    """Three views per layer, made for all layers at once, because a view costs time.
 
     Returns:
         keys in use `[B * G, hd, T]`; values in use `[B * G, T, hd]`; and where the newest slot is to be written, keys
@@ -108,7 +108,7 @@ def _bias(cache: KVCache) -> Tensor | None:
 def flat_decoder(model: MotionLlama) -> FlatDecoder:
     """The flat form of a model; with the copies of an earlier call, while the weights are still the same.
 
-    Laying out weights costs as much as ten tokens or more. Whether they have changed is asked of their values, at the
+    Laying out weights costs as much as ten tokens or more. Their values tell whether they have changed, at the
     cost of reading them once: torch's own counters miss what is written through `parameter.data`.
     """
     signs = _signs(model)
@@ -116,7 +116,7 @@ def flat_decoder(model: MotionLlama) -> FlatDecoder:
     if made is None or len(signs) != len(old_signs) or not all(map(torch.equal, signs, old_signs)):
         made = FlatDecoder(model)
         _MADE[model] = made, signs
-    return copy.copy(made)  # shares the weights; the desk is of this call alone
+    return copy.copy(made)  # shares the weights; the desk belongs to this call
 
 
 _MADE: weakref.WeakKeyDictionary[MotionLlama, tuple[FlatDecoder, list[Tensor]]] = weakref.WeakKeyDictionary()
@@ -125,7 +125,7 @@ _MADE: weakref.WeakKeyDictionary[MotionLlama, tuple[FlatDecoder, list[Tensor]]] 
 @torch.no_grad()
 @torch.inference_mode(False)
 def _signs(model: MotionLlama) -> list[Tensor]:
-    """What tells weights from others: each matrix times one fixed vector, which leaves a number a row."""
+    """A fingerprint of the weights: each matrix times one fixed vector, which leaves a number per row."""
     parameters = list(model.parameters())
     width = max(parameter.shape[-1] for parameter in parameters)
     probe = torch.linspace(1.0, 2.0, width, dtype=parameters[0].dtype)
@@ -194,7 +194,7 @@ class _Desk:
         self.qkv, self.gate_up = (
             Target(flat.embedding.new_empty(batch, product.outputs)) for product in (layer.qkv, layer.gate_up)
         )
-        # The stream, and beside it sqrt(d eps): the length of such a row is what a norm divides by.
+        # The stream, followed by sqrt(d eps): the length of such a row is what a norm divides by.
         self.wide_stream = flat.embedding.new_zeros(batch, layer.down.outputs + ROWS)
         self.wide_stream[:, -1] = flat.floor
         self.stream = Target(self.wide_stream[:, :-ROWS])
@@ -206,7 +206,7 @@ class _Desk:
         self.heads = flat.embedding.new_empty(batch * groups, shared, hd)
         gate, self.up = self.gate_up.rows.chunk(2, dim=1)  # 2 x [B, hidden]
         self._length = flat.embedding.new_empty(batch, 1)
-        # What products read: the stream, what attention saw, and the gate.
+        # The inputs of products: the stream, attention's result, and the gate.
         self.x, self.gate = Source(self.stream.rows), Source(gate)
         self.seen = Source(self.heads.view(batch, groups * shared * hd))
 

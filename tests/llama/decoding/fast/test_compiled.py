@@ -52,7 +52,7 @@ def test_same_codes_and_ends(
     more: dict[str, Any],
     guidance: float,
 ) -> None:
-    """Rows that have ended stay in its batch, so that shapes stay; nobody may notice."""
+    """Rows that have ended stay in its batch, so that shapes stay; results must not change."""
     model, sampling = make_model(n_kv_heads=2), Sampling(max_tokens=20, temperature=1.5, guidance=guidance)
     monkeypatch.setattr(compiled, "missing_compiler", lambda device: None)
     found = generate(model, text.states, text.mask, sampling, compiled=True, **more)
