@@ -73,7 +73,7 @@ test-unit: $(STAMP) ## unit tests and doctests only
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
 test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
 	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
-		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks
+		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb
 
 test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
 	MOTIONLAB_PROFILE=ci $(PYTEST) -m browser tests

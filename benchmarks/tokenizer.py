@@ -104,7 +104,7 @@ def vq_pair(codebook_size: int, vectors: int, dim: int, *, dying: bool = False) 
     z = (torch.randn(64, vectors // 64, dim) / dim**0.5).requires_grad_()  # [B, N, D]
     gradient = torch.randn_like(z) / vectors
 
-    def step(quantizer: nn.Module) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def step(quantizer: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if dying:
             (quantizer if quantizer is ours else quantizer._codebook).cluster_size[..., ::2] = 0.0
         result = quantizer(z)
@@ -192,13 +192,14 @@ def usage_rows(effort: Effort) -> Iterator[Row]:
         yield memory_row("usage", "usage of 64,000 codes, extra memory", ours, peer, Goal(">=", 100.0))
 
 
-def tokenizer_pair(*, codebook_size: int, **sizes: int) -> tuple[MotionTokenizer, plain.PlainTokenizer]:
+def tokenizer_pair(
+    *, codebook_size: int, width: int, depth: int, code_dim: int
+) -> tuple[MotionTokenizer, plain.PlainTokenizer]:
     """The same network twice, with the same weights."""
     torch.manual_seed(0)
     levels = levels_for(codebook_size)
-    code_dim = sizes.pop("code_dim")
-    ours = MotionTokenizer(FSQ(levels, code_dim), **sizes)
-    peer = plain.PlainTokenizer(levels, code_dim=code_dim, **sizes)
+    ours = MotionTokenizer(FSQ(levels, code_dim), width=width, depth=depth)
+    peer = plain.PlainTokenizer(levels, code_dim=code_dim, width=width, depth=depth)
     peer.load_state_dict(ours.state_dict())
     return ours, peer
 
@@ -294,8 +295,8 @@ def clip_rows(effort: Effort) -> Iterator[Row]:
     sizes_of = {"width 64": (SMALLEST, 128, 32), "width 128": (SMALL, 128, 32), "published": (PUBLISHED, 16, 8)}
     for name, (sizes, count, batch_size) in sizes_of.items():
         clips = make_clips(count // 16 if effort.quick else count)
-        ours, peer = (model.eval() for model in tokenizer_pair(**sizes))
-        for verb, (batched, single) in clip_pairs(ours, peer, clips, batch_size).items():
+        ours, peer = tokenizer_pair(**sizes)
+        for verb, (batched, single) in clip_pairs(ours.eval(), peer.eval(), clips, batch_size).items():
             times = effort.take_turns(ours=batched, peer=single)
             label = f"{verb}, {len(clips)} clips, {name}"
             yield speed_row("clips", label, times, "ours", "peer", Goal(">=", 5.0))

@@ -80,7 +80,7 @@ class Stage:
 
     model: nn.Module
     batches: Callable[[int], Any]
-    loss: Callable[[nn.Module, Any], torch.Tensor]
+    loss: Callable[[Any, Any], torch.Tensor]
     count: Callable[[Any], int]
 
     def for_fit(self) -> FunctionStage[Any]:

@@ -110,10 +110,10 @@ def doctor(
     Each missing part comes with the command that fixes it. Exit code 1: something needed is missing.
     """
     from motionlab.jobs.doctor import doctor as examine
-    from motionlab.jobs.doctor import format_rows, healthy, verify
+    from motionlab.jobs.doctor import doctor_table, healthy, verify
 
     rows = verify(path) if check else examine()
-    print(format_rows(rows))
+    print(doctor_table(rows))
     if not healthy(rows):
         raise typer.Exit(1)
 

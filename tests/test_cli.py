@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
 import time
 import types
+import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -357,8 +359,8 @@ def test_the_report_is_opened_only_where_there_is_a_display(
     jobs: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(cli.webbrowser, "open", lambda address: opened.append(address))
-    monkeypatch.setattr(cli.platform, "system", lambda: "Linux")
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address))
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     run_cli("run", "--preset", "ci", "--out", str(tmp_path), "--open")

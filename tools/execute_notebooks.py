@@ -32,7 +32,7 @@ KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language":
 
 def execute(path: Path) -> NotebookNode:
     """Run every cell in a fresh kernel, with the notebook's folder as the working folder."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook: NotebookNode = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
         timeout=CELL_SECONDS,

@@ -10,7 +10,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class SamplesHook(BuildHookInterface):
+class SamplesHook(BuildHookInterface):  # type: ignore[misc, unused-ignore]  # hatchling may be missing
     """Called by hatchling before it builds a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ def count_flops(step: Callable[[], Any]) -> int:
     """Operations of convolutions and matrix products in one step, a multiplication and an addition counted as two."""
     with FlopCounterMode(display=False) as counter:
         step()
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 def wait(device: torch.device) -> None:

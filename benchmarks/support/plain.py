@@ -26,10 +26,11 @@ class PlainBlock(nn.Module):
         self.conv2 = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.norm1(x.transpose(1, 2)).transpose(1, 2)  # [B, C, T]
+        h: Tensor = self.norm1(x.transpose(1, 2)).transpose(1, 2)  # [B, C, T]
         h = self.conv1(h.relu())
         h = self.norm2(h.transpose(1, 2)).transpose(1, 2)
-        return x + self.conv2(h.relu())
+        h = self.conv2(h.relu())
+        return x + h
 
 
 class PlainStack(nn.Module):
@@ -40,7 +41,8 @@ class PlainStack(nn.Module):
         self.model = nn.Sequential(*(PlainBlock(width, 3**power) for power in reversed(range(depth))))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
+        y: Tensor = self.model(x)
+        return y
 
 
 class PlainFSQ(nn.Module):
@@ -65,7 +67,8 @@ class PlainFSQ(nn.Module):
     def look_up(self, indices: Tensor) -> Tensor:
         """Indices `[B, N]` to codes `[B, N, D]`."""
         steps = indices.unsqueeze(-1) // self.basis % self.levels  # [B, N, d]
-        return self.project_out((steps - self.levels // 2) / (self.levels // 2))
+        codes: Tensor = self.project_out((steps - self.levels // 2) / (self.levels // 2))
+        return codes
 
 
 class PlainHalf(nn.Module):
@@ -76,7 +79,8 @@ class PlainHalf(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.model(x.transpose(1, 2)).transpose(1, 2)
+        y: Tensor = self.model(x.transpose(1, 2))
+        return y.transpose(1, 2)
 
 
 class PlainTokenizer(nn.Module):
@@ -111,11 +115,13 @@ class PlainTokenizer(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """`[B, T, F]` to indices `[B, N]`."""
-        return self.quantizer(self.encoder(x))[1]
+        indices: Tensor = self.quantizer(self.encoder(x))[1]
+        return indices
 
     def decode(self, indices: Tensor) -> Tensor:
         """Indices `[B, N]` to `[B, 2N, F]`."""
-        return self.decoder(self.quantizer.look_up(indices))
+        motion: Tensor = self.decoder(self.quantizer.look_up(indices))
+        return motion
 
 
 def one_hot_usage(indices: Tensor, codebook_size: int) -> tuple[Tensor, Tensor]:

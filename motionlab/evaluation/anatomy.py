@@ -161,7 +161,8 @@ def _known(name: str) -> None:
 def _pose_error(pair: Pair) -> Tensor:
     """`[..., 272]` each to `[..., 22]` mm."""
     a, b = (x[..., POSITIONS].unflatten(-1, (JOINT_COUNT, 3)) for x in (pair.restored, pair.real))
-    return ((a - a[..., :1, :]) - (b - b[..., :1, :])).norm(dim=-1) * METRES_TO_MM
+    metres: Tensor = ((a - a[..., :1, :]) - (b - b[..., :1, :])).norm(dim=-1)
+    return metres * METRES_TO_MM
 
 
 def _checked(pairs: Sequence[Pair]) -> Sequence[Pair]:

@@ -111,10 +111,10 @@ def healthy(rows: Iterable[Row]) -> bool:
     return all(row.status != "missing" for row in rows)
 
 
-def format_rows(rows: Sequence[Row]) -> str:
+def doctor_table(rows: Sequence[Row]) -> str:
     """The rows as a text table, and below it one line with the verdict.
 
-    >>> print(format_rows([Row("Python", "3.11.7"), Row("plotly", "not installed", "optional", "pip install plotly")]))
+    >>> print(doctor_table([Row("Python", "3.11.7"), Row("plotly", "not installed", "optional", "pip install plotly")]))
     ok        Python  3.11.7
     optional  plotly  not installed
                       -> pip install plotly

@@ -104,7 +104,7 @@ def decode_positions(features: Tensor) -> Tensor:
     The result starts above the origin, facing +z (when row 0 holds no turn).
     """
     turn, travel = _integrate_root(features)
-    facing = features[..., POSITIONS].unflatten(-1, (JOINT_COUNT, 3))
+    facing: Tensor = features[..., POSITIONS].unflatten(-1, (JOINT_COUNT, 3))
     joints = facing @ turn.mT  # [..., T, 22, 3]
     shift = torch.stack((travel[..., 0], torch.zeros_like(travel[..., 0]), travel[..., 1]), dim=-1)
     return joints + shift[..., None, :]

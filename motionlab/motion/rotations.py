@@ -84,7 +84,7 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
         2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
     )
     # fmt: on
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return torch.unflatten(torch.stack(entries, dim=-1), -1, (3, 3))
 
 
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def yaw_matrix_of(cosine: Tensor, sine: Tensor) -> Tensor:
     """`yaw_matrix` for a known cosine and sine."""
     zero, one = torch.zeros_like(cosine), torch.ones_like(cosine)
     entries = (cosine, zero, sine, zero, one, zero, -sine, zero, cosine)
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return torch.unflatten(torch.stack(entries, dim=-1), -1, (3, 3))
 
 
 def heading_vector(root_rotation: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,13 +7,11 @@ bits of a number, is written with it in `views/`, and exported here with the oth
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from motionlab.lazy_names import lazy_names
 
 # name -> the module that defines it
 _FIGURES = {
     "attention_figure": "motionlab.plots.generation",
-    "bar_figure": "motionlab.plots.curves",
     "bits_figure": "motionlab.views.number_formats",
     "cache_figure": "motionlab.plots.kv_cache",
     "cells_figure": "motionlab.plots.quantizer_cells",
@@ -60,15 +58,4 @@ _FIGURES = {
 }
 
 __all__ = list(_FIGURES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _FIGURES:
-        raise AttributeError(f"module 'motionlab.plots' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_FIGURES[name]), name)
-    globals()[name] = value  # the next use finds it without coming here
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _FIGURES)

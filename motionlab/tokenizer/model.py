@@ -91,7 +91,7 @@ class MotionTokenizer(nn.Module):
             raise InputError("kernel_size", found=kernel_size, expected="3 or 5", fix="Choose one of these.")
         check_patcher(patcher, patch_size)
         self.input_dim, self.causal, self.patcher = input_dim, causal, patcher
-        self.frames_per_token = patch_size * 2**down_t  # r
+        self.frames_per_token: int = patch_size * 2**down_t  # r
         shared: dict[str, Any] = dict(
             depth=depth, down_t=down_t, growth=dilation_growth_rate, kernel=kernel_size, activation=activation,
             norm=norm, causal=causal, patch_size=patch_size,

@@ -39,7 +39,7 @@ class GroupNorm(nn.GroupNorm, AcrossTime):
             # torch.group_norm, because F.group_norm refuses a batch of one frame.
             first = x.transpose(1, 2)  # [B, T, C] -> [B, C, T]
             return torch.group_norm(first, GROUPS, self.weight, self.bias, self.eps).transpose(1, 2)
-        groups = x.float().unflatten(2, (GROUPS, -1))  # [B, T, C] -> [B, T, G, C / G]
+        groups: Tensor = x.float().unflatten(2, (GROUPS, -1))  # [B, T, C] -> [B, T, G, C / G]
         weight = real[:, :, None, None].float()
         count = weight.sum(1, keepdim=True).clamp(min=1) * groups.shape[3]  # [B, 1, 1, 1]
         centred = groups - (groups * weight).sum((1, 3), keepdim=True) / count

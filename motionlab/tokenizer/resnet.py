@@ -44,7 +44,7 @@ class ResidualBlock(AcrossTime):
         self.conv2 = TimeConv(width, width, 1)
 
     def forward(self, x: Tensor, border: Border = WHOLE) -> Tensor:
-        h = self.conv1(self.activation(through(self.norm1, x, border)), border)
+        h: Tensor = self.conv1(self.activation(through(self.norm1, x, border)), border)
         h = self.conv2(self.activation(through(self.norm2, h, border)))
         return x + h
 

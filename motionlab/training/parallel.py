@@ -75,7 +75,7 @@ class Parallel(Generic[Result]):
                 self._shards.append(cast("FSDPModule", unit))
             self._call = module
         else:
-            # Buffers are not sent at every step: those of the quantizers are summed where they are made (codebook.py).
+            # Buffers are not sent at every step: quantizers/codebook.py sums those of the quantizers.
             arguments = inspect.signature(DistributedDataParallel.__init__).parameters
             newer = "forward_sync_buffers" in arguments
             no_buffers: dict[str, Any] = {"forward_sync_buffers" if newer else "broadcast_buffers": False}

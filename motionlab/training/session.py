@@ -1,9 +1,9 @@
 """Everything around a training step: the set-up before the first one, and the work between two of them.
 
-The step itself is in `loop.py`. Every part with its own state has its own file, and a session holds one of
-each: `step_checks.py` reads and judges the numbers of each step, `validation.py` keeps the best, `saver.py` writes
-checkpoints while the training continues, `out_of_memory.py` explains or cuts the batches, `clock.py` knows where the
-time goes.
+The step itself is in `loop.py`. Every part with its own state has its own file, and a session holds one of each:
+`step_checks.py` reads and judges the numbers of each step, `validation.py` keeps the best, `checkpoints/saver.py`
+writes checkpoints while the training continues, `out_of_memory.py` explains or cuts the batches, `reporting/clock.py`
+knows where the time goes.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,7 +33,8 @@ def entropy_bits(probability: Tensor) -> Tensor:
     >>> entropy_bits(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]]))
     tensor([1., 0.])
     """
-    return torch.special.entr(probability).sum(-1) / np.log(2)
+    nats: Tensor = torch.special.entr(probability).sum(-1)
+    return nats / math.log(2)
 
 
 def view_distribution(

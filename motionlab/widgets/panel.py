@@ -20,7 +20,7 @@ except ImportError:  # pragma: no cover - the notebooks extra is installed where
     raise MissingExtra("ipywidgets", extra="notebooks", purpose="show panels") from None
 
 
-class Panel(W.VBox):
+class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     """Base of every panel. A subclass says which controls exist, what they compute and how it is shown.
 
     Subclasses write:

@@ -31,7 +31,7 @@ class Field(NamedTuple):
 
     @property
     def rule(self) -> Rule:
-        return self.field.metadata["rule"]  # type: ignore[no-any-return]
+        return self.field.metadata["rule"]
 
     @property
     def hint(self) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -52,6 +54,7 @@ def test_flops_and_positions_are_those_that_run(groups: int, cached: bool) -> No
     model.blocks[0].register_forward_pre_hook(lambda _, inputs: read.append(inputs[0].shape[1]))
     # The plain attention is counted completely; the fused one of the CPU is not.
     with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        reader: CachedReader | PlainReader
         if cached:
             reader = CachedReader(model, text, mask, new)
             reader.step = model.step  # the layers as modules
@@ -84,6 +87,6 @@ def test_published_sizes() -> None:
         ({"precision": "int3"}, "fp32 or bf16"),
     ],
 )
-def test_wrong_settings_are_told(change: dict, words: str) -> None:
+def test_wrong_settings_are_told(change: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         CacheSettings(**({"n_layer": 2, "n_head": 8, "dim": 64, "n_kv_heads": 2} | change))

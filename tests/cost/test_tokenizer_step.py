@@ -21,7 +21,7 @@ from motionlab.jobs.build import make_tokenizer
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.training.precision import make_precision
 
-MODELS = (
+MODELS: tuple[dict[str, Any], ...] = (
     {},
     {"kernel_size": 5, "window": 61},
     {"down_t": 0},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from motionlab.data.composed.samples import load_caption_embeddings, load_sample
 from motionlab.errors import InputError
 
 
-def edit(folder: Path, number: int, change: Callable[[dict], object]) -> None:
+def edit(folder: Path, number: int, change: Callable[[dict[str, Any]], object]) -> None:
     """Change line `number` (from 1) of the caption file and write down its new hash."""
     path = folder / "captions.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()

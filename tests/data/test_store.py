@@ -177,7 +177,8 @@ def test_opening_holds_neither_captions_nor_features(tmp_path):
 
 def test_clips_are_written_one_at_a_time(tmp_path):
     """100 clips of 0.5 MB each: never more than a few of them are in memory."""
-    alive, most = weakref.WeakSet(), []
+    alive: weakref.WeakSet[Clip] = weakref.WeakSet()
+    most: list[int] = []
 
     def stream():
         for i in range(100):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -132,21 +132,19 @@ def test_claims(tmp_path: Path) -> None:
         read_record(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "trained"),
-    [
-        ({}, True),
-        ({"step": 11}, False),
-        ({"ended": "running"}, False),
-        ({"ended": "early", "step": 5}, True),
-        ({"made_from": {"tokens": "2"}}, False),
-        ({"model": False}, False),
-    ],
-)
-def test_a_training_is_finished_when_all_of_it_is(tmp_path: Path, changes: dict[str, object], trained: bool) -> None:
-    facts = {"step": 12, "ended": "done", "made_from": {"tokens": "1"}, "model": True, **changes}
-    (tmp_path / "training.json").write_text(json.dumps({name: facts[name] for name in ("step", "ended")}))
-    write_record(tmp_path, facts["made_from"])  # type: ignore[arg-type]
-    if facts["model"]:
-        (tmp_path / "model.safetensors").touch()
-    assert is_trained(tmp_path, {"tokens": "1"}, steps=12) is trained
+def test_a_training_is_finished_when_all_of_it_is(finished_run: Run, tmp_path: Path) -> None:
+    folder, settings = tmp_path / "llama", finished_run.config.llama_training
+    shutil.copytree(finished_run.folder / "llama", folder)
+    made_from = read_record(folder)
+    assert made_from and is_trained(folder, made_from, settings)
+    assert not is_trained(folder, {**made_from, "tokens": "2"}, settings), "made from other tokens"
+    assert not is_trained(folder, made_from, dataclasses.replace(settings, steps=settings.steps + 1)), "more steps"
+    (folder / "model.safetensors").unlink()
+    assert not is_trained(folder, made_from, settings), "the training was stopped before its end"
+
+
+def test_weights_that_were_put_there_are_taken_as_they_are(finished_run: Run, tmp_path: Path) -> None:
+    shutil.copy(finished_run.folder / "llama" / "model.safetensors", tmp_path)
+    assert is_trained(tmp_path, {"tokens": "1"}, finished_run.config.llama_training)
+    write_record(tmp_path, {"tokens": "2"})
+    assert not is_trained(tmp_path, {"tokens": "1"}, finished_run.config.llama_training)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from motionlab.jobs import doctor
-from motionlab.jobs.doctor import Row, format_rows, healthy
+from motionlab.jobs.doctor import Row, doctor_table, healthy
 
 
 def find(rows: list[Row], name: str) -> Row:
@@ -67,7 +67,7 @@ def test_a_missing_needed_package(monkeypatch: pytest.MonkeyPatch) -> None:
     row = find(rows, "safetensors")
     assert row.status == "missing" and "pip install" in row.fix
     assert not healthy(rows)
-    assert format_rows(rows).endswith("Missing: safetensors.")
+    assert doctor_table(rows).endswith("Missing: safetensors.")
 
 
 def test_a_missing_optional_package_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_without_psutil_the_other_facts_stay(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 10, 4))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
     row = find(doctor.doctor(), "Python")
     assert row.status == "missing" and "3.11" in row.fix
 

@@ -21,7 +21,6 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import tokenise, training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
-from motionlab.tokenizer.batching import encode_clips
 
 LONGEST = 400  # frames; longer than any composed clip of the `ci` preset
 
@@ -105,7 +104,7 @@ def test_other_processes_train_on_the_same_splits(tmp_path: Path, splits: Splits
 
 def test_tokens_are_those_of_all_clips_at_once(trained: Run, splits: Splits) -> None:
     model, normalizer = trained.tokenizer(), trained.normalizer
-    expected = encode_clips(model, [normalizer.normalize(splits.train.features(i)) for i in range(8)])
+    expected = model.encode_clips([normalizer.normalize(splits.train.features(i)) for i in range(8)])
     assert all(torch.equal(a, b) for a, b in zip(tokenise(model, splits.train, normalizer), expected, strict=True))
     codes = training_codes(trained, splits)
     assert all(torch.equal(a, b) for a, b in zip(codes.train, expected, strict=True)) and len(codes.validation) == 2
@@ -116,7 +115,8 @@ def test_tokenising_and_statistics_read_a_few_clips_at_a_time(
 ) -> None:
     """No list of all features: the reads of clips and the passes through the model take turns."""
     monkeypatch.setattr("motionlab.jobs.tokens.CLIPS_AT_ONCE", 3)
-    model, events = trained.tokenizer(), []
+    model = trained.tokenizer()
+    events: list[str] = []
     encode, read = model.encode, MotionStore.features
     monkeypatch.setattr(MotionStore, "features", lambda self, i: events.append("read") or read(self, i))
     monkeypatch.setattr(model, "encode", lambda *arguments: events.append("encode") or encode(*arguments))

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 
 from motionlab.config import TrainConfig
 from motionlab.jobs.schedule_picture import SchedulePicture, plot_schedule
@@ -19,5 +20,5 @@ def test_the_line_is_the_schedule() -> None:
     settings = TrainConfig(steps=50, warmup_steps=5, schedule="wsd", min_lr_ratio=0.1)
     arguments = schedule_arguments(settings)
     line = plot_schedule({"wsd": (0.5, arguments)}).axes[0].lines[0]
-    assert line.get_xdata().tolist() == list(range(50))
-    assert line.get_ydata().tolist() == [0.5 * lr_factor(s, **arguments) for s in range(50)]
+    assert np.asarray(line.get_xdata()).tolist() == list(range(50))
+    assert np.asarray(line.get_ydata()).tolist() == [0.5 * lr_factor(s, **arguments) for s in range(50)]

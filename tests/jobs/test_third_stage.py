@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parent)
     monkeypatch.setattr(stages, "STAGES", {**stages.STAGES})
     monkeypatch.setattr(run_section, "_SECTIONS", {})
-    from toy_stage import ENTRY
-
-    stages.register(ENTRY)
+    stages.register(importlib.import_module("toy_stage").ENTRY)
 
 
 def run_cli(*words: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def test_frozen_encoder_and_averaged_weights(tmp_path: Path, capsys: pytest.Capt
 
 
 def test_too_little_memory_is_explained_with_the_formula(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_large(output: object, x: torch.Tensor, *more: object, **named: object) -> dict[str, torch.Tensor]:
+    def too_large(output: Any, x: torch.Tensor, *more: Any, **named: Any) -> dict[str, torch.Tensor]:
         if len(x) > 4:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return tokenizer_losses(output, x, *more, **named)

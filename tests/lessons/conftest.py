@@ -1,4 +1,4 @@
-"""Checks of exercises for the tests of all lessons. (test_exercise.py checks that every reference passes.)"""
+"""Checks of exercises for the tests of all lessons. tests/teaching/test_exercise.py runs the references."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

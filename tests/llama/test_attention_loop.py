@@ -34,7 +34,7 @@ def test_the_fast_kernel_equals_the_loop(kind: str, groups: int) -> None:
 def test_the_module_equals_the_loop(groups: int) -> None:
     attention, x, turn = Attention(dim=24, n_head=4, n_kv_heads=groups), torch.randn(2, 5, 24), rope_table(5, 6)
     query, key, value = attention.c_attn(x).unflatten(-1, (-1, 6)).split((4, groups, groups), dim=2)
-    parts = (part.transpose(1, 2) for part in (apply_rope(query, turn), apply_rope(key, turn), value))
-    seen = attention_loop(*parts, causal_mask(5).expand(2, 1, 5, 5))  # [B, H, S, hd]
+    query, key, value = (part.transpose(1, 2) for part in (apply_rope(query, turn), apply_rope(key, turn), value))
+    seen = attention_loop(query, key, value, causal_mask(5).expand(2, 1, 5, 5))  # [B, H, S, hd]
     expected = attention.c_proj(seen.transpose(1, 2).flatten(2))
     torch.testing.assert_close(attention(x, turn, "causal"), expected)

@@ -38,7 +38,8 @@ def test_one_slot_of_text_is_the_causal_rule_by_name() -> None:
         assert prefix_rule(text_mask, 6) == "causal"
         assert torch.equal(prefix_mask(text_mask, 6), causal_mask(6).expand(2, 1, 6, 6))
     text_mask = torch.tensor([[True, False], [True, True]])
-    assert torch.equal(prefix_rule(text_mask, 6), prefix_mask(text_mask, 6))
+    rule = prefix_rule(text_mask, 6)
+    assert isinstance(rule, torch.Tensor) and torch.equal(rule, prefix_mask(text_mask, 6))
 
 
 def rows(*lines: str) -> torch.Tensor:

@@ -84,6 +84,7 @@ def test_qk_norm_bounds_the_scores() -> None:
         plain.c_attn.weight[: 16 + 8] *= 1000
     torch.testing.assert_close(normed(x, turn, MASK), before, rtol=1e-3, atol=1e-3)
     qkv = normed.c_attn(x).unflatten(-1, (4, 8))
+    assert normed.q_norm is not None and normed.k_norm is not None
     query, key = normed.q_norm(qkv[:, :, :2]), normed.k_norm(qkv[:, :, 2:3])
     torch.testing.assert_close(query.norm(dim=-1), torch.full((2, 7, 2), 8**0.5), rtol=1e-3, atol=1e-3)
     assert (torch.einsum("bihd,bjgd->bhij", query, key) / 8**0.5).abs().max() <= 8**0.5 + 1e-3
@@ -91,13 +92,14 @@ def test_qk_norm_bounds_the_scores() -> None:
 
 def test_qk_norm_comes_before_the_turn() -> None:
     attention = Attention(8, 1, 1, qk_norm=True)
+    assert attention.q_norm is not None and attention.k_norm is not None
     attention.q_norm.scale.data = torch.rand(8)
     attention.k_norm.scale.data = torch.rand(8)
     x, turn = torch.randn(2, 7, 8), rope_table(7, 8)
     query, key, value = attention.c_attn(x)[:, :, None].split(8, dim=-1)  # [B, S, 1, 8]
     query, key = apply_rope(attention.q_norm(query), turn), apply_rope(attention.k_norm(key), turn)
-    parts = (part.transpose(1, 2) for part in (query, key, value))
-    expected = attention.c_proj(F.scaled_dot_product_attention(*parts, attn_mask=MASK)[:, 0])
+    query, key, value = (part.transpose(1, 2) for part in (query, key, value))
+    expected = attention.c_proj(F.scaled_dot_product_attention(query, key, value, attn_mask=MASK)[:, 0])
     torch.testing.assert_close(attention(x, turn, MASK), expected)
 
 

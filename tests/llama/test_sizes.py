@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -44,7 +46,7 @@ def test_totals_by_formula_and_by_module(name: str) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"qk_norm": True}, {"tied_embeddings": True}, {"mask_token": True}])
 def test_formula_with_our_own_settings(more: dict[str, bool]) -> None:
-    arguments = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "text_dim": 10}
+    arguments: dict[str, Any] = {"n_layer": 3, "n_head": 6, "n_kv_heads": 2, "dim": 48, "text_dim": 10}
     model = MotionLlama(50, **arguments, variant=LlamaVariant(hidden=100, **more))
     assert sum(p.numel() for p in model.parameters()) == parameter_count(50, **arguments, hidden=100, **more)
 

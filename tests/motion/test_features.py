@@ -186,7 +186,7 @@ def test_decoding_any_network_output_has_finite_gradients(fill):
     rotations, root = f.decode_rotations(values)
     (joints.sum() + rotations.sum() + root.sum()).backward()
     assert torch.isfinite(joints).all()
-    assert torch.isfinite(values.grad).all()
+    assert values.grad is not None and torch.isfinite(values.grad).all()
 
 
 def test_gradient_at_an_undefined_heading_is_finite():
@@ -194,7 +194,7 @@ def test_gradient_at_an_undefined_heading_is_finite():
     rotations[15, 0] = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
     rotations.requires_grad_()
     f.encode(joints, rotations).sum().backward()
-    assert torch.isfinite(rotations.grad).all()
+    assert rotations.grad is not None and torch.isfinite(rotations.grad).all()
 
 
 def test_everything_stays_on_the_device_of_the_input():

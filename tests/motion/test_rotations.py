@@ -74,7 +74,7 @@ def test_heading_of_a_vertical_pelvis_is_zero_and_differentiable():
     cosine, sine = r.heading_vector(up)
     (cosine + sine).backward()
     assert (cosine.item(), sine.item()) == (1, 0)
-    assert torch.isfinite(up.grad).all()
+    assert up.grad is not None and torch.isfinite(up.grad).all()
 
 
 @few
@@ -124,4 +124,4 @@ def test_zero_6d_has_finite_values_and_gradients():
     matrix = r.matrix_from_6d(values)
     matrix.sum().backward()
     assert torch.isfinite(matrix).all()
-    assert torch.isfinite(values.grad).all()
+    assert values.grad is not None and torch.isfinite(values.grad).all()

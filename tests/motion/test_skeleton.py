@@ -45,7 +45,7 @@ def test_canonical_skeleton_is_symmetric():
 
 
 def test_split_bones_keep_the_joints_of_the_source_skeleton():
-    """The sums are numbers of the URDF divided by 4; see the comment in skeleton.py."""
+    """The sums are numbers of the URDF divided by 4; see the comment in motion/skeleton.py."""
     offsets = canonical_skeleton(torch.float64).offsets
     rest = torch.eye(3, dtype=torch.float64).expand(22, 3, 3)
     joints = forward_kinematics(rest, torch.zeros(3, dtype=torch.float64), offsets)

@@ -139,6 +139,28 @@ def test_code_is_valid_and_panels_are_driven(notebook: nbformat.NotebookNode) ->
             assert any(".summary()" in later.source for later in cells[i + 1 : i + 3]), cell.source
 
 
+def deep_imports(source: str) -> list[str]:
+    """Modules inside the package that a cell imports from; `motionlab` itself and the classroom are no such modules."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.startswith("motionlab.")]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("motionlab."):
+            found.append(node.module or "")
+    return found
+
+
+def test_a_lesson_imports_what_the_package_hands_out(notebook: nbformat.NotebookNode) -> None:
+    """A name that a lesson needs is public: it stays where it is when a module moves."""
+    assert [module for cell in code_cells(notebook) for module in deep_imports(cell.source)] == []
+
+
+def test_a_deep_import_is_seen() -> None:
+    assert deep_imports("import motionlab as ml\nfrom motionlab import FSQ\nfrom lessons.rope import exercises") == []
+    assert deep_imports("def f():\n    from motionlab.llama.model import RMSNorm") == ["motionlab.llama.model"]
+    assert deep_imports("import motionlab.plots.curves as curves") == ["motionlab.plots.curves"]
+
+
 def test_new_terms_stand_beside_their_chinese(notebook: nbformat.NotebookNode) -> None:
     names = re.findall(r"ml\.glossary\(([^)]*)\)", "\n".join(cell.source for cell in code_cells(notebook)))
     assert names, "a lesson ends with its terms"

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from motionlab.plots.ablation import (
     LABELS,
@@ -54,10 +56,11 @@ def test_rows_are_grouped_by_seed() -> None:
 def test_lines_are_means_and_bands_reach_over_the_seeds() -> None:
     (axes,) = spread_figure(ROWS, "codebook_size", "mpjpe_heading_mm").axes
     fsq, vq = axes.lines
-    assert fsq.get_xdata().tolist() == [256, 1024] and fsq.get_ydata().tolist() == [81.0, 71.5]
-    assert vq.get_ydata().tolist() == [67.0] and axes.get_xscale() == "log"
+    assert np.asarray(fsq.get_xdata()).tolist() == [256, 1024] and np.asarray(fsq.get_ydata()).tolist() == [81.0, 71.5]
+    assert np.asarray(vq.get_ydata()).tolist() == [67.0] and axes.get_xscale() == "log"
     (band, bar) = axes.collections
     assert (band.get_paths()[0].get_extents().y0, band.get_paths()[0].get_extents().y1) == (70.0, 82.0)
+    assert isinstance(bar, LineCollection)
     assert [point.tolist() for point in bar.get_segments()[0]] == [[256, 66.0], [256, 68.0]]
 
 
@@ -67,7 +70,7 @@ def test_a_point_trained_here_is_a_star() -> None:
     assert axes.lines[-1].get_marker() == "*" and axes.lines[-1].get_ydata() == [99.0]
     assert axes.lines[-1].get_label() == "fsq, 40 steps, here"
     (axes,) = kinds_figure(ROWS[1:2] + ROWS[4:], "mpjpe_heading_mm", live=live).axes
-    assert axes.collections[-1].get_offsets().tolist() == [[99.0, 0.0]]  # on the line of fsq, the lowest
+    assert np.asarray(axes.collections[-1].get_offsets()).tolist() == [[99.0, 0.0]]  # on the line of fsq, the lowest
 
 
 def test_kinds_are_sorted_by_their_mean() -> None:
@@ -79,9 +82,10 @@ def test_kinds_are_sorted_by_their_mean() -> None:
 def test_rate_and_distortion() -> None:
     (axes,) = rate_distortion_figure(ROWS).axes
     fsq = axes.lines[0]
-    assert fsq.get_xdata().tolist() == pytest.approx([1.85, 2.15]) and fsq.get_ydata().tolist() == [81.0, 71.5]
+    assert np.asarray(fsq.get_xdata()).tolist() == pytest.approx([1.85, 2.15])
+    assert np.asarray(fsq.get_ydata()).tolist() == [81.0, 71.5]
     (axes,) = rate_distortion_figure(ROWS, rate="bits_per_frame").axes
-    assert axes.lines[0].get_xdata().tolist() == [2.5, 2.5]
+    assert np.asarray(axes.lines[0].get_xdata()).tolist() == [2.5, 2.5]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +108,8 @@ def test_the_overview_has_every_number_once(rows: list[FakeRow]) -> None:
     labels = [axes.get_ylabel() for axes in figure.axes[:7]]
     wanted = ("mpjpe_heading_mm", "mpjpe_mm", "acceleration_mm", "used_fraction", "perplexity")
     assert labels == [LABELS[name] for name in (*wanted, "entropy_bits_per_frame", "mpjpe_heading_mm")]
-    assert len(figure.axes[7].get_legend().get_texts()) == len({r["quantizer"] for r in rows})
+    legend = figure.axes[7].get_legend()
+    assert legend is not None and len(legend.get_texts()) == len({r["quantizer"] for r in rows})
     assert figure_to_png(figure, 40).startswith(b"\x89PNG")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
@@ -26,6 +27,7 @@ def test_latents_share_directions_and_scale() -> None:
     left, right = latents_figure([("before", z / 10, codes / 10, hits), ("after", z, codes, hits)]).axes
     assert left.get_xlim() == right.get_xlim()
     latents, dead, used = right.collections
-    assert (len(dead.get_offsets()), len(used.get_offsets())) == (2, 2)
-    assert tuple(dead.get_edgecolor()[0][:3]) == to_rgb("#24292f")
-    assert latents.get_offsets()[:, 0].std() == pytest.approx(9.0, rel=0.1)  # the first direction is the widest
+    assert (len(np.asarray(dead.get_offsets())), len(np.asarray(used.get_offsets()))) == (2, 2)
+    assert tuple(np.asarray(dead.get_edgecolor())[0, :3]) == to_rgb("#24292f")
+    first = np.asarray(latents.get_offsets())[:, 0]  # the direction that is the widest
+    assert first.std() == pytest.approx(9.0, rel=0.1)

@@ -18,7 +18,7 @@ def test_lines_keep_their_numbers() -> None:
     figure = loss_figure({"FSQ": ([1, 2, 3], [0.5, 0.3, 0.2]), "VQ": ([1, 2], [0.6, 0.4])})
     lines = figure.axes[0].lines
     assert [line.get_label() for line in lines] == ["FSQ", "VQ"]
-    assert lines[0].get_ydata().tolist() == [0.5, 0.3, 0.2]
+    assert np.asarray(lines[0].get_ydata()).tolist() == [0.5, 0.3, 0.2]
     assert figure.axes[0].get_yscale() == "log"
 
 
@@ -35,8 +35,8 @@ def test_codebook_sizes_stand_on_powers_of_two() -> None:
 def test_usage_is_sorted_and_counts_dead_codes() -> None:
     figure = usage_figure({"VQ": np.array([0, 6, 0, 2])})
     (line,) = figure.axes[0].lines
-    assert line.get_ydata().tolist() == [0.75, 0.25]
-    assert line.get_xdata().tolist() == [25.0, 50.0]
+    assert np.asarray(line.get_ydata()).tolist() == [0.75, 0.25]
+    assert np.asarray(line.get_xdata()).tolist() == [25.0, 50.0]
     assert line.get_label() == "VQ: 2 of 4 used"
 
 

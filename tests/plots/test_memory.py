@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from motionlab.config import TokenizerConfig
@@ -39,7 +40,7 @@ def test_a_bar_is_as_long_as_the_peak() -> None:
     axes = figure.axes[0]
     ends = [max(bars[i].get_x() + bars[i].get_width() for bars in axes.containers) for i in (0, 1)]
     assert ends == pytest.approx([memories[name].peak / MIB for name in "ab"])
-    assert axes.lines[0].get_xdata()[0] == 300
+    assert np.asarray(axes.lines[0].get_xdata())[0] == 300
     assert [text.get_text() for text in figure.legends[0].texts].count("measured") == 1
 
 
@@ -51,10 +52,14 @@ def test_the_walk_shows_formula_mark_and_limit() -> None:
     memory = step_memory(TokenizerConfig(), StepSettings())
     axes = walk_figure(memory, measured=370 * MIB, limit=500 * MIB).axes[0]
     assert "peak 372 MiB" in texts(axes) and "forward" in texts(axes) and "backward" in texts(axes)
-    assert [text.get_text() for text in axes.get_legend().texts][:2] == ["memory there is", "measured peak"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.texts][:2] == ["memory there is", "measured peak"]
     assert axes.get_ylim()[1] > 500
     far = walk_figure(memory, limit=5000 * MIB).axes[0]
-    assert "memory there is" not in [text.get_text() for text in far.get_legend().texts] and far.get_ylim()[1] < 600
+    legend = far.get_legend()
+    assert legend is not None
+    assert "memory there is" not in [text.get_text() for text in legend.texts] and far.get_ylim()[1] < 600
 
 
 def test_the_walk_with_a_record() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ def walk(frames: int = 10, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(frames, 22, 3))
 
 
-def unpack(track: dict) -> np.ndarray:
+def unpack(track: dict[str, Any]) -> np.ndarray:
     return np.frombuffer(base64.b64decode(track["data"]), "<i2").reshape(-1, 22, 3) * track["scale"]
 
 

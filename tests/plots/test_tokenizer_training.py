@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.patches import Rectangle
 
 from motionlab.errors import InputError
 from motionlab.motion.skeleton import JOINT_NAMES
@@ -38,12 +40,12 @@ def test_before_training_there_is_nothing_to_see(tmp_path: Path) -> None:
 def test_the_figure_shows_all_four_and_the_limit(path: Path) -> None:
     curves: Curves = read_curves(path)
     loss, error, used, perplexity, _rate = training_figure(curves, 1000).axes
-    assert [list(line.get_ydata()) for line in error.lines] == [[100, 50], [50, 25]]
-    assert list(loss.lines[0].get_xdata()) == [10, 20, 30, 40]
-    assert list(perplexity.lines[0].get_ydata()) == [40, 80]
+    assert [list(np.asarray(line.get_ydata())) for line in error.lines] == [[100, 50], [50, 25]]
+    assert list(np.asarray(loss.lines[0].get_xdata())) == [10, 20, 30, 40]
+    assert list(np.asarray(perplexity.lines[0].get_ydata())) == [40, 80]
     drawn, limit = used.lines
-    assert list(drawn.get_ydata()) == [20, 40]
-    assert limit.get_ydata()[0] == pytest.approx(100 * expected_share(1000, 8192))
+    assert list(np.asarray(drawn.get_ydata())) == [20, 40]
+    assert np.asarray(limit.get_ydata())[0] == pytest.approx(100 * expected_share(1000, 8192))
     assert len(training_figure(curves).axes[2].lines) == 1, "no limit without the size of the codebook"
 
 
@@ -52,12 +54,13 @@ def test_joints_are_sorted_and_the_pelvis_has_no_bar() -> None:
     body, bars = joints_figure(errors, "error").axes
     labels = [label.get_text() for label in bars.get_yticklabels()]
     assert labels == [name.replace("_", " ") for name in JOINT_NAMES[1:]]
-    assert [bar.get_width() for bar in bars.patches] == list(range(1, 22))
-    sizes = body.collections[0].get_sizes()
+    assert [bar.get_width() for bar in bars.patches if isinstance(bar, Rectangle)] == list(range(1, 22))
+    points = body.collections[0]
+    assert isinstance(points, PathCollection)
+    sizes = np.asarray(points.get_sizes())
     assert len(sizes) == 22 and sizes.argmax() == 21
-    left, right = (
-        body.collections[0].get_offsets()[JOINT_NAMES.index(f"{side}_wrist"), 0] for side in ("left", "right")
-    )
+    across = np.asarray(points.get_offsets())[:, 0]
+    left, right = (across[JOINT_NAMES.index(f"{side}_wrist")] for side in ("left", "right"))
     assert left > right, "seen from the front, the left hand is on the right"
     with pytest.raises(InputError, match="22"):
         joints_figure(errors[:21])
@@ -66,4 +69,5 @@ def test_joints_are_sorted_and_the_pelvis_has_no_bar() -> None:
 def test_drift_is_drawn_over_seconds() -> None:
     left, right = drift_figure({"pelvis aligned": [1, 2, 3], "pose only": [1, 1, 1]}, [0, 5, 10], fps=2).axes
     assert [line.get_label() for line in left.lines] == ["pelvis aligned", "pose only"]
-    assert list(right.lines[0].get_xdata()) == [0, 0.5, 1.0] and list(right.lines[0].get_ydata()) == [0, 5, 10]
+    assert list(np.asarray(right.lines[0].get_xdata())) == [0, 0.5, 1.0]
+    assert list(np.asarray(right.lines[0].get_ydata())) == [0, 5, 10]

@@ -118,7 +118,7 @@ def test_kmeans_starts_nearer_than_a_batch_and_a_batch_nearer_than_chance(kind: 
     errors = []
     for start in ("kmeans", "batch", "random"):
         torch.manual_seed(1)
-        quantizer = kind(16, 2, start=start)  # type: ignore[arg-type]
+        quantizer = kind(16, 2, start=start)
         assert bool(quantizer.initialised) == (start == "random")
         errors.append(quantization_error(quantizer, z))
     assert errors[0] < 0.8 * errors[1] and errors[1] < 0.1 * errors[2]

@@ -24,7 +24,7 @@ def test_it_is_fsq_of_a_smaller_input() -> None:
     fsq.load_state_dict(ifsq.state_dict())
     with torch.no_grad():
         for parameter in fsq.project_in.parameters():
-            parameter *= 0.8
+            parameter.mul_(0.8)
     z = torch.randn(500, 6)
     assert torch.equal(ifsq(z).indices, fsq(z).indices)
 

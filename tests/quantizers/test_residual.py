@@ -52,7 +52,7 @@ def test_gradient_is_straight_and_each_commitment_pulls() -> None:
     assert torch.equal(found, g)
     residual, expected = z.detach(), torch.zeros(20, 4)
     for layer, index in zip(quantizer.layers, indices.unbind(-1), strict=True):
-        code = layer.codebook[index]  # type: ignore[operator, index]
+        code = layer.codebook[index]  # type: ignore[index]
         residual = residual - code
         expected += 0.02 * 2 * residual / residual.numel()
     torch.testing.assert_close(torch.autograd.grad(loss, z)[0], expected)

@@ -18,7 +18,7 @@ def test_the_table_is_frozen_and_one_map_moves_all_codes() -> None:
     with torch.no_grad():
         for parameter in quantizer.parameters():
             if parameter.grad is not None:
-                parameter -= 0.1 * parameter.grad
+                parameter.sub_(0.1 * parameter.grad)
     assert torch.equal(quantizer.embedding.weight, table)
     assert (quantizer.codebook != before).any(1).all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ def test_every_bound(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "bounds", [{"lt": 1.0}, {"gt": 1.0}, {"eq": 2}, {"approx": 1.1}, {"lt": float("nan")}, {"gt": 0, "lt": ("b", 0.5)}]
 )
-def test_a_false_statement_raises(bounds: dict) -> None:
+def test_a_false_statement_raises(bounds: dict[str, Any]) -> None:
     with pytest.raises(AssertionError, match="a .*✗"):
         expect("a", 1.0, **bounds)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -128,8 +130,8 @@ def test_acceleration_loss_is_the_second_difference_of_the_positions() -> None:
     other = features + torch.randn(2, 12, 272) * 0.01
     made, target = statistics.normalize(other), statistics.normalize(features)
     losses = tokenizer_losses(output(made), target, LossWeights(acceleration=3.0), body=Body(statistics))
-    accelerations = [torch.diff(x[..., 8:74], n=2, dim=1) / statistics.std[74:140].mean() for x in (other, features)]
-    torch.testing.assert_close(losses["acceleration"], F.smooth_l1_loss(*accelerations), rtol=1e-3, atol=1e-7)
+    one, two = (torch.diff(x[..., 8:74], n=2, dim=1) / statistics.std[74:140].mean() for x in (other, features))
+    torch.testing.assert_close(losses["acceleration"], F.smooth_l1_loss(one, two), rtol=1e-3, atol=1e-7)
     plain = tokenizer_losses(output(made), target, LossWeights())
     torch.testing.assert_close(losses["total"], plain["total"] + 3.0 * losses["acceleration"])
 
@@ -184,8 +186,9 @@ def test_autocast_does_not_touch_the_terms_in_metres() -> None:
 @pytest.mark.parametrize("term", ["acceleration", "joint"])
 def test_metres_need_a_body(term: str) -> None:
     x = torch.randn(1, 5, 272)
+    weights: dict[str, Any] = {term: 0.1}
     with pytest.raises(InputError, match=rf"{term} loss: found no body.*body=Body\(normalizer\)"):
-        tokenizer_losses(output(x), x, LossWeights(**{term: 0.1}))
+        tokenizer_losses(output(x), x, LossWeights(**weights))
     assert term not in tokenizer_losses(output(x), x, LossWeights())
 
 

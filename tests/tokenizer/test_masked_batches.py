@@ -62,6 +62,7 @@ def test_a_clip_in_a_masked_batch_is_the_clip_alone(changes: dict[str, Any], tra
         alone.reconstruction.square().sum().backward()
         assert padded.grad is not None and one.grad is not None
         torch.testing.assert_close(padded.grad[row, :length], one.grad[0], rtol=1e-3, atol=1e-4)
+    assert padded.grad is not None
     assert torch.equal(torch.isnan(padded.grad), torch.zeros_like(padded.grad, dtype=torch.bool))
     assert padded.grad[~mask].abs().max() == 0
 

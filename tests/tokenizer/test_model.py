@@ -149,7 +149,7 @@ def test_autocast_trains(dtype: torch.dtype, kind: str) -> None:
         output = tokenizer(x)
     assert output.quantized.codes.dtype == torch.float32 and output.quantized.indices.dtype == torch.int64
     output.reconstruction.float().square().mean().backward()
-    first = tokenizer.encoder.model[1].weight.grad
+    first = tokenizer.get_parameter("encoder.model.1.weight").grad
     assert first is not None and torch.isfinite(first).all() and first.abs().sum() > 0
 
 

@@ -17,8 +17,8 @@ MASK = torch.arange(12) < LENGTHS  # [3, 12]
 def trained(name: str) -> nn.Module:
     torch.manual_seed(0)
     layer = norm_layer(name, 64)
-    nn.init.normal_(layer.weight)
-    nn.init.normal_(layer.bias)
+    nn.init.normal_(layer.get_parameter("weight"))
+    nn.init.normal_(layer.get_parameter("bias"))
     return layer
 
 

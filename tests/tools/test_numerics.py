@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_what_the_options_choose(
 ) -> None:
     asked = []
 
-    def check(path: object, chosen: list, run: object = None) -> list[str]:
+    def check(path: object, chosen: list[Any], run: object = None) -> list[str]:
         asked.append([part.name for part in chosen])
         return ["one failed"] if path.name == "avx2" else []  # type: ignore[attr-defined]
 

@@ -22,6 +22,8 @@ from motionlab.training.stage import FunctionStage, Losses
 class ToyModel(nn.Module):
     """Four inputs, one output. `seen` counts forward passes, as a codebook's statistics would."""
 
+    seen: torch.Tensor
+
     def __init__(self, width: int = 8, dropout: float = 0.2) -> None:
         super().__init__()
         self.inner = nn.Linear(4, width)

@@ -16,13 +16,17 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Toy, ToyModel  # noqa: E402
+if TYPE_CHECKING:
+    from tests.training.conftest import Toy, ToyModel
+else:
+    sys.path.insert(0, str(Path(__file__).parent))
+    from conftest import Toy, ToyModel
 from motionlab.config import TrainConfig  # noqa: E402
 from motionlab.errors import InputError  # noqa: E402
 from motionlab.training.checkpoints import tensor_files as weights  # noqa: E402
@@ -58,13 +62,14 @@ def train(folder: Path, pause: float = 0.0, steps: int = STEPS) -> None:
     toy.fit(folder, settings, batches=batches, resume=has_checkpoint(folder / "checkpoints"))
 
 
-def fork(work: Callable[[], None]) -> int:
+def fork(*work: Callable[[], object]) -> int:
     """Run `work` in a fork that exits with 0, or with 1 after an InputError; return its process id."""
     process = os.fork()
     if process == 0:
         code = 3
         try:
-            work()
+            for part in work:
+                part()
             code = 0
         except InputError as error:
             print(error, file=sys.stderr, flush=True)
@@ -163,14 +168,14 @@ def main(root: Path) -> None:
     report["operations"] = []
     for event in (*range(5, 24), *range(24, 40, 4)):
         folder = root / f"operation-{event}"
-        code = wait(fork(lambda folder=folder, event=event: (die_at(event), train(folder))))
-        end = wait(fork(lambda folder=folder: train(folder)))
+        code = wait(fork(partial(die_at, event), partial(train, folder)))
+        end = wait(fork(partial(train, folder)))
         files = sorted(path.name.split("-")[0] for path in (folder / "checkpoints").iterdir())
         report["operations"].append({"code": code, "end": end, "same": same(folder, whole), "files": files})
 
     # 3. killed with half a tensor file written
     folder = root / "half"
-    code = wait(fork(lambda: (die_inside_a_write(5), train(folder))))
+    code = wait(fork(partial(die_inside_a_write, 5), partial(train, folder)))
     litter = len(list((folder / "checkpoints").glob(".*.safetensors")))
     step = read_checkpoint(folder / "checkpoints")[1]["step"]
     end = wait(fork(lambda: train(folder)))

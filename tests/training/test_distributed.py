@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
+from multiprocessing import connection
 
 import pytest
 import torch.distributed as dist
@@ -126,7 +127,7 @@ def test_the_first_cause_is_told_and_not_its_consequences() -> None:
 
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        patch.setattr(distributed.connection, "wait", lambda pipes: pipes[:1])
+        patch.setattr(connection, "wait", lambda pipes: pipes[:1])
         with pytest.raises(KeyError, match="clip 7"):
             distributed._collect([Pipe("lost", lost), Pipe("error", cause)])
         with pytest.raises(InputError, match="a closed connection"):

@@ -11,7 +11,7 @@ from torch import nn
 from motionlab.errors import InputError
 from motionlab.runtime import evaluating
 from motionlab.training.checkpoints import saver
-from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint
+from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from motionlab.training.optimizer import make_optimizer
 from motionlab.training.reporting.history import FIRST_COLUMNS, History
 from motionlab.training.schedule import lr_factor
@@ -113,7 +113,7 @@ def test_row_is_the_mean_since_the_last_row(toy: Any, settings: Any, tmp_path: P
 
 def test_every_step_saves_once(toy: Any, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saved: list[tuple[str, int]] = []
-    write = saver.write_checkpoint
+    write = write_checkpoint
     monkeypatch.setattr(
         saver,
         "write_checkpoint",

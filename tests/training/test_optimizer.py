@@ -84,7 +84,7 @@ def test_gradients_are_clipped_as_torch_does(limit: float | None) -> None:
     expected = nn.utils.clip_grad_norm_(theirs.parameters(), math.inf if limit is None else limit)
     assert norm == expected > 0.01
     for a, b in zip(list(ours.parameters())[:2], theirs.parameters(), strict=True):
-        assert torch.equal(a.grad, b.grad)
+        assert a.grad is not None and b.grad is not None and torch.equal(a.grad, b.grad)
 
 
 def test_a_gradient_without_end_is_left_for_others_to_see() -> None:

@@ -83,7 +83,8 @@ def test_smaller_pieces_and_the_same_steps(toy: Any, settings: Any, tmp_path: Pa
 
 def test_random_numbers_begin_again_with_the_group(toy: Any, settings: Any, tmp_path: Path) -> None:
     """Step 3 fails after its dropout was drawn. The rest equals a run that was cut from the start of that step."""
-    a, failed = toy(dropout=0.5), []
+    a = toy(dropout=0.5)
+    failed: list[int] = []
     draws: list[float] = []
 
     def step(batch: torch.Tensor) -> Losses:

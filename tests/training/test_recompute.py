@@ -35,8 +35,8 @@ def test_same_gradients_with_dropout() -> None:
 
 def test_nothing_is_run_twice_without_gradients() -> None:
     model = Net()
-    inner = []
-    model.blocks[0][0].register_forward_hook(lambda *ignored: inner.append(1))
+    inner: list[int] = []
+    model.get_submodule("blocks.0.0").register_forward_hook(lambda *ignored: inner.append(1))
     recompute(model.blocks)
     with torch.no_grad():
         model(torch.randn(1, 8))

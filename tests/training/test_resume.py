@@ -12,7 +12,7 @@ from torch import nn
 
 from motionlab.errors import InputError
 from motionlab.training.checkpoints import saver
-from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_checkpoint, roll_back
+from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_checkpoint, roll_back, write_checkpoint
 from motionlab.training.interrupt import Stopped
 from motionlab.training.reporting.history import History
 from motionlab.training.reporting.hooks import Hook
@@ -164,7 +164,7 @@ def test_full_disk_keeps_the_old_checkpoint(
 ) -> None:
     whole, first, second = toy(), toy(), toy()
     whole.fit(tmp_path / "whole", settings())
-    fsync, write, steps = os.fsync, saver.write_checkpoint, [0]
+    fsync, write, steps = os.fsync, write_checkpoint, [0]
 
     def full(descriptor: int) -> None:
         if steps[-1] > 5:

@@ -90,7 +90,7 @@ def test_every_shape_rises_then_never_rises_again(
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("start", [1, 3, 4, 5, 11])
 def test_resumed_schedule_continues_exactly(start: int, shape: str) -> None:
-    more = {"schedule": shape, "milestones": [6, 9]}
+    more: dict[str, Any] = {"schedule": shape, "milestones": [6, 9]}
     assert rates(12, 4, 0.1, start=start, lr=3e-4, **more) == rates(12, 4, 0.1, lr=3e-4, **more)[start:]
 
 

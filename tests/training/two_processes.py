@@ -15,12 +15,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))
-from conftest import Toy, ToyModel  # noqa: E402
+if TYPE_CHECKING:
+    from tests.training.conftest import Toy, ToyModel
+else:
+    sys.path.insert(0, str(Path(__file__).parent))
+    from conftest import Toy, ToyModel
 from motionlab.config import (
     TrainConfig,  # noqa: E402
     load_config,  # noqa: E402

@@ -5,14 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
 
 from motionlab.errors import InputError
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.views.generation import entropy_bits, view_distribution
 
 
-@settings(deadline=None)
 def test_entropy_of_equal_shares() -> None:
     assert float(entropy_bits(torch.full((8,), 1 / 8))) == pytest.approx(3)
 

@@ -62,8 +62,9 @@ def test_figures_show_the_numbers() -> None:
     digits = "".join(text.get_text() for text in axes.texts if text.get_text() in "01")
     assert digits == FORMATS["bf16"].bits(0.1) + FORMATS["fp16"].bits(0.1)
     lines = {line.get_label(): line for line in spacing_figure().axes[0].lines}
-    assert set(lines["bf16"].get_ydata()) == {2.0**-7} and max(lines["fp16"].get_ydata()) == 1
+    assert set(np.asarray(lines["bf16"].get_ydata())) == {2.0**-7} and max(np.asarray(lines["fp16"].get_ydata())) == 1
     gradients = torch.tensor([1e-9, 1e-3, 0.0, 1e-3, 1e-3])
     figure = gradient_figure({"g": gradients})
-    assert figure.axes[0].get_legend().get_texts()[0].get_text() == "g: 25 % become 0"
+    legend = figure.axes[0].get_legend()
+    assert legend is not None and legend.get_texts()[0].get_text() == "g: 25 % become 0"
     assert figure_to_png(figure).startswith(b"\x89PNG")

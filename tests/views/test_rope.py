@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_bfloat16_loses_positions_and_relativity() -> None:
         ({"precision": "bfloat16", "scaling": "linear"}, "one of the two"),
     ],
 )
-def test_wrong_settings_are_told(change: dict, words: str) -> None:
+def test_wrong_settings_are_told(change: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         compute_rope(**({"query": 10, "key": 5, "pair": 0} | change))
 

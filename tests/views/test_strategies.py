@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from motionlab.errors import InputError
@@ -49,16 +50,18 @@ def test_values_are_grouped_by_strategy() -> None:
 
 def test_exposure_shows_means_and_shares() -> None:
     left, right = exposure_figure(ROWS, group=2).axes
-    assert left.lines[0].get_ydata()[0] == pytest.approx(0.6) and len(left.lines) == 3
-    assert list(right.lines[0].get_xdata()) == [0, 1.5]
-    assert list(right.lines[0].get_ydata()) == pytest.approx([1, (0.25 / 0.5 + 0.25 / 0.6 + 0.25 / 0.7) / 3])
+    assert np.asarray(left.lines[0].get_ydata())[0] == pytest.approx(0.6) and len(left.lines) == 3
+    assert list(np.asarray(right.lines[0].get_xdata())) == [0, 1.5]
+    assert list(np.asarray(right.lines[0].get_ydata())) == pytest.approx(
+        [1, (0.25 / 0.5 + 0.25 / 0.6 + 0.25 / 0.7) / 3]
+    )
 
 
 def test_the_other_figures_draw() -> None:
     position = position_figure(ROWS, 8).axes[0]
-    assert list(position.lines[0].get_xdata()) == [4, 12] and len(position.lines) == 7
+    assert list(np.asarray(position.lines[0].get_xdata())) == [4, 12] and len(position.lines) == 7
     assert len(noise_figure(ROWS, [0.0, 0.1, 0.3]).axes[0].lines) == 2
-    assert list(nats_figure(ROWS).axes[0].lines[1].get_ydata()) == pytest.approx([1.5, 3.1, 4.0])
+    assert list(np.asarray(nats_figure(ROWS).axes[0].lines[1].get_ydata())) == pytest.approx([1.5, 3.1, 4.0])
     figure = strategies_figure(ROWS, ("score_seen", "loss"), reference={"score_seen": 0.98})
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "teacher forcing"
     for drawn in (figure, exposure_figure(ROWS), position_figure(ROWS)):

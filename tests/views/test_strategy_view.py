@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.llama.objectives.corruption import corrupt_codes, mask_codes
+from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, mask_codes
 from motionlab.llama.sequence import IGNORE
 from motionlab.plots.strategy_view import STATES
-from motionlab.views.strategy_view import CODES, KINDS, paint, toy_own, toy_sequences
+from motionlab.views.strategy_view import CODES, KINDS, Kind, paint, toy_own, toy_sequences
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("keep", [0.0, 0.4, 1.0])
 @pytest.mark.parametrize("per", ["fixed", "batch", "sample"])
-def test_every_slot_has_one_state_that_fits(kind: str, keep: float, per: str) -> None:
+def test_every_slot_has_one_state_that_fits(kind: Kind, keep: float, per: KeepRate) -> None:
     view = paint(kind, keep, per, seed=3)
     state = {name: view.states == i for i, name in enumerate(STATES)}
     is_code = view.true < CODES

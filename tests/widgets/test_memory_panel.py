@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from motionlab.cost.settings import MIB, RESERVE
 from motionlab.errors import InputError
-from motionlab.views import memory
 from motionlab.widgets.memory_panel import MemoryPanel
 
 
@@ -66,7 +66,7 @@ def test_a_measured_step_is_shown_and_agrees(panel: MemoryPanel) -> None:
 
 
 def test_what_would_not_fit_is_not_tried(panel: MemoryPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * MIB))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=100 * MIB))
     with pytest.raises(InputError, match="found a step of 372 MiB, expected at most half of the free memory, 50 MiB"):
         panel.measure()
     press(panel)
@@ -74,7 +74,7 @@ def test_what_would_not_fit_is_not_tried(panel: MemoryPanel, monkeypatch: pytest
 
 
 def test_what_would_take_long_is_not_tried(panel: MemoryPanel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=10**15))
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10**15))
     panel.set(batch=1024)
     with pytest.raises(InputError, match="98,304 frames at 512 channels"):
         panel.measure()

@@ -30,7 +30,7 @@ def test_the_same_distance_gives_the_same_score(panel: RopePanel) -> None:
 def test_base_scaling_and_precision_act(panel: RopePanel) -> None:
     view = {name: panel.compute(**values) for name, values in panel.PRESETS.items()}
     assert view["base 500,000"].period > 10 * view["slowest pair"].period
-    plain = panel.compute(**panel.PRESETS["linear scaling"] | {"scaling": "none"})
+    plain = panel.compute(**{**panel.PRESETS["linear scaling"], "scaling": "none"})
     assert view["linear scaling"].period == pytest.approx(4 * plain.period)
     assert abs(view["bfloat16"].score - view["bfloat16"].shifted_score) > 0.01
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from motionlab.training.reporting.history import History
-from motionlab.widgets import training_panel
 from motionlab.widgets.training_panel import TrainingPanel
 
 
@@ -48,7 +48,7 @@ def test_the_button_reads_again(tmp_path: Path) -> None:
 
 def test_watching_draws_only_what_is_new_and_only_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr(training_panel.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     panel = TrainingPanel(tmp_path, codebook_size=1000)
     drawn: list[int] = []
 

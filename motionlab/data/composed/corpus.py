@@ -68,7 +68,7 @@ class Corpus(Splits):
         return self.tests["test_unseen"]
 
     @cached_property
-    def drawn(self) -> Clips:
+    def drawn(self) -> JoinedClips:
         """All clips that were drawn for training, those kept for validation included, in the order of the drawing."""
         return JoinedClips(self.train, self.validation)
 

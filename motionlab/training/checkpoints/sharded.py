@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from motionlab.training.checkpoints.checkpoint import commit, read_checkpoint, read_record, write_checkpoint
@@ -78,7 +78,7 @@ def read_sharded(folder: str | Path, model: nn.Module) -> tuple[dict[str, torch.
     wrong = changed_files(path, record["sha256"], world.share(sorted(record["sha256"])))
     refuse(path, [file for part in world.gather(wrong) for file in part])
     state = {key: _room(value, layout.get(_parameter_of(key))) for key, value in tensors_in(path).items()}
-    dcp.load(state, checkpoint_id=str(path))
+    load(state, checkpoint_id=str(path))
     return state, record
 
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from motionlab.errors import InputError
 from motionlab.files import sha256
@@ -24,7 +26,7 @@ def write_parts(target: Path, tensors: Mapping[str, torch.Tensor], world: World)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # a world of one
-            dcp.save(dict(tensors), checkpoint_id=str(target), no_dist=world.size == 1)
+            save(dict(tensors), checkpoint_id=str(target), no_dist=world.size == 1)
     except Exception as error:  # an OSError of any process, wrapped by torch
         if world.is_first:
             shutil.rmtree(target, ignore_errors=True)
@@ -50,13 +52,13 @@ def read_parts(path: Path, digests: Mapping[str, str]) -> dict[str, torch.Tensor
     state = {key: torch.empty(value.size, dtype=value.properties.dtype) for key, value in tensors_in(path).items()}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # that is what no_dist asks for
-        dcp.load(state, checkpoint_id=str(path), no_dist=True)
+        load(state, checkpoint_id=str(path), no_dist=True)
     return state
 
 
 def tensors_in(path: Path) -> dict[str, TensorStorageMetadata]:
     """Shape and dtype of every tensor in the folder `path`, from its index."""
-    entries = dcp.FileSystemReader(str(path)).read_metadata().state_dict_metadata
+    entries = FileSystemReader(str(path)).read_metadata().state_dict_metadata
     return {key: value for key, value in entries.items() if isinstance(value, TensorStorageMetadata)}
 
 

@@ -126,7 +126,8 @@ def _diagnose_perplexity(function: Callable[..., Any]) -> str | None:
 # ---- 4. how many bits ------------------------------------------------------------------------------------------------
 def bits_per_frame(levels: Sequence[int], down_t: int) -> float:
     """The most that a token can say, spread over the frames that it covers."""
-    return math.log2(math.prod(levels)) / 2**down_t
+    frames: int = 2**down_t
+    return math.log2(math.prod(levels)) / frames
 
 
 def _diagnose_bits(function: Callable[..., Any]) -> str | None:

@@ -111,7 +111,7 @@ def _diagnose_positions(function: Callable[..., Any]) -> str | None:
 def cached_attention(query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, used: int) -> Tensor:
     """Store the new key and value `[hd]` in slot `used`, then attend to all slots in use; `[hd]`."""
     keys[used], values[used] = key, value
-    scores = keys[: used + 1] @ query / len(query) ** 0.5  # [used + 1]
+    scores: Tensor = keys[: used + 1] @ query / len(query) ** 0.5  # [used + 1]
     return scores.softmax(0) @ values[: used + 1]  # [hd]
 
 

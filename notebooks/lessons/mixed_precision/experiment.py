@@ -52,7 +52,7 @@ def logit_gradients(codebook_size: int, dtype: torch.dtype | None, scale: float 
     with _autocast(batch, dtype):
         logits = model.lm_head(hidden)
     loss = F.cross_entropy(logits.float(), batch.labels[there])
-    (gradient,) = torch.autograd.grad(loss * scale, logits)  # has the dtype of the logits
+    gradient: Tensor = torch.autograd.grad(loss * scale, logits)[0]  # has the dtype of the logits
     return gradient.float() / scale
 
 

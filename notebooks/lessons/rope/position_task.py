@@ -88,7 +88,7 @@ class PositionModel(nn.Module):
         """`[B, S] -> [B, S, dim]`, with the position added where the method adds one."""
         x: Tensor = self.embedding(tokens)
         moved = x + sinusoidal(tokens.shape[1], DIM)
-        ratio = moved.norm(dim=-1, keepdim=True) / x.norm(dim=-1, keepdim=True)  # [B, S, 1]
+        ratio: Tensor = moved.norm(dim=-1, keepdim=True) / x.norm(dim=-1, keepdim=True)  # [B, S, 1]
         if self.method == "rope, norm changed":
             return x * ratio
         if self.method == "sinusoidal":
@@ -149,7 +149,7 @@ def accuracy(model: PositionModel, length: int, scaling: str = "none", sequences
     """Share of right answers to near and to far questions, over the last `LENGTH` positions of fresh sequences.
 
     Args:
-        scaling: "none", or a stretch of the RoPE table by `length / LENGTH` (see `rope_scaling.py`).
+        scaling: "none", or a stretch of the RoPE table by `length / LENGTH` (see `llama/rope_scaling.py`).
     """
     tokens, answers = make_batch(sequences, length, torch.Generator().manual_seed(10_000 + length))
     kind = None if scaling == "none" else scaling

@@ -62,7 +62,7 @@ def _weights(attention: Attention, x: Tensor, turn: Tensor, mask: Tensor) -> Ten
         query, key = attention.q_norm(query), attention.k_norm(key)
     query, key = apply_rope(torch.cat([query, key], dim=2), turn).split((heads, groups), dim=2)
     key = key.repeat_interleave(heads // groups, dim=2)  # [B, S, H, hd]: each query head with its key head
-    scores = torch.einsum("bihd,bjhd->bhij", query.float(), key.float()) / attention.head_dim**0.5
+    scores: Tensor = torch.einsum("bihd,bjhd->bhij", query.float(), key.float()) / attention.head_dim**0.5
     return scores.masked_fill(~mask, float("-inf")).softmax(-1)  # [B, H, S, S]
 
 

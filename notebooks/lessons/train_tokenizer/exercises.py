@@ -125,7 +125,7 @@ def _form(value: Any) -> str:
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
     """One step on normalised windows `x [B, T, 272]`; returns the loss as a plain number."""
     output = model(x)
-    loss = F.smooth_l1_loss(output.reconstruction, x) + output.quantized.loss
+    loss: Tensor = F.smooth_l1_loss(output.reconstruction, x) + output.quantized.loss
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

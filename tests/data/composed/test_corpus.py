@@ -9,7 +9,8 @@ import torch
 from motionlab.config import CorpusConfig
 from motionlab.data.composed import corpus as c
 from motionlab.data.composed.captions import mirror_caption
-from motionlab.data.composed.plan import Plan, Step
+from motionlab.data.composed.join import Track
+from motionlab.data.composed.plan import Plan, Step, plan_corpus
 from motionlab.data.composed.samples import Sample
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
@@ -48,7 +49,7 @@ def test_a_phrase_belongs_to_one_action(usable):
 
 
 def test_clips_and_segments_agree_with_their_plan(built, usable):
-    plan_of = {plan.name: plan for split in c.plan_corpus(config(), usable).values() for plan in split}
+    plan_of = {plan.name: plan for split in plan_corpus(config(), usable).values() for plan in split}
     by_name = {sample.name: sample for sample in usable}
     for store in built.named().values():
         for clip in store:
@@ -88,9 +89,9 @@ def test_seams_are_no_faster_and_no_jerkier_than_the_clips_themselves(usable):
     joints = {sample.name: sample.motion.joints().double() for sample in usable}
     own = {name: (fastest(points, 1), fastest(points, 3), fastest(points[:, :1], 1)) for name, points in joints.items()}
     limit = [max(values[index] for values in own.values()) * 1.25**order for index, order in ((0, 1), (1, 3))]
-    tracks: dict = {}
+    tracks: dict[str, Track] = {}
     seams = 0
-    for plan in c.plan_corpus(config(n_train=64, max_frames=300, seed=3), usable)["train"]:
+    for plan in plan_corpus(config(n_train=64, max_frames=300, seed=3), usable)["train"]:
         clip = c.compose(plan, BLEND, tracks)
         points = clip.motion.joints().double()
         floor = min(0.0, *(joints[segment.sample][..., 1].min().item() for segment in clip.segments))
@@ -111,7 +112,7 @@ def test_seams_are_no_faster_and_no_jerkier_than_the_clips_themselves(usable):
 
 def test_without_blending_the_seams_would_fail(usable):
     """The bounds above can tell a blend from a cut."""
-    plan = next(plan for plan in c.plan_corpus(config(), usable)["train"] if len(plan.steps) > 1)
+    plan = next(plan for plan in plan_corpus(config(), usable)["train"] if len(plan.steps) > 1)
     clip = c.compose(plan, 1)
     seam = clip.segments[0].stop
     joints = clip.motion.joints().double()
@@ -121,7 +122,7 @@ def test_without_blending_the_seams_would_fail(usable):
 
 
 def test_mirrored_clip_is_the_mirror_image(usable):
-    plan = next(plan for plan in c.plan_corpus(config(), usable)["train"] if plan.mirrored)
+    plan = next(plan for plan in plan_corpus(config(), usable)["train"] if plan.mirrored)
     other = Plan(plan.name, plan.steps, False, plan.seed)
     mirrored, plain = c.compose(plan, BLEND), c.compose(other, BLEND)
     assert torch.equal(mirrored.motion.features, plain.motion.mirror().features)
@@ -152,7 +153,7 @@ def test_cache_is_opened_and_not_built_again(private_cache, samples, monkeypatch
     assert first.folder.parent == private_cache and first.folder.name.startswith("corpus-")
     monkeypatch.setattr(c, "plan_corpus", lambda *_: pytest.fail("built again"))
     again = c.build_corpus(settings, samples=samples)
-    assert again.folder == first.folder and again.train[3].captions == first.train[3].captions
+    assert again.folder == first.folder and again.train.captions(3) == first.train.captions(3)
     assert [path.name for path in private_cache.iterdir()] == [first.folder.name]
 
 
@@ -203,7 +204,7 @@ def test_changed_bytes_are_found_when_doctor_is_asked(tmp_path, samples):
     assert not healthy(verify(tmp_path)) and healthy(verify(tmp_path / "corpus" / "test_seen"))
 
 
-def test_the_composed_source_gives_splits(built):
+def test_the_composed_source_gives_splits(built: c.Corpus):
     assert isinstance(built, Splits) and built.name == "composed" and built.note
     assert list(built.tests) == ["test_seen", "test_unseen"]
     assert [len(clips) for clips in built.named().values()] == [23, 1, 3, 3]

@@ -24,7 +24,7 @@ SMALL = {
     **MEASURE, "curve_clips": 4, "places": 16, "bin": 8, "starts": [4, 8], "distance": 5, "captions": 2, "looks": 3,
     "fewer_looks": [1], "same_captions": 1, "same_samples": 2,
 }  # fmt: skip
-GRID = {"strategy": ["teacher_forcing", "masked"], "seed": [0], "steps": [2]}
+GRID: dict[str, list[Any]] = {"strategy": ["teacher_forcing", "masked"], "seed": [0], "steps": [2]}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -29,7 +29,11 @@ from motionlab.quantizers.vq_ema import VQEMA
 
 CORPUS = {"n_train": 12, "n_test_seen": 2, "n_test_unseen": 2}
 TINY = {"width": 16, "code_dim": 8, "steps": 2, "batch_size": 4, "warmup_steps": 1, "codebook_size": 64}
-GRID = {**{key: [value] for key, value in TINY.items()}, "quantizer": ["fsq", "vq_ema"], "seed": [0, 1]}
+GRID: dict[str, list[Any]] = {
+    **{key: [value] for key, value in TINY.items()},
+    "quantizer": ["fsq", "vq_ema"],
+    "seed": [0, 1],
+}
 NUMBERS = Result(70.0, 180.0, 5.0, 1000, 1, 2.5, 2.1, 20480, 846, 0.846, 387.0, 30.0)
 
 
@@ -178,7 +182,8 @@ def trained(monkeypatch: pytest.MonkeyPatch, corpus: Corpus) -> list[Any]:
 
 
 def test_a_stopped_ablation_goes_on(tmp_path: Path, trained: list[Any]) -> None:
-    out, said = tmp_path / "out.jsonl", []
+    out = tmp_path / "out.jsonl"
+    said: list[str] = []
     first = job.ablate(out, {**GRID, "seed": [0]}, workers=1, corpus=CORPUS, say=said.append)
     assert said[0] == f"2 points, 0 of them in {out}; 1 at a time"
     trained.clear()
@@ -224,7 +229,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 
 
 def test_a_point_that_fails_does_not_stop_the_others(tmp_path: Path, trained: list[Any]) -> None:
-    out, said = tmp_path / "out.jsonl", []
+    out = tmp_path / "out.jsonl"
+    said: list[str] = []
     with pytest.raises(InputError, match="2 of 4 points: found fsq .*lr=1.0 .*loss nan"):
         grid = {**GRID, "quantizer": ["fsq"], "lr": [1.0, 0.001]}
         job.ablate(out, grid, workers=1, corpus=CORPUS, say=said.append)

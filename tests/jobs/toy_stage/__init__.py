@@ -2,6 +2,7 @@
 
 from motionlab.config import TrainConfig
 from motionlab.jobs.stages import StageEntry
-from toy_stage.settings import ToyConfig
+
+from .settings import ToyConfig
 
 ENTRY = StageEntry("toy", "toy_stage.stage:ToyStage", sections={"toy": ToyConfig, "toy_training": TrainConfig})

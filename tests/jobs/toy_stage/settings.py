@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from motionlab.config import option, require
+from motionlab.config.fields import Section, setting
 
 
 @dataclass
-class ToyConfig:
+class ToyConfig(Section):
     """A sum of two numbers, learned."""
 
-    width: int = option(4, "hidden numbers")
+    NAME: ClassVar[str] = "toy"
 
-    def __post_init__(self) -> None:
-        require("width", self.width, self.width >= 1, "1 or more")
+    width: int = setting(4, "hidden numbers", at_least=1)

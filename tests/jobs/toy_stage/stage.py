@@ -10,6 +10,8 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.training.stage import Losses
 
+from .settings import ToyConfig
+
 
 class ToyStage(RunStage[Tensor]):
     """Two numbers to their sum."""
@@ -19,10 +21,11 @@ class ToyStage(RunStage[Tensor]):
 
     def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:
         super().__init__(run, splits, variant)
-        self.architecture = {"width": run.config.toy.width}
+        self.toy: ToyConfig = getattr(run.config, self.name)
+        self.architecture = {"width": self.toy.width}
 
     def make(self) -> nn.Module:
-        width = self.run.config.toy.width
+        width = self.toy.width
         return nn.Sequential(nn.Linear(2, width), nn.Dropout(0.1), nn.Linear(width, 1))
 
     def batches(self, number: int) -> Tensor:

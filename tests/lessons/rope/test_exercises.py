@@ -34,7 +34,7 @@ TURN_MUTANTS = {
     "signs": (_not_a_turn, "keeps the length"),
     "nothing": (lambda x, position, theta: x, "nothing is turned"),
     "added": (lambda x, position, theta: x + position, "keeps the length"),
-    "degrees": (lambda x, position, theta: turn(x, math.radians(position), theta), "first pair"),
+    "degrees": (lambda x, position, theta: turn(x, math.radians(position), theta), "first pair"),  # type: ignore[arg-type]
     "base fixed": (lambda x, position, theta: turn(x, position, 100.0), "argument theta"),
     "a number": (lambda x, position, theta: 1.0, "should be a tensor"),
 }

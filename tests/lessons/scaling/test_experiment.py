@@ -10,7 +10,7 @@ import torch
 
 from lessons.scaling import exercises as lesson15_exercises
 from lessons.scaling import experiment as lesson15
-from lessons.shared.small_models import sequence_batches
+from lessons.shared.small_models import sequence_batches, small_decoder
 from motionlab.cost.roofline import DATA_SHEETS, Machine
 from motionlab.training.distributed import World
 
@@ -73,7 +73,7 @@ def test_one_process_weighs_right_and_wrong() -> None:
 
 def test_training_alone_holds_everything() -> None:
     losses, held, seconds = lesson15.train("ddp", steps=3)
-    assert len(losses) == 3 and held == sum(p.numel() for p in lesson15.small_decoder().parameters()) and seconds > 0
+    assert len(losses) == 3 and held == sum(p.numel() for p in small_decoder().parameters()) and seconds > 0
     assert World.current().size == 1
 
 

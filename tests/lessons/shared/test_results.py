@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ def test_runs_go_on_where_they_stopped(tmp_path: Path, monkeypatch: pytest.Monke
     out, calls = tmp_path / "runs.json", []
 
     def point(name: str, value: float):
-        def compute(record: dict) -> None:
+        def compute(record: dict[str, Any]) -> None:
             calls.append(name)
             if value < 0:
                 raise KeyboardInterrupt

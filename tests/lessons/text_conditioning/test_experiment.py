@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -259,7 +260,7 @@ class _Letters:
 
     name, dim, max_tokens = "letters", 4, 48
 
-    def encode(self, captions: list[str]) -> TextFeatures:
+    def encode(self, captions: Sequence[str]) -> TextFeatures:
         rows = [[[ord(word[0]) / 100, len(word) / 10, 1.0, 0.0] for word in text.split()] for text in captions]
         return TextFeatures.from_rows([torch.tensor(row) for row in rows])
 

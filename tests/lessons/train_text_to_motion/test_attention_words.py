@@ -26,6 +26,7 @@ from motionlab.jobs.build import make_llama, make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.masks import prefix_mask
+from motionlab.llama.model import Attention
 from motionlab.llama.sequence import build_sequences
 from motionlab.runtime import seeded
 
@@ -58,16 +59,16 @@ def codes(run: Run) -> torch.Tensor:
 def test_the_maps_give_what_the_layer_gives(run: Run, codes: torch.Tensor) -> None:
     """Mixing the values by the maps is the layer's own output: the maps are what its kernel used."""
     batch = build_sequences([codes, codes[:4]], run.text.features([CAPTION, "a man walks"]), run.llama.codebook_size)
+    layers = [module for module in run.llama.modules() if isinstance(module, Attention)]
     inputs, outputs = [], []
     handles = [
-        block.attn.register_forward_hook(lambda _, x, y: (inputs.append(x[0]), outputs.append(y))[0] and None)
-        for block in run.llama.blocks
+        layer.register_forward_hook(lambda _, x, y: (inputs.append(x[0]), outputs.append(y))[0] and None)
+        for layer in layers
     ]
     maps = attention_maps(run.llama, batch)
     for handle in handles:
         handle.remove()
-    for layer, block in enumerate(run.llama.blocks):
-        attention = block.attn
+    for layer, attention in enumerate(layers):
         heads, groups = attention.n_head, attention.n_kv_heads
         value = attention.c_attn(inputs[layer]).unflatten(-1, (heads + 2 * groups, attention.head_dim))[:, :, -groups:]
         value = value.repeat_interleave(heads // groups, dim=2)
@@ -76,7 +77,7 @@ def test_the_maps_give_what_the_layer_gives(run: Run, codes: torch.Tensor) -> No
     seen = prefix_mask(batch.text_mask, batch.tokens.shape[1])  # [B, 1, S, S]
     assert maps[:, ~seen.expand(-1, maps.shape[2], -1, -1)].abs().max() == 0
     torch.testing.assert_close(maps.sum(-1), torch.ones_like(maps.sum(-1)))
-    assert not any(block.attn._forward_pre_hooks for block in run.llama.blocks), "the hooks are gone"
+    assert not any(layer._forward_pre_hooks for layer in layers), "the hooks are gone"
 
 
 def test_words_share_the_attention_on_the_text(run: Run, codes: torch.Tensor) -> None:

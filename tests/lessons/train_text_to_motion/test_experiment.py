@@ -115,7 +115,7 @@ PROBABILITY_MUTANTS = {
 
 def _loop(end_kept=False, stop=None, past=0, last_only=False, smallest=False):
     def answer(next_logits, end, limit):
-        codes = []
+        codes: list[int] = []
         while len(codes) < limit + past:
             logits = next_logits(codes[-1:] if last_only else codes)
             token = int(logits.argmin() if smallest else logits.argmax())
@@ -128,7 +128,7 @@ def _loop(end_kept=False, stop=None, past=0, last_only=False, smallest=False):
 
 
 def _never_ends(next_logits, end, limit):
-    codes = []
+    codes: list[int] = []
     while len(codes) < limit:
         codes.append(int(next_logits(codes).argmax()))
     return codes, "limit"

@@ -115,7 +115,7 @@ def test_the_input_gradient_is_that_of_a_mixture_of_rows(data) -> None:
     (gradient,) = torch.autograd.grad(loss, q)
 
     def loss_with(mixture: torch.Tensor) -> float:
-        table = llama.transformer["wte"].weight
+        table = llama.get_parameter("transformer.wte.weight")
 
         def replace(module, inputs, embedded):
             embedded = embedded.clone()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ from motionlab.llama.decoding.sampling import (
 PROBABILITY = torch.tensor([0.5, 0.05, 0.3, 0.15])
 
 
-def frequencies(**settings: object) -> torch.Tensor:
+def frequencies(**settings: Any) -> torch.Tensor:
     """How often each token is chosen when the noise runs evenly over [0, 1)."""
     count = 20_000
     noise = torch.arange(count) / count

@@ -50,7 +50,7 @@ def test_ragged_batches_weighted_by_labels_equal_the_big_batch(
 ) -> None:
     model = make_model()
     sequence_losses(model, batch).loss.backward()
-    expected = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    expected = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
     for rows in (slice(0, 1), slice(1, 4)):
         part = Sequences(batch.tokens[rows], batch.labels[rows], batch.text[rows], batch.text_mask[rows])

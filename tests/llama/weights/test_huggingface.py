@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ transformers = pytest.importorskip("transformers")
 Make = Callable[..., MotionLlama]
 NO_TEXT = torch.zeros(2, 0, 6), torch.zeros(2, 0, dtype=torch.bool)
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "mha": {"n_kv_heads": 4},
     "gqa": {"n_kv_heads": 2},
     "mqa": {"n_kv_heads": 1},
@@ -69,7 +70,8 @@ def test_their_generate_writes_the_same_codes(make_model: Make) -> None:
     model = make_model(n_kv_heads=2).eval()
     states = torch.randn(1, 1, 6, generator=torch.Generator().manual_seed(1))
     ours = generate(model, states, torch.ones(1, 1), Sampling(max_tokens=20, min_tokens=0, greedy=True))[0]
-    made = to_huggingface(model).generate(
+    theirs: Any = to_huggingface(model)
+    made = theirs.generate(
         inputs_embeds=model.llama_proj(states), attention_mask=torch.ones(1, 1), max_new_tokens=20, do_sample=False
     )[0]
     ends = (made == model.end_token).nonzero()
@@ -80,7 +82,7 @@ def test_the_layouts_differ(make_model: Make) -> None:
     """Without the reordering of rows the logits would be far off: the test above must not pass by luck."""
     model = make_model().eval()
     theirs = to_huggingface(model)
-    query, key, _ = model.transformer["h"][0].attn.c_attn.weight.split((32, 32, 32))
+    query, key, _ = model.get_parameter("transformer.h.0.attn.c_attn.weight").split((32, 32, 32))
     theirs.model.layers[0].self_attn.q_proj.weight.data = query.detach().clone()
     theirs.model.layers[0].self_attn.k_proj.weight.data = key.detach().clone()
     tokens = torch.arange(20).expand(2, 20)
@@ -121,7 +123,9 @@ def test_a_public_folder_becomes_the_body(folder: Path) -> None:
     tokens = torch.randint(500, (2, 60), generator=torch.Generator().manual_seed(0))
     expected = theirs.model(inputs_embeds=model.transformer["wte"](tokens)).last_hidden_state
     torch.testing.assert_close(model.hidden(tokens, *NO_TEXT), expected, rtol=0, atol=1e-5)
-    assert float(model.transformer["wte"].weight.std()) == pytest.approx(0.02, rel=0.1)  # new, not their words
+    assert float(model.get_parameter("transformer.wte.weight").std()) == pytest.approx(
+        0.02, rel=0.1
+    )  # new, not their words
 
 
 def test_a_whole_folder_comes_back(make_model: Make, tmp_path: Path) -> None:

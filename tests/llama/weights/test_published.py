@@ -81,7 +81,7 @@ def test_foreign_classes_are_skipped(make_model: Make, tmp_path: Path) -> None:
     module.Scaler = kind  # type: ignore[attr-defined]
     sys.modules["deepspeed_like"] = module
     scaler = kind()
-    scaler.scale, scaler.parts = 3.0, [torch.ones(2)]  # type: ignore[attr-defined]
+    scaler.scale, scaler.parts = 3.0, [torch.ones(2)]
     path = write(tmp_path / "net.pth", make_model(), optimizer={"state": [scaler]})
     del sys.modules["deepspeed_like"]
     assert equal(load_motionmillion(path, n_head=4), make_model())

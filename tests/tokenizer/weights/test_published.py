@@ -93,7 +93,7 @@ def test_written_and_read_back_is_the_same(tmp_path: Path, changes: dict[str, An
 def test_what_the_shapes_cannot_tell_is_told(tmp_path: Path) -> None:
     tokenizer = small(norm="GN", activation="gelu", dilation_growth_rate=2)
     tokenizer.save_motionmillion(tmp_path / "net.pth")
-    told = {"norm": "GN", "activation": "gelu", "dilation_growth_rate": 2}
+    told: dict[str, Any] = {"norm": "GN", "activation": "gelu", "dilation_growth_rate": 2}
     same(tokenizer, MotionTokenizer.from_motionmillion(tmp_path / "net.pth", **told))
 
 
@@ -128,7 +128,7 @@ def test_sizes_of_fsq_with_as_many_dimensions_must_be_told(tmp_path: Path, size:
         with pytest.raises(InputError, match=rf"net.pth: codebook_size: found an FSQ of . dimensions.*{size}"):
             MotionTokenizer.from_motionmillion(path)
     same(tokenizer, MotionTokenizer.from_motionmillion(path, codebook_size=size))
-    levels = tokenizer.quantizer.levels.tolist()  # type: ignore[operator, union-attr]
+    levels = tokenizer.quantizer.levels.tolist()  # type: ignore[operator]
     same(tokenizer, MotionTokenizer.from_motionmillion(path, quantizer=FSQ(levels, 12)))
 
 

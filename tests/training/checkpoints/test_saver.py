@@ -11,7 +11,7 @@ import torch
 
 from motionlab.errors import InputError
 from motionlab.training.checkpoints import saver as module
-from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint
+from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from motionlab.training.checkpoints.saver import Saver, for_inference, keep_batch
 from motionlab.training.checkpoints.tensor_files import read_tensors
 from motionlab.training.micro_batches import tensors_of
@@ -35,7 +35,7 @@ class Gate:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    held = Gate(module.write_checkpoint)
+    held = Gate(write_checkpoint)
     monkeypatch.setattr(module, "write_checkpoint", held)
     yield held
     held.open.set()
@@ -55,7 +55,8 @@ def test_the_loop_goes_on_while_the_copy_of_that_moment_is_written(tmp_path: Pat
 def test_moments_are_copied_behind_the_loop_and_before_the_next_update(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, copy, copied = threading.Event(), Saver._copy, []
+    go, copy = threading.Event(), Saver._copy
+    copied: list[str] = []
 
     def slow(self: Saver, tensors: dict[str, torch.Tensor]) -> None:
         if any(name.startswith("optimizer.") for name in tensors):

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from motionlab.errors import InputError
+from motionlab.training.checkpoints import sharded_parts
 from motionlab.training.checkpoints.checkpoint import (
     load_weights,
     read_checkpoint,
@@ -63,13 +64,12 @@ def test_the_older_one_goes_when_the_newer_one_stands(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_sharded(tmp_path, ["last"], 1, tensors(), {})
-    save = dcp.save
 
     def full(*args: Any, **more: Any) -> None:
         save(*args, **more)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(dcp, "save", full)
+    monkeypatch.setattr(sharded_parts, "save", full)
     with pytest.raises(InputError, match="No space left on device while writing"):
         write_sharded(tmp_path, ["last"], 2, tensors(2), {})
     assert len(folders(tmp_path)) == 1 and read_checkpoint(tmp_path)[1]["step"] == 1

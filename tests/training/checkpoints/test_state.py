@@ -69,7 +69,8 @@ def test_moments_lie_in_memory_as_their_parameters_do(settings: Any) -> None:
     tensors, record = pack(a, optimizer, scaler, Counters(), settings(), {})
     read = {key: value.contiguous().clone() for key, value in tensors.items()}  # as a file gives them back
     unpack(read, json.loads(json.dumps(record)), b, other, scaler, settings(), {}, "here")
-    step(a, optimizer), step(b, other)
+    step(a, optimizer)
+    step(b, other)
     assert torch.equal(a.weight, b.weight)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +45,12 @@ def test_every_step_equals_the_modules(make_model: Make, text: TextFeatures, unc
 @pytest.mark.parametrize("more", [{}, {"samples": 3}, {"lengths": [3, 12, 1, 7]}], ids=str)
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_same_codes_and_ends(
-    make_model: Make, text: TextFeatures, uncompiled: None, monkeypatch: pytest.MonkeyPatch, more: dict, guidance: float
+    make_model: Make,
+    text: TextFeatures,
+    uncompiled: None,
+    monkeypatch: pytest.MonkeyPatch,
+    more: dict[str, Any],
+    guidance: float,
 ) -> None:
     """Rows that have ended stay in its batch, so that shapes stay; results must not change."""
     model, sampling = make_model(n_kv_heads=2), Sampling(max_tokens=20, temperature=1.5, guidance=guidance)
@@ -80,8 +88,8 @@ def test_every_choice_has_its_reason(
     monkeypatch: pytest.MonkeyPatch, device: str, requested: bool | None, compiler: bool, expected: str
 ) -> None:
     monkeypatch.delenv("CXX", raising=False)
-    monkeypatch.setattr(compiled.shutil, "which", lambda name: name if compiler else None)
-    monkeypatch.setattr(compiled.importlib.util, "find_spec", lambda name: name if compiler else None)
+    monkeypatch.setattr(shutil, "which", lambda name: name if compiler else None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if compiler else None)
     assert str(choose_compiled(device, requested)).startswith(expected)
 
 

@@ -20,7 +20,8 @@ from motionlab.llama.decoding.fast.few_row_products import Product, Source, Targ
 def test_equals_the_plain_product(batch: int, outputs: int, inputs: int, divide: str) -> None:
     x, weight, before, length = numbers((batch, inputs), (outputs, inputs), (batch, outputs), (batch, 1))
     product = Product((outputs, inputs), lambda: weight)
-    divisor = {"no": 1.0, "by a number": 0.3, "row by row": length.abs() + 0.1}[divide]
+    divisors: dict[str, float | torch.Tensor] = {"no": 1.0, "by a number": 0.3, "row by row": length.abs() + 0.1}
+    divisor = divisors[divide]
     target = Target(torch.full_like(before, torch.nan))  # what was there must not matter
     product.write(Source(x), target, divisor)
     torch.testing.assert_close(target.rows, x @ weight.T / divisor)

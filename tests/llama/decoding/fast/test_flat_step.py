@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -35,7 +36,9 @@ Make = Callable[..., MotionLlama]
     ids=str,
 )
 @torch.no_grad()
-def test_every_step_equals_the_modules(make_model: Make, text: TextFeatures, changes: dict, rows: list[int]) -> None:
+def test_every_step_equals_the_modules(
+    make_model: Make, text: TextFeatures, changes: dict[str, Any], rows: list[int]
+) -> None:
     model, part = make_model(**changes), text.rows(rows)
     for name, parameter in model.named_parameters():
         if name.endswith("scale"):
