@@ -133,8 +133,8 @@ def missing_modules(root: Path, text: str) -> list[str]:
 def missing_python_files(root: Path, path: Path) -> list[str]:
     """The .py files and modules that docstrings, comments and cells name and that are not there.
 
-    A name is looked for beside the file that names it, in the folders above it, in the package, and, in the same
-    paragraph, beside the file that was named before: "`quantizers/fsq.py` and `vq.py`".
+    A name is looked for next to the file that names it, in the folders above it, in the package, and, in the same
+    paragraph, next to the file that was named before: "`quantizers/fsq.py` and `vq.py`".
     """
     above = [folder for folder in path.parents if folder.is_relative_to(root)]
     found = []

@@ -254,7 +254,7 @@ def _llama_figures(run: Run) -> list[Any]:
         loss_figure(
             {"training": history.points("loss"), "validation": history.points("val_loss")},
             title="Next-token loss",
-            y_label="nats a token",
+            y_label="nats per token",
         ),
         learning_rate_figure(*history.points("lr"), title="Learning rate, stage 2"),
     ]

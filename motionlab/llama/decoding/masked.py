@@ -87,7 +87,9 @@ def generate_masked(
     check_lengths(lengths, len(text), model.max_length)
     seeds = [sampling.seed + row for row in range(len(text))] if seeds is None else seeds
     if len(seeds) != len(text):
-        raise InputError("seeds", found=f"{len(seeds)} seeds", expected=f"{len(text)}, one a prompt", fix="Add seeds.")
+        raise InputError(
+            "seeds", found=f"{len(seeds)} seeds", expected=f"{len(text)}, one per prompt", fix="Add seeds."
+        )
     noise = _noise(seeds, lengths, sampling.steps).to(device)  # [B, steps, 2, N]
     length = torch.tensor(lengths, device=device)
     inside = torch.arange(max(lengths), device=device) < length[:, None]  # [B, N]
