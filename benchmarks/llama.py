@@ -64,7 +64,7 @@ NO_CACHE_GOALS = {1: 10.0, 8: 40.0}
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: rounds and seconds a comparison, and whether everything is made smaller."""
+    """How much is measured: rounds and seconds per comparison, and whether everything is made smaller."""
 
     rounds: int = 9
     seconds: float = 8.0

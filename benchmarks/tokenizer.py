@@ -64,7 +64,7 @@ Work = Callable[[], Any]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured: rounds and seconds a comparison, and whether everything is made smaller."""
+    """How much is measured: rounds and seconds per comparison, and whether everything is made smaller."""
 
     rounds: int = 9
     seconds: float = 5.0

@@ -1,4 +1,4 @@
-"""The decoder on a GPU at two published sizes: training steps and writing, their memory, and what formulas say of it.
+"""The decoder on a GPU at two published sizes: training steps and writing, their memory, measured and by formula.
 
 The rate that a card can reach is measured, see `gpu.py`. For training, the share of it that a step reaches is the
 utilisation ("MFU") against what this card really does, not against its data sheet. After the measured peak comes what

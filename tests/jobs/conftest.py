@@ -1,4 +1,4 @@
-"""One small run of the whole road, shared by the tests of the jobs."""
+"""One small run of the whole pipeline, shared by the tests of the jobs."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Which trainings there are, and in what they differ."""
+"""Which trainings exist, and how they differ."""
 
 from __future__ import annotations
 

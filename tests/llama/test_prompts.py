@@ -1,4 +1,4 @@
-"""Prompts that people really type: what the road from a sentence to codes does with each."""
+"""Prompts that people really type: the way of each from sentence to codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ml.plots` hands out the figures; the old names `ml.xxx_figure` still work, and say where they went."""
+"""`ml.plots` exports the figures; the old names `ml.xxx_figure` still work, and say where they went."""
 
 from __future__ import annotations
 

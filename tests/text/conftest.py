@@ -13,7 +13,7 @@ from motionlab.text.encoder import TextFeatures, check_captions
 
 
 class FakeEncoder:
-    """One token a word; the features of a word depend on its letters only."""
+    """One token per word; the features of a word depend on its letters only."""
 
     max_tokens = 10
 

@@ -81,7 +81,7 @@ def train_toy(
 
 
 def decoder_batch(i: int) -> Sequences:
-    """Motions of 2 to 9 codes after 1 to 3 words: micro-batches count differently many labels."""
+    """Motions of 2 to 9 codes after 1 to 3 words: micro-batches count different numbers of labels."""
     draw = torch.Generator().manual_seed(50 + i)
     words = torch.randint(1, 4, (4,), generator=draw)
     lengths = torch.randint(2, 10, (4,), generator=draw).tolist()

@@ -16,7 +16,7 @@ def panel() -> LevelsPanel:
 def test_the_published_levels(panel: LevelsPanel) -> None:
     panel.preset("MotionMillion")
     panel.set(frames=2)
-    assert "8 x 8 x 8 x 5 x 5 x 5 = 64,000 codes | ≈15.97 bits per token, ≈7.98 per frame" in panel.summary()
+    assert "8 x 8 x 8 x 5 x 5 x 5 = 64,000 codes | ≈15.97 bits a token, ≈7.98 a frame" in panel.summary()
     table = panel.table().rows
     assert len(table) == 7 and table[1][2].startswith("-1.423 -0.792") and table[6][3].startswith("16.6% 23.4% 20.1%")
     assert bytes(panel._image.value).startswith(b"\x89PNG")

@@ -1,6 +1,6 @@
 """For lesson 06: how long one token takes, early and late in a motion, with the cache and without.
 
-The time of a token does not depend on what the weights are, so they are random. Seconds differ from machine to machine
+The time of a token does not depend on the weights, so they are random. Seconds differ from machine to machine
 and from minute to minute: the lesson shows them and concludes nothing from them. Its conclusions rest on counts.
 """
 

@@ -85,7 +85,7 @@ def _diagnose_positions(function: Callable[..., Any]) -> str | None:
     if (cached, plain) == (positions_read(10, 100, False), positions_read(10, 100, True)):
         return "the two are exchanged: with the cache each position is read once."
     if cached == 110:
-        return "with the cache: 10 + 100 counts the last token too. It is written, but nobody reads it any more."
+        return "with the cache: 10 + 100 counts the last token too. It is written, but never read."
     if cached in (99, 100):
         return "with the cache: the text has to be read as well, once."
     if cached != 109:

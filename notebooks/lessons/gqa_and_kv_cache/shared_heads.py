@@ -36,7 +36,7 @@ COMMAND = "cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../ru
 SEEDS = (0, 1, 2)
 LAYERS, HEADS, DIM, HIDDEN = 2, 8, 128, 384
 STEPS, BATCH = 150, 32
-NARROW = HIDDEN - 2 * (HEADS - 1) * (DIM // HEADS) // 3  # 310: 3 d h falls by what 7 key and 7 value heads weigh
+NARROW = HIDDEN - 2 * (HEADS - 1) * (DIM // HEADS) // 3  # 310: 3 d h falls by the weights of 7 key and 7 value heads
 KINDS = {  # name -> key-value heads, width of the SwiGLU layer
     "8": (8, HIDDEN),
     "2": (2, HIDDEN),

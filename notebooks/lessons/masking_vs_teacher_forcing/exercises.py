@@ -83,11 +83,11 @@ def _diagnose_rates(function: Callable[..., Any]) -> str | None:
     if not isinstance(rates, Tensor):
         return f"the result should be a tensor, got {type(rates).__name__}."
     if rates.shape == (500,):
-        return "shape (batch,) would be laid along the PLACES of [B, S], or fail. One rate a row is [batch, 1]."
+        return "shape (batch,) would be laid along the PLACES of [B, S], or fail. One rate per row is [batch, 1]."
     if rates.shape != (500, 1):
         return f"the result should have shape (batch, 1), one rate per row, got {tuple(rates.shape)}."
     if len(rates.unique()) == 1:
-        return "all clips have the same rate: this is a rate a BATCH. Draw `batch` numbers."
+        return "all clips have the same rate: this is a rate per BATCH. Draw `batch` numbers."
     if torch.equal(rates, again):
         return "a second call gives the same rates: draw new ones at each call."
     if float(rates.min()) < 0.39:
@@ -173,7 +173,7 @@ EXERCISES = register(
         _diagnose_corrupt,
         "The published code also replaces END and PAD; yours does not.",
         (
-            "Two questions a place: is it a motion code (below codebook_size), and does the coin say that it goes?",
+            "Two questions per place: is it a motion code (below codebook_size), and does the coin say that it goes?",
             "replaced = (torch.rand(tokens.shape) >= keep) & (tokens < codebook_size); then torch.where.",
         ),
     ),

@@ -2,7 +2,7 @@
 
     cd notebooks && python -m lessons.masking_vs_teacher_forcing.strategy_times ../runs/tiny results/strategy_times.json
 
-The strategies take turns, step by step, on the same batches: what else the machine does meets all of them alike. The
+The strategies take turns, step by step, on the same batches: other work of the machine affects all of them alike. The
 number is the median. The times of the ablation itself are from long runs, with other programs running.
 """
 

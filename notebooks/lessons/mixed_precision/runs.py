@@ -26,7 +26,7 @@ from motionlab.training.optimizer import make_optimizer
 
 SEEDS = (0, 1, 2)
 STEPS, SHORT = 120, 30
-SMALL_RATE = ("fp32", "bf16 weights", "frozen norms")  # what is worth comparing at a rate of 1e-4
+SMALL_RATE = ("fp32", "bf16 weights", "frozen norms")  # kinds worth comparing at a rate of 1e-4
 FIXED = (-20, -16, -12, -8, 0, 8, 16, 20)
 EXPONENTS = (-16, -8, 0, 8, 12, 13, 14, 15, 16, 17, 18, 19, 20)
 REAL_STEPS, REAL_INTERVAL = 30, 4

@@ -9,7 +9,7 @@ eight times as long. The task is made up, so that its answer needs positions and
      0..7  near     "which number was v + 1 places before me?", v being the token
      8..15 far      "which number did the start have?"        the number of a token is its remainder by 8
 
-A near answer needs the distance to be told exactly; a far one needs a look over any distance.
+A near answer needs the exact distance; a far one needs a look over any distance.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LENGTHS = (64, 128, 256, 512)
 # "norm changed": each vector gets the length that adding the sinusoidal vector would have given it, and keeps its
 # direction. "norm kept": the sinusoidal vector is added, then the length is put back. So length and direction part.
 METHODS = ("rope", "rope, norm changed", "sinusoidal", "sinusoidal, norm kept", "none")
-SCALINGS = ("none", "linear", "ntk", "llama3")  # tried on the trained "rope", without training on
+SCALINGS = ("none", "linear", "ntk", "llama3")  # tried on the trained "rope", without further training
 
 
 def sinusoidal(length: int, dim: int, theta: float = 10_000.0) -> Tensor:
@@ -184,7 +184,7 @@ def load_points(path: str | Path) -> list[Point]:
 
 
 def position_rows(points: Sequence[Point], kind: str, *, by: str = "method") -> list[tuple[str, ...]]:
-    """A table of "near" or "far": one row a method (unscaled) or a scaling, one column a length, from seed to seed.
+    """A table of "near" or "far": one row per method (unscaled) or scaling, one column per length, from seed to seed.
 
     Args:
         kind: "near" or "far".

@@ -28,7 +28,7 @@ from motionlab.training.loop import fit
 from motionlab.training.parallel import Parallel, plain
 from motionlab.training.stage import FunctionStage, Losses
 
-MICRO, STEPS = 2, 6  # clips a micro-batch, so few that their numbers of labels differ; optimizer steps
+MICRO, STEPS = 2, 6  # clips per micro-batch, so few that their numbers of labels differ; optimizer steps
 PUBLISHED = {"codes": 64_000, "text_dim": 2048, "clips": 640, "length": 301, "steps": 240_000, "gpus": 40}
 WAYS = ("global share", "mean of means")
 

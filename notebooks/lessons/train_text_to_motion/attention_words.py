@@ -34,9 +34,9 @@ START, END = "[start]", "[end]"  # the marks that the encoder puts around a capt
 # ---- attention -------------------------------------------------------------------------------------------------------
 @torch.no_grad()
 def attention_maps(model: MotionLlama, batch: Sequences) -> Tensor:
-    """Every attention weight, `[layers, B, H, S, S]`: row i is how position i shares itself out over what it sees.
+    """Every attention weight, `[layers, B, H, S, S]`: row i is how position i divides its attention.
 
-    The model's own kernel never shows them, so they are computed again from what each layer was given.
+    The model's own kernel never shows them, so they are computed again from the input of each layer.
     """
     seen: list[tuple[Attention, tuple[Any, ...]]] = []
 
@@ -127,7 +127,7 @@ def word_slots(caption: str) -> tuple[list[str], list[int]]:
 # ---- influence -------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Replacer:
-    """Replaces words by words of other captions. It keeps its features in memory: they are of no use to anyone else."""
+    """Replaces words by words of other captions. It keeps its features in memory: nothing else needs them."""
 
     vocabulary: tuple[str, ...]
     texts: TextCache

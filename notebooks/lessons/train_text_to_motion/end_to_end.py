@@ -56,7 +56,7 @@ WEIGHTS: dict[str, float | None] = {  # of the decoder's gradient in the tokeniz
     "end to end, 1": 1.0,
 }
 SEEDS = (0, 1, 2)
-STEPS, BATCH, LOOKS = 300, 16, 6  # updates of every weight, clips a batch, measurements along the way
+STEPS, BATCH, LOOKS = 300, 16, 6  # updates of every weight, clips per batch, measurements along the way
 CHANGES = (
     "corpus.n_train=600", "corpus.n_test_seen=48", "corpus.n_test_unseen=8", "corpus.max_frames=160",
     "tokenizer.codebook_size=256", "tokenizer.width=96", "tokenizer.code_dim=32", "tokenizer.depth=1",
@@ -224,7 +224,7 @@ def _step_peak(material: Material, way: str, batch: tuple[Tensor, Tensor, TextFe
 
 
 def mean_pose_mm(material: Material) -> dict[str, float]:
-    """Error of the mean of all training frames on the test clips: what a tokenizer that says nothing reaches."""
+    """Error of the mean of all training frames on the test clips: the error of a tokenizer that says nothing."""
     store, mean = material.corpus.test_seen, material.normalizer.mean
     pairs = [Pair(real, mean.expand_as(real)) for real in (store.features(i) for i in range(len(store)))]
     return {f"{align} aligned": short(mean_error(pairs, align)) for align in ("pelvis", "heading")}

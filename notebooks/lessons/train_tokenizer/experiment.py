@@ -10,7 +10,7 @@ The run stays in the cache folder, so that the lesson continues where it stopped
     tokenizer, normalizer = run.tokenizer(), run.normalizer
     corpus = build_corpus(run.config.corpus)
 
-    lesson11.hand_over(own_run)          # or: put this tokenizer into a run of one's own, to train stage 2 there
+    lesson11.hand_over(own_run)          # or: put this tokenizer into your own run, to train stage 2 there
 
 The numbers that the lesson shows of longer runs are kept in `notebooks/results`:
 

@@ -93,7 +93,7 @@ class ChunkVQVAE(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and what became of its codebook.
+    """A trained network and the state of its codebook.
 
     Fields:
         steps, used: how many codes all training chunks use together, every 10 steps.

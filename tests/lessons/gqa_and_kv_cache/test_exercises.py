@@ -32,7 +32,7 @@ BYTES_MUTANTS = {
 }
 
 POSITIONS_MUTANTS = {
-    "the last one read": (lambda p, n, c: p + n if c else positions_read(p, n, c), "nobody reads it"),
+    "the last one read": (lambda p, n, c: p + n if c else positions_read(p, n, c), "but never read"),
     "no text": (lambda p, n, c: n if c else positions_read(p, n, c), "text has to be read"),
     "not growing": (lambda p, n, c: p + n - 1 if c else n * (p + n), "sequence grows"),
     "from one": (lambda p, n, c: p + n - 1 if c else sum(p + t + 1 for t in range(n)), "not 11"),

@@ -43,8 +43,8 @@ CORRUPT = {
     ),
 }
 RATES = {
-    "a batch": (lambda low, batch: (low + (1 - low) * torch.rand(1, 1)).expand(batch, 1), "a rate a BATCH"),
-    "flat": (lambda low, batch: low + (1 - low) * torch.rand(batch), "One rate a row"),
+    "a batch": (lambda low, batch: (low + (1 - low) * torch.rand(1, 1)).expand(batch, 1), "a rate per BATCH"),
+    "flat": (lambda low, batch: low + (1 - low) * torch.rand(batch), "One rate per row"),
     "a place": (lambda low, batch: torch.rand(batch, 40), "(batch, 1)"),
     "from 0": (lambda low, batch: torch.rand(batch, 1), "below lowest"),
     "above 1": (lambda low, batch: low + torch.rand(batch, 1), "above 1"),

@@ -47,7 +47,7 @@ def test_codes_die_unless_the_encoder_stands_still(chunks: Chunks) -> None:
 
 
 def test_the_published_rule() -> None:
-    """Counts and sums continue; below a count of 1 per code is put onto a vector, above it is their quotient."""
+    """Counts and sums continue; below a count of 1 a code is put onto a vector, above it is their quotient."""
     rule = PublishedRescue(3, 2)
     z = torch.tensor([[5.0, 4.0], [6.0, 7.0]])
     rule(z)  # three codes cannot all get one of two vectors

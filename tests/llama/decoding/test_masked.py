@@ -1,4 +1,4 @@
-"""Parallel decoding: lengths, seeds, company, schedule, and a small decoder that says its lesson back."""
+"""Parallel decoding: lengths, seeds, batches, schedule, and a small decoder that repeats its lesson."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ CONFIG = {"name": "tiny", "llama": {"dim": 128}}
 
 
 class Recorder:
-    """Stands for anything: notes each call as (name, arguments, keywords)."""
+    """Fakes anything: notes each call as (name, arguments, keywords)."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
