@@ -197,5 +197,5 @@ def __getattr__(name: str) -> Any:
     if name in _MOVED_TO_PLOTS:
         text = f"ml.{name} is now ml.plots.{name}; the old name goes with version 0.2"
         warnings.warn(text, DeprecationWarning, stacklevel=2)
-        return getattr(importlib.import_module("motionlab.plots"), name)
+        return getattr(importlib.import_module(_ROOMS["plots"]), name)
     return _exported(name)
