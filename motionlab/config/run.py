@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
@@ -18,9 +19,12 @@ from motionlab.config.tokenizer import QuantizerName, TokenizerConfig
 from motionlab.config.training import TrainConfig
 from motionlab.errors import InputError
 
+LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names are longer
+
 
 def _is_folder_name(name: str) -> bool:
-    return Path(name).name == name and name not in ("", "..", ".") and "\0" not in name
+    is_one = Path(name).name == name and name not in ("", "..", ".")
+    return is_one and name.isprintable() and name == name.strip() and len(os.fsencode(name)) <= LONGEST_NAME
 
 
 def _is_device(name: str) -> bool:

@@ -20,6 +20,7 @@ from motionlab.jobs.stages import stage_class
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.jobs.training_hooks import training_hooks
 from motionlab.jobs.training_report import write_training_report
+from motionlab.runtime import choose_device
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, load_weights
 from motionlab.training.distributed import World, connected
 from motionlab.training.loop import fit
@@ -39,6 +40,7 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
     """
     kind = stage_class(name)
     kind.check(config, variant)
+    choose_device(config.device)  # refuses one that is not here before anything is written
     with connected(config.device) as world:
         print(to_yaml(config), flush=True)
         with world.first_alone():
