@@ -32,7 +32,7 @@ def describe(config: RunConfig, key: str | None = None) -> list[Described]:
     Described(key='llama.n_layer', value=12, default=12, allowed='a whole number, 1 or more', \
 sentence='transformer blocks')
     """
-    rows = list(_rows(config, RunConfig(), ""))
+    rows = list(_rows(config, type(config)(), ""))  # with the sections of further stages
     if key is None:
         return rows
     found = [row for row in rows if row.key == key or row.key.startswith(f"{key}.")]

@@ -19,12 +19,14 @@ from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from motionlab.config.yaml_values import shortened
 from motionlab.errors import InputError
 
 T = TypeVar("T")
 Test = Callable[[Any], bool]
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 CHANGE = "Change this key."
+LARGEST = 2**31 - 1  # of a whole number without a limit of its own: more overflows somewhere far from its key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Rule:
         """
         if isinstance(value, float) and not math.isfinite(value):
             return False
+        if self.is_huge(value):
+            return False
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
@@ -55,6 +59,10 @@ class Rule:
             and (self.below is None or value < self.below)
             and (self.test is None or self.test(value))
         )
+
+    def is_huge(self, value: Any) -> bool:
+        """Whether a whole number without an upper limit is larger than anything that can be meant."""
+        return type(value) is int and self.at_most is None and self.below is None and value > LARGEST
 
     @property
     def limits(self) -> str:
@@ -148,7 +156,9 @@ def check_value(kind: type, field: dataclasses.Field[Any], value: Any, key: str)
         return value
     good, value = _read(hint, rule, value)
     if not good:
-        raise InputError(key, found=shown(value), expected=allowed_values(kind, field), fix=rule.fix)
+        huge = any(rule.is_huge(part) for part in (value if isinstance(value, list) else [value]))
+        limit = f" (at most {LARGEST})" if huge else ""
+        raise InputError(key, found=shown(value), expected=allowed_values(kind, field) + limit, fix=rule.fix)
     return value
 
 
@@ -166,14 +176,18 @@ def allowed_values(kind: type, field: dataclasses.Field[Any]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as a user would have written it.
+    """A value as a user would have written it; a long one is cut.
 
-    >>> shown(None), shown(True), shown("3"), shown([0.9, 0.99])
-    ('null', 'true', "'3'", '[0.9, 0.99]')
+    >>> shown(None), shown(True), shown("3"), shown([0.9, None])
+    ('null', 'true', "'3'", '[0.9, null]')
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return repr(value)
+    if isinstance(value, int) and abs(value) >= 10**100:  # Python does not write more than 4,300 digits
+        return "a whole number of more than 100 digits"
+    if isinstance(value, list):
+        return shortened(f"[{', '.join(shown(part) for part in value)}]")
+    return shortened(repr(value))
 
 
 @functools.cache

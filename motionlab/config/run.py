@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from motionlab.config.corpus import CorpusConfig
 from motionlab.config.evaluation import EvaluationConfig
-from motionlab.config.fields import Section, group, seed_setting, setting
+from motionlab.config.fields import Section, group, hints, seed_setting, setting
 from motionlab.config.llama import LlamaConfig
 from motionlab.config.sampling import Sampling
 from motionlab.config.text import TextConfig
@@ -18,9 +19,12 @@ from motionlab.config.tokenizer import QuantizerName, TokenizerConfig
 from motionlab.config.training import TrainConfig
 from motionlab.errors import InputError
 
+LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names are longer
+
 
 def _is_folder_name(name: str) -> bool:
-    return Path(name).name == name and name not in ("", "..", ".") and "\0" not in name
+    is_one = Path(name).name == name and name not in ("", "..", ".")
+    return is_one and name.isprintable() and name == name.strip() and len(os.fsencode(name)) <= LONGEST_NAME
 
 
 def _is_device(name: str) -> bool:
@@ -81,7 +85,15 @@ _SECTIONS: dict[str, tuple[type[Section], str]] = {}  # name -> dataclass, sente
 
 
 def add_section(name: str, kind: type[Section], help: str) -> None:
-    """Add a section to the config of a run: the settings of a stage that is not one of the two of `RunConfig`."""
+    """Add a section to the config of a run: the settings of a stage that is not one of the two of `RunConfig`.
+
+    Raises:
+        ValueError: no name for a key, the name of a key that `RunConfig` has, or a class that does not check itself.
+    """
+    if not name.isidentifier() or name in hints(RunConfig):
+        raise ValueError(f"a section needs a name of its own of letters, digits and _, not {name!r}")
+    if not (isinstance(kind, type) and issubclass(kind, Section)):
+        raise ValueError(f"section {name}: {kind!r} must be a Section, whose fields are declared with setting()")
     _SECTIONS[name] = kind, help
 
 

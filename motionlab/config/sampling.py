@@ -35,7 +35,7 @@ greedy=true.
     top_p: float | None = setting(
         None, "draw from the smallest set of tokens whose probability reaches p; null is all", above=0, at_most=1
     )
-    max_tokens: int = required("tokens at most; stopping here is reported, never silent", at_least=1)
+    max_tokens: int = required("tokens at most; stopping here is reported, never silent", at_least=1, at_most=100_000)
     min_tokens: int = setting(1, "END cannot be chosen before this many tokens", at_least=0)
     guidance: float = setting(
         1.0, "scale of classifier-free guidance; 1 is off, and right without llama.text_drop", at_least=0

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 
-from motionlab.config.fields import hints
+from motionlab.config.fields import hints, shown
 from motionlab.config.run import RunConfig, run_config
-from motionlab.config.yaml_values import Dumper, read_yaml
+from motionlab.config.yaml_values import Dumper, is_null, read_yaml
 from motionlab.errors import InputError
 
 T = TypeVar("T")
@@ -45,9 +46,11 @@ def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> Ru
     """
     path = _find(preset_or_path)
     values = _read_file(path)
-    for text in overrides:
-        _apply_override(values, text)
-    return from_mapping(run_config(), values, where=str(path.name))
+    notes = [note for text in overrides for note in _apply_override(values, text)]
+    config = from_mapping(run_config(), values, where=str(path.name))
+    for note in notes:
+        print(note, file=sys.stderr)
+    return config
 
 
 def from_mapping(kind: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -74,7 +77,7 @@ def _build(kind: Any, make: Callable[..., T], values: Mapping[str, Any], where: 
         if field.name in values and dataclasses.is_dataclass(group):
             inner = values[field.name]
             if not isinstance(inner, Mapping):
-                key, found = f"{where}: {prefix}{field.name}", repr(inner)
+                key, found = f"{where}: {prefix}{field.name}", shown(inner)
                 raise InputError(key, found=found, expected="a group of keys", fix="Indent its keys below.")
             factory: Any = field.default_factory
             taken[field.name] = _build(group, factory, inner, where, f"{prefix}{field.name}.")
@@ -89,16 +92,15 @@ def _build(kind: Any, make: Callable[..., T], values: Mapping[str, Any], where: 
 def _find(preset_or_path: str | Path) -> Path:
     path = Path(preset_or_path)
     if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
+        if not os.path.isfile(path):  # False for a name that is too long, too, where Path.is_file raises
             raise InputError(path, found="no such file", expected="a YAML file", fix="Check the path.")
         return path
-    candidate = PRESETS_DIR / f"{preset_or_path}.yaml"
-    if not candidate.is_file():
-        names = preset_names()
+    names = preset_names()
+    if str(preset_or_path) not in names:
         near = difflib.get_close_matches(str(preset_or_path), names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "Name a preset, or a file that ends in .yaml."
         raise InputError("preset", found=repr(str(preset_or_path)), expected="one of " + ", ".join(names), fix=hint)
-    return candidate
+    return PRESETS_DIR / f"{preset_or_path}.yaml"
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -106,6 +108,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(path, found=f"no text ({error})", expected="UTF-8", fix="Fix the file.") from None
+    except OSError as error:
+        raise InputError(path, found=error.strerror, expected="a YAML file", fix="Check the path.") from None
     values = read_yaml(text, path)
     if values is None:
         return {}
@@ -114,7 +118,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     return values
 
 
-def _apply_override(values: dict[str, Any], text: str) -> None:
+def _apply_override(values: dict[str, Any], text: str) -> list[str]:
+    """Put one override into the values; returns notes for the user."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise InputError("override", found=repr(text), expected="key=value", fix="For example llama_training.lr=1e-4.")
@@ -126,36 +131,48 @@ def _apply_override(values: dict[str, Any], text: str) -> None:
             raise InputError(
                 f"override {text}", found=f"{section} is a value", expected="a group", fix="Check the key."
             )
-    if not value.strip():
+    before, now = target.get(last), read_yaml(value, f"override {key}")
+    if now is None and not is_null(value):
         fix = "Write null for nothing."
         raise InputError(f"override {key}", found="a blank value", expected="a YAML value", fix=fix)
-    before, target[last] = target.get(last), read_yaml(value, f"override {key}")
-    if isinstance(before, dict) and isinstance(target[last], dict):
-        _tell_what_is_reset(key, before, target[last])
+    target[last] = now
+    return _reset(key, before, now) if isinstance(before, dict) and isinstance(now, dict) else []
 
 
-def _tell_what_is_reset(key: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+def _reset(key: str, before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """An override of a group replaces all of it, which is easily overlooked: the rest falls back to the defaults."""
-    reset = [f"{key}.{name} (was {before[name]})" for name in before if name not in now]
-    if reset:
-        print(f"note: {key}={{...}} replaces the whole group and resets {', '.join(reset)}", file=sys.stderr)
+    reset = [f"{key}.{name} (was {shown(before[name])})" for name in before if name not in now]
+    return [f"note: {key}={{...}} replaces the whole group and resets {', '.join(reset)}"] if reset else []
 
 
 def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str, prefix: str) -> None:
     for key in values:
         if key in hints(kind):
             continue
-        near = difflib.get_close_matches(str(key), hints(kind), n=1)
+        name = key if isinstance(key, str) else shown(key)
+        near = difflib.get_close_matches(name, hints(kind), n=1)
+        elsewhere = [full for full in _keys(run_config()) if f".{full}".endswith(f".{name}")]
         if not near and SECRET.search(str(key)):  # the value is not named: it may be one
             raise InputError(
-                f"{where}: {prefix}{key}",
+                f"{where}: {prefix}{name}",
                 found="a key that looks like a secret",
                 expected="settings only",
                 fix="Set it in the environment (such as WANDB_API_KEY); this file is copied into runs and reports.",
             )
-        raise InputError(
-            f"{where}: {prefix}{key}",
-            found="an unknown key",
-            expected="one of " + ", ".join(hints(kind)),
-            fix=f"Did you mean {prefix}{near[0]}?" if near else "Remove it.",
-        )
+        fix = f"Did you mean {prefix}{near[0]}?" if near else "Remove it."
+        if name in elsewhere and "." in name:  # in a file, where sections are indented
+            section, _, last = name.rpartition(".")
+            fix = f"Write {last} indented below {section}."
+        elif elsewhere and not near:
+            fix = f"Did you mean {' or '.join(elsewhere)}?"
+        expected = "one of " + ", ".join(hints(kind))
+        raise InputError(f"{where}: {prefix}{name}", found="an unknown key", expected=expected, fix=fix)
+
+
+def _keys(kind: type, prefix: str = "") -> Iterator[str]:
+    """Every key of a section and of the sections in it, with dots."""
+    for name, hint in hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            yield from _keys(cast(type, hint), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"

@@ -37,7 +37,7 @@ class Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping in which each key appears once, with a value."""
         lines: dict[str, int] = {}
-        for key, value in node.value:
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():  # no mapping: refused below
             name, line = str(key.value), key.start_mark.line + 1
             if name in lines and isinstance(key, yaml.ScalarNode) and name != "<<":
                 raise _error(f"the key {name} twice, in lines {lines[name]} and {line}", key)
@@ -48,7 +48,7 @@ class Loader(yaml.SafeLoader):
 
     def construct_sequence(self, node: yaml.SequenceNode, deep: bool = False) -> list[Any]:
         """A list without blank values."""
-        for value in node.value:
+        for value in node.value if isinstance(node, yaml.SequenceNode) else ():
             if _is_blank(value):
                 raise _error(f"a blank value in a list in line {value.start_mark.line + 1}", value)
         return super().construct_sequence(node, deep)
@@ -62,9 +62,11 @@ def _number(kind: type) -> Any:
     def construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
         text = str(loader.construct_scalar(node)).lower()
         try:
+            if "_" in text or not text.isascii():  # Python would take 1_000
+                raise ValueError
             return kind(text.replace(".inf", "inf").replace(".nan", "nan"))
-        except ValueError:  # only with an explicit tag, such as !!int 1:30
-            raise _error(f"{text!r}, which is no {kind.__name__}", node) from None
+        except ValueError:  # an explicit tag, such as !!int 1:30, or more digits than Python reads
+            raise _error(f"{shortened(repr(text))}, which is no {kind.__name__}", node) from None
 
     return construct
 
@@ -91,13 +93,35 @@ def read_yaml(text: str, where: object) -> Any:
     try:
         return _unshared(yaml.load(text, Loader=Loader))
     except yaml.constructor.ConstructorError as error:
-        found = " ".join((error.problem or "").split())
+        found = " ".join((error.problem or "").split()).removeprefix("found ")
         raise InputError(where, found=found, expected="each key once, with a value", fix="Fix that line.") from None
     except (yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             where, found=f"no valid YAML ({reason})", expected="key: value lines", fix="Fix it, or quote the text."
         ) from None
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # an explicit tag, such as !!bool x
+        found = f"a value that does not fit its tag ({shortened(repr(error))})"
+        raise InputError(where, found=found, expected="plain values", fix="Leave the tag (!!...) out.") from None
+
+
+def is_null(text: str) -> bool:
+    """Whether a YAML text says null, rather than nothing at all (blank, or only a comment).
+
+    >>> is_null("null  # off"), is_null("# off")
+    (True, False)
+    """
+    plain = text.partition(" #")[0].strip()
+    return plain != "" and NULL.match(plain) is not None
+
+
+def shortened(text: str, longest: int = 100) -> str:
+    """A text for a message, cut where it is too long to be read.
+
+    >>> shortened("1" * 1000, 10)
+    '1111111...'
+    """
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _is_blank(node: yaml.Node) -> bool:

@@ -58,6 +58,9 @@ class Clips(Protocol):
         """The recording or data set that a clip comes from, if that is known."""
 
 
+SHORTEST = 3  # frames: fewer have no acceleration, which is among the errors that are measured
+
+
 @dataclass(frozen=True)
 class Splits:
     """Clips to learn from, clips that choose the best weights, and any number of named test splits.
@@ -69,7 +72,8 @@ class Splits:
         note: what a reader of the report should know about these motions, in whole sentences.
 
     Raises:
-        InputError: no clip in train or in a test split, a name that cannot be one, or splits of different frame rates.
+        InputError: no clip in train or in a test split, a name that cannot be one, splits of different frame rates, or
+            a clip of fewer than 3 frames.
     """
 
     name: str
@@ -100,6 +104,32 @@ class Splits:
                 expected="one frame rate",
                 fix="Resample the motions before they are packed.",
             )
+        for name, clips in self.named().items():
+            for index in np.flatnonzero(clips.lengths < SHORTEST)[:1]:
+                raise InputError(
+                    f"{self.name}, split {name}, clip {int(index)} ({clips.name(int(index))})",
+                    found=f"{clips.lengths[index]} frames",
+                    expected=f"{SHORTEST} or more",
+                    fix="Leave such clips out.",
+                )
+
+    def require_captions(self, *names: str) -> None:
+        """Make sure, before any work on text, that every clip of these splits has captions, and none is blank.
+
+        Raises:
+            InputError: names the first clip without.
+        """
+        for name in names:
+            clips = self.named()[name]
+            for index in range(len(clips)):
+                captions = clips.captions(index)
+                if not captions or not all(caption.strip() for caption in captions):
+                    raise InputError(
+                        f"{self.name}, split {name}, clip {index} ({clips.name(index)})",
+                        found="a blank caption" if captions else "no captions",
+                        expected="at least one sentence, and none that is blank",
+                        fix="Caption the clip or leave it out.",
+                    )
 
     def named(self) -> dict[str, Clips]:
         """Every split by its name: train, validation, then the test splits."""

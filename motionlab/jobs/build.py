@@ -116,6 +116,8 @@ def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool 
             except InputError as error:
                 key, found = f"tokenizer.{error.where}", f"{error.found} with quantizer {quantizer}"
                 raise InputError(key, found=found, expected=error.expected, fix=error.fix) from None
+            except RuntimeError as error:
+                raise _too_large("tokenizer", error) from None
         if not decoder:
             return
         own = make_tokenizer(config.tokenizer).quantizer
@@ -126,8 +128,16 @@ def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool 
                 expected="one code per token: the decoder writes one stream",
                 fix="Choose a quantizer with one codebook, such as fsq.",
             )
-        make_llama(config, codebook_size=own.codebook_size, text_dim=8)  # the width of the text does not matter here
+        try:
+            make_llama(config, codebook_size=own.codebook_size, text_dim=8)  # the width of the text does not matter
+        except RuntimeError as error:
+            raise _too_large("llama", error) from None
     text_cache(config.text)
+
+
+def _too_large(section: str, error: RuntimeError) -> InputError:
+    """No memory is asked for on the device `meta`, so only a size beyond all counting fails there."""
+    return InputError(section, found=f"impossible sizes ({error})", expected="a smaller model", fix="Lower its sizes.")
 
 
 def text_cache(config: TextConfig, folder: Path | None = None) -> TextCache:

@@ -67,7 +67,10 @@ def check_evaluable(run: Run, splits: Splits) -> None:
     """Raise an InputError, before any work, when there is nothing to score or nothing to score with."""
     if not splits.tests:
         raise InputError(splits.name, found="no test split", expected="at least one", fix="Name clips to test on.")
+    splits.require_captions(*splits.tests)
     run.llama  # noqa: B018 (a property that names what is missing)
+    for clips in splits.tests.values():  # a caption that the encoder cannot read is found here, too
+        run.text.token_counts([clips.captions(i)[0] for i in range(min(run.config.evaluation.n_generate, len(clips)))])
 
 
 def why_unscored(learned: Clips, name: str, clips: Clips) -> str:

@@ -85,7 +85,7 @@ def generate_file(
     run = Run.open(run_folder)
     changed = {name: value for name, value in overrides.items() if value is not None}
     sampling = dataclasses.replace(run.config.sampling, **changed)
-    run.config.check_sampling(sampling)
+    run.config = dataclasses.replace(run.config, sampling=sampling)  # checks it, and gives the decoder room for it
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
     frames = None if seconds is None else [_frames(seconds, limit)]
     result = generate_motions(run, [prompt], sampling, frames)[0][0]

@@ -144,8 +144,13 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """Every measured number so far."""
         path = self.folder / "metrics.json"
-        metrics: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return metrics
+        if not path.is_file():
+            return {}
+        try:
+            return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            fix = "Remove the file; its numbers are measured again."
+            raise InputError(path, found=f"unreadable numbers ({error})", expected="JSON", fix=fix) from error
 
     def record(self, **values: Any) -> None:
         """Add numbers to `metrics.json`, atomically."""

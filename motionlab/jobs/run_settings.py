@@ -1,8 +1,8 @@
 """The settings with which a run may continue.
 
-A run's folder holds weights, so the settings that shaped them are fixed. The rest may differ each time: how motions are
-drawn and scored (`sampling`, `evaluation`), what else is compared, the device. A training may get more steps when its
-schedule does not plan the rate over all of them; with `resume_changed: same_place` any setting of it may change.
+Once a run's folder holds weights, the settings that shaped them are fixed. The rest may differ each time: how motions
+are drawn and scored (`sampling`, `evaluation`), what else is compared, the device. A training may get more steps when
+its schedule does not plan the rate over all of them; with `resume_changed: same_place` any setting of it may change.
 
 Every refusal names each key with its old and new value, and how to allow it.
 """
@@ -29,7 +29,12 @@ Change = tuple[str, Any, Any]  # key, old value, new value
 
 
 def check_continued(folder: Path, there: RunConfig, wanted: RunConfig) -> None:
-    """Raise an InputError unless the run in `folder`, made with the settings `there`, may continue with `wanted`."""
+    """Raise an InputError unless the run in `folder`, made with the settings `there`, may continue with `wanted`.
+
+    A run that failed before it had any weights fixes nothing: the wrong setting must be possible to correct.
+    """
+    if not _has_weights(folder):
+        return
     changes, ways = [], []
     for change in differences(to_mapping(there), to_mapping(wanted)):
         section, _, name = change[0].rpartition(".")
@@ -83,6 +88,12 @@ def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> I
             yield from differences(value, new[key], f"{prefix}{key}.")
         elif value != new[key]:
             yield f"{prefix}{key}", value, new[key]
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether any stage has weights, or a training to continue."""
+    stages = [path for path in folder.iterdir() if path.is_dir()]
+    return any((stage / "model.safetensors").exists() or (stage / "checkpoints").is_dir() for stage in stages)
 
 
 def _is_free(key: str) -> bool:

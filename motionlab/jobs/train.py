@@ -20,6 +20,7 @@ from motionlab.jobs.stages import stage_class
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.jobs.training_hooks import training_hooks
 from motionlab.jobs.training_report import write_training_report
+from motionlab.runtime import choose_device
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, load_weights
 from motionlab.training.distributed import World, connected
 from motionlab.training.loop import fit
@@ -39,6 +40,7 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
     """
     kind = stage_class(name)
     kind.check(config, variant)
+    choose_device(config.device)  # refuses one that is not here before anything is written
     with connected(config.device) as world:
         print(to_yaml(config), flush=True)
         with world.first_alone():
@@ -53,6 +55,9 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
 
 def train(stage: RunStage[Any], watch: Callable[[int], None] | None = None) -> None:
     """Train (or continue to train) a stage of a run; afterwards its model is in eval mode, with its best weights.
+
+    Without validation (a stage that has none, or motions without validation clips) nothing says which weights are the
+    best, and the last ones are kept.
 
     Args:
         watch: called with the number of each micro-batch, before it is read.
@@ -72,10 +77,14 @@ def train(stage: RunStage[Any], watch: Callable[[int], None] | None = None) -> N
 
 def _keep_best(stage: RunStage[Any]) -> None:
     """Load the best weights into the model, and keep them with the run."""
-    world = World.current()
+    world, kept = World.current(), "best"
+    if stage.validate is None:
+        kept = "last"
+        if world.is_first:
+            print(f"{stage.title}: nothing to validate on, so the last weights are kept", flush=True)
     if world.size > 1:  # the trained model may be in parts
         stage.model = stage.make().to(stage.device)
-    load_weights(stage.model, stage.folder / "checkpoints", "best")
+    load_weights(stage.model, stage.folder / "checkpoints", kept)
     if world.is_first:
         stage.run.save(stage.model, stage.folder.name)
     world.barrier()

@@ -200,7 +200,10 @@ def _markdown_table(content: Mapping[str, Any]) -> str:
 def _config(folder: Path) -> dict[str, Any]:
     """The settings of the run, as they were written; a training outside a run has none."""
     path = folder.parent / "config.yaml"
-    values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    except (OSError, ValueError, yaml.YAMLError):  # the list of runs shows the other runs all the same
+        return {}
     return values if isinstance(values, dict) else {}
 
 

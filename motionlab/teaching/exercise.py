@@ -85,12 +85,15 @@ def find_exercise(name: str) -> Exercise:
     """The exercise of a name, from the lesson that was started or from any other.
 
     Raises:
-        InputError: no such exercise.
+        InputError: no such exercise, or no lessons here: an installed package has none.
     """
     if name not in _registered:
         all_exercises()
+    if not _registered:
+        fix = "Clone the repository and start Python or Jupyter in its folder notebooks."
+        raise InputError(f"exercise {name!r}", found="no lessons on Python's path", expected="a checkout", fix=fix)
     if name not in _registered:
-        known = ", ".join(sorted(_registered)) or "no exercise: notebooks/lessons is not on Python's path"
+        known = ", ".join(sorted(_registered))
         raise InputError("exercise", found=repr(name), expected=f"one of {known}", fix="Check the name.")
     return _registered[name]
 

@@ -66,6 +66,7 @@ def bad_values(hint: Any, rule: Rule) -> list[Any]:
     if inner is str:
         return [*wrong, "", 3, True, ["text"]]
     wrong += [True, "3", "1e-3", [1], NAN, INF, -INF, *([1.5] if inner is int else [10**400])]
+    wrong += [2**31, 10**5000] if inner is int and rule.at_most is None else []
     wrong += [] if rule.at_least is None else [rule.at_least - 1]
     wrong += [] if rule.at_most is None else [rule.at_most + 1]
     wrong += [] if rule.above is None else [rule.above, rule.above - 1]

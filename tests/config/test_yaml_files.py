@@ -64,6 +64,17 @@ def test_null_turns_an_optional_setting_off():
         ("tokenizer.window=301", ["tokenizer.window", "found 301", "corpus.max_frames (300)"]),
         ("llama.text_drop=0", ["sampling.guidance", "2.5", "text_drop"]),
         ("name=a/b", ["name", "the name of one folder", "--out"]),
+        ('name="a\\nb"', ["name", "the name of one folder"]),
+        ("name=' a'", ["name", "the name of one folder"]),
+        ("name=" + "x" * 300, ["name", "xxx...", "the name of one folder"]),
+        ("llama=null", ["llama: found null", "a group of keys"]),
+        ("llama={null: 2}", ["llama.null", "an unknown key"]),
+        ("llama.hidden=# 3", ["override llama.hidden", "a blank value", "Write null"]),
+        ("llama.hidden=---", ["override llama.hidden", "a blank value", "Write null"]),
+        ("betas=[0.9]", ["betas", "Did you mean tokenizer_training.betas or llama_training.betas?"]),
+        ("llama.window=3", ["llama.window", "Did you mean tokenizer.window?"]),
+        ("llama.dim=" + "9" * 30, ["llama.dim", "9" * 30, "(at most 2147483647)"]),
+        ("llama.dim=" + "9" * 4000, ["llama.dim", "more than 100 digits"]),
     ],
 )
 def test_bad_overrides_are_named(override, parts):
@@ -121,3 +132,34 @@ def test_an_empty_file_is_all_defaults(tmp_path):
 def test_missing_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         load_config(tmp_path / "none.yaml")
+
+
+def test_a_dotted_key_in_a_file_is_told_how_to_be_written(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("llama.dim: 96\n")
+    with pytest.raises(InputError, match=r"llama\.dim: found an unknown key.*Write dim indented below llama\."):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["../presets/ci", "x" * 5000, "x" * 5000 + ".yaml", ".yaml", "", "a/" * 3000 + "b.yaml"]
+)
+def test_a_preset_that_is_none_is_one_error(name):
+    with pytest.raises(InputError, match="expected (one of ci|a YAML file)"):
+        load_config(name)
+
+
+def test_a_file_that_cannot_be_read_is_one_error(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "mine.yaml").write_text("seed: 1")
+    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    with pytest.raises(InputError, match=r"mine\.yaml: found Permission denied"):
+        load_config(tmp_path / "mine.yaml")
+
+
+def test_a_refused_override_of_a_group_says_only_what_is_wrong(capsys):
+    with pytest.raises(InputError, match="multiple"):
+        load_config("tiny", ["llama={dim: 65}"])
+    assert capsys.readouterr().err == ""

@@ -47,6 +47,9 @@ def test_what_is_not_finite_is_read_as_such() -> None:
         ("{[1]: 2}", "unhashable key"),
         ("!!python/object/apply:os.system [ls]", "python/object"),
         ("&a [*a]", "no valid YAML"),
+        ("!!int 1_000", "'1_000', which is no int"),
+        ("9" * 5000, "999..., which is no int"),
+        ("{[1]: 2}", "mine.yaml: found unhashable key"),
     ],
 )
 def test_what_cannot_be_meant_is_an_error_with_its_line(text: str, told: str) -> None:
@@ -62,3 +65,31 @@ def test_no_text_becomes_a_setting_of_another_type(key: str, text: str) -> None:
     values = read_yaml(f"llama_training: {{{key}: {text}}}", "mine.yaml")
     with pytest.raises(InputError, match=rf"mine.yaml: llama_training.{key}: found '{text}'"):
         from_mapping(RunConfig, values, where="mine.yaml")
+
+
+TAGS = (
+    "null",
+    "bool",
+    "int",
+    "float",
+    "binary",
+    "timestamp",
+    "omap",
+    "pairs",
+    "set",
+    "str",
+    "seq",
+    "map",
+    "python/name:os",
+)
+
+
+@pytest.mark.parametrize("content", ["x", "'%%%'", "[1]", "[[1]]", "{a: 1}", "1_0", "''"])
+@pytest.mark.parametrize("tag", TAGS)
+def test_an_explicit_tag_is_met_or_an_error_of_one_line(tag: str, content: str) -> None:
+    for text in (f"!!{tag} {content}", f"seed: !!{tag} {content}"):
+        try:
+            read_yaml(text, "mine.yaml")
+        except InputError as error:
+            message = str(error)
+            assert message.startswith("mine.yaml: found ") and "\n" not in message and "found found" not in message

@@ -99,3 +99,15 @@ def test_windows_of_joined_splits(splits: Splits) -> None:
         at, i = joined.place(int(number))
         assert torch.equal(window, (splits.train, splits.validation)[at].windows([i], [start], 6)[0])
     assert joined.windows([], [], 6).shape == (0, 6, 272)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("where", ["train", "validation", "late"])
+def test_a_clip_that_is_too_short_to_be_measured_is_named(
+    splits: Splits, tmp_path: Path, where: str, frames: int
+) -> None:
+    clips = [Clip(name, Motion(torch.zeros(count, 272)), ["x"], []) for name, count in (("fine", 3), ("tiny", frames))]
+    parts = {"train": splits.train, "validation": splits.validation, "late": splits.tests["first"]}
+    parts[where] = MotionStore.write(tmp_path / "short", clips)
+    with pytest.raises(InputError, match=rf"split {where}, clip 1 \(tiny\): found {frames} frames, expected 3 or more"):
+        Splits("mine", parts["train"], parts["validation"], {"late": parts["late"]})

@@ -33,6 +33,15 @@ def test_a_seed_gives_the_same_motion_alone_and_in_a_batch(finished_run):
     assert alone[0].generated.tokens.tolist() == batch[0].generated.tokens.tolist()
 
 
+@pytest.mark.parametrize("max_tokens", [41, 100, 600])  # 40 in the settings of the run
+def test_more_tokens_than_the_settings_of_the_run_allow(finished_run, tmp_path, max_tokens):
+    tokens = finished_run.tokenizer().token_count(4 * max_tokens)
+    result = generate_file(
+        PROMPT, finished_run.folder, tmp_path / "walk.npy", max_tokens=max_tokens, seconds=4 * max_tokens / 30
+    )
+    assert len(result.generated.tokens) == tokens == max_tokens
+
+
 @pytest.mark.parametrize(("seconds", "frames", "tokens"), [(0.5, 15, 4), (1.6, 48, 12), (1 / 30, 1, 1)])
 def test_a_length_that_was_asked_for(finished_run, tmp_path, seconds, frames, tokens):
     """15 frames are no whole number of tokens, of 4 frames each: the rest of the last one is cut."""

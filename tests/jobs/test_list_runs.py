@@ -70,3 +70,10 @@ def test_a_folder_without_runs(tmp_path: Path) -> None:
     assert "no training in" in describe_runs(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         describe_runs(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a: [1", b"- 1"])
+@pytest.mark.parametrize("name", ["config.yaml", "metrics.json", "made_from.json"])
+def test_a_damaged_run_does_not_hide_the_others(out: Path, name: str, content: bytes) -> None:
+    (out / "second" / name).write_bytes(content)
+    assert len(describe_runs(out).splitlines()) == 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from motionlab.data.splits import Splits
 from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.errors import InputError
 from motionlab.jobs.evaluate import evaluate
+from motionlab.jobs.list_runs import describe_runs
 from motionlab.jobs.prepare import fit_normalizer, measure_normalizer
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import tokenise, training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
+from motionlab.training.checkpoints.checkpoint import read_checkpoint
+from motionlab.training.checkpoints.tensor_files import load_model_state
 
 LONGEST = 400  # frames; longer than any composed clip of the `ci` preset
 
@@ -166,3 +170,49 @@ def test_a_run_without_a_record_is_known_by_its_normaliser(tmp_path: Path, split
     assert not (run.folder / "made_from.json").exists()
     fit_normalizer(run, splits)
     assert json.loads((run.folder / "made_from.json").read_text())["train"] == splits.train.digest
+
+
+def test_without_validation_clips_the_last_weights_are_kept(
+    tmp_path: Path, splits: Splits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No clips to validate on have no errors: that must not pass for the best model ever seen."""
+    unvalidated = Splits("by hand", splits.train, MotionStore.write(tmp_path / "none", []), splits.tests)
+    run = Run.create(tmp_path / "run", load_config("ci", ["compare_quantizers=[]"]))
+    train_tokenizer(run, unvalidated)
+    train_llama(run, unvalidated)
+    for stage in ("tokenizer-fsq", "llama"):
+        last = read_checkpoint(run.folder / stage / "checkpoints", "last")[0]
+        kept = load_model_state(run.folder / stage / "model.safetensors")[0]
+        assert all(torch.equal(kept[name], last[f"model.{name}"]) for name in kept)
+    assert capsys.readouterr().out.count("the last weights are kept") == 2
+    assert list(evaluate(run, unvalidated)) == ["mine", "hers-2"]
+    assert [line for line in describe_runs(tmp_path).splitlines() if "run/llama" in line]
+
+
+@pytest.mark.parametrize("captions", [[], [""], ["a person walks", "  "]])
+@pytest.mark.parametrize("where", ["train", "validation", "late"])
+def test_a_clip_without_captions_is_named_before_any_work(
+    tmp_path: Path, trained: Run, splits: Splits, where: str, captions: list[str]
+) -> None:
+    motion = load_samples()[0].motion
+    clips = [Clip("good", motion, ["a person moves"], []), Clip("silent", motion, captions, [])]
+    parts: dict[str, Any] = {"train": splits.train, "validation": splits.validation, "late": splits.tests["mine"]}
+    parts[where] = MotionStore.write(tmp_path / "clips", clips)
+    mixed = Splits("by hand", parts["train"], parts["validation"], {"late": parts["late"]})
+    run, job = (trained, evaluate) if where == "late" else (Run(tmp_path / "run", trained.config), train_llama)
+    if where != "late":
+        shutil.copytree(trained.folder / "tokenizer-fsq", run.folder / "tokenizer-fsq")
+    before = {path for path in run.folder.rglob("*")}
+    with pytest.raises(InputError, match=rf"split {where}, clip 1 \(silent\): found (no captions|a blank caption)"):
+        job(run, mixed)
+    assert {path for path in run.folder.rglob("*")} == before
+
+
+def test_a_caption_that_cannot_be_read_is_found_before_the_judge_is_trained(
+    tmp_path: Path, trained: Run, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motionlab.jobs.evaluate.train_classifier", lambda *_, **__: pytest.fail("it was trained"))
+    clip = Clip("long", load_samples()[0].motion, ["walk " * 400], [])
+    long = Splits("by hand", splits.train, splits.validation, {"long": MotionStore.write(tmp_path / "long", [clip])})
+    with pytest.raises(InputError, match="at most 48"):
+        evaluate(trained, long)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 import yaml
 
 from motionlab import cli
-from motionlab.config import load_config
+from motionlab.config import TrainConfig, load_config
 from motionlab.config import run as run_section
 from motionlab.errors import InputError
 from motionlab.jobs import stages
@@ -119,6 +120,45 @@ def test_the_best_weights_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     last, best = (read_checkpoint(run.stage_folder("toy") / "checkpoints", name)[0] for name in ("last", "best"))
     assert not torch.equal(last["model.0.weight"], best["model.0.weight"])
     assert torch.equal(model[0].weight, best["model.0.weight"]) and not model.training
+
+
+def test_a_stage_without_validation_keeps_its_last_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages.stage_class("toy"), "validate", None)
+    run = make_run(tmp_path / "run")
+    model = trained(run)
+    last = read_checkpoint(run.stage_folder("toy") / "checkpoints", "last")[0]
+    assert torch.equal(model[0].weight, last["model.0.weight"]) and not model.training
+    assert (run.stage_folder("toy") / "model.safetensors").is_file()
+
+
+def test_its_settings_are_described(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("config", "--preset", "ci", "toy.width", "toy_training.lr") == 0
+    printed = capsys.readouterr().out
+    assert "toy.width: hidden numbers" in printed and "toy_training.lr: " in printed
+    assert run_cli("config", "--preset", "ci", "toy.widht") == 2
+    assert "Did you mean toy.width?" in capsys.readouterr().err
+
+
+@dataclasses.dataclass
+class Plain:
+    """No section: its fields have no rules."""
+
+    width: int = 4
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("llama", TrainConfig, "llama"),
+        ("seed", TrainConfig, "seed"),
+        ("toy", Plain, "Section"),
+        ("a b", TrainConfig, "letters"),
+    ],
+)
+def test_a_section_that_cannot_be_added_is_refused_at_once(name: str, kind: type, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        stages.register(stages.StageEntry("other", "nowhere:Nothing", {name: kind}))
+    assert "other" not in stages.STAGES and load_config("ci").name == "ci"
 
 
 def test_too_little_memory_is_answered_by_smaller_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

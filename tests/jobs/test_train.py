@@ -44,9 +44,38 @@ def test_the_settings_are_printed_first_and_kept(tmp_path: Path, capsys: pytest.
 )
 def test_what_may_change_when_a_run_goes_on(tmp_path: Path, texts: list[str], allowed: bool) -> None:
     Run.create(tmp_path, load_config("ci"))
+    (tmp_path / "tokenizer-fsq").mkdir()
+    (tmp_path / "tokenizer-fsq" / "model.safetensors").write_bytes(b"weights")
     if not allowed:
         with pytest.raises(InputError, match="a run with other settings"):
             Run.create(tmp_path, load_config("ci", texts))
         return
     Run.create(tmp_path, load_config("ci", texts))
     assert Run.open(tmp_path).config == load_config("ci", texts)  # the newer settings are the ones that are kept
+
+
+@pytest.mark.parametrize(
+    ("stage", "wrong"),
+    [
+        ("tokenizer", "device=cuda:99"),
+        ("llama", "device=cuda:99"),
+        ("tokenizer", "tokenizer.width=2000000000"),
+        ("llama", "llama.dim=2000000000"),
+    ],
+)
+def test_settings_that_this_machine_cannot_meet_leave_no_file(stage: str, wrong: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=wrong.partition(".")[0].partition("=")[0]):
+        train_stage(stage, load_config("ci", [wrong]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_setting_of_a_run_without_weights_can_be_corrected(tmp_path: Path) -> None:
+    """The decoder needs a tokenizer, and these few clips no combination for a test split: both fail after the start."""
+    with pytest.raises(InputError, match="tokenizer-fsq"):
+        train_stage("llama", load_config("ci", SHORT), tmp_path / "order")
+    train_stage("tokenizer", load_config("ci", [*SHORT, "tokenizer.width=16"]), tmp_path / "order")
+    assert Run.open(tmp_path / "order").config.tokenizer.width == 16
+    with pytest.raises(InputError, match="no clip after"):
+        train_stage("tokenizer", load_config("ci", [*SHORT, "corpus.n_train=2"]), tmp_path / "clips")
+    train_stage("tokenizer", load_config("ci", SHORT), tmp_path / "clips")
+    assert Run.open(tmp_path / "clips").config.corpus.n_train == 48

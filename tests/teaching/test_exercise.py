@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -92,3 +96,15 @@ def test_names_that_do_not_exist() -> None:
         hint("fsq.round_ste", 9)
     with pytest.raises(InputError, match="decorator"):
         check(lambda x: x)
+
+
+def test_without_lessons_it_says_where_they_are(root: Path, tmp_path: Path) -> None:
+    """An installed package has no lessons: `ml.setup` works there, and an exercise ends with one clear error."""
+    code = "import motionlab as ml\nml.setup('03')\nml.exercise('fsq.round_ste')"
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout.startswith("lesson 03")
+    message = ended.stderr.strip().splitlines()[-1]
+    assert "'fsq.round_ste': found no lessons" in message and "Clone the repository" in message

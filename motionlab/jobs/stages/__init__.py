@@ -41,13 +41,14 @@ def register(entry: StageEntry) -> None:
     """Make a stage known to every job and to the command line.
 
     Raises:
-        ValueError: a name that could not be told from its variant in the name of a folder.
+        ValueError: a name that could not be told from its variant in the name of a folder, or a section that cannot be
+            added.
     """
     if not entry.name.isidentifier():
         raise ValueError(f"the name of a stage must be letters, digits and _, not {entry.name!r}")
-    STAGES[entry.name] = entry
     for name, kind in entry.sections.items():
         add_section(name, kind, f"stage {entry.name}")
+    STAGES[entry.name] = entry
 
 
 register(StageEntry("tokenizer", "motionlab.jobs.stages.tokenizer:TokenizerStage"))

@@ -48,6 +48,7 @@ class LlamaStage(RunStage[Sequences]):
                 fix="Choose a quantizer with one codebook, such as fsq.",
             )
         self.codebook_size = tokenizer.codebook_size
+        splits.require_captions("train", "validation")
         with self.world.first_alone():
             codes = training_codes(run, splits)
             claim(self.folder, llama_source(run, splits, codes))
@@ -55,7 +56,10 @@ class LlamaStage(RunStage[Sequences]):
             self.sequences = self._sequences(
                 splits.train, codes.train, text_drop=config.text_drop, edge_drop=config.edge_drop
             )
-            self.held_out = self._sequences(splits.validation, codes.validation)
+            if len(splits.validation):
+                self.held_out = self._sequences(splits.validation, codes.validation)
+            else:
+                self.validate = None  # type: ignore[method-assign,assignment]
         self.strategy = make_strategy(
             config.strategy, keep=config.keep_codes, per=config.keep_rate, label_smoothing=config.label_smoothing
         )

@@ -47,6 +47,8 @@ class TokenizerStage(RunStage[Tensor]):
         with self.world.first_alone():
             self.normalizer = fit_normalizer(run, splits).to(self.device)
             claim(self.folder, tokenizer_source(run, splits))
+        if not len(splits.validation):
+            self.validate = None  # type: ignore[method-assign,assignment]
         self.weights, self.body = loss_weights(config), Body(self.normalizer)
         drawn = WindowBatches(
             splits.train,
