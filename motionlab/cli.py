@@ -22,6 +22,7 @@ from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.stages import STAGES, require_stage
 from motionlab.runtime import wait_passively
+from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
     from motionlab.config import RunConfig
@@ -386,7 +387,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
     wait_passively()
     try:
-        app(args=arguments, prog_name="motionlab")
+        with terminable():
+            app(args=arguments, prog_name="motionlab")
     except (InputError, MissingExtra) as error:
         print(f"{WHO}: error: " + " ".join(str(error).split()), file=sys.stderr)
         raise SystemExit(2) from None

@@ -320,6 +320,21 @@ def test_an_interrupt_is_told(
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM cannot be caught")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_other_work_that_is_stopped_leaves_no_half_of_it(number: int, code: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "motionlab", "prepare", "--preset", "ci", "corpus.n_train=5000"]
+    environment = {**os.environ, "MOTIONLAB_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stderr is not None
+        while process.poll() is None and not list(tmp_path.glob("cache/.corpus-*/train")):
+            time.sleep(0.1)
+        process.send_signal(number)
+        printed = process.communicate()[1]
+    assert process.returncode == code and printed == "motionlab: interrupted\n"
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM cannot be caught")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_that_is_stopped_saves_and_says_so(number: int, code: int, tmp_path: Path) -> None:
     words = ["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "tokenizer_training.steps=100000"]
     command = [sys.executable, "-m", "motionlab", *words]

@@ -110,8 +110,7 @@ class MotionStore(Sequence[Clip]):
         position = self._check(index)
         entry = self._entry(position)
         motion = Motion(self.features(position), fps=self.fps, name=entry["name"])
-        segments = [Segment(**segment) for segment in entry["segments"]]
-        return Clip(entry["name"], motion, entry["captions"], segments, entry["source"])
+        return Clip(entry["name"], motion, entry["captions"], self.segments(position), entry["source"])
 
     def __iter__(self) -> Iterator[Clip]:
         return (self[position] for position in range(len(self)))
@@ -132,7 +131,12 @@ class MotionStore(Sequence[Clip]):
 
     def segments(self, index: int) -> list[Segment]:
         """The segments of one clip; its features are not read."""
-        return [Segment(**segment) for segment in self._entry(self._check(index))["segments"]]
+        position = self._check(index)
+        try:
+            return [Segment(**segment) for segment in self._entry(position)["segments"]]
+        except TypeError as error:
+            where = f"{self.folder / TEXT_FILE}, line {position + 1}"
+            raise InputError(where, found=f"no segment ({error})", expected="one JSON object", fix=_FIX) from error
 
     def source(self, index: int) -> str | None:
         """The recording or data set that a clip comes from, if that is known; its features are not read."""

@@ -6,8 +6,12 @@ there are no half-summed gradients to save, and the run that resumes is the same
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
+import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -22,6 +26,29 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, text: str, number: int = signal.SIGINT) -> None:
         super().__init__(text)
         self.exit_code = 128 + number
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Inside the `with` block SIGTERM ends work as Ctrl-C does: temporary files are removed, and exit is with 143.
+
+    Child processes are told, too. A training has a handler of its own (`Interrupt`). Below torchrun nothing changes:
+    a process that waits for its peers runs no handler, and torchrun must be able to end it.
+    """
+    if threading.current_thread() is not threading.main_thread() or "RANK" in os.environ:
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for child in multiprocessing.active_children():
+        child.terminate()
+    raise Stopped("", number)
 
 
 class Interrupt:

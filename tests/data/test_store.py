@@ -206,3 +206,13 @@ def test_motions_that_do_not_fit_are_refused(tmp_path):
 
 def test_empty_store(tmp_path):
     assert len(MotionStore.write(tmp_path / "store", [])) == 0
+
+
+def test_a_damaged_segment_is_named(tmp_path):
+    clip = Clip("a", Motion(torch.zeros(9, 272)), ["walks"], [Segment("walk", "walks", 0, 9)])
+    store = MotionStore.write(tmp_path / "store", [clip])
+    path = tmp_path / "store" / "clips.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"phrase"', b'"phrbse"'))
+    for read in (store.segments, store.__getitem__):
+        with pytest.raises(InputError, match=r"clips\.jsonl, line 1: found no segment"):
+            read(0)
