@@ -13,7 +13,7 @@ import platform
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -391,4 +391,15 @@ def main(arguments: list[str] | None = None) -> None:
             app(args=arguments, prog_name="motionlab")
     except (InputError, MissingExtra) as error:
         print(f"{WHO}: error: " + " ".join(str(error).split()), file=sys.stderr)
-        raise SystemExit(2) from None
+        _end(2)
+    except SystemExit as end:
+        _end(end.code)
+
+
+def _end(code: str | int | None) -> NoReturn:
+    """Exit; a process that torchrun started leaves without what can fail after its work."""
+    if "RANK" in os.environ and (code is None or isinstance(code, int)):
+        from motionlab.training.distributed import leave
+
+        leave(code or 0)
+    raise SystemExit(code)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
+import subprocess
+import sys
 from multiprocessing import connection
 
 import pytest
@@ -132,3 +134,13 @@ def test_the_first_cause_is_told_and_not_its_consequences() -> None:
             distributed._collect([Pipe("lost", lost), Pipe("error", cause)])
         with pytest.raises(InputError, match="a closed connection"):
             distributed._collect([Pipe("lost", lost), Pipe("result", 1)])
+
+
+def test_a_process_leaves_with_its_code_and_its_output() -> None:
+    """Nothing that the interpreter would do at its end is done: that is where torch aborts."""
+    code = (
+        "import atexit; from motionlab.training.distributed import leave;"
+        "atexit.register(print, 'torn down'); print('work', end=''); leave(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "work")

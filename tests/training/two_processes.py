@@ -34,7 +34,7 @@ from motionlab.llama.model import MotionLlama  # noqa: E402
 from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
 from motionlab.llama.sequence import Sequences, build_sequences  # noqa: E402
 from motionlab.text.encoder import TextFeatures  # noqa: E402
-from motionlab.training.distributed import World, connected  # noqa: E402
+from motionlab.training.distributed import World, connected, leave  # noqa: E402
 from motionlab.training.interrupt import Stopped  # noqa: E402
 from motionlab.training.loop import fit  # noqa: E402
 from motionlab.training.reporting.history import History  # noqa: E402
@@ -175,3 +175,5 @@ if __name__ == "__main__":
                 rows = plain(train(target / name).rows)
                 (target / f"{name}-{world.rank}.json").write_text(json.dumps(rows))
                 print(f"{name} of rank {world.rank} done", flush=True)
+    if world.size > 1:
+        leave(0)
