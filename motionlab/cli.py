@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 import webbrowser
 from pathlib import Path
@@ -21,7 +20,7 @@ from typer.core import TyperGroup
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.stages import STAGES, require_stage
-from motionlab.runtime import wait_passively
+from motionlab.runtime import has_display, wait_passively
 from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ def run(
     from motionlab.jobs.main_job import run as job
 
     report = job(config, folder)  # prints its path itself
-    if open_report and _has_display():
+    if open_report and has_display():
         webbrowser.open(Path(report).resolve().as_uri())
 
 
@@ -361,13 +360,6 @@ def _config_and_folder(preset: str, overrides: list[str] | None, name: str | Non
 def _switches(group: str, **switches: bool) -> list[str]:
     """Options of the command line as overrides of the settings."""
     return [f"{group}.{name}=true" for name, on in switches.items() if on]
-
-
-def _has_display() -> bool:
-    """Whether opening a browser window can work at all."""
-    if platform.system() in ("Windows", "Darwin"):
-        return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def _notebooks_folder() -> Path:
