@@ -84,13 +84,19 @@ def verify(folder: Path | None = None) -> list[Row]:
 
     Args:
         folder: by default the cache folder.
+
+    Raises:
+        InputError: no such folder.
     """
-    from motionlab.data.store import INDEX_FILE, TABLE_FILE, MotionStore
+    from motionlab.data.store import FEATURES_FILE, TABLE_FILE, TEXT_FILE, MotionStore
     from motionlab.runtime import cache_dir
 
+    if folder is not None and not folder.is_dir():
+        raise InputError(folder, found="no such folder", expected="a folder with packed motions", fix="Check the path.")
     folder = cache_dir() if folder is None else folder
     rows = []
-    for path in sorted(path.parent for path in folder.rglob(INDEX_FILE) if (path.parent / TABLE_FILE).is_file()):
+    # Any file of a store shows its folder: one that has lost another of its files is damaged, not absent.
+    for path in sorted({path.parent for name in (FEATURES_FILE, TABLE_FILE, TEXT_FILE) for path in folder.rglob(name)}):
         name = str(path.relative_to(folder))
         try:
             rows.append(Row(name, f"{MotionStore.open(path, verify=True)}, as written"))

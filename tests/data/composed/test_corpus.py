@@ -204,6 +204,18 @@ def test_changed_bytes_are_found_when_doctor_is_asked(tmp_path, samples):
     assert not healthy(verify(tmp_path)) and healthy(verify(tmp_path / "corpus" / "test_seen"))
 
 
+@pytest.mark.parametrize("lost", ["index.json", "clips.i64", "clips.jsonl", "features.f16"])
+def test_a_lost_file_is_found_when_doctor_is_asked(tmp_path, samples, lost: str):
+    settings = config(n_train=16, n_test_seen=1, n_test_unseen=1, max_frames=120)
+    (c.build_corpus(settings, tmp_path / "corpus", samples=samples).folder / "train" / lost).unlink()
+    assert [row.name for row in verify(tmp_path) if row.status != "ok"] == ["corpus/train"]
+
+
+def test_doctor_verifies_a_folder_that_exists(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        verify(tmp_path / "nowhere")
+
+
 def test_the_composed_source_gives_splits(built: c.Corpus):
     assert isinstance(built, Splits) and built.name == "composed" and built.note
     assert list(built.tests) == ["test_seen", "test_unseen"]
