@@ -102,6 +102,8 @@ def test_tokenizers_take_more_steps_as_long_as_no_decoder_knows_them(tmp_path: P
     run = Run.create(tmp_path, load_config("ci", constant))
     pretend(run.folder / "tokenizer-fsq", 12)
     Run.create(tmp_path, load_config("ci", [*constant, "tokenizer_training.steps=24"]))
+    more = Run.open(tmp_path).config.tokenizer_training
+    assert more.steps == 24 and needs_training(run.folder / "tokenizer-fsq", more), "it is kept, and really trained"
 
 
 def test_a_training_that_ran_out_of_patience_says_so(tmp_path: Path) -> None:
