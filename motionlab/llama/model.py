@@ -231,7 +231,7 @@ class MotionLlama(nn.Module):
 
         Args:
             tokens: int64 `[B, S]`; the content of text slots does not matter.
-            text: float `[B, W, text_dim]`, W <= S.
+            text: `[B, W, text_dim]` of any float dtype, W <= S; it is read in that of the weights.
             text_mask: `[B, W]`, true where a text slot is in use; each row starts at slot 0.
             mask: bool `[B, 1, S, S]`, which position sees which; None is `prefix_mask`.
 
@@ -257,6 +257,8 @@ class MotionLlama(nn.Module):
 
     def _embed(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
         width = text.shape[1]  # W
+        # Text comes in float32, weights may be bfloat16 or float16. Every way into the decoder passes here.
+        text = text.to(self.llama_proj.weight.dtype)
         x = self.transformer["wte"](tokens)  # [B, S, dim]
         front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
         return torch.cat([front, x[:, width:]], dim=1)  # [B, S, dim]

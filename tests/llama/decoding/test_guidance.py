@@ -13,3 +13,9 @@ def test_scales() -> None:
     torch.testing.assert_close(guide(logits, 1.0), conditional)
     torch.testing.assert_close(guide(logits, 0.0), unconditional)
     torch.testing.assert_close(guide(logits, 3.0) - conditional, 2 * (conditional - unconditional))
+
+
+def test_the_difference_is_taken_in_float32() -> None:
+    logits = torch.randn(6, 9, generator=torch.Generator().manual_seed(0)).bfloat16()
+    assert torch.equal(guide(logits, 7.5), guide(logits.float(), 7.5))
+    assert guide(logits.double(), 7.5).dtype == torch.float64
