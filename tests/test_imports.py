@@ -14,7 +14,7 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "lazy_names", "files", "runtime", "config", "quantizers", "motion", "training", "text", "data",
+    "errors", "lazy_names", "files", "reading", "runtime", "config", "quantizers", "motion", "training", "text", "data",
     "tokenizer", "llama", "evaluation", "cost", "plots", "jobs", "views", "widgets", "teaching", "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.

@@ -24,6 +24,7 @@ from torch import nn
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
+from motionlab.reading.weights import bare_names, check_tensors, headers, require_tensors
 
 # One key only: the format does not keep the order of several, and the same model should give the same bytes.
 _METADATA_KEY = "motionlab"
@@ -96,34 +97,27 @@ def save_model(path: str | Path, model: nn.Module, config: Mapping[str, Any]) ->
 
 
 def load_model_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state dict (on the CPU) and the settings that `save_model` wrote."""
-    return read_tensors(path)
+    """The state dict (on the CPU) and the settings that `save_model` wrote; names without wrappers (`bare_names`)."""
+    tensors, description = read_tensors(path)
+    return bare_names(tensors, path), description
 
 
 def load_into(model: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:
     """Load a state dict strictly; `where` names its file in the message.
 
     Raises:
-        InputError: keys or shapes differ; the first differing ones are named and the model is untouched.
+        InputError: names, shapes or kinds of numbers differ, or a number is not finite; the first ones are named and
+            the model is untouched.
     """
-    difference = first_differences(describe(state), describe(model.state_dict()))
-    if difference:
-        raise InputError(
-            where,
-            found=difference,
-            expected=f"the weights of this {type(model).__name__}",
-            fix="Use the configuration that the weights were trained with, or other weights.",
-        )
+    check_fits(model, state, where)
+    check_tensors(state, where)
     model.load_state_dict(dict(state), strict=True)
 
 
-def describe(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """An architecture, as far as its tensors show it: the shape for each key, as text.
-
-    >>> describe(nn.Linear(2, 1).state_dict())
-    {'weight': '[1, 2]', 'bias': '[1]'}
-    """
-    return {key: str(list(tensor.shape)) for key, tensor in tensors.items()}
+def check_fits(model: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:
+    """Raise InputError unless names, shapes and kinds of numbers are those of the model, which may be on `meta`."""
+    fix = "Use the configuration that the weights were trained with, or other weights."
+    require_tensors(headers(state), headers(model.state_dict()), where, model=type(model).__name__, fix=fix)
 
 
 def first_differences(stored: Mapping[str, object], present: Mapping[str, object], limit: int = 3) -> str:
