@@ -85,7 +85,7 @@ def bare_names(state: Mapping[str, Entry], where: object) -> dict[str, Entry]:
 def check_tensors(state: Mapping[str, object], where: object) -> None:
     """Raise InputError unless every value is a plain tensor of finite numbers; the first other one is named.
 
-    Plain: dense, with as many numbers behind it as its shape says, not on the device `meta`, not quantised by torch.
+    Plain: dense, with as many numbers behind it as its shape says, not on the device `meta`.
     """
     for name, value in state.items():
         found = _fault(value)
@@ -139,7 +139,7 @@ def _fault(value: object) -> str:
     """The words for a value that is no plain tensor of finite numbers; empty for one that is."""
     if type(value) not in (Tensor, torch.nn.Parameter) or not isinstance(value, Tensor):
         return type(value).__name__
-    if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
+    if value.layout != torch.strided or value.device.type == "meta":
         return f"a tensor of {value.dtype}, {value.layout} on {value.device}"
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():  # one number may pretend to be many
         return f"the shape {list(value.shape)} with {value.untyped_storage().nbytes()} bytes behind it"

@@ -7,7 +7,6 @@ Nothing is ever downloaded.  Raffel et al., arXiv:1910.10683; Xue et al., "ByT5"
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +15,9 @@ from typing import Any
 import torch
 
 from motionlab.errors import InputError
-from motionlab.text.encoder import (
-    THREE_CHOICES,
-    TextFeatures,
-    check_captions,
-)
+from motionlab.reading.weights import check_tensors
+from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions
+from motionlab.text.t5_folder import check_t5_weights, t5_config
 from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
 
 
@@ -33,23 +30,15 @@ class T5Folder:
         dtype: of the weights; bfloat16 halves the memory of the large ones.
 
     Raises:
-        InputError: the folder is missing, or its config is not that of a T5.
+        InputError: the folder is missing, its config is not that of a T5, or its weights are quantised or an adapter.
     """
 
     def __init__(
         self, folder: str | Path, *, max_tokens: int = 150, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.folder, self.max_tokens, self.device, self.dtype = Path(folder), max_tokens, device, dtype
-        try:
-            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-            self.dim = int(config["d_model"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                self.folder,
-                found=f"no config.json of a T5 ({type(error).__name__})",
-                expected="the folder of a T5 model",
-                fix=THREE_CHOICES,
-            ) from error
+        self.config = t5_config(self.folder)
+        self.dim = self.config.whole("d_model")
         self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}"
 
     @torch.no_grad()  # not inference_mode: its tensors cannot be saved for backward when the decoder trains on them
@@ -57,7 +46,8 @@ class T5Folder:
         """Features of the captions: `[N, L, dim]`.
 
         Raises:
-            InputError: an empty caption, one over `max_tokens`, or a folder that cannot be loaded.
+            InputError: an empty caption, one over `max_tokens`, or a folder that cannot be loaded or holds other
+                tensors than the encoder that its config announces.
             MissingExtra: transformers is not installed.
         """
         check_captions(captions)
@@ -66,6 +56,7 @@ class T5Folder:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         transformers = transformers_module("read a T5 folder")
+        check_t5_weights(self.folder, self.config)
         try:
             with quiet_loading():
                 tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
@@ -82,6 +73,7 @@ class T5Folder:
                 expected="a complete T5 model folder (config, weights, tokenizer)",
                 fix=THREE_CHOICES,
             ) from error
+        check_tensors(model.state_dict(), f"{self.folder} as {self.dtype}")
         return tokenizer, model.to(self.device).eval().requires_grad_(False)
 
 
