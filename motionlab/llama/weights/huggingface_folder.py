@@ -18,7 +18,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.llama.rope import RopeSettings, rope_frequencies
-from motionlab.llama.weights.huggingface_rope import read_rope
+from motionlab.llama.weights.huggingface_rope import ROPE_KEYS, read_rope
 from motionlab.reading.foreign_config import ForeignConfig, read_foreign_config
 from motionlab.reading.stored import Stored, open_safetensors
 from motionlab.reading.weights import Header, bare_names, check_tensors, headers, require_tensors
@@ -52,6 +52,9 @@ class Source:
         for key, value in _FIXED.items():
             if config.values.get(key, value) != value:
                 config.refuse(key, config.values[key], value)
+        for key in config.values:
+            if key.startswith("rope") and key not in ROPE_KEYS:
+                config.refuse(key, "unknown rotary settings", " or ".join(ROPE_KEYS))
         kinds = config.values.get("layer_types") or []
         if not isinstance(kinds, list | tuple) or any(kind != "full_attention" for kind in kinds):
             config.refuse("layer_types", config.values["layer_types"], "full_attention in every layer")
@@ -66,6 +69,7 @@ class Source:
             )
         if self.n_layer > len(self.stored):
             config.refuse("num_hidden_layers", self.n_layer, f"the layers of the {len(self.stored)} tensors there")
+        _ = self.tied, self.norm_eps  # read now, so that a wrong one is named before any work
         self._require_tensors()
 
     @cached_property
@@ -111,7 +115,7 @@ class Source:
     @cached_property
     def norm_eps(self) -> float:
         """Of every norm."""
-        return self.config.number("rms_norm_eps", 1e-6)
+        return self.config.number("rms_norm_eps")
 
     def rope(self, max_length: int) -> RopeSettings:
         """Base and scaling of the rotary angles; old files hold the angles too, which have to be these."""

@@ -12,6 +12,8 @@ from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, RopeScaling
 from motionlab.reading.foreign_config import ForeignConfig
 
+ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
+
 # Fields of each kind, besides the kind itself, the base and the share of the channels. Others would change the angles.
 _FIELDS: dict[str, tuple[str, ...]] = {
     "default": (),

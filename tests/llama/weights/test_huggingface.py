@@ -192,6 +192,8 @@ def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
         ("hidden_size", 32.0),
         ("vocab_size", 2),
         ("rms_norm_eps", 0),
+        ("rms_norm_eps", None),
+        ("rope_parameter", {"rope_type": "linear", "factor": 2.0}),
         ("rms_norm_eps", "small"),
         ("tie_word_embeddings", "no"),
         ("quantization_config", {"quant_method": "fp8"}),
