@@ -53,7 +53,10 @@ def check_t5_weights(folder: Path, config: ForeignConfig) -> None:
 
 def _encoder(config: ForeignConfig, layers: int) -> dict[str, tuple[int, ...]]:
     d, d_ff, heads = config.whole("d_model", 512), config.whole("d_ff", 2048), config.whole("num_heads", 8)
-    inner, buckets = heads * config.whole("d_kv", 64), config.whole("relative_attention_num_buckets", 32)
+    inner, buckets = heads * config.whole("d_kv", 64), config.whole("relative_attention_num_buckets", 32, least=4)
+    # A quarter of the buckets is for single distances, in each direction; the others reach further.
+    config.whole("relative_attention_max_distance", 128, least=buckets // 4 + 1)
+    config.number("layer_norm_epsilon", 1e-6)
     gates = _FEED_FORWARD[config.text("feed_forward_proj", tuple(_FEED_FORWARD), "relu")]
     shapes: dict[str, tuple[int, ...]] = {
         "shared.weight": (config.whole("vocab_size", 32128), d),

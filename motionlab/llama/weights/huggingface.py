@@ -97,7 +97,7 @@ def from_huggingface(source: PreTrainedModel | str | Path, *, text_dim: int, max
     output = theirs.tensor("lm_head.weight") if not theirs.tied or "lm_head.weight" in theirs.stored else embedding
     if theirs.tied and not torch.equal(output, embedding):
         raise InputError(
-            f"{theirs.config.where}: tie_word_embeddings",
+            f"{theirs.where}: tie_word_embeddings",
             found="true, and an lm_head.weight that is not the embedding",
             expected="one table, or tie_word_embeddings false",
             fix="Find out which of the two the model was trained with.",

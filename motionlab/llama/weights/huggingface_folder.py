@@ -39,11 +39,14 @@ _FIXED: dict[str, object] = {
 class Source:
     """Settings (`config.json`) and tensors by name, of which settings and headers have been found to belong together.
 
+    `where` is the folder or the model, for messages.
+
     Raises:
         InputError: another architecture, a field that is missing or no such number, quantised weights, or tensors that
             are missing, unknown or of another shape.
     """
 
+    where: str
     config: ForeignConfig
     stored: Mapping[str, Stored]
 
@@ -132,7 +135,7 @@ class Source:
         if name not in self.stored:
             self._refuse("weights", f"no {name}", "all weights of the layers that config.json announces")
         tensor = self.stored[name].read()
-        check_tensors({name: torch.Tensor.detach(tensor)}, self.config.where)
+        check_tensors({name: tensor.detach()}, self.where)
         return tensor
 
     def _require_tensors(self) -> None:
@@ -143,7 +146,7 @@ class Source:
         expected |= {name: half for name in self.stored if _is_angles(name)}
         found = {name: stored.header for name, stored in self.stored.items()}
         wanted = {name: Header(shape, "float32") for name, shape in expected.items()}
-        require_tensors(found, wanted, self.config.where, model="LLaMA", fix=FIX)
+        require_tensors(found, wanted, self.where, model="LLaMA", fix=FIX)
 
     def _layer_shapes(self) -> dict[str, tuple[int, ...]]:
         d, kv_width, head_dim = self.dim, self.dim // self.n_head * self.n_kv_heads, self.dim // self.n_head
@@ -164,7 +167,7 @@ class Source:
         return {"model.norm.weight": (d,)} | names
 
     def _refuse(self, name: str, found: object, expected: object) -> NoReturn:
-        raise InputError(f"{self.config.where}: {name}", found=found, expected=expected, fix=FIX)
+        raise InputError(f"{self.where}: {name}", found=found, expected=expected, fix=FIX)
 
 
 def _is_angles(name: str) -> bool:
@@ -178,7 +181,7 @@ def from_model(name: str, config: Mapping[str, object], state: Mapping[str, Tens
     settings.refuse_quantised()
     bare = bare_names(state, name)
     found = headers(bare)
-    return Source(settings, {key: Stored(found[key], partial(_itself, value)) for key, value in bare.items()})
+    return Source(name, settings, {key: Stored(found[key], partial(_itself, value)) for key, value in bare.items()})
 
 
 def open_folder(folder: str | Path) -> Source:
@@ -197,7 +200,7 @@ def open_folder(folder: str | Path) -> Source:
             expected="weights in safetensors",
             fix="Download that format, or load the pickles where you trust them: save_pretrained writes it.",
         )
-    return Source(config, bare_names(stored, folder))
+    return Source(str(folder), config, bare_names(stored, folder))
 
 
 def _itself(tensor: Tensor) -> Tensor:

@@ -222,7 +222,7 @@ def test_sizes_are_compared_with_the_files_first(folder: Path, key: str, value: 
     change(folder, head_dim=None, **{key: value})
     if key == "model_type":
         change(folder, head_dim=8)
-    with pytest.raises(InputError, match=f"config.json: found .*{tensor}"):
+    with pytest.raises(InputError, match=f"{folder}: found .*{tensor}"):
         body_from_huggingface(folder, 10, text_dim=6)
 
 
@@ -257,7 +257,7 @@ def test_other_tensors_than_those_of_a_plain_llama(
     folder: Path, tensors: dict[str, torch.Tensor | None], words: str
 ) -> None:
     rewrite(folder, **tensors)
-    with pytest.raises(InputError, match=f"config.json: found .*{words}"):
+    with pytest.raises(InputError, match=f"{folder}: found .*{words}"):
         body_from_huggingface(folder, 10, text_dim=6)
 
 
