@@ -105,19 +105,24 @@ def load_model_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[st
 def load_into(model: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:
     """Load a state dict strictly; `where` names its file in the message.
 
+    Names of wrappers are dropped on both sides (`bare_names`): a compiled model and a plain one have the same weights.
+
     Raises:
         InputError: names, shapes or kinds of numbers differ, or a number is not finite; the first ones are named and
             the model is untouched.
     """
-    check_fits(model, state, where)
-    check_tensors(state, where)
-    model.load_state_dict(dict(state), strict=True)
+    bare = bare_names(state, where)
+    check_fits(model, bare, where)
+    check_tensors(bare, where)
+    names = bare_names({name: name for name in model.state_dict()}, where)  # without wrappers: with them
+    model.load_state_dict({names[short]: value for short, value in bare.items()}, strict=True)
 
 
 def check_fits(model: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:
     """Raise InputError unless names, shapes and kinds of numbers are those of the model, which may be on `meta`."""
+    own = headers(bare_names(model.state_dict(), where))
     fix = "Use the configuration that the weights were trained with, or other weights."
-    require_tensors(headers(state), headers(model.state_dict()), where, model=type(model).__name__, fix=fix)
+    require_tensors(headers(state), own, where, model=type(model).__name__, fix=fix)
 
 
 def first_differences(stored: Mapping[str, object], present: Mapping[str, object], limit: int = 3) -> str:
