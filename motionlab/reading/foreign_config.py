@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from motionlab.errors import InputError
+from motionlab.reading.weights import shown
 
 QUANTISED = ("quantization_config", "compression_config", "quantization", "quant_config")
 """Keys under which programs say how weights were quantised."""
@@ -80,8 +81,8 @@ class ForeignConfig:
 
     def refuse(self, key: str, found: object, expected: object) -> NoReturn:
         """Raise the InputError of a field."""
-        words = "nothing" if found is None else f"{found!r:.80}" if isinstance(found, dict | list) else f"{found!s:.80}"
-        raise InputError(f"{self.where}: {key}", found=words, expected=expected, fix=self.fix)
+        words = "nothing" if found is None else shown(found)
+        raise InputError(f"{self.where}: {shown(key)}", found=words, expected=expected, fix=self.fix)
 
     def _value(self, key: str, default: object) -> Any:
         value = self.values.get(key)
@@ -106,7 +107,7 @@ def read_foreign_config(folder: Path, expected: str, fix: str) -> ForeignConfig:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(path, found=f"{reason!s:.120}", expected=expected, fix=fix) from None
+        raise InputError(path, found=shown(reason), expected=expected, fix=fix) from None
     if not isinstance(values, dict):
         raise InputError(path, found=f"a {type(values).__name__}", expected=expected, fix=fix)
     config = ForeignConfig(str(path), values, fix)

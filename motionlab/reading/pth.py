@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import bare_names, check_tensors
+from motionlab.reading.weights import bare_names, check_tensors, shown
 
 
 class Inert:
@@ -50,7 +50,7 @@ def read_pth(path: str | Path, *, skip_classes: bool = False) -> object:
             warnings.simplefilter("ignore")  # about the format of files that turn out to be none
             content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # damaged bytes make nearly any exception: UnpicklingError, EOFError, RuntimeError, ...
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = shown(" ".join(str(error).split())) or type(error).__name__
         raise InputError(
             path,
             found=f"content that cannot be read ({reason})",
@@ -79,12 +79,13 @@ def state_of(content: object, key: str, where: object, fix: str) -> dict[str, Te
     if not state:
         kind = f"a {type(content).__name__}"
         if isinstance(content, Mapping) and content:
-            kind = "keys " + ", ".join(f"{name!s:.40}" for name in list(content)[:5])
+            kind = "keys " + ", ".join(shown(name, 40) for name in list(content)[:5])
         raise InputError(
             where, found=f"{kind} without a state dict", expected=f"a state dict under the key {key!r}", fix=fix
         )
-    check_tensors(state, where)
-    return bare_names(state, where)
+    bare = bare_names(state, where)
+    check_tensors(bare, where)
+    return bare
 
 
 def _check_archive(path: Path) -> None:

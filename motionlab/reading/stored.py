@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import Header
+from motionlab.reading.weights import Header, check_names, shown
 
 # The format's names for the numbers that a model may have; others keep them, and are refused with them.
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -27,7 +27,7 @@ def open_safetensors(paths: Iterable[Path]) -> dict[str, Stored]:
     """The tensors of some files together.
 
     Raises:
-        InputError: a file that is missing or damaged, or two with a tensor of the same name.
+        InputError: a file that is missing or damaged, a name as in `check_names`, or two tensors of the same name.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -38,8 +38,9 @@ def open_safetensors(paths: Iterable[Path]) -> dict[str, Stored]:
             here = {name: _stored(file, name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, OSError) as error:
             raise InputError(
-                path, found=f"{error!s:.160}", expected="a whole safetensors file", fix="Copy or download it again."
+                path, found=shown(error), expected="a whole safetensors file", fix="Copy or download it again."
             ) from error
+        check_names(here, path)
         twice = [name for name in here if name in stored]
         if twice:
             raise InputError(

@@ -20,6 +20,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 
 NAMED = 3  # names that a message lists
+LONGEST = 300  # characters of a name
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 WRAPPERS = frozenset({"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Attributes under which wrappers keep a model: DataParallel and DistributedDataParallel, `torch.compile`, Lightning
@@ -39,6 +40,18 @@ _REASONS = (
     ("biases", re.compile(r"(^|\.)bias$")),
 )
 Entry = TypeVar("Entry")
+
+
+def shown(value: object, limit: int = 120) -> str:
+    """A value for a message: on one line, without control characters, not too long.
+
+    >>> shown("a\\nb"), shown([1, [2]])
+    ('a\\\\nb', 'a list')
+    """
+    if isinstance(value, dict | list):
+        return f"a {type(value).__name__}"
+    text = str(value)
+    return (text if text.isprintable() else repr(text)[1:-1])[:limit]
 
 
 class Header(NamedTuple):
@@ -61,17 +74,14 @@ def bare_names(state: Mapping[str, Entry], where: object) -> dict[str, Entry]:
     """The same entries without the names of wrappers, which a training leaves in its checkpoints, at every level.
 
     Raises:
-        InputError: a name that is no text, or two names that are the same without their wrappers.
+        InputError: as `check_names`, or two names that are the same without their wrappers.
 
     >>> bare_names({"module._orig_mod.h.0.module.weight": 1}, "net.pth")
     {'h.0.weight': 1}
     """
+    check_names(state, where)
     bare: dict[str, Entry] = {}
     for name, value in state.items():
-        if not isinstance(name, str):
-            raise InputError(
-                where, found=f"the key {name!r:.40}", expected="names of tensors", fix="Give a state dict of a model."
-            )
         short = ".".join(part for part in name.split(".") if part not in WRAPPERS)
         if short in bare:
             raise InputError(
@@ -80,6 +90,15 @@ def bare_names(state: Mapping[str, Entry], where: object) -> dict[str, Entry]:
             )  # fmt: skip
         bare[short] = value
     return bare
+
+
+def check_names(names: Iterable[object], where: object) -> None:
+    """Raise InputError unless every name is a text that a message can show on one line."""
+    for name in names:
+        if not isinstance(name, str) or len(name) > LONGEST or not name.isprintable():
+            raise InputError(
+                where, found=f"the key {name!r:.60}", expected="names of tensors", fix="Give a state dict of a model."
+            )
 
 
 def check_tensors(state: Mapping[str, object], where: object) -> None:

@@ -69,3 +69,10 @@ def test_files_that_hold_something_else(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(InputError, match="config.json: found .*, expected settings"):
         read_foreign_config(tmp_path, "settings", fix="Fix it.")
+
+
+def test_messages_are_one_line() -> None:
+    for value in ("a\nb\x1b[31m", "x" * 1000, [["deep"]], {"a": "\n"}):
+        with pytest.raises(InputError) as caught:
+            config(**{"a\tword": value}).text("a\tword", ("a", "b"))
+        assert str(caught.value).isprintable() and len(str(caught.value)) < 300

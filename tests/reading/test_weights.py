@@ -45,8 +45,13 @@ def test_other_wrappers(name: str) -> None:
 def test_names_that_meet_are_refused() -> None:
     with pytest.raises(InputError, match=r"net.pth: a: found it twice"):
         bare_names({"module.a": 1, "a": 2}, "net.pth")
-    with pytest.raises(InputError, match="the key 3"):
-        bare_names({3: 1}, "net.pth")  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("name", [3, None, ("a",), "a\nb", "\x1b[31m", "a" * 301, "\ud800"])
+def test_names_that_a_message_cannot_show(name: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        bare_names({name: 1}, "net.pth")
+    assert str(caught.value).isprintable() and "net.pth: found the key" in str(caught.value)
 
 
 def test_floats_stand_for_each_other_and_nothing_else() -> None:
