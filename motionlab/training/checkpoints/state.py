@@ -65,7 +65,7 @@ class Record:
     counters: Counters
     settings: dict[str, Any]
     architecture: dict[str, Any]
-    scaler: dict[str, float]
+    scaler: dict[str, int | float]
     rng: dict[str, Any]
 
 
