@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import check_tensors
+from motionlab.files.weights import check_tensors
 from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions
 from motionlab.text.t5_folder import check_t5_weights, t5_config
 from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module

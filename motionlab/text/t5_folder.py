@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from motionlab.errors import InputError
-from motionlab.reading.foreign_config import ForeignConfig, read_foreign_config
-from motionlab.reading.pth import read_pth, state_of
-from motionlab.reading.stored import open_safetensors
-from motionlab.reading.weights import Header, headers, require_tensors
+from motionlab.files.foreign_config import ForeignConfig, read_foreign_config
+from motionlab.files.pth import read_pth, state_of
+from motionlab.files.stored import open_safetensors
+from motionlab.files.weights import Header, headers, require_tensors
 from motionlab.text.encoder import THREE_CHOICES
 
 _FEED_FORWARD = {"relu": ("wi",), "gelu": ("wi",), "gated-gelu": ("wi_0", "wi_1"), "gated-silu": ("wi_0", "wi_1")}

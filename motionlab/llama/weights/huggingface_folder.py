@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.files.foreign_config import ForeignConfig, read_foreign_config
+from motionlab.files.stored import Stored, open_safetensors
+from motionlab.files.weights import Header, bare_names, check_tensors, headers, require_tensors
 from motionlab.llama.rope import RopeSettings, rope_frequencies
 from motionlab.llama.weights.huggingface_rope import ROPE_KEYS, read_rope
-from motionlab.reading.foreign_config import ForeignConfig, read_foreign_config
-from motionlab.reading.stored import Stored, open_safetensors
-from motionlab.reading.weights import Header, bare_names, check_tensors, headers, require_tensors
 
 FIX = "Use another LLaMA, or convert this one first."
 

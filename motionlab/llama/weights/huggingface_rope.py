@@ -8,9 +8,9 @@ yarn, longrope, ...     also rescale the scores, or change with the length: refu
 
 from __future__ import annotations
 
+from motionlab.files.foreign_config import ForeignConfig
 from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, RopeScaling
-from motionlab.reading.foreign_config import ForeignConfig
 
 ROPE_KEYS = ("rope_parameters", "rope_scaling", "rope_theta")
 

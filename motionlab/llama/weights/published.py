@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.files.pth import read_pth, state_of
+from motionlab.files.weights import FLOATS, check_tensors, headers, require_tensors
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sizes import SIZES
 from motionlab.llama.variant import LlamaVariant
-from motionlab.reading.pth import read_pth, state_of
-from motionlab.reading.weights import FLOATS, check_tensors, headers, require_tensors
 
 
 def load_motionmillion(

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import bare_names
+from motionlab.files.weights import bare_names
 
 # State of a codebook with moving averages, besides the codebook, that the published code does not save.
 COUNTS = tuple(f"quantizer.{name}" for name in ("cluster_size", "cluster_sum", "initialised"))

@@ -1,7 +1,7 @@
 """Checkpoint files of the published code: read safely and strictly, written whole.
 
 A `net_*.pth` is a pickle made by `torch.save`: `{"net": state dict, "optimizer": ..., "nb_iter": ...}`. It is read as
-data only, see `motionlab/reading/pth.py`.
+data only, see `motionlab/files/pth.py`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
+from motionlab.files.pth import read_pth, state_of
+from motionlab.files.weights import check_tensors, headers, require_tensors
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.levels import LEVELS, levels_for
 from motionlab.quantizers.vq import VQ
 from motionlab.quantizers.vq_ema import VQEMA
-from motionlab.reading.pth import read_pth, state_of
-from motionlab.reading.weights import check_tensors, headers, require_tensors
 from motionlab.tokenizer.weights.motionmillion import COUNTS, published_names, rename_published
 
 FEATURES = 272

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.files.foreign_config import ForeignConfig
 from motionlab.llama.rope import rope_frequencies
 from motionlab.llama.weights.huggingface_rope import read_rope
-from motionlab.reading.foreign_config import ForeignConfig
 
 transformers = pytest.importorskip("transformers")
 LLAMA3 = {

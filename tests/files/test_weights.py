@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import bare_names, check_tensors, headers, require_tensors
+from motionlab.files.weights import bare_names, check_tensors, headers, require_tensors
 
 
 class Deep(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.reading.pth import Inert, read_pth, state_of
+from motionlab.files.pth import Inert, read_pth, state_of
 
 
 def test_tensors_and_containers(tmp_path: Path) -> None:

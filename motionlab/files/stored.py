@@ -10,7 +10,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import Header, check_names, shown
+from motionlab.files.reading import refusing
+from motionlab.files.weights import Header, check_names
 
 # The format's names for the numbers that a model may have; others keep them, and are refused with them.
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -29,17 +30,13 @@ def open_safetensors(paths: Iterable[Path]) -> dict[str, Stored]:
     Raises:
         InputError: a file that is missing or damaged, a name as in `check_names`, or two tensors of the same name.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     stored: dict[str, Stored] = {}
     for path in paths:
-        try:
+        with refusing(path, expected="a whole safetensors file", fix="Copy or download it again."):
             file = safe_open(path, framework="pt", device="cpu")
             here = {name: _stored(file, name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, OSError) as error:
-            raise InputError(
-                path, found=shown(error), expected="a whole safetensors file", fix="Copy or download it again."
-            ) from error
         check_names(here, path)
         twice = [name for name in here if name in stored]
         if twice:

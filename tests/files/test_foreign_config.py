@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.reading.foreign_config import ForeignConfig, read_foreign_config
+from motionlab.files.foreign_config import ForeignConfig, read_foreign_config
 
 
 def config(**values: object) -> ForeignConfig:

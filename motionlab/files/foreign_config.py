@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import shown
+from motionlab.files.reading import read_text, refusing
+from motionlab.files.weights import shown
 
 QUANTISED = ("quantization_config", "compression_config", "quantization", "quant_config")
 """Keys under which programs say how weights were quantised."""
@@ -103,11 +104,9 @@ def read_foreign_config(folder: Path, expected: str, fix: str) -> ForeignConfig:
             expected="a whole model",
             fix="Merge the adapter into its model (merge_and_unload of peft) and save that.",
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(path, found=shown(reason), expected=expected, fix=fix) from None
+    text = read_text(path, expected=expected, fix=fix)
+    with refusing(path, expected=expected, fix=fix):
+        values = json.loads(text)
     if not isinstance(values, dict):
         raise InputError(path, found=f"a {type(values).__name__}", expected=expected, fix=fix)
     config = ForeignConfig(str(path), values, fix)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.reading.weights import bare_names, check_tensors, shown
+from motionlab.files.weights import bare_names, check_tensors, shown
 
 
 class Inert:
