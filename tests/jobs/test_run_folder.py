@@ -8,9 +8,10 @@ import torch
 
 from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.files.tensors import write_tensors
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.run_folder import Run
-from motionlab.training.checkpoints.tensor_files import load_model_state, write_tensors
+from motionlab.training.checkpoints.tensor_files import load_model_state
 
 
 def test_a_folder_that_is_no_run(tmp_path):
