@@ -32,6 +32,8 @@ class Inert:
 def read_pth(path: str | Path, *, skip_classes: bool = False) -> object:
     """The content of a file that `torch.save` wrote, on the CPU; tensors are read from the file when they are used.
 
+    The whole file is read once for its checksums.
+
     Args:
         skip_classes: replace classes that are neither tensors nor plain containers by `Inert`, instead of refusing the
             file. Checkpoints of a training hold its optimizer, whose classes belong to other packages. No foreign code
