@@ -7,9 +7,10 @@ believes the sizes that the pickle names, so both are checked here.
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -51,6 +52,7 @@ def read_pth(path: str | Path, *, skip_classes: bool = False) -> object:
         with warnings.catch_warnings(), torch.serialization.safe_globals([(Inert, name) for name in names]):
             warnings.simplefilter("ignore")  # about the format of files that turn out to be none
             content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        require_members(_tensors_in(content), path)
     except Exception as error:  # damaged bytes make nearly any exception: UnpicklingError, EOFError, RuntimeError, ...
         reason = shown(" ".join(str(error).split())) or type(error).__name__
         raise InputError(
@@ -88,6 +90,46 @@ def state_of(content: object, key: str, where: object, fix: str) -> dict[str, Te
     bare = bare_names(state, where)
     check_tensors(bare, where)
     return bare
+
+
+def require_members(tensors: Iterable[Tensor], path: Path) -> None:
+    """Raise ValueError unless the memory of every tensor is one whole member of the archive that is mapped there.
+
+    The pickle says how many bytes a tensor has. torch takes them from the place where the member begins, whatever its
+    length, and so might read beyond its end. The place of the map itself is the same for all tensors, and is found by
+    trying.
+    """
+    spans = {
+        (storage.data_ptr(), storage.nbytes())
+        for storage in (tensor.untyped_storage() for tensor in tensors)
+        if storage.device.type == "cpu" and storage.nbytes()
+    }
+    members = set(_members(path))
+    if not spans:
+        return
+    first, size = min(spans)
+    bases = [first - begin for begin, length in members if length == size]
+    if not any(all((begin - base, length) in members for begin, length in spans) for base in bases):
+        raise ValueError("tensors that are larger or smaller than their numbers in the file")
+
+
+def _members(path: Path) -> Iterator[tuple[int, int]]:
+    """Where the content of each member begins in the file, and its length."""
+    with zipfile.ZipFile(path) as archive, open(path, "rb") as file:
+        for member in archive.infolist():
+            file.seek(member.header_offset + 26)  # of the member's own header: lengths of its name and of its padding
+            name, padding = struct.unpack("<HH", file.read(4))
+            yield member.header_offset + 30 + name + padding, member.file_size
+
+
+def _tensors_in(content: object) -> Iterator[Tensor]:
+    """The tensors of nested groups and lists."""
+    if isinstance(content, Tensor):
+        if content.layout == torch.strided:
+            yield content
+    elif isinstance(content, Mapping | list | tuple | set):
+        for value in content.values() if isinstance(content, Mapping) else content:
+            yield from _tensors_in(value)
 
 
 def _check_archive(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.files.pth import Inert, read_pth, state_of
+from motionlab.files.pth import Inert, read_pth, require_members, state_of
 
 
 def test_tensors_and_containers(tmp_path: Path) -> None:
@@ -45,6 +45,20 @@ def test_the_old_format_is_refused(tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(3)}, tmp_path / "net.pth", _use_new_zipfile_serialization=False)
     with pytest.raises(InputError, match="no zip archive.*torch's zip format"):
         read_pth(tmp_path / "net.pth")
+
+
+def test_tensors_are_whole_members(tmp_path: Path) -> None:
+    """The sizes that tensors have are compared with those of the archive's members."""
+    path = tmp_path / "net.pth"
+    state = {f"{i}": torch.arange(float(i)) for i in range(9)}
+    torch.save({"net": state | {"view": state["8"][2:5]}, "more": [(torch.ones(3),)]}, path)
+    content = read_pth(path)
+    assert isinstance(content, dict)
+    tensors = list(content["net"].values())
+    require_members(tensors, path)
+    for wrong in ([torch.ones(100)], [*tensors, torch.ones(3)], [*tensors, torch.ones(100)]):
+        with pytest.raises(ValueError, match="larger or smaller than their numbers"):
+            require_members(wrong, path)
 
 
 class Scaler:
