@@ -1,8 +1,8 @@
 """Reading `.pth` and `.bin` files of torch: as data, and only whole.
 
 Such a file is a pickle, that is, a program, in a zip archive with the numbers. `torch.load(weights_only=True)` runs
-only the instructions that build tensors and plain containers. torch does not compare the checksums of the archive and
-believes the sizes that the pickle names, so both are checked here.
+only the instructions that build tensors and plain containers. torch does not compare the checksums of the archive or
+the sizes that the pickle names, so both are compared here.
 """
 
 from __future__ import annotations
@@ -95,9 +95,8 @@ def state_of(content: object, key: str, where: object, fix: str) -> dict[str, Te
 def require_members(tensors: Iterable[Tensor], path: Path) -> None:
     """Raise ValueError unless the memory of every tensor is one whole member of the archive that is mapped there.
 
-    The pickle says how many bytes a tensor has. torch takes them from the place where the member begins, whatever its
-    length, and so might read beyond its end. The place of the map itself is the same for all tensors, and is found by
-    trying.
+    The pickle says how many bytes a tensor has, and the archive how many there are: both have to be the same. The place
+    of the map itself is the same for all tensors, and is found by trying.
     """
     spans = {
         (storage.data_ptr(), storage.nbytes())
