@@ -12,35 +12,20 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from motionlab.command_end import Interruptible, end, end_with
 from motionlab.config import QUANTIZERS, load_config, preset_names
-from motionlab.errors import InputError, MissingExtra
+from motionlab.environment import let_anything_print, usable_path
+from motionlab.errors import InputError, MissingExtra, printable
 from motionlab.jobs.stages import STAGES, require_stage
-from motionlab.runtime import has_display, wait_passively
+from motionlab.runtime import check_environment, has_display, wait_passively
 from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
     from motionlab.config import RunConfig
-
-WHO = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # under torchrun
-
-
-class Interruptible(TyperGroup):
-    """Commands that report an interruption; typer would end them silently, with exit code 130."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; a stopped training says where it stopped, and by which signal."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            where = f": {stop}; the same command continues" if str(stop) else ""
-            print(f"{WHO}: interrupted{where}", file=sys.stderr)
-            raise SystemExit(getattr(stop, "exit_code", 130)) from None
-
 
 app = typer.Typer(
     name="motionlab",
@@ -69,9 +54,13 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _path(path: Path | None) -> Path | None:
+    return path if path is None else usable_path(path)
+
+
 PRESETS = ", ".join(preset_names())
 Preset = Annotated[str, typer.Option("--preset", "-p", help=f"Settings to begin with: {PRESETS}, or a YAML file.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
+Out = Annotated[Path, typer.Option("--out", callback=_path, help="Folder that holds the runs.")]
 Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, e.g. seed=1; see motionlab config.")
@@ -88,21 +77,26 @@ Variant = Annotated[
 ]
 MoreAxes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")]
-RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
+RunFolder = Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")]
 
 
 @app.callback()
 def start(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Text to human motion, small, correct and readable."""
+    if context.invoked_subcommand not in ("doctor", "version"):  # doctor shows what is wrong
+        check_environment()
 
 
 @app.command()
 def doctor(
-    path: Annotated[Path | None, typer.Argument(help="With --verify: a folder. Default: the cache folder.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(callback=_path, help="With --verify: a folder. Default: the cache folder.")
+    ] = None,
     check: Annotated[bool, typer.Option("--verify", help="Read all packed motions and compare their digests.")] = False,
 ) -> None:
     """Show what this machine can do and what is missing.
@@ -214,7 +208,7 @@ def runs(
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
     run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", help="File to write: .bvh, .npy, .gif or .html.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="File to write: .bvh, .npy, .gif or .html.")],
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
@@ -268,9 +262,9 @@ def ablate_tokenizer(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="JSON lines, one per trained point; the picture is next to it.")] = Path(
-        "runs/tokenizer_ablation.jsonl"
-    ),
+    out: Annotated[
+        Path, typer.Option(callback=_path, help="JSON lines, one per trained point; the picture is next to it.")
+    ] = Path("runs/tokenizer_ablation.jsonl"),
     workers: Workers = None,
 ) -> None:
     """Compare tokenizers over a grid of settings.
@@ -292,7 +286,9 @@ def ablate_strategies(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. strategy=teacher_forcing,keep_50,masked seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="JSON lines, one per trained point.")] = Path("runs/strategies.jsonl"),
+    out: Annotated[Path, typer.Option(callback=_path, help="JSON lines, one per trained point.")] = Path(
+        "runs/strategies.jsonl"
+    ),
     workers: Workers = None,
 ) -> None:
     """Compare ways to train the decoder of a finished run.
@@ -375,23 +371,21 @@ def _notebooks_folder() -> Path:
     )
 
 
+def _plain_options(arguments: list[str]) -> list[str]:
+    """Names of options that a terminal can show: typer repeats an unknown one as it came."""
+    parts = [text.partition("=") if text.startswith("-") else (text, "", "") for text in arguments]
+    return [(printable(name) if text.startswith("-") else name) + equals + value
+            for text, (name, equals, value) in zip(arguments, parts, strict=True)]  # fmt: skip
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
+    """Entry point; `command_end.py` has the exit codes."""
     wait_passively()
+    let_anything_print()
     try:
         with terminable():
-            app(args=arguments, prog_name="motionlab")
-    except (InputError, MissingExtra) as error:
-        print(f"{WHO}: error: " + " ".join(str(error).split()), file=sys.stderr)
-        _end(2)
-    except SystemExit as end:
-        _end(end.code)
-
-
-def _end(code: str | int | None) -> NoReturn:
-    """Exit; a process that torchrun started leaves without what can fail after its work."""
-    if "RANK" in os.environ and (code is None or isinstance(code, int)):
-        from motionlab.training.distributed import leave
-
-        leave(code or 0)
-    raise SystemExit(code)
+            app(args=_plain_options(sys.argv[1:] if arguments is None else arguments), prog_name="motionlab")
+    except SystemExit as stop:
+        end(stop.code)
+    except Exception as error:
+        end_with(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from motionlab.config import RunConfig
 from motionlab.data.joined import JoinedClips
+from motionlab.environment import launch
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
@@ -23,7 +23,6 @@ from motionlab.jobs.tokens import training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
-from motionlab.training.distributed import launched
 
 
 def run(config: RunConfig, folder: str | Path) -> Path:
@@ -37,10 +36,10 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             holds a training on other motions or tokens; or it was started by torchrun. Only the training stages know
             how to share their work.
     """
-    if launched():
+    if started := launch():
         raise InputError(
             "motionlab run",
-            found=f"{os.environ['WORLD_SIZE']} processes of torchrun",
+            found=f"{started.size} processes of torchrun",
             expected="one process",
             fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run continues from there.",
         )
