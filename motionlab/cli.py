@@ -77,6 +77,7 @@ Variant = Annotated[
 ]
 MoreAxes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")]
+MaxPoints = Annotated[int, typer.Option(min=1, help="Refuse a grid of more points.")]
 RunFolder = Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")]
 
 
@@ -266,6 +267,7 @@ def ablate_tokenizer(
         Path, typer.Option(callback=_path, help="JSON lines, one per trained point; the picture is next to it.")
     ] = Path("runs/tokenizer_ablation.jsonl"),
     workers: Workers = None,
+    max_points: MaxPoints = 500,
 ) -> None:
     """Compare tokenizers over a grid of settings.
 
@@ -274,7 +276,7 @@ def ablate_tokenizer(
     from motionlab.jobs.ablations.tokenizer import ablate as job
     from motionlab.jobs.ablations.tokenizer import parse_grid
 
-    job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers)
+    job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers, max_points=max_points)
     print(f"numbers: {out}\npicture: {out.with_suffix('.png')}")
 
 
@@ -290,6 +292,7 @@ def ablate_strategies(
         "runs/strategies.jsonl"
     ),
     workers: Workers = None,
+    max_points: MaxPoints = 500,
 ) -> None:
     """Compare ways to train the decoder of a finished run.
 
@@ -298,7 +301,7 @@ def ablate_strategies(
     from motionlab.jobs.ablations.strategies import ablate_strategies as job
     from motionlab.jobs.ablations.strategies import strategy_grid
 
-    job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers)
+    job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers, max_points=max_points)
     print(f"numbers: {out}")
 
 

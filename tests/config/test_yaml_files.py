@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read_is_one_error(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "mine.yaml").write_text("seed: 1")
-    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(InputError, match=r"mine\.yaml: found Permission denied"):
         load_config(tmp_path / "mine.yaml")
 
