@@ -46,7 +46,7 @@ def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> Ru
     0.0001
     """
     path = _find(preset_or_path)
-    values = _read_file(path)
+    values = read_settings(path)
     notes = [note for text in overrides for note in _apply_override(values, text)]
     config = from_mapping(run_config(), values, where=str(path.name))
     for note in notes:
@@ -104,7 +104,12 @@ def _find(preset_or_path: str | Path) -> Path:
     return PRESETS_DIR / f"{preset_or_path}.yaml"
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_settings(path: Path) -> dict[str, Any]:
+    """The values of a YAML file as they were written; which of them are settings is not judged.
+
+    Raises:
+        InputError: no such file, no YAML, or more than settings can be meant to have.
+    """
     text = read_text(path, expected="a YAML file in UTF-8", fix="Check the path.", most=4 * LONGEST_TEXT)
     values = read_yaml(text, path)
     if values is None:
