@@ -390,5 +390,5 @@ def main(arguments: list[str] | None = None) -> None:
             app(args=_plain_options(sys.argv[1:] if arguments is None else arguments), prog_name="motionlab")
     except SystemExit as stop:
         end(stop.code)
-    except Exception as error:
+    except BaseException as error:  # a panic of Rust is no Exception
         end_with(error)

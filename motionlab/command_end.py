@@ -33,7 +33,7 @@ class Interruptible(TyperGroup):
             raise SystemExit(getattr(stop, "exit_code", 130)) from None
 
 
-def explained(error: Exception) -> Exception | None:
+def explained(error: BaseException) -> Exception | None:
     """The error of one line that a command ends with; None for one that is a bug.
 
     >>> print(explained(MemoryError()))
@@ -54,7 +54,7 @@ def explained(error: Exception) -> Exception | None:
     return None
 
 
-def end_with(error: Exception) -> NoReturn:
+def end_with(error: BaseException) -> NoReturn:
     """End with the line of an error; one that is a bug is raised again."""
     told = explained(error)
     if told is None:

@@ -28,6 +28,7 @@ _MEMORY_WORDS = (
     "can't start new thread",
     "thread constructor failed",
     "failed to map segment",
+    "pyobject pointer is null",  # Rust, in safetensors and tokenizers
 )
 
 
@@ -62,7 +63,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):  # torch's; not imported for this
         return True
     kinds = (RuntimeError, OSError, ImportError, SystemError)
-    if not isinstance(error, kinds) and type(error).__name__ != "SafetensorError":
+    if not isinstance(error, kinds) and type(error).__name__ not in ("SafetensorError", "PanicException"):
         return False
     text = str(error).lower()
     return any(words in text for words in _MEMORY_WORDS)

@@ -61,7 +61,7 @@ class Loader(yaml.SafeLoader):
         self.here[-1] = above + count, max(deepest, depth + 1)
         if self.here[-1][0] > MOST_VALUES:
             raise _limit(f"more than {MOST_VALUES:,} values, counting each alias with all that it names", event)
-        if len(self.here) + self.here[-1][1] > DEEPEST + 3:
+        if len(self.here) + self.here[-1][1] > DEEPEST + 2:
             raise _limit(f"more than {DEEPEST} groups and lists within each other, counting aliases", event)
         return node
 
@@ -163,9 +163,8 @@ def _is_blank(node: yaml.Node) -> bool:
 
 
 def _limit(problem: str, event: yaml.Event) -> yaml.constructor.ConstructorError:
-    return yaml.constructor.ConstructorError(
-        None, None, f"{problem}, in line {event.start_mark.line + 1}", event.start_mark
-    )
+    line = event.start_mark.line + 1 if event.start_mark else 1
+    return yaml.constructor.ConstructorError(None, None, f"{problem}, in line {line}")
 
 
 def _error(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:

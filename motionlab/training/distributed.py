@@ -26,6 +26,7 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from motionlab.environment import Launch, connect_seconds, launch
 from motionlab.errors import InputError, first_line, is_out_of_memory, printable
@@ -188,7 +189,7 @@ def _meet(started: Launch, backend: str, method: str) -> None:
     notice.start()
     try:
         waits = timedelta(seconds=seconds)
-        store, rank, size = next(dist.rendezvous(method, started.rank, started.size, timeout=waits))
+        store, rank, size = next(rendezvous(method, started.rank, started.size, timeout=waits))
         store.set_timeout(waits)
         # Every process says that it is here, and waits for all: afterwards a long silence means work, not absence.
         store.set(f"motionlab/here/{rank}", "1")
