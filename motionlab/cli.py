@@ -141,7 +141,7 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     from motionlab.jobs.prepare import prepare as job
 
     for split, clips in job(config.corpus).named().items():
-        print(f"{split:<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
+        print(f"{printable(split):<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
 
 
 @app.command("config")
@@ -229,7 +229,7 @@ def generate(
         prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
         seconds=seconds, max_tokens=max_tokens, seed=seed,
     )  # fmt: skip
-    print(f"written: {out} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
+    print(f"written: {printable(out)} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
     if result.generated.stopped_by == "limit":
         tokens = len(result.generated.tokens)
         print(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
@@ -252,8 +252,10 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     this.save_config()  # what the numbers of the folder were made with
     for split, result in scored.items():
         scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
-        print(f"{split} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}")
-    print(f"report: {write_report(this)}")
+        print(
+            f"{printable(split)} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}"
+        )
+    print(f"report: {printable(write_report(this))}")
 
 
 @ablate_app.command("tokenizer")
@@ -277,7 +279,7 @@ def ablate_tokenizer(
     from motionlab.jobs.ablations.tokenizer import parse_grid
 
     job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers, max_points=max_points)
-    print(f"numbers: {out}\npicture: {out.with_suffix('.png')}")
+    print(f"numbers: {printable(out)}\npicture: {printable(out.with_suffix('.png'))}")
 
 
 @ablate_app.command("strategies")
@@ -302,7 +304,7 @@ def ablate_strategies(
     from motionlab.jobs.ablations.strategies import strategy_grid
 
     job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers, max_points=max_points)
-    print(f"numbers: {out}")
+    print(f"numbers: {printable(out)}")
 
 
 @params_app.command("tokenizer")

@@ -10,7 +10,7 @@ from pathlib import Path
 from motionlab.config import RunConfig
 from motionlab.data.joined import JoinedClips
 from motionlab.environment import launch
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
 from motionlab.jobs.evaluate import evaluate
@@ -48,7 +48,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     device = choose_device(config.device)
     precision = choose_precision(device.value, config.llama_training.precision)
     this = Run.create(folder, config)
-    print(f"run {config.name} in {this.folder}\ndevice: {device}, {threads} threads", flush=True)
+    print(f"run {config.name} in {printable(this.folder)}\ndevice: {device}, {threads} threads", flush=True)
     print(f"precision: {precision}", flush=True)
     seed_everything(config.seed)
     this.record(environment=environment(this.folder))
@@ -73,7 +73,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     with _stage(this, "generate and score"):
         evaluate(this, splits)
     report = write_report(this)
-    print(f"report: {report}", flush=True)
+    print(f"report: {printable(report)}", flush=True)
     return report
 
 

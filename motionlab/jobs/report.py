@@ -56,7 +56,7 @@ def write_report(run: Run) -> Path:
         },
         players=[{**player, "html": Markup(player["html"])} for player in _players(run, metrics)],
         script=Markup(player_script()),
-        config=to_yaml(run.config),
+        config=printable(to_yaml(run.config), lines=True),
     )
     path = run.folder / "report.html"
     write_text(path, page)

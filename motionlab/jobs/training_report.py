@@ -214,7 +214,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _yaml(report: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True)
+    return printable(yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True), lines=True)
 
 
 def _last(history: History, name: str) -> float | None:

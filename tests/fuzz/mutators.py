@@ -14,7 +14,8 @@ from typing import Any
 Mutator = Callable[[bytes, random.Random], bytes]
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 NUMBERS = (
-    b"0", b"-1", b"-0.0", b"1e-320", b"1e308", b"1e999", b"-1e999", b"NaN", b"Infinity", b".inf", b"2147483648",
+    b"0", b"-1", b"-0.0", b"99999", b"1e-7", b"1e-320", b"1e308", b"1e999", b"-1e999", b"NaN", b"Infinity", b".inf",
+    b"2147483648",
     b"9223372036854775808", b"-9223372036854775809", b"1" * 40, b"9" * 5000, b"0.1e", b"1_000", b"0x10", b"1:30",
 )  # fmt: skip
 WORDS = (

@@ -25,7 +25,7 @@ def test_a_large_grid_is_refused_before_its_points_are_made(monkeypatch: pytest.
 
     expected = r"grid: found 40,000 points \(200 of seed x 200 of steps\), expected at most 500 .*--max-points"
     with pytest.raises(InputError, match=expected):
-        grid_points(axes, never)  # type: ignore[arg-type]
+        grid_points(axes, never)
     assert len(grid_points({"seed": list(range(MAX_POINTS))})) == MAX_POINTS
     with pytest.raises(InputError, match="expected at most 3 trainings"):
         grid_points({"seed": [0, 1, 2, 3]}, max_points=3)
