@@ -28,7 +28,7 @@ PRESET ?= tiny
 WORKERS ?= $(CORES)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 
-.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics lab notebooks lint format bench constraints clean
+.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics fuzz lab notebooks lint format bench constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -81,6 +81,10 @@ test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a wid
 # Not part of `make test`: about an hour. NUMERICS=--short is the part that continuous integration runs.
 test-numerics: $(STAMP) ## lessons and tests that compare numbers, on several imitated processors (weekly)
 	$(PY) tools/test_numerics.py $(NUMERICS)
+
+# Not part of `make test`, which makes 200 of each. FUZZ="--tries 2000 --format BVH" is a short one.
+fuzz: $(STAMP) ## 20,000 mutations of every kind of file, each read well or refused (hours)
+	$(PY) tools/fuzz.py $(FUZZ)
 
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	$(PY) -m motionlab lab

@@ -12,35 +12,20 @@ import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from motionlab.command_end import Interruptible, end, end_with
 from motionlab.config import QUANTIZERS, load_config, preset_names
-from motionlab.errors import InputError, MissingExtra
+from motionlab.environment import let_anything_print, usable_path
+from motionlab.errors import InputError, MissingExtra, printable
 from motionlab.jobs.stages import STAGES, require_stage
-from motionlab.runtime import has_display, wait_passively
+from motionlab.runtime import check_environment, has_display, wait_passively
 from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
     from motionlab.config import RunConfig
-
-WHO = f"motionlab (process {os.environ['RANK']})" if "RANK" in os.environ else "motionlab"  # under torchrun
-
-
-class Interruptible(TyperGroup):
-    """Commands that report an interruption; typer would end them silently, with exit code 130."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; a stopped training says where it stopped, and by which signal."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
-            where = f": {stop}; the same command continues" if str(stop) else ""
-            print(f"{WHO}: interrupted{where}", file=sys.stderr)
-            raise SystemExit(getattr(stop, "exit_code", 130)) from None
-
 
 app = typer.Typer(
     name="motionlab",
@@ -69,9 +54,13 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _path(path: Path | None) -> Path | None:
+    return path if path is None else usable_path(path)
+
+
 PRESETS = ", ".join(preset_names())
 Preset = Annotated[str, typer.Option("--preset", "-p", help=f"Settings to begin with: {PRESETS}, or a YAML file.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that holds the runs.")]
+Out = Annotated[Path, typer.Option("--out", callback=_path, help="Folder that holds the runs.")]
 Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, e.g. seed=1; see motionlab config.")
@@ -88,21 +77,27 @@ Variant = Annotated[
 ]
 MoreAxes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")]
-RunFolder = Annotated[Path, typer.Option("--run", help="Folder of a finished run.")]
+MaxPoints = Annotated[int, typer.Option(min=1, help="Refuse a grid of more points.")]
+RunFolder = Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")]
 
 
 @app.callback()
 def start(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Text to human motion, small, correct and readable."""
+    if context.invoked_subcommand not in ("doctor", "version"):  # doctor shows what is wrong
+        check_environment()
 
 
 @app.command()
 def doctor(
-    path: Annotated[Path | None, typer.Argument(help="With --verify: a folder. Default: the cache folder.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(callback=_path, help="With --verify: a folder. Default: the cache folder.")
+    ] = None,
     check: Annotated[bool, typer.Option("--verify", help="Read all packed motions and compare their digests.")] = False,
 ) -> None:
     """Show what this machine can do and what is missing.
@@ -146,7 +141,7 @@ def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
     from motionlab.jobs.prepare import prepare as job
 
     for split, clips in job(config.corpus).named().items():
-        print(f"{split:<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
+        print(f"{printable(split):<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
 
 
 @app.command("config")
@@ -214,7 +209,7 @@ def runs(
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
     run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", help="File to write: .bvh, .npy, .gif or .html.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="File to write: .bvh, .npy, .gif or .html.")],
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
@@ -234,7 +229,7 @@ def generate(
         prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
         seconds=seconds, max_tokens=max_tokens, seed=seed,
     )  # fmt: skip
-    print(f"written: {out} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
+    print(f"written: {printable(out)} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
     if result.generated.stopped_by == "limit":
         tokens = len(result.generated.tokens)
         print(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
@@ -257,8 +252,10 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     this.save_config()  # what the numbers of the folder were made with
     for split, result in scored.items():
         scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
-        print(f"{split} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}")
-    print(f"report: {write_report(this)}")
+        print(
+            f"{printable(split)} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}"
+        )
+    print(f"report: {printable(write_report(this))}")
 
 
 @ablate_app.command("tokenizer")
@@ -268,10 +265,11 @@ def ablate_tokenizer(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="JSON lines, one per trained point; the picture is next to it.")] = Path(
-        "runs/tokenizer_ablation.jsonl"
-    ),
+    out: Annotated[
+        Path, typer.Option(callback=_path, help="JSON lines, one per trained point; the picture is next to it.")
+    ] = Path("runs/tokenizer_ablation.jsonl"),
     workers: Workers = None,
+    max_points: MaxPoints = 500,
 ) -> None:
     """Compare tokenizers over a grid of settings.
 
@@ -280,8 +278,8 @@ def ablate_tokenizer(
     from motionlab.jobs.ablations.tokenizer import ablate as job
     from motionlab.jobs.ablations.tokenizer import parse_grid
 
-    job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers)
-    print(f"numbers: {out}\npicture: {out.with_suffix('.png')}")
+    job(out, parse_grid([*(grid or []), *(more or [])]), workers=workers, max_points=max_points)
+    print(f"numbers: {printable(out)}\npicture: {printable(out.with_suffix('.png'))}")
 
 
 @ablate_app.command("strategies")
@@ -292,8 +290,11 @@ def ablate_strategies(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. strategy=teacher_forcing,keep_50,masked seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="JSON lines, one per trained point.")] = Path("runs/strategies.jsonl"),
+    out: Annotated[Path, typer.Option(callback=_path, help="JSON lines, one per trained point.")] = Path(
+        "runs/strategies.jsonl"
+    ),
     workers: Workers = None,
+    max_points: MaxPoints = 500,
 ) -> None:
     """Compare ways to train the decoder of a finished run.
 
@@ -302,8 +303,8 @@ def ablate_strategies(
     from motionlab.jobs.ablations.strategies import ablate_strategies as job
     from motionlab.jobs.ablations.strategies import strategy_grid
 
-    job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers)
-    print(f"numbers: {out}")
+    job(run, out, strategy_grid([*(grid or []), *(more or [])]), workers=workers, max_points=max_points)
+    print(f"numbers: {printable(out)}")
 
 
 @params_app.command("tokenizer")
@@ -375,23 +376,21 @@ def _notebooks_folder() -> Path:
     )
 
 
+def _plain_options(arguments: list[str]) -> list[str]:
+    """Names of options that a terminal can show: typer repeats an unknown one as it came."""
+    parts = [text.partition("=") if text.startswith("-") else (text, "", "") for text in arguments]
+    return [(printable(name) if text.startswith("-") else name) + equals + value
+            for text, (name, equals, value) in zip(arguments, parts, strict=True)]  # fmt: skip
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point. Exit codes: 0 done, 1 doctor found something missing, 2 wrong input, 130 Ctrl-C, 143 SIGTERM."""
+    """Entry point; `command_end.py` has the exit codes."""
     wait_passively()
+    let_anything_print()
     try:
         with terminable():
-            app(args=arguments, prog_name="motionlab")
-    except (InputError, MissingExtra) as error:
-        print(f"{WHO}: error: " + " ".join(str(error).split()), file=sys.stderr)
-        _end(2)
-    except SystemExit as end:
-        _end(end.code)
-
-
-def _end(code: str | int | None) -> NoReturn:
-    """Exit; a process that torchrun started leaves without what can fail after its work."""
-    if "RANK" in os.environ and (code is None or isinstance(code, int)):
-        from motionlab.training.distributed import leave
-
-        leave(code or 0)
-    raise SystemExit(code)
+            app(args=_plain_options(sys.argv[1:] if arguments is None else arguments), prog_name="motionlab")
+    except SystemExit as stop:
+        end(stop.code)
+    except BaseException as error:  # a panic of Rust is no Exception
+        end_with(error)

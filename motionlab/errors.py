@@ -6,12 +6,80 @@ what was found, what was expected, and what to do. The command line prints the l
 
 from __future__ import annotations
 
+import errno
+import unicodedata
 from functools import partial
 from typing import Any
 
+LONGEST = 2000  # characters of one part of a message: enough for any list of names, and a screen does not run away
+# Control characters, lone halves of surrogate pairs, characters that no one sees or that turn the direction of
+# writing, and the two that break lines. Spaces of other scripts, Chinese ones included, stay.
+_UNSEEN = ("Cc", "Cs", "Cf", "Zl", "Zp")
+# The words of torch's allocators, of oneDNN, C++, the dynamic loader, and of threads that cannot start.
+_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "unable to allocate",
+    "bad_alloc",
+    "could not create a primitive",
+    "could not create a memory object",
+    "can't start new thread",
+    "thread constructor failed",
+    "failed to map segment",
+    "pyobject pointer is null",  # Rust, in safetensors and tokenizers
+)
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""A text that any terminal, table or file takes: a character that would do something, or is none, is escaped.
+
+    File names, names of runs, captions, keys and values come from outside. Everything that is shown goes through here.
+
+    Args:
+        lines: keep line breaks and tabs, for a text that has several lines on purpose.
+
+    >>> print(printable("walk\x1b[31m\nnext"), printable("\ud800"), printable("走路 ≈ ✓"))
+    walk\x1b[31m\nnext \ud800 走路 ≈ ✓
+    """
+    raw = _text(text)
+    if raw.isascii() and raw.isprintable():
+        return raw
+    kept = "\n\t" if lines else ""
+    return "".join(
+        letter if letter in kept or unicodedata.category(letter) not in _UNSEEN else _escaped(letter) for letter in raw
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory: from any allocator, or a thread that could not start.
+
+    Each has a class of its own: CUDA's, Python's, numpy's, a plain RuntimeError of torch on a CPU and of oneDNN, an
+    OSError of the system, an ImportError of a library that found no room.
+    """
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):  # torch's; not imported for this
+        return True
+    kinds = (RuntimeError, OSError, ImportError, SystemError)
+    if not isinstance(error, kinds) and type(error).__name__ not in ("SafetensorError", "PanicException"):
+        return False
+    text = str(error).lower()
+    return any(words in text for words in _MEMORY_WORDS)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, or the name of its class where it has no text, as a MemoryError.
+
+    >>> first_line(MemoryError()), first_line(RuntimeError("one\\ntwo"))
+    ('MemoryError', 'one')
+    """
+    return printable((_text(error).splitlines() or [type(error).__name__])[0])
+
 
 class InputError(ValueError):
-    """An input of the user cannot be used.
+    """An input of the user cannot be used. Each part is `printable` and on one line, wherever it came from.
 
     Args:
         where: the file, argument or config key that is wrong.
@@ -24,8 +92,11 @@ class InputError(ValueError):
     """
 
     def __init__(self, where: object, *, found: object, expected: object, fix: str) -> None:
-        self.where, self.found, self.expected, self.fix = str(where), str(found), str(expected), fix
-        super().__init__(f"{where}: found {found}, expected {expected}. {fix}")
+        self.where = _shortened(printable(where))
+        self.found, self.expected, self.fix = (
+            _shortened(printable(" ".join(_text(part).splitlines()))) for part in (found, expected, fix)
+        )
+        super().__init__(f"{self.where}: found {self.found}, expected {self.expected}. {self.fix}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         # pickle would call InputError(message) and fail; errors cross process boundaries in worker pools.
@@ -48,3 +119,19 @@ class MissingExtra(ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(MissingExtra, extra=self.extra, purpose=self.purpose), (self.name,)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 2 :]}"
+
+
+def _text(value: object) -> str:
+    """`str(value)`, also where that fails: a whole number of more than 4,300 digits, a list within itself."""
+    try:
+        return str(value)
+    except (ValueError, RecursionError):
+        return f"a {type(value).__name__} that is too large to be written"
+
+
+def _escaped(letter: str) -> str:
+    return {"\n": "\\n", "\t": "\\t", "\r": "\\r"}.get(letter) or letter.encode("unicode_escape").decode("ascii")

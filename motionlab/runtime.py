@@ -7,6 +7,7 @@ torch is imported inside the functions: `import motionlab` must stay instant.
 from __future__ import annotations
 
 import contextlib
+import operator
 import os
 import platform
 import random
@@ -15,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from motionlab.environment import switched_on, thread_count, usable_path
 from motionlab.errors import InputError
 
 if TYPE_CHECKING:
     import torch
 
 PROFILES = ("ci", "cpu", "gpu")
+LARGEST_SEED = 2**64 - 1  # that torch takes
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,12 @@ def profile() -> str:
     Raises:
         InputError: the variable holds something else.
     """
+    return _asked_profile() or ("gpu" if choose_device().value == "cuda" else "cpu")
+
+
+def _asked_profile() -> str | None:
     value = os.environ.get("MOTIONLAB_PROFILE")
-    if value is None:
-        return "gpu" if choose_device().value == "cuda" else "cpu"
-    if value not in PROFILES:
+    if value is not None and value not in PROFILES:
         raise InputError(
             "MOTIONLAB_PROFILE", found=repr(value), expected=" or ".join(PROFILES), fix="Set it to one of these."
         )
@@ -108,12 +113,29 @@ def profile() -> str:
 
 
 def cache_dir() -> Path:
-    """Folder for files that can be made again (corpora, text features). `MOTIONLAB_CACHE` moves it."""
-    configured = os.environ.get("MOTIONLAB_CACHE")
+    """Folder for files that can be made again (corpora, text features). `MOTIONLAB_CACHE` moves it.
+
+    Raises:
+        InputError: no folder can have that name, or a file has it.
+    """
+    configured, base = os.environ.get("MOTIONLAB_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if configured:
-        return Path(configured)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "motionlab"
+        folder, where = usable_path(configured, "MOTIONLAB_CACHE"), "MOTIONLAB_CACHE"
+    else:
+        where = "XDG_CACHE_HOME"
+        folder = (usable_path(base, where) if base else Path.home() / ".cache") / "motionlab"
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise InputError(where, found=f"{folder}, a file", expected="a folder", fix="Name a folder, or unset it.")
+    return folder
+
+
+def check_environment() -> None:
+    """Refuse a wrong variable of the environment before any work, by its name."""
+    thread_count()
+    _asked_profile()
+    cache_dir()
+    usable_path(os.environ.get("MOTIONLAB_SAMPLES", ""), "MOTIONLAB_SAMPLES")
+    switched_on("MOTIONLAB_SOLUTIONS")
 
 
 def set_threads(count: int | None = None) -> int:
@@ -125,8 +147,7 @@ def set_threads(count: int | None = None) -> int:
     import torch
 
     if count is None:
-        text = os.environ.get("OMP_NUM_THREADS", "")
-        count = int(text) if text.isdigit() else (psutil.cpu_count(logical=False) or 1)
+        count = thread_count() or psutil.cpu_count(logical=False) or 1
     torch.set_num_threads(count)
     return count
 
@@ -159,13 +180,41 @@ def wait_passively() -> None:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python, numpy and torch (all devices)."""
+    """Seed Python, numpy and torch (all devices).
+
+    Raises:
+        InputError: no seed that each of them takes.
+    """
     import numpy as np
     import torch
 
+    seed = check_seed(seed)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def check_seed(seed: int, where: str = "seed") -> int:
+    """The seed as a plain int.
+
+    Raises:
+        InputError: no whole number from 0 to 2**64 - 1. torch ends in an OverflowError or RuntimeError above it.
+    """
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value <= LARGEST_SEED:
+        expected = "a whole number, 0 to 2**64 - 1"
+        raise InputError(where, found=seed, expected=expected, fix="Choose a smaller one.")
+    return value
+
+
+def random_generator(seed: int) -> torch.Generator:
+    """A generator of torch, on the CPU, that starts at `seed`; an InputError for a seed that is none."""
+    import torch
+
+    return torch.Generator().manual_seed(check_seed(seed))
 
 
 @contextlib.contextmanager

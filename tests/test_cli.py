@@ -10,6 +10,7 @@ import sys
 import time
 import types
 import webbrowser
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pytest
 
 from motionlab import cli
 from motionlab.config import QUANTIZERS, load_config, preset_names
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, MissingExtra, printable
+from motionlab.jobs.ablations.tokenizer import MAX_POINTS
 from motionlab.jobs.run_folder import Run
 from motionlab.training.interrupt import Stopped
 
@@ -255,7 +257,7 @@ def test_ablate_gives_the_grid_to_the_job(
     out = tmp_path / "out.jsonl"
     assert run_cli("ablate", "tokenizer", *words, "--out", str(out), "--workers", "2") == 0
     axes = {"quantizer": ["fsq", "vq_ema"], "codebook_size": [256, 1024], "seed": [0, 1]}
-    assert ablation == [((out, axes), {"workers": 2})]
+    assert ablation == [((out, axes), {"workers": 2, "max_points": MAX_POINTS})]
     assert capsys.readouterr().out == f"numbers: {out}\npicture: {tmp_path / 'out.png'}\n"
 
 
@@ -440,3 +442,68 @@ def test_python_dash_m_is_the_same_command() -> None:
         assert (done.returncode, done.stdout) == (0, f"motionlab {motionlab.__version__}\n")
     wrong = subprocess.run([sys.executable, "-m", "motionlab", "run", "--preset", "?"], capture_output=True, text=True)
     assert wrong.returncode == 2 and wrong.stdout == "" and wrong.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["LC_ALL", "PYTHONIOENCODING"])
+def test_a_terminal_of_ascii_shows_everything(name: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", name: "ascii" if "IO" in name else "C"}
+    path = tmp_path / "走路.yaml"
+    path.write_text("走: 1\n", encoding="utf-8")
+    command = [sys.executable, "-m", "motionlab", "config", "--preset", str(path)]
+    done = subprocess.run(command, capture_output=True, env=environment, text=True, encoding="utf-8")
+    assert done.returncode == 2 and done.stderr.isascii()
+    assert "\\u8d70" in done.stderr.lower() or "\\udc" in done.stderr.lower()
+    assert "Traceback" not in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "memory: found MemoryError"),
+        (RuntimeError("can't start new thread"), "memory: found can't start new thread"),
+        (PermissionError(13, "Permission denied", "a\x1b[31m.txt"), r"a\x1b[31m.txt: found Permission denied"),
+        (BrokenProcessPool("x"), "found a process that was ended from outside"),
+        (InputError("\x1b]0;title\x07", found="\ud800", expected="b", fix="c"), r"\x1b]0;title\x07: found \ud800"),
+    ],
+)
+def test_what_the_surroundings_cause_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, told: str, tmp_path: Path
+) -> None:
+    failing_job(monkeypatch, error)
+    assert run_cli("run", "--preset", "ci", "--out", str(tmp_path)) == 2
+    line = capsys.readouterr().err
+    assert told in line and line.count("\n") == 1 and line.rstrip("\n").isprintable()
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failing_job(monkeypatch, KeyError("a bug"))
+    with pytest.raises(KeyError, match="a bug"):
+        cli.main(["run", "--preset", "ci", "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["config", "seed=18446744073709551616"],
+        ["run", "--preset", "ci", "--out", "x" * 300],
+        ["runs", "--out", "a/" * 2500],
+        ["--\x1b[31m"],
+        ["train", "\x1b[31m"],
+        ["run", "--name", "a\x1b[31m"],
+        ["run", "--name", "a\u202eb"],
+    ],
+)
+def test_arguments_beyond_what_is_possible_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(*words) == 2
+    told = capsys.readouterr().err
+    assert printable(told, lines=True) == told and "Traceback" not in told
+
+
+def test_a_wrong_variable_stops_every_command_but_doctor(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "abc")
+    assert run_cli("config", "seed") == 2
+    assert "OMP_NUM_THREADS=abc" in capsys.readouterr().err
+    assert run_cli("doctor") == 1
+    assert "OMP_NUM_THREADS=abc in the environment; a whole number" in capsys.readouterr().out

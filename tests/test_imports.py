@@ -14,15 +14,17 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "lazy_names", "files", "runtime", "config", "quantizers", "motion", "training", "text", "data",
-    "tokenizer", "llama", "evaluation", "cost", "plots", "jobs", "views", "widgets", "teaching", "cli", "__main__",
+    "errors", "lazy_names", "files", "environment", "runtime", "config", "quantizers", "motion", "training", "text",
+    "data", "tokenizer", "llama", "evaluation", "cost", "plots", "jobs", "views", "widgets", "teaching",
+    "command_end", "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.
 # The command line asks for the version.
 MAY_IMPORT_THE_PACKAGE = ("cli", "__main__")
 HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
 LIGHT_MODULES = (
-    *("__init__.py", "cli.py", "errors.py", "files/__init__.py", "files/atomic.py", "files/reading.py", "runtime.py"),
+    *("__init__.py", "cli.py", "command_end.py", "environment.py", "errors.py", "runtime.py"),
+    *("files/__init__.py", "files/atomic.py", "files/reading.py"),
     *(f"config/{path.name}" for path in (Path(__file__).resolve().parents[1] / "motionlab" / "config").glob("*.py")),
 )
 # Where the name that is imported differs from the name that is installed.

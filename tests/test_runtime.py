@@ -2,6 +2,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,9 +89,39 @@ def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
         assert runtime.set_threads() == 1 == torch.get_num_threads()
         monkeypatch.setenv("OMP_NUM_THREADS", "many")
-        assert runtime.set_threads() >= 1
+        with pytest.raises(InputError, match="OMP_NUM_THREADS: found OMP_NUM_THREADS=many"):
+            runtime.set_threads()
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "1", None])
+def test_a_seed_that_is_none_is_one_error(seed: Any) -> None:
+    for use in (runtime.seed_everything, runtime.random_generator, runtime.check_seed):
+        with pytest.raises(InputError, match=r"seed: found .*, expected a whole number, 0 to 2\*\*64 - 1"):
+            use(seed)
+    assert runtime.check_seed(2**64 - 1) == 2**64 - 1 == runtime.random_generator(2**64 - 1).initial_seed() % 2**64
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OMP_NUM_THREADS", "0"),
+        ("OMP_NUM_THREADS", "²"),
+        ("MOTIONLAB_PROFILE", "fast"),
+        ("MOTIONLAB_SOLUTIONS", "yes"),
+        ("MOTIONLAB_CACHE", "c" * 5000),
+        ("MOTIONLAB_CACHE", __file__),
+        ("XDG_CACHE_HOME", "c" * 300),
+        ("MOTIONLAB_SAMPLES", "c" * 300),
+    ],
+)
+def test_a_wrong_variable_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.delenv("MOTIONLAB_CACHE", raising=False)
+    runtime.check_environment()
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"^{name}: "):
+        runtime.check_environment()
 
 
 def draw() -> tuple[float, float, float]:

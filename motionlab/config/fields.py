@@ -187,7 +187,10 @@ def shown(value: Any) -> str:
         return "a whole number of more than 100 digits"
     if isinstance(value, list):
         return shortened(f"[{', '.join(shown(part) for part in value)}]")
-    return shortened(repr(value))
+    try:
+        return shortened(repr(value))
+    except (ValueError, RecursionError):  # such a whole number within something else
+        return f"a {type(value).__name__} that is too large to be shown"
 
 
 @functools.cache

@@ -17,14 +17,16 @@ from motionlab.config.sampling import Sampling
 from motionlab.config.text import TextConfig
 from motionlab.config.tokenizer import QuantizerName, TokenizerConfig
 from motionlab.config.training import TrainConfig
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names are longer
 
 
 def _is_folder_name(name: str) -> bool:
+    """Nothing that a terminal would act on, either: this is where a name comes in, and it is shown in many places."""
     is_one = Path(name).name == name and name not in ("", "..", ".")
-    return is_one and name.isprintable() and name == name.strip() and len(os.fsencode(name)) <= LONGEST_NAME
+    plain = name.isprintable() and printable(name) == name == name.strip()
+    return is_one and plain and len(os.fsencode(name)) <= LONGEST_NAME
 
 
 def _is_device(name: str) -> bool:

@@ -6,6 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from motionlab.config.fields import Section, setting
+from motionlab.environment import usable_path
+from motionlab.errors import InputError
+
+
+def _is_path(path: str) -> bool:
+    try:
+        usable_path(path)
+    except InputError:
+        return False
+    return True
 
 
 @dataclass
@@ -15,7 +25,9 @@ class TextConfig(Section):
     NAME: ClassVar[str] = "text"
 
     encoder: Literal["minilm", "t5"] = setting("minilm", "minilm (bundled) or t5 (a local T5, flan-T5 or ByT5 folder)")
-    folder: str | None = setting(None, "folder of the T5 weights, when encoder is t5")
+    folder: str | None = setting(
+        None, "folder of the T5 weights, when encoder is t5", test=_is_path, says="the path of a folder"
+    )
     pooled: bool = setting(False, "one vector per caption instead of one per word piece; minilm only")
     max_tokens: int = setting(
         48, "longest caption in word pieces; a longer one is an error, never cut silently", at_least=1

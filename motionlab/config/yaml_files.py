@@ -18,8 +18,9 @@ import yaml
 
 from motionlab.config.fields import hints, shown
 from motionlab.config.run import RunConfig, run_config
-from motionlab.config.yaml_values import Dumper, is_null, read_yaml
+from motionlab.config.yaml_values import DEEPEST, LONGEST_TEXT, Dumper, is_null, read_yaml, shortened
 from motionlab.errors import InputError
+from motionlab.files.reading import read_text
 
 T = TypeVar("T")
 SECRET = re.compile(r"(api_?key|token|secret|password|credential)s?$", re.IGNORECASE)
@@ -45,7 +46,7 @@ def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> Ru
     0.0001
     """
     path = _find(preset_or_path)
-    values = _read_file(path)
+    values = read_settings(path)
     notes = [note for text in overrides for note in _apply_override(values, text)]
     config = from_mapping(run_config(), values, where=str(path.name))
     for note in notes:
@@ -103,13 +104,13 @@ def _find(preset_or_path: str | Path) -> Path:
     return PRESETS_DIR / f"{preset_or_path}.yaml"
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(path, found=f"no text ({error})", expected="UTF-8", fix="Fix the file.") from None
-    except OSError as error:
-        raise InputError(path, found=error.strerror, expected="a YAML file", fix="Check the path.") from None
+def read_settings(path: Path) -> dict[str, Any]:
+    """The values of a YAML file as they were written; which of them are settings is not judged.
+
+    Raises:
+        InputError: no such file, no YAML, or more than settings can be meant to have.
+    """
+    text = read_text(path, expected="a YAML file in UTF-8", fix="Check the path.", most=4 * LONGEST_TEXT)
     values = read_yaml(text, path)
     if values is None:
         return {}
@@ -122,14 +123,18 @@ def _apply_override(values: dict[str, Any], text: str) -> list[str]:
     """Put one override into the values; returns notes for the user."""
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError("override", found=repr(text), expected="key=value", fix="For example llama_training.lr=1e-4.")
+        found, fix = shown(text), "For example llama_training.lr=1e-4."
+        raise InputError("override", found=found, expected="key=value", fix=fix)
     *sections, last = key.split(".")
+    if len(sections) > DEEPEST:
+        found, expected = f"{len(sections)} groups in a key", "a key such as llama_training.lr"
+        raise InputError("override", found=found, expected=expected, fix="Check the key.")
     target = values
     for section in sections:
         target = target.setdefault(section, {})
         if not isinstance(target, dict):
             raise InputError(
-                f"override {text}", found=f"{section} is a value", expected="a group", fix="Check the key."
+                f"override {shortened(text)}", found=f"{section} is a value", expected="a group", fix="Check the key."
             )
     before, now = target.get(last), read_yaml(value, f"override {key}")
     if now is None and not is_null(value):

@@ -12,6 +12,7 @@ from torch import Tensor
 from motionlab.data.splits import Clips
 from motionlab.errors import InputError
 from motionlab.motion.normalizer import Normalizer
+from motionlab.runtime import check_seed
 
 
 class WindowBatches:
@@ -61,7 +62,7 @@ class WindowBatches:
             normalizer,
             window,
             batch_size,
-            seed,
+            check_seed(seed),
         )
         self.skipped = len(clips) - len(usable)
         self._slots = np.repeat(usable, clips.lengths[usable] // window)  # one entry per visit

@@ -62,9 +62,9 @@ def cannot_write(target: Path, error: OSError) -> InputError:
 
 
 def write_text(target: str | Path, text: str) -> None:
-    """Write `text` as UTF-8, atomically."""
+    """Write `text` as UTF-8, atomically. Halves of surrogate pairs, which UTF-8 does not have, are escaped."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sha256(path: str | Path) -> str:

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, MissingExtra, is_out_of_memory
 
 LARGEST_TEXT = 1 << 28  # bytes of a text file that is read at once: 256 MiB
 LONGEST_REASON = 200  # letters of a parser's own message
@@ -23,7 +23,7 @@ def refusing(path: object, *, expected: object, fix: str) -> Iterator[None]:
     """Turn every exception that a parser raises inside into one `InputError` that names `path`.
 
     Put only the parsing inside: a fault of the code around it must stay a traceback. Errors that already say what to
-    do pass, and so does `MemoryError`: a machine that is too small is no fault of the file.
+    do pass, and so does a lack of memory: a machine that is too small is no fault of the file.
 
     >>> with refusing("walk.json", expected="JSON", fix="Make the file again."):
     ...     raise KeyError("frames")
@@ -32,9 +32,11 @@ def refusing(path: object, *, expected: object, fix: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, MissingExtra, MemoryError):
+    except (InputError, MissingExtra):
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise InputError(path, found=reason(error), expected=expected, fix=fix) from error
 
 

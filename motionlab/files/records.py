@@ -24,6 +24,7 @@ from motionlab.files.atomic import write_text
 from motionlab.files.reading import LARGEST_TEXT, read_text, refusing
 
 T = TypeVar("T")
+LONGEST_NUMBER = 40  # digits; the state of a random generator has 39
 DIGEST_KEY = "record_sha256"
 
 
@@ -86,8 +87,8 @@ def parse_json(text: str, where: object, *, expected: str, fix: str, finite: boo
         raise InputError(where, found=f"{len(text):,} letters", expected=expected, fix=fix)
     with refusing(where, expected=expected, fix=fix):
         if not finite:
-            return json.loads(text, object_pairs_hook=_once)
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_finite, parse_float=_finite)
+            return json.loads(text, object_pairs_hook=_once, parse_int=_whole)
+        return json.loads(text, object_pairs_hook=_once, parse_int=_whole, parse_constant=_finite, parse_float=_finite)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -96,6 +97,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} twice")
     return values
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:  # float() and torch end in an OverflowError of their own with more
+        raise ValueError(f"a whole number of {len(text):,} digits")
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -68,7 +68,7 @@ def doctor(folder: Path | None = None) -> list[Row]:
     Args:
         folder: where runs will be written; its free space is reported. Default: the working folder.
     """
-    rows = [_python_row()]
+    rows = [_python_row(), *_environment_rows()]
     rows += _torch_rows()
     rows += _machine_rows(folder or Path.cwd())
     rows += _package_rows(NEEDED, needed=True, fix="pip install -c constraints.txt -e .")
@@ -155,6 +155,15 @@ def environment() -> dict[str, str]:
         "threads": _threads(os.cpu_count() or 1),
     }
     return facts | {name: _version(name) for name in ("torch", "numpy", "transformers")}
+
+
+def _environment_rows() -> Iterator[Row]:
+    from motionlab.runtime import check_environment
+
+    try:
+        check_environment()
+    except InputError as error:
+        yield Row("environment", f"{error.found}; {error.expected} is expected", "missing", error.fix)
 
 
 def _python_row() -> Row:

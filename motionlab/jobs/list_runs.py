@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from motionlab.errors import InputError
+from motionlab.environment import usable_path
+from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
 from motionlab.jobs.training_report import training_report
 from motionlab.plots.curves import figure_to_png, loss_figure
@@ -57,11 +59,17 @@ def find_trainings(out: str | Path) -> list[Training]:
     Raises:
         InputError: there is no such folder.
     """
-    out = Path(out)
+    out = usable_path(out, "--out")
     if not out.is_dir():
         raise InputError(out, found="no such folder", expected="a folder of runs", fix="Name it with --out.")
     folders = sorted(path.parent for path in out.glob("*/*/training.json") if (path.parent / "history.csv").is_file())
-    return [Training(folder, training_report(folder)) for folder in folders]
+    found = []
+    for folder in folders:
+        try:
+            found.append(Training(folder, training_report(folder)))
+        except InputError as error:  # the others are shown all the same
+            print(f"not shown: {error}", file=sys.stderr)
+    return found
 
 
 def describe_runs(out: str | Path, names: Sequence[str] = ()) -> str:
@@ -88,7 +96,7 @@ def describe_runs(out: str | Path, names: Sequence[str] = ()) -> str:
     picture = Path(out) / "comparison.png"
     with atomic_path(picture) as path:
         path.write_bytes(figure_to_png(comparison_figure(trainings)))
-    return f"{text}\n\npicture: {picture}"
+    return f"{text}\n\npicture: {printable(picture)}"
 
 
 def differences(trainings: Sequence[Training]) -> dict[str, list[Any]]:
@@ -121,7 +129,8 @@ def _chosen(trainings: list[Training], names: Sequence[str], out: str | Path) ->
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as text in columns."""
+    """Rows of cells as text in columns; what a terminal would act on is escaped."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from pathlib import Path
 
 from motionlab.config import RunConfig
 from motionlab.data.joined import JoinedClips
-from motionlab.errors import InputError
+from motionlab.environment import launch
+from motionlab.errors import InputError, printable
 from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
 from motionlab.jobs.evaluate import evaluate
@@ -23,7 +23,6 @@ from motionlab.jobs.tokens import training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizers
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
-from motionlab.training.distributed import launched
 
 
 def run(config: RunConfig, folder: str | Path) -> Path:
@@ -37,10 +36,10 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             holds a training on other motions or tokens; or it was started by torchrun. Only the training stages know
             how to share their work.
     """
-    if launched():
+    if started := launch():
         raise InputError(
             "motionlab run",
-            found=f"{os.environ['WORLD_SIZE']} processes of torchrun",
+            found=f"{started.size} processes of torchrun",
             expected="one process",
             fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run continues from there.",
         )
@@ -49,7 +48,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     device = choose_device(config.device)
     precision = choose_precision(device.value, config.llama_training.precision)
     this = Run.create(folder, config)
-    print(f"run {config.name} in {this.folder}\ndevice: {device}, {threads} threads", flush=True)
+    print(f"run {config.name} in {printable(this.folder)}\ndevice: {device}, {threads} threads", flush=True)
     print(f"precision: {precision}", flush=True)
     seed_everything(config.seed)
     this.record(environment=environment(this.folder))
@@ -74,7 +73,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     with _stage(this, "generate and score"):
         evaluate(this, splits)
     report = write_report(this)
-    print(f"report: {report}", flush=True)
+    print(f"report: {printable(report)}", flush=True)
     return report
 
 

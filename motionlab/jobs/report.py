@@ -12,7 +12,7 @@ from typing import Any
 
 from motionlab.config import to_yaml
 from motionlab.cost.parameters import parameter_rows
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
@@ -41,14 +41,14 @@ def write_report(run: Run) -> Path:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True), trim_blocks=True
     )
     page = templates.get_template("report.html.j2").render(
-        name=run.config.name,
+        name=printable(run.config.name),
         environment=_environment_line(metrics["environment"]),
         tiles=_tiles(run, metrics),
         warnings=_warnings(run, metrics),
         generation_note=_generation_note(metrics),
         tokenizer_note=_tokenizer_note(metrics),
-        source=metrics["source"]["name"],
-        corpus_note=metrics["source"]["note"],
+        source=printable(metrics["source"]["name"]),
+        corpus_note=printable(metrics["source"]["note"]),
         tables=_tables(run, metrics),
         figures={
             kind: [Markup(figure_to_svg(figure)) for figure in figures]
@@ -56,7 +56,7 @@ def write_report(run: Run) -> Path:
         },
         players=[{**player, "html": Markup(player["html"])} for player in _players(run, metrics)],
         script=Markup(player_script()),
-        config=to_yaml(run.config),
+        config=printable(to_yaml(run.config), lines=True),
     )
     path = run.folder / "report.html"
     write_text(path, page)
@@ -65,7 +65,8 @@ def write_report(run: Run) -> Path:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> dict[str, Any]:
     """The arguments of the template's table macro."""
-    return {"head": head, "rows": rows, "caption": caption}
+    rows = [[printable(cell) for cell in row] for row in rows]
+    return {"head": [printable(cell) for cell in head], "rows": rows, "caption": printable(caption)}
 
 
 def _tiles(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -275,7 +276,7 @@ def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             players.append(
                 {
                     "split": _title(split),
-                    "note": note,
+                    "note": printable(note),
                     "html": player_html(tracks, player["caption"], script=False),
                 }
             )

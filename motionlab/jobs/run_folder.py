@@ -16,21 +16,22 @@ runs/<name>/
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import torch
 
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
-from motionlab.files import sha256, write_text
-from motionlab.files.reading import read_text
+from motionlab.files import records, sha256, write_text
+from motionlab.files.reading import read_text, refusing
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
+from motionlab.jobs.metrics import Metrics
 from motionlab.jobs.run_settings import check_continued, check_free
 from motionlab.llama.checks import check_codebook
 from motionlab.llama.model import MotionLlama
@@ -155,19 +156,19 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """Every measured number so far."""
+        """Every measured number so far, with the types of `Metrics`."""
         path = self.folder / "metrics.json"
         if not path.is_file():
             return {}
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            fix = "Remove the file; its numbers are measured again."
-            raise InputError(path, found=f"unreadable numbers ({error})", expected="JSON", fix=fix) from error
+        expected, fix = "the numbers of a run", "Remove the file; its numbers are measured again."
+        values = records.read_record(path, dict[str, Any], expected=expected, fix=fix, finite=False)
+        with refusing(path, expected=expected, fix=fix):
+            msgspec.convert(values, Metrics)
+        return values
 
     def record(self, **values: Any) -> None:
         """Add numbers to `metrics.json`, atomically."""
-        write_text(self.folder / "metrics.json", json.dumps({**self.metrics, **values}, indent=1) + "\n")
+        records.write_record(self.folder / "metrics.json", {**self.metrics, **values})
 
     def _load(self, make: Callable[[], Model], name: str, layers: int) -> Model:
         path = self._need(name)

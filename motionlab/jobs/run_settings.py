@@ -138,7 +138,8 @@ def _progress(folder: Path) -> tuple[int, int]:
 
 
 def _ended_early(folder: Path) -> bool:
-    return read_summary(folder / "training.json").get("ended") == "early"
+    summary = read_summary(folder / "training.json")
+    return summary is not None and summary.ended == "early"
 
 
 def _listed(changes: list[Change]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.jobs.artefacts import difference, tensor_digest
 from motionlab.jobs.prepare import bind_splits
@@ -61,7 +61,7 @@ def training_codes(run: Run, splits: Splits) -> Codes:
         changed = difference(record, now) if stored is not None else "an earlier version, or is damaged"
         if stored is not None and not changed:
             return stored
-        print(f"{path.name} is made again: it was made with {changed}", flush=True)
+        print(f"{printable(path.name)} is made again: it was made with {changed}", flush=True)
     device = torch.device(choose_device(run.config.device).value)
     model, normalizer = run.tokenizer().to(device), run.normalizer.to(device)
     clips = JoinedClips(splits.train, splits.validation)

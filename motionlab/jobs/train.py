@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from motionlab.config import RunConfig, to_yaml
+from motionlab.errors import printable
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages import stage_class
@@ -42,14 +43,15 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
     kind.check(config, variant)
     choose_device(config.device)  # refuses one that is not here before anything is written
     with connected(config.device) as world:
-        print(to_yaml(config), flush=True)
+        print(printable(to_yaml(config), lines=True), flush=True)
         with world.first_alone():
             run = Run.create(folder, config)
             splits = prepare(config.corpus)
         stage = kind(run, splits, variant)
         train(stage)
         if world.is_first:
-            print(f"trained: {stage.folder}\nreport: {write_training_report(stage.folder)}", flush=True)
+            report = write_training_report(stage.folder)
+            print(f"trained: {printable(stage.folder)}\nreport: {printable(report)}", flush=True)
         return stage.folder
 
 
@@ -81,7 +83,7 @@ def _keep_best(stage: RunStage[Any]) -> None:
     if stage.validate is None:
         kept = "last"
         if world.is_first:
-            print(f"{stage.title}: nothing to validate on, so the last weights are kept", flush=True)
+            print(f"{printable(stage.title)}: nothing to validate on, so the last weights are kept", flush=True)
     if world.size > 1:  # the trained model may be in parts
         stage.model = stage.make().to(stage.device)
     load_weights(stage.model, stage.folder / "checkpoints", kept)

@@ -14,12 +14,13 @@ from typing import Any
 
 import yaml
 
-from motionlab.errors import InputError
+from motionlab.config.yaml_files import read_settings
+from motionlab.errors import InputError, printable
 from motionlab.files import write_text
 from motionlab.jobs.report import table
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, line_figure, loss_figure
 from motionlab.training.reporting.history import History
-from motionlab.training.reporting.summary import read_summary
+from motionlab.training.reporting.summary import SummaryRecord, load_summary
 
 SLOW_DATA = 0.1  # share of the time that reading data may take before the report warns of it
 EARLY_BEST = 0.5  # share of the steps before which the best validation is called early
@@ -40,46 +41,47 @@ def write_training_report(folder: str | Path) -> Path:
 
 
 def training_report(folder: str | Path) -> dict[str, Any]:
-    """Everything that the report says, as plain values."""
+    """Everything that the report says, as plain values; text that a terminal would act on is escaped.
+
+    Raises:
+        InputError: the folder holds no training, or files that are not as a training writes them.
+    """
     folder = Path(folder)
-    summary = read_summary(folder / "training.json")
-    if not summary:
-        raise InputError(folder, found="no training.json", expected="the folder of a training", fix="Train first.")
+    summary = load_summary(folder / "training.json")
     history = History.read(folder / "history.csv")
-    config = _config(folder)
-    facts = summary.get("facts", {})
-    split = {name: seconds for name, seconds in summary["split"].items() if seconds > 0}
+    config, facts = _config(folder), _plain(summary.facts)
+    planned = settings_of(config, folder.name).get("steps")
     report = {
-        "name": f"{folder.parent.name}/{folder.name}",
-        "ended": summary["ended"],
-        "steps": summary["step"],
-        "steps_planned": settings_of(config, folder.name).get("steps"),
-        "items": summary["items"],
-        "skipped": summary["skipped"],
-        "seconds": summary["seconds"],
-        "items_per_second": summary["items"] / summary["seconds"] if summary["seconds"] else None,
-        "best": {"step": summary["best_step"], "value": summary["best"], "metric": best_metric(summary)},
-        "best_validation": summary.get("best_validation", {}),
-        "last_validation": summary.get("validation", {}),
+        "name": printable(f"{folder.parent.name}/{folder.name}"),
+        "ended": printable(summary.ended),
+        "steps": summary.step,
+        "steps_planned": planned if isinstance(planned, int) else None,
+        "items": summary.items,
+        "skipped": summary.skipped,
+        "seconds": summary.seconds,
+        "items_per_second": summary.items / summary.seconds if summary.seconds else None,
+        "best": {"step": summary.best_step, "value": summary.best, "metric": best_metric(summary)},
+        "best_validation": _plain(summary.best_validation),
+        "last_validation": _plain(summary.validation),
         "last_loss": _last(history, "loss"),
-        "seconds_of_phases": split,
-        "environment": {**{k: v for k, v in facts.items() if k != "parameters"}, **summary.get("versions", {})},
-        "parameters": facts.get("parameters", ""),
+        "seconds_of_phases": _plain({name: seconds for name, seconds in summary.split.items() if seconds > 0}),
+        "environment": {**{k: v for k, v in facts.items() if k != "parameters"}, **_plain(summary.versions)},
+        "parameters": printable(summary.facts.get("parameters", ""), lines=True),
         "config": config,
     }
-    return {**report, "warnings": [*summary["warnings"], *_warnings(report)]}
+    return {**report, "warnings": [*map(printable, summary.warnings), *_warnings(report)]}
 
 
 def settings_of(config: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
     """The settings of the training in the folder of a stage, such as `llama` or `tokenizer-fsq`."""
-    settings: Mapping[str, Any] = config.get(f"{folder.partition('-')[0]}_training", {})
-    return settings
+    settings = config.get(f"{folder.partition('-')[0]}_training")
+    return settings if isinstance(settings, Mapping) else {}
 
 
-def best_metric(summary: Mapping[str, Any]) -> str | None:
+def best_metric(summary: SummaryRecord) -> str | None:
     """The name of the metric that chose the best model: the one with its value."""
-    values = summary.get("best_validation", {})
-    return next((name for name, value in values.items() if value is not None and value == summary["best"]), None)
+    found = (name for name, value in summary.best_validation.items() if value is not None and value == summary.best)
+    return next(map(printable, found), None)
 
 
 def as_markdown(report: Mapping[str, Any]) -> str:
@@ -201,14 +203,18 @@ def _config(folder: Path) -> dict[str, Any]:
     """The settings of the run, as they were written; a training outside a run has none."""
     path = folder.parent / "config.yaml"
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError, yaml.YAMLError):  # the list of runs shows the other runs all the same
+        return read_settings(path) if path.is_file() else {}
+    except InputError:  # the list of runs shows the other runs all the same
         return {}
-    return values if isinstance(values, dict) else {}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Names and texts that can be shown."""
+    return {printable(name): printable(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 def _yaml(report: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True)
+    return printable(yaml.safe_dump(report["config"], sort_keys=False, allow_unicode=True), lines=True)
 
 
 def _last(history: History, name: str) -> float | None:

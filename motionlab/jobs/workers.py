@@ -9,6 +9,8 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 
+from motionlab.environment import let_anything_print
+
 TIME_TO_SAVE = 20.0  # seconds that a training has to finish its step and save
 
 
@@ -21,6 +23,7 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
 
 def _end_with_parent() -> None:
     """A killed parent cannot stop its children, and a child that waits for work never notices. So it watches."""
+    let_anything_print()
     parent = multiprocessing.parent_process()
     if parent is None:
         return

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.llama.null_text import drop_text
+from motionlab.runtime import check_seed, random_generator
 from motionlab.text.caption_choice import choose_caption
 from motionlab.text.encoder import TextFeatures
 
@@ -55,7 +56,7 @@ class Sequences:
 
     def generator(self) -> torch.Generator:
         """A fresh random generator (on the CPU) that starts at `seed`."""
-        return torch.Generator().manual_seed(self.seed)
+        return random_generator(self.seed)
 
 
 class TextSource(Protocol):
@@ -156,7 +157,8 @@ class SequenceBatches:
                 fix="Prepare the corpus again.",
             )
         self.codes, self.captions, self.texts = [row.long().cpu() for row in codes], captions, texts
-        self.codebook_size, self.batch_size, self.seed, self.max_length = codebook_size, batch_size, seed, max_length
+        self.codebook_size, self.batch_size, self.max_length = codebook_size, batch_size, max_length
+        self.seed = check_seed(seed)
         self.edge_drop, self.text_drop, self.pool = edge_drop, text_drop, pool
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
         # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.

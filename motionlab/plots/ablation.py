@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from motionlab.plots.curves import _axes
+from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def _draw_spread(axes: Axes, rows: Sequence[Record], x: str, y: str, lines: Sequ
         where = at if numbers else [ticks.index(str(place)) for place in at]
         join = "-" if numbers else ""
         mean = [_mean(places[place]) for place in at]
-        axes.plot(where, mean, join, marker=marker, markersize=5, color=colour, linewidth=1.6, label=name)
+        axes.plot(where, mean, join, marker=marker, markersize=5, color=colour, linewidth=1.6, label=plain(name))
         low, high = [min(places[place]) for place in at], [max(places[place]) for place in at]
         if numbers and len(at) > 1:
             axes.fill_between(where, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -193,7 +194,7 @@ def _draw_rate_distortion(axes: Axes, rows: Sequence[Record], rate: str, distort
         colour, marker = _style(name, i)
         sizes = sorted(bits[name])
         x, y = [_mean(bits[name][size]) for size in sizes], [_mean(errors[name][size]) for size in sizes]
-        axes.plot(x, y, marker=marker, markersize=5, color=colour, linewidth=1.2, label=name)
+        axes.plot(x, y, marker=marker, markersize=5, color=colour, linewidth=1.2, label=plain(name))
         for size, right, up in zip(sizes, x, y, strict=True):
             axes.hlines(up, min(bits[name][size]), max(bits[name][size]), color=colour, linewidth=1.6, alpha=0.6)
             axes.vlines(right, min(errors[name][size]), max(errors[name][size]), color=colour, linewidth=1.6, alpha=0.6)
@@ -203,7 +204,7 @@ def _draw_live(axes: Axes, live: Sequence[Record], x: str, y: str) -> None:
     for row in live:
         name = f"{row['quantizer']}, {row['steps']} steps, here"
         colour, _ = _style(row["quantizer"], 0)
-        axes.plot([row[x]], [row[y]], "*", markersize=13, color=colour, markeredgecolor="#24292f", label=name)
+        axes.plot([row[x]], [row[y]], "*", markersize=13, color=colour, markeredgecolor="#24292f", label=plain(name))
 
 
 def _scales(axes: Axes, x: str, y: str) -> None:
@@ -239,7 +240,7 @@ def _style(name: str, number: int) -> tuple[str, str]:
 
 
 def _label(name: str) -> str:
-    return LABELS.get(name, name.replace("_", " "))
+    return LABELS.get(name, plain(name.replace("_", " ")))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
@@ -108,9 +109,10 @@ def _draw_mask(axes: Axes, view: MaskView, flags: bool) -> None:
         aspect="equal",
         title=view.rule + (": padding is read" if view.reads_padding else ""),
     )
+    shown = [plain(name) for name in names]
     middle = [k + 0.5 for k in range(count)]
-    axes.set_xticks(middle, names, rotation=90, fontsize=8)
-    axes.set_yticks(middle, names, fontsize=8)
+    axes.set_xticks(middle, shown, rotation=90, fontsize=8)
+    axes.set_yticks(middle, shown, fontsize=8)
     axes.set_xlabel("is seen (key)", fontsize=9)
     axes.set_ylabel("looks (query)", fontsize=9)
     axes.tick_params(length=0)

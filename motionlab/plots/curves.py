@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def line_figure(
     """
     figure, axes = _axes(title, x_label, y_label)
     for i, (name, (x, y)) in enumerate(lines.items()):
-        axes.plot(x, y, label=name, color=PALETTE[i % len(PALETTE)], marker="o" if markers else None, linewidth=1.6)
+        axes.plot(
+            x, y, label=plain(name), color=PALETTE[i % len(PALETTE)], marker="o" if markers else None, linewidth=1.6
+        )
     if log_x:
         axes.set_xscale("log", base=2)
     if log_y:
@@ -74,7 +77,7 @@ def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
         used = int((ordered > 0).sum())
         share = ordered[:used] / max(ordered.sum(), 1.0)
         position = 100 * (np.arange(used) + 1) / len(ordered)
-        label = f"{name}: {used:,} of {len(ordered):,} used"
+        label = f"{plain(name)}: {used:,} of {len(ordered):,} used"
         axes.plot(position, share, label=label, color=PALETTE[i % len(PALETTE)], linewidth=1.6)
     axes.set_yscale("log")
     axes.set_xlim(0, 100)
@@ -106,7 +109,7 @@ def _axes(title: str, x_label: str, y_label: str, size: tuple[float, float] = (6
 
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
-    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.set(title=plain(title), xlabel=plain(x_label), ylabel=plain(y_label))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -14,6 +14,7 @@ import numpy as np
 
 from motionlab.errors import InputError
 from motionlab.plots.curves import Line
+from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def distribution_figure(view: DistributionView, title: str = "") -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.0, 3.4), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     bars, line = figure.subplots(1, 2, width_ratios=(1.35, 1.0))
     at = np.arange(len(view.names))
     bars.bar(at, view.before, width=0.85, color="#d0d7de", label="temperature 1, all codes")
@@ -86,8 +87,8 @@ def attention_figure(words: Sequence[str], weights: Any, title: str = "") -> Fig
     figure = Figure(figsize=(9.0, height), layout="constrained")
     image, bars = figure.subplots(1, 2, width_ratios=(2.6, 1.0), sharey=True)
     shown = image.imshow(values.T, aspect="auto", cmap="Blues", vmin=0, interpolation="nearest")
-    image.set_yticks(range(len(words)), words)
-    image.set(xlabel="motion token", title=title)
+    image.set_yticks(range(len(words)), [plain(word) for word in words])
+    image.set(xlabel="motion token", title=plain(title))
     figure.colorbar(shown, ax=image, label="attention", pad=0.01)
     bars.barh(range(len(words)), values.mean(0), color=PALETTE[0], height=0.7)
     bars.set(xlabel="mean over the motion")
@@ -112,7 +113,9 @@ def words_figure(attention: Mapping[str, float], influence: Mapping[str, float],
     axes.scatter([attention[word] for word in words], [influence[word] for word in words], s=16, color=PALETTE[0])
     most = [sorted(words, key=values.__getitem__, reverse=True)[:named] for values in (attention, influence)]
     for word in sorted({word for some in most for word in some}):
-        axes.annotate(word, (attention[word], influence[word]), xytext=(4, 2), textcoords="offset points", fontsize=7)
+        axes.annotate(
+            plain(word), (attention[word], influence[word]), xytext=(4, 2), textcoords="offset points", fontsize=7
+        )
     axes.axhline(0, color="#57606a", linewidth=0.8)
     axes.set(xlabel="attention (mean share of a motion token)", ylabel="influence (nats a token when replaced)")
     axes.margins(x=0.12)
@@ -167,9 +170,9 @@ def ways_figure(ways: Mapping[str, Mapping[str, Sequence[Line]]], *, columns: in
     for axes, (quantity, lines) in zip(grid, ways.items(), strict=False):
         for i, (way, seeds) in enumerate(lines.items()):
             for number, (x, y) in enumerate(seeds):
-                label = way if number == 0 else None
+                label = plain(way) if number == 0 else None
                 axes.plot(x, y, color=PALETTE[i % len(PALETTE)], linewidth=1.3, alpha=0.85, label=label)
-        axes.set_title("\n".join(textwrap.wrap(quantity, 48)), fontsize=10)
+        axes.set_title("\n".join(textwrap.wrap(plain(quantity), 48)), fontsize=10)
         axes.set_ylim(bottom=0)
         axes.set_xlabel("updates of the decoder")
         axes.grid(alpha=0.25)

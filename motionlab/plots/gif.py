@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 from motionlab.plots.camera import LOOK_AT, Camera
@@ -76,7 +76,7 @@ def draw_tracks(tracks: Sequence[Track], frame: int, camera: Camera) -> Image.Im
         joints = as_joints(track.joints, f"track {track.label!r}")
         color = track.color or PALETTE[i % len(PALETTE)]
         body = _draw_body(joints[min(frame, len(joints) - 1)], large, color).resize((side, side), Image.Resampling.BOX)
-        ImageDraw.Draw(body).text((6, 4), track.label, fill=color)
+        ImageDraw.Draw(body).text((6, 4), printable(track.label), fill=color)
         picture.paste(body, (i * side, 0))
     return picture
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 PALETTE = ("#1f6feb", "#d1622b", "#1a7f5a", "#8250df", "#9a6700")  # used in turn by tracks that name no colour
@@ -72,7 +72,7 @@ def player_html(
 
 def player_page(tracks: Sequence[Track], caption: str = "", fps: float = 30.0, *, autoplay: bool = True) -> str:
     """Return a whole HTML page around one player, ready to be written to a file."""
-    title = html.escape(caption or "motion")
+    title = html.escape(printable(caption or "motion"))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
         f'<body style="margin:24px">{player_html(tracks, caption, fps, autoplay=autoplay)}</body></html>\n'
@@ -100,7 +100,7 @@ def clip_data(tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> 
         raise InputError("tracks", found="an empty list", expected="at least one Track", fix="Add a Track.")
     return {
         "fps": float(fps),
-        "caption": caption,
+        "caption": printable(caption),
         "parents": list(PARENTS),
         "sides": [-1 if name.startswith("right") else int(name.startswith("left")) for name in JOINT_NAMES],
         "head": JOINT_NAMES.index("head"),
@@ -133,4 +133,4 @@ def _track_data(track: Track, fallback: str) -> dict[str, Any]:
     scale = max(float(np.abs(joints).max()), 1e-6) / 32767  # the largest number becomes the largest int16
     packed = np.round(joints / scale).astype("<i2").tobytes()
     data = base64.b64encode(packed).decode("ascii")
-    return {"label": track.label, "color": track.color or fallback, "scale": scale, "data": data}
+    return {"label": printable(track.label), "color": track.color or fallback, "scale": scale, "data": data}

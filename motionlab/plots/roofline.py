@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def roofline_figure(
     high = max([4 * max(machine.ridge for machine in machines), *(2 * value for value in intensities)])
     x = np.geomspace(low, high, 200)
     for i, machine in enumerate(machines):
-        label = f"{machine.name} (ridge {machine.ridge:.0f} FLOP/byte)"
+        label = f"{plain(machine.name)} (ridge {machine.ridge:.0f} FLOP/byte)"
         axes.plot(x, [machine.attainable(value) for value in x], color=PALETTE[i % len(PALETTE)], label=label)
     for name, (intensity, reached) in operations.items():
         y = machines[0].attainable(intensity) if reached is None else reached
         axes.plot([intensity], [y], "o", color="#1f2328", fillstyle="none" if reached is None else "full")
-        axes.annotate(name, (intensity, y), textcoords="offset points", xytext=(6, -11), fontsize=8)
+        axes.annotate(plain(name), (intensity, y), textcoords="offset points", xytext=(6, -11), fontsize=8)
     axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity (FLOP/byte)", ylabel="FLOP/s")
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     axes.margins(y=0.15)

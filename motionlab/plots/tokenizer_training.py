@@ -14,6 +14,7 @@ import numpy as np
 from motionlab.errors import InputError
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
 from motionlab.plots.curves import Line
+from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
 from motionlab.quantizers.usage import expected_share
 
@@ -67,7 +68,7 @@ def training_figure(curves: Curves, codebook_size: int | None = None) -> Figure:
     rate.set_ylim(bottom=0)
     rate.spines[["top"]].set_visible(False)
     for i, (name, points) in enumerate(curves.errors.items()):
-        error.plot(*points, color=PALETTE[i], marker="o", markersize=4, linewidth=1.4, label=name)
+        error.plot(*points, color=PALETTE[i], marker="o", markersize=4, linewidth=1.4, label=plain(name))
     error.set(title="reconstruction of held-out clips", ylabel="error (mm)")
     error.set_ylim(bottom=0)
     error.legend(frameon=False)
@@ -143,7 +144,7 @@ def drift_figure(millimetres: Mapping[str, Sequence[float]], degrees: Sequence[f
     figure = Figure(figsize=(9.0, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True)
     for i, (name, values) in enumerate(millimetres.items()):
-        left.plot(_seconds(values, fps), values, label=name, color=PALETTE[i % len(PALETTE)], linewidth=1.6)
+        left.plot(_seconds(values, fps), values, label=plain(name), color=PALETTE[i % len(PALETTE)], linewidth=1.6)
     left.set(xlabel="seconds from the start of the clip", ylabel="mean error (mm)")
     left.legend(frameon=False)
     right.plot(_seconds(degrees, fps), degrees, color=PALETTE[3], linewidth=1.6)

@@ -19,7 +19,6 @@ import functools
 import html
 import importlib.util
 import inspect
-import os
 import pkgutil
 import textwrap
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from motionlab.environment import switched_on
 from motionlab.errors import InputError
 
 
@@ -211,4 +211,4 @@ def solution(name: str) -> Folded:
 
 
 def _solutions() -> bool:
-    return os.environ.get("MOTIONLAB_SOLUTIONS") == "1"
+    return switched_on("MOTIONLAB_SOLUTIONS")

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from motionlab.errors import InputError
-from motionlab.runtime import seeded
+from motionlab.runtime import random_generator, seeded
 from motionlab.text.encoder import TextFeatures, check_captions, check_known, check_token_counts, encode_sorted
 from motionlab.text.span_corruption import corrupt_spans, draw_spans, restore_spans
 from motionlab.text.transformers_loading import quiet_loading, transformers_module
@@ -213,7 +213,7 @@ def train_small_t5(
         InputError: no captions, an empty one, or one of a single word, from which nothing can be cut.
     """
     check_captions(captions)
-    generator = torch.Generator().manual_seed(seed)
+    generator = random_generator(seed)
     optimizer = torch.optim.Adafactor(model.model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 20, 1 - step / steps))
     model.model.train()

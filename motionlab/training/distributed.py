@@ -14,6 +14,8 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,12 +26,15 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
-from motionlab.errors import InputError
+from motionlab.environment import Launch, connect_seconds, launch
+from motionlab.errors import InputError, first_line, is_out_of_memory, printable
 from motionlab.runtime import Choice, choose_device
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # rank 0 may build a corpus or write a large checkpoint while the others wait
+NOTICE_SECONDS = 5.0  # a wait for the others that is longer is said
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,6 @@ class World:
             self.barrier()
 
 
-def launched() -> bool:
-    """Whether torchrun (or something that sets the same variables) started this process."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def choose_backend(device: str) -> Choice:
     """How processes on this kind of device talk to each other.
 
@@ -146,17 +146,19 @@ def connected(device: str = "auto", *, where: str | None = None, rank: int = 0, 
         where: an address such as `file:///folder/meet`, for processes that no torchrun started; with `rank` and `size`.
 
     Raises:
-        InputError: more processes than GPUs on this machine, or another process ended while this one waited for it.
+        InputError: more processes than GPUs on this machine, a wrong variable of torchrun, others that do not come in
+            time, or another process that ended while this one waited for it.
     """
-    if World.current().size > 1 or (where is None and not launched()):
+    started = launch() if where is None else Launch(rank, size, int(os.environ.get("LOCAL_RANK", rank)), where)
+    if World.current().size > 1 or started is None:
         yield World.current()  # a caller joined and will part; or there are no others
         return
-    rank, size = (rank, size) if where is not None else (int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    rank, size = started.rank, started.size
     kind = choose_device(device).value
     if kind.startswith("cuda"):
-        torch.cuda.set_device(_own_gpu(torch.cuda.device_count()))
+        torch.cuda.set_device(_own_gpu(started.local_rank, torch.cuda.device_count()))
     backend = choose_backend(kind)
-    dist.init_process_group(backend.value, init_method=where or "env://", rank=rank, world_size=size, timeout=TIMEOUT)
+    _meet(started, backend.value, where or "env://")
     try:
         with _quiet(rank > 0):
             if where is None:
@@ -174,6 +176,37 @@ def connected(device: str = "auto", *, where: str | None = None, rank: int = 0, 
             fix="Read the error of the process that ended first.",
         ) from error
     dist.destroy_process_group()
+
+
+def _meet(started: Launch, backend: str, method: str) -> None:
+    """Join the others. A wait that is long enough to be noticed is said; one that is too long ends."""
+    seconds = connect_seconds()
+    here = f"process {started.rank} of {started.size}"
+    until = time.strftime("%H:%M:%S", time.localtime(time.time() + seconds))
+    text = f"{here}: waiting for the others at {started.master}, until {until} (MOTIONLAB_CONNECT_SECONDS={seconds})"
+    notice = threading.Timer(NOTICE_SECONDS, print, (printable(text),), {"file": sys.stderr, "flush": True})
+    notice.daemon = True
+    notice.start()
+    try:
+        waits = timedelta(seconds=seconds)
+        store, rank, size = next(rendezvous(method, started.rank, started.size, timeout=waits))
+        store.set_timeout(waits)
+        # Every process says that it is here, and waits for all: afterwards a long silence means work, not absence.
+        store.set(f"motionlab/here/{rank}", "1")
+        store.wait([f"motionlab/here/{other}" for other in range(size)], waits)
+        store.set_timeout(TIMEOUT)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+    except (RuntimeError, ValueError, OSError) as error:  # torch's errors of stores are RuntimeErrors
+        if is_out_of_memory(error):
+            raise
+        raise InputError(
+            here,
+            found=f"no meeting with the others at {started.master} within {seconds} s ({first_line(error)})",
+            expected=f"{started.size} processes, and the one of rank 0 at that address",
+            fix="Check MASTER_ADDR, MASTER_PORT and the other processes; MOTIONLAB_CONNECT_SECONDS waits longer.",
+        ) from error
+    finally:
+        notice.cancel()
 
 
 def leave(code: int) -> NoReturn:
@@ -263,9 +296,8 @@ def _worker(
         sender.send(("error", RuntimeError(f"process {rank}: " + "".join(traceback.format_exception(error)))))
 
 
-def _own_gpu(count: int) -> int:
+def _own_gpu(local: int, count: int) -> int:
     """The GPU of this process: its number among the processes of this machine."""
-    local = int(os.environ.get("LOCAL_RANK", "0"))
     if local >= count:
         raise InputError(
             "--nproc-per-node",

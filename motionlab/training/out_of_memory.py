@@ -19,11 +19,10 @@ import torch
 from torch import nn
 
 from motionlab.config import TrainConfig
-from motionlab.errors import InputError
+from motionlab.errors import InputError, first_line, is_out_of_memory
 from motionlab.training.checkpoints.state import Counters
 
 MIB = 2**20
-_WORDS = ("out of memory", "can't allocate memory", "not enough memory")  # of torch's allocators
 
 
 class Attempt:
@@ -66,7 +65,7 @@ class OutOfMemory:
         except Exception as error:
             if not is_out_of_memory(error) or before is None or self.rows <= 1:
                 raise
-            message = str(error).splitlines()[0]
+            message = first_line(error)
         else:
             attempt.complete = True
             return
@@ -92,7 +91,7 @@ class OutOfMemory:
                 raise
             raise InputError(
                 f"memory, training step {self.counters.step + 1}",
-                found=str(error).splitlines()[0],
+                found=first_line(error),
                 expected=f"room for {self._needs()}",
                 fix=self._advice(),
             ) from error
@@ -129,13 +128,6 @@ def state_bytes(model: nn.Module, settings: TrainConfig) -> dict[str, int]:
         "AdamW's moments": 2 * size,
         "averaged weights": 4 * sum(value.numel() for value in trained) if settings.ema_decay else 0,
     }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator failed: CUDA's, Python's, or torch's own on a CPU, which raises a plain RuntimeError."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
 def _generators() -> tuple[Any, Any, torch.Tensor, list[torch.Tensor]]:

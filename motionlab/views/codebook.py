@@ -22,6 +22,7 @@ from motionlab.plots.codebook import Plane
 from motionlab.plots.quantizer_cells import REACH
 from motionlab.quantizers.codebook import nearest_codes
 from motionlab.quantizers.usage import CodeUsage
+from motionlab.runtime import random_generator
 from motionlab.views.quantizer_cells import toy_latents
 
 DOTS = 160
@@ -115,7 +116,7 @@ def moved_codes(plane: Plane, share: float = 0.3) -> Tensor:
 
 def rescued_codes(plane: Plane, seed: int = 0) -> Tensor:
     """`[K, 2]`: every dead code is put onto a dot drawn at random."""
-    order = torch.randperm(len(plane.points), generator=torch.Generator().manual_seed(seed))[: len(plane.codes)]
+    order = torch.randperm(len(plane.points), generator=random_generator(seed))[: len(plane.codes)]
     return torch.where(plane.hits[:, None] > 0, plane.codes, plane.points[order])
 
 

@@ -12,12 +12,12 @@ from motionlab.plots.quantizer_cells import REACH, Cells
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.usage import CodeUsage
 from motionlab.quantizers.vq_ema import VQEMA
-from motionlab.runtime import seeded
+from motionlab.runtime import random_generator, seeded
 
 
 def toy_latents(spread: float, count: int = 512, seed: int = 0) -> Tensor:
     """[count, 2] points in five clumps of different size: poses are not evenly distributed either."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = random_generator(seed)
     centres = torch.tensor([[0.0, 0.0], [1.2, 0.4], [-0.8, 1.0], [-0.6, -1.1], [0.9, -0.9]], dtype=torch.float64)
     share = torch.tensor([0.4, 0.25, 0.15, 0.12, 0.08], dtype=torch.float64)
     clump = torch.multinomial(share, count, replacement=True, generator=generator)  # [count]

@@ -16,6 +16,7 @@ from motionlab.errors import InputError
 from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
 from motionlab.llama.sequence import IGNORE, Sequences, build_sequences
 from motionlab.plots.strategy_view import STATES, Painted
+from motionlab.runtime import random_generator
 from motionlab.text.encoder import TextFeatures
 
 Kind = Literal["teacher forcing", "random replacement", "scheduled sampling", "masked modelling"]
@@ -33,7 +34,7 @@ def toy_clip(length: int, generator: torch.Generator) -> Tensor:
 
 def toy_sequences(seed: int = 0, clips: tuple[tuple[int, int], ...] = CLIPS, text_dim: int = 4) -> Sequences:
     """A batch of toy clips; the text features are zeros."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = random_generator(seed)
     codes = [toy_clip(length, generator) for _, length in clips]
     text = TextFeatures.from_rows([torch.zeros(width, text_dim) for width, _ in clips])
     return build_sequences(codes, text, CODES)
@@ -59,7 +60,7 @@ def paint(kind: Kind, keep: float = 0.5, per: KeepRate = "fixed", seed: int = 0)
     >>> paint("teacher forcing").count("replaced"), paint("random replacement", keep=0.0).count("kept")
     (0, 0)
     """
-    batch, generator = toy_sequences(), torch.Generator().manual_seed(seed)
+    batch, generator = toy_sequences(), random_generator(seed)
     true, is_code = batch.tokens, batch.tokens < CODES
     states = torch.where(is_code, STATES.index("kept"), STATES.index("PAD"))
     states[true == CODES] = STATES.index("END")

@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read_is_one_error(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / "mine.yaml").write_text("seed: 1")
-    monkeypatch.setattr("pathlib.Path.read_text", refuse)
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(InputError, match=r"mine\.yaml: found Permission denied"):
         load_config(tmp_path / "mine.yaml")
 
@@ -163,3 +163,18 @@ def test_a_refused_override_of_a_group_says_only_what_is_wrong(capsys):
     with pytest.raises(InputError, match="multiple"):
         load_config("tiny", ["llama={dim: 65}"])
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x." * 100 + "y=1", "llama.dim." * 30 + "x=1", "name=" + "x" * 10**5, "=" * 1000, "name='a\x1b[31m'",
+        'name="\\ud800"', 'name="a\\u202eb"', 'name="a\\u0007"', 'text={encoder: t5, folder: "a\\0b"}', "\ud800=1",
+        "seed=18446744073709551616",
+        "seed=" + "9" * 5000, "text={encoder: t5, folder: " + "x" * 300 + "}",
+    ],
+)  # fmt: skip
+def test_an_override_beyond_what_is_possible_is_one_short_line(text):
+    with pytest.raises(InputError) as caught:
+        load_config("tiny", [text])
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 3000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from motionlab.config import RunConfig, from_mapping
-from motionlab.config.yaml_values import read_yaml
+from motionlab.config.yaml_values import DEEPEST, LONGEST_TEXT, MOST_VALUES, read_yaml
 from motionlab.errors import InputError
 
 
@@ -93,3 +93,39 @@ def test_an_explicit_tag_is_met_or_an_error_of_one_line(tag: str, content: str) 
         except InputError as error:
             message = str(error)
             assert message.startswith("mine.yaml: found ") and "\n" not in message and "found found" not in message
+
+
+def test_a_text_has_bounds() -> None:
+    """Just inside is read; just outside is refused before it is built."""
+    assert read_yaml("[" * DEEPEST + "0" + "]" * DEEPEST, "here")
+    for text, told in [
+        ("[" * (DEEPEST + 2) + "]" * (DEEPEST + 2), f"more than {DEEPEST} groups and lists within each other"),
+        ("[" * 300, f"more than {DEEPEST} groups"),
+        ("{a: " * 300, f"more than {DEEPEST} groups"),
+        ("\n".join(" " * i + "a:" for i in range(300)) + " 1", f"more than {DEEPEST} groups"),
+        (f"[{', '.join(['0'] * MOST_VALUES)}]", f"more than {MOST_VALUES:,} values"),
+        ("# " + "x" * LONGEST_TEXT, f"{LONGEST_TEXT + 2:,} letters"),
+    ]:
+        with pytest.raises(InputError, match="^here: found ") as caught:
+            read_yaml(text, "here")
+        assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", ["[{}]", "{{<<: [{}]}}", "[{}, x]"])
+def test_aliases_count_with_all_that_they_name(shape: str) -> None:
+    def text(lines: int, width: int) -> str:
+        made = ["k0: &k0 {a: 1}"]
+        made += [f"k{i}: &k{i} " + shape.format(", ".join([f"*k{i - 1}"] * width)) for i in range(1, lines)]
+        return "\n".join(made)
+
+    assert read_yaml(text(4, 2), "here")["k0"] == {"a": 1}
+    with pytest.raises(InputError, match=f"here: found more than {MOST_VALUES:,} values, counting each alias"):
+        read_yaml(text(8, 9), "here")
+    with pytest.raises(InputError, match=f"here: found more than {DEEPEST} groups .*, counting aliases"):
+        read_yaml(text(60, 1), "here")
+
+
+def test_an_alias_within_what_it_names_is_refused() -> None:
+    for text in ("&a [*a]", "a: &a {b: *a}"):
+        with pytest.raises(InputError, match="^here: found "):
+            read_yaml(text, "here")

@@ -77,3 +77,8 @@ def test_sha256(tmp_path: Path, size: int) -> None:
     content = bytes(i % 251 for i in range(size))
     (tmp_path / "x").write_bytes(content)
     assert sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+def test_text_that_utf_8_does_not_have_is_escaped(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "走 \ud800")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "走 \\ud800"

@@ -67,3 +67,10 @@ def test_no_file_a_folder_a_pipe_and_other_encodings(tmp_path: Path) -> None:
         read_text(tmp_path / ("x" * 5000), expected="notes", fix="Fix.")
     (tmp_path / "mark").write_bytes("步".encode("utf-8-sig"))
     assert read_text(tmp_path / "mark", expected="notes", fix="Fix.") == "步"
+
+
+def test_a_lack_of_memory_is_no_fault_of_the_file() -> None:
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")):
+        with pytest.raises(type(error)):
+            with refusing("a.json", expected="JSON", fix="Look."):
+                raise error

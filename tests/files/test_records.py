@@ -97,3 +97,10 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path) -> None:
 
 def test_a_record_without_a_digest_is_compared_with_its_type_only() -> None:
     assert parse_record(json.dumps(GOOD), Example, "a.json", **SAYS).step == 3
+
+
+def test_a_whole_number_beyond_any_float_is_refused() -> None:
+    for finite in (True, False):
+        with pytest.raises(InputError, match="a whole number of 400 digits"):
+            parse_json(f'{{"x": {"9" * 400}}}', "here", expected="JSON", fix="Look.", finite=finite)
+    assert parse_json(f'{{"x": {2**128 - 1}}}', "here", expected="JSON", fix="Look.") == {"x": 2**128 - 1}

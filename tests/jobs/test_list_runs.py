@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.jobs.list_runs import comparison_figure, describe_runs, differences, find_trainings
 from motionlab.jobs.run_folder import Run
 
@@ -70,6 +70,21 @@ def test_a_folder_without_runs(tmp_path: Path) -> None:
     assert "no training in" in describe_runs(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         describe_runs(tmp_path / "nothing")
+
+
+def test_names_that_a_terminal_or_a_formula_would_act_on(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / "first").rename(out / "a$x$ \x1b[31m$")
+    (out / "second").rename(out / "_$\\frac$")
+    text = describe_runs(out, [training.name for training in find_trainings(out)])
+    assert printable(text, lines=True) == text and "a$x$ \\x1b[31m$/llama" in text
+    legend = comparison_figure(find_trainings(out)).axes[0].get_legend()
+    assert legend is not None and len(legend.get_texts()) == len(find_trainings(out))
+
+
+def test_a_damaged_summary_is_said_and_hides_no_other(out: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (out / "second" / "llama" / "training.json").write_bytes(b"{}")
+    assert "second/llama" not in describe_runs(out) and "first/llama" in describe_runs(out)
+    assert "not shown: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a: [1", b"- 1"])

@@ -12,6 +12,7 @@ from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.run_settings import FREE, needs_training
 
+ENDED = {"step": 0, "items": 0, "skipped": 0, "seconds": 0.0, "split": {}}  # what every summary has
 SAME = "llama_training.resume_changed=same_place"
 
 
@@ -21,7 +22,7 @@ def pretend(stage: Path, step: int, planned: int = 12, ended: str = "done") -> N
     record = {"format": 1, "step": step, "tensors": "x", "sha256": "x"}
     record |= {"counters": {"step": step}, "settings": {"steps": planned}}
     (stage / "checkpoints" / "last.json").write_text(json.dumps(record))
-    (stage / "training.json").write_text(json.dumps({"ended": ended}))
+    (stage / "training.json").write_text(json.dumps({**ENDED, "ended": ended}))
     if ended in ("done", "early"):
         (stage / "model.safetensors").write_bytes(b"weights")
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
+from motionlab.files.records import write_record
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_report import as_markdown, training_report, write_training_report
 from motionlab.training.reporting.history import History
@@ -24,7 +25,7 @@ def stage(finished_run: Run, tmp_path: Path) -> Path:
 
 def change(stage: Path, **values: Any) -> None:
     path = stage / "training.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    write_record(path, {**json.loads(path.read_text()), **values})
 
 
 def test_the_three_forms_say_the_same(stage: Path) -> None:
@@ -93,10 +94,7 @@ def test_how_it_ended(stage: Path, ended: str, words: str) -> None:
 
 
 def test_a_training_without_validation_has_a_report(stage: Path) -> None:
-    values = json.loads((stage / "training.json").read_text())
-    for name in ("validation", "best_validation"):
-        values.pop(name)
-    (stage / "training.json").write_text(json.dumps({**values, "best": None, "best_step": None}))
+    change(stage, validation={}, best_validation={}, best=None, best_step=None)
     (stage / "history.csv").write_text("step,loss,lr\n1,0.5,0.1\n2,0.25,0.1\n")
     assert "Validation" not in as_markdown(training_report(stage))
     write_training_report(stage)
@@ -107,6 +105,16 @@ def test_text_of_a_person_is_text(stage: Path) -> None:
     assert "<script>alert" not in write_training_report(stage).read_text()
 
 
+def test_text_that_a_terminal_would_act_on_is_escaped(stage: Path) -> None:
+    change(stage, warnings=["\x1b[31mred"], ended="\x1b[2J", facts={"\x07": "\ud800", "parameters": "a\nb\x1b"})
+    (stage / "history.csv").write_text("step,loss,lr,val_$a$\n1,0.5,0.1,2\n2,0.25,0.1,3\n")
+    write_training_report(stage)
+    for name in ("report.html", "report.md", "report.json"):
+        text = (stage / name).read_text(encoding="utf-8")
+        assert printable(text, lines=True) == text
+    assert "\\x1b[31mred" in (stage / "report.md").read_text() and "$a$" in (stage / "report.html").read_text()
+
+
 def test_a_folder_without_a_training(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no training.json"):
+    with pytest.raises(InputError, match=r"training\.json: found no file.*Train first"):
         training_report(tmp_path)

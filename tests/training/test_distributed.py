@@ -8,6 +8,7 @@ import operator
 import subprocess
 import sys
 from multiprocessing import connection
+from pathlib import Path
 
 import pytest
 import torch.distributed as dist
@@ -87,11 +88,21 @@ def test_nccl_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_backend("mps").value == "gloo"
 
 
-def test_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "2")
+def test_more_processes_than_gpus() -> None:
     with pytest.raises(InputError, match=r"process 3 on a machine with 2 GPU\(s\).*--nproc-per-node 2"):
-        distributed._own_gpu(2)
-    assert distributed._own_gpu(4) == 2
+        distributed._own_gpu(2, 2)
+    assert distributed._own_gpu(2, 4) == 2
+
+
+def test_processes_that_do_not_come_are_one_error_after_the_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOTIONLAB_CONNECT_SECONDS", "1")
+    monkeypatch.setattr(distributed, "NOTICE_SECONDS", 0.0)
+    with pytest.raises(InputError, match=r"process 0 of 2: found no meeting .* within 1 s .*MOTIONLAB_CONNECT_SECONDS"):
+        with connected("cpu", where=(tmp_path / "meet").as_uri(), rank=0, size=2):
+            pass
+    assert "process 0 of 2: waiting for the others at file://" in capsys.readouterr().err
 
 
 def test_what_a_lost_peer_looks_like() -> None:

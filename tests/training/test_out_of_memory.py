@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, is_out_of_memory
 from motionlab.training.checkpoints.checkpoint import read_checkpoint
-from motionlab.training.out_of_memory import is_out_of_memory
 from motionlab.training.reporting.hooks import Hook
 from motionlab.training.stage import Losses
 

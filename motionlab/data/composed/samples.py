@@ -222,7 +222,9 @@ def read_captions(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
+    if not isinstance(value, str) or not value.strip():
+        return False
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)  # halves of surrogate pairs: no file takes them
 
 
 def _is_texts(value: object) -> bool:

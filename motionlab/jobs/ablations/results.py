@@ -16,14 +16,20 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import torch
 
 from motionlab.config import RunConfig, to_mapping
 from motionlab.errors import InputError
 from motionlab.files import write_text
+from motionlab.files.reading import read_text, refusing
+from motionlab.files.records import parse_record
 from motionlab.jobs.ablations.tokenizer_point import KEYS, SETTINGS, Point, Result, usual_value
+
+T = TypeVar("T")
+EXPECTED, FIX = "a result file", "Make one: motionlab ablate tokenizer --grid seed=0."
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def key_of(point: Mapping[str, Any]) -> str:
     return json.dumps(dict(point), sort_keys=True)
 
 
-def load_rows(path: str | Path, result: Callable[..., Any] = Result) -> list[Row]:
+def load_rows(path: str | Path, result: type[Any] = Result) -> list[Row]:
     """Read every finished point of a result file, in the order of the file.
 
     Args:
@@ -82,7 +88,7 @@ def open_file(
     path: Path,
     ours: Mapping[str, Mapping[str, Any]],
     header: Callable[[], Mapping[str, Any]],
-    result: Callable[..., Any] = Result,
+    result: type[Any] = Result,
 ) -> list[Row]:
     """Make a result file with this first line, or open one to continue; return what it already holds.
 
@@ -163,30 +169,37 @@ def read_header(path: str | Path) -> dict[str, Any]:
     return _read(Path(path), dict)[0]
 
 
-def _read(path: Path, result: Callable[..., Any]) -> tuple[dict[str, Any], list[Row]]:
+def _read(path: Path, result: type[Any]) -> tuple[dict[str, Any], list[Row]]:
     """The first line and the rows of a file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable(path, type(error).__name__) from None
+    text = read_text(path, expected=EXPECTED, fix=FIX)
     *lines, _half = text.split("\n")  # after the last line break comes nothing, or half a line
     if not lines:
-        raise _unreadable(path, "no whole line")
-    number, rows = 1, dict[str, Row]()
-    try:
-        header: dict[str, Any] = json.loads(lines[0])
-        _ = header["settings"]
-        for line in lines[1:]:
-            number += 1
-            record = json.loads(line)
-            row = Row(record["point"], result(**record["result"]))
-            rows.setdefault(key_of(row.point), row)
-    except (ValueError, KeyError, TypeError) as error:
-        raise _unreadable(f"{path}, line {number}", f"{type(error).__name__}: {error}") from None
+        raise InputError(path, found="no whole line", expected=EXPECTED, fix=FIX)
+    header = _record(lines[0], dict[str, Any], path, 1)
+    _record(lines[0], _Header, path, 1)
+    rows = dict[str, Row]()
+    for number, line in enumerate(lines[1:], start=2):
+        record = _record(line, _Line, path, number)
+        with refusing(f"{path}, line {number}", expected=EXPECTED, fix=FIX):
+            row = Row(record.point, msgspec.convert(record.result, result))
+        rows.setdefault(key_of(row.point), row)
     return header, list(rows.values())
 
 
-def _unreadable(where: object, found: str) -> InputError:
-    return InputError(
-        where, found=found, expected="a result file", fix="Make one: motionlab ablate tokenizer --grid seed=0."
-    )
+@dataclass
+class _Header:
+    """The first line, as far as it is relied on."""
+
+    settings: dict[str, dict[str, Any]]
+
+
+@dataclass
+class _Line:
+    """Any other line."""
+
+    point: dict[str, str | bool | int | float | list[float] | None]
+    result: dict[str, Any]
+
+
+def _record(line: str, kind: type[T], path: Path, number: int) -> T:
+    return parse_record(line, kind, f"{path}, line {number}", expected=EXPECTED, fix=FIX)

@@ -24,11 +24,20 @@ from typing import Any
 import torch
 
 from motionlab.config import to_mapping
+from motionlab.environment import usable_path
 from motionlab.errors import InputError
 from motionlab.jobs.ablations.results import Row, key_of, load_rows, open_file
 from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult, measure_decoder, reference_numbers
 from motionlab.jobs.ablations.strategy_point import STEPS, STRATEGIES, check_point, open_ground, train_decoder
-from motionlab.jobs.ablations.tokenizer import Axes, fill_file, grid_points, parse_grid, refuse_failed
+from motionlab.jobs.ablations.tokenizer import (
+    MAX_POINTS,
+    Axes,
+    fill_file,
+    grid_points,
+    parse_grid,
+    refuse_failed,
+    seconds_of,
+)
 from motionlab.jobs.ablations.tokenizer_point import Point
 from motionlab.runtime import one_thread
 
@@ -78,6 +87,7 @@ def ablate_strategies(
     axes: Mapping[str, Sequence[Any]],
     *,
     workers: int | None = None,
+    max_points: int = MAX_POINTS,
     say: Callable[[str], None] = print,
 ) -> list[Row]:
     """Train every point of the grid that `out` does not hold yet.
@@ -87,6 +97,7 @@ def ablate_strategies(
         out: the result file, `*.jsonl`; a point is added when it is done.
         axes: see `strategy_grid`.
         workers: processes of one thread each; by default one per physical core. With 1 everything runs in this process.
+        max_points: refuse a larger grid.
         say: takes one line per finished point.
 
     Returns:
@@ -95,11 +106,13 @@ def ablate_strategies(
     Raises:
         InputError: not a run, a wrong grid, results of another run in `out`, or points that failed.
     """
-    out, points = Path(out), grid_points(axes, full_point)
+    out, points = usable_path(out, "out"), grid_points(axes, full_point, max_points)
     settings = shared_settings(run)
-    held = {key_of(row.point) for row in open_file(out, settings, lambda: _header(run, settings), StrategyResult)}
+    there = open_file(out, settings, lambda: _header(run, settings), StrategyResult)
+    held = {key_of(row.point) for row in there}
     todo = [point for point in points if key_of(point) not in held]
-    failed = fill_file(out, points, todo, functools.partial(run_point, run=str(run)), workers, say, _numbers)
+    train = functools.partial(run_point, run=str(run))
+    failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
     refuse_failed(failed, todo)
     rows = {key_of(row.point): row for row in load_strategies(out)}
     return [rows[key_of(point)] for point in points]

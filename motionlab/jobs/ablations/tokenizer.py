@@ -13,6 +13,8 @@ import contextlib
 import functools
 import io
 import itertools
+import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
@@ -21,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from motionlab.config import CorpusConfig
-from motionlab.config.yaml_values import read_yaml
+from motionlab.config.fields import shown
+from motionlab.config.yaml_values import read_yaml, shortened
 from motionlab.data.splits import Splits
-from motionlab.errors import InputError
+from motionlab.environment import usable_path
+from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
 from motionlab.jobs.ablations.results import Row, append_row, key_of, load_rows, start_file
 from motionlab.jobs.ablations.tokenizer_point import Point, Result, canonical, check_key, point_config, train_point
@@ -34,6 +38,8 @@ from motionlab.plots.curves import figure_to_png
 from motionlab.runtime import one_thread
 
 Axes = dict[str, list[Any]]  # key -> the values that it takes
+MAX_POINTS = 500  # a grid of more is more often a slip of the keyboard than a wish: it trains for hours
+EXAMPLE = "For example codebook_size=256,1024."
 
 
 def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -> Axes:
@@ -53,13 +59,12 @@ def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -
         key, equals, listed = text.partition("=")
         key = key.removeprefix("tokenizer_training.").removeprefix("tokenizer.")
         try:
-            values = read_yaml(f"[{listed}]", "grid") if equals else []
-        except InputError:
-            values = []
-        if not values:
-            raise InputError(
-                "grid", found=repr(text), expected="key=value,value", fix="For example codebook_size=256,1024."
-            )
+            values = read_yaml(f"[{listed}]", f"grid axis {shortened(key)}") if equals else []
+        except InputError as error:
+            found = f"{shown(text)} ({error.found})"
+            raise InputError("grid", found=found, expected="key=value,value", fix=EXAMPLE) from None
+        if not isinstance(values, list) or not values:
+            raise InputError("grid", found=shown(text), expected="key=value,value", fix=EXAMPLE)
         check(key)
         if key in axes:
             raise InputError("grid", found=f"{key} twice", expected="each key once", fix="Join its values by commas.")
@@ -72,9 +77,24 @@ def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -
 
 
 def grid_points(
-    axes: Mapping[str, Sequence[Any]], canonical: Callable[[Mapping[str, Any]], Point] = canonical
+    axes: Mapping[str, Sequence[Any]],
+    canonical: Callable[[Mapping[str, Any]], Point] = canonical,
+    max_points: int = MAX_POINTS,
 ) -> list[Point]:
-    """Every combination, checked. Seed by seed, so that a run that is stopped early has whole seeds."""
+    """Every combination, checked. Seed by seed, so that a run that is stopped early has whole seeds.
+
+    Raises:
+        InputError: a point that cannot be trained, or more than `max_points`. These are counted before any is made.
+    """
+    count = math.prod(len(values) for values in axes.values())
+    if count > max_points:
+        sizes = " x ".join(f"{len(values)} of {printable(key)}" for key, values in axes.items())
+        raise InputError(
+            "grid",
+            found=f"{count:,} points ({sizes})",
+            expected=f"at most {max_points:,} trainings",
+            fix="Name fewer values, or allow it with --max-points.",
+        )
     keys = sorted(axes, key=lambda key: key != "seed")  # the seed is the outermost loop, the rest keep their order
     points = [
         canonical(dict(zip(keys, chosen, strict=True))) for chosen in itertools.product(*(axes[key] for key in keys))
@@ -87,6 +107,7 @@ def ablate(
     axes: Mapping[str, Sequence[Any]],
     *,
     workers: int | None = None,
+    max_points: int = MAX_POINTS,
     corpus: Mapping[str, Any] | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Row]:
@@ -96,6 +117,7 @@ def ablate(
         out: the result file, `*.jsonl`; the picture has the same name and ends in `.png`.
         axes: key -> values; see `parse_grid`.
         workers: processes; by default one per physical core. With 1 everything runs in this process.
+        max_points: refuse a larger grid.
         corpus: changes of the corpus, for a quick trial.
         say: takes one line per finished point.
 
@@ -106,13 +128,15 @@ def ablate(
         InputError: a wrong grid, results of other settings in `out`, or points that failed. Points that were finished
             stay in `out` in every case.
     """
-    out, points = Path(out), grid_points(axes)
+    out, points = usable_path(out, "out"), grid_points(axes, max_points=max_points)
     config = point_config(corpus=corpus)
-    held = {key_of(row.point) for row in start_file(out, config)}
+    there = start_file(out, config)
+    held = {key_of(row.point) for row in there}
     todo = [point for point in points if key_of(point) not in held]
     if todo:
         prepare(config.corpus)  # once, here; the processes find it in the cache
-    failed = fill_file(out, points, todo, functools.partial(run_point, corpus=corpus), workers, say, _numbers)
+    train = functools.partial(run_point, corpus=corpus)
+    failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
     everything = load_rows(out)
     if everything:
         with atomic_path(out.with_suffix(".png")) as path:
@@ -130,6 +154,7 @@ def fill_file(
     workers: int | None,
     say: Callable[[str], None],
     numbers: Callable[[Any], str],
+    seconds: float | None = None,
 ) -> list[str]:
     """Train the points that are to do and append each to the file when it is done.
 
@@ -137,12 +162,15 @@ def fill_file(
         points: all points of the grid; todo: those that the file does not hold.
         train: a point to its result. It is called in other processes, so it is a function of a module.
         numbers: the text that `say` gets for a result.
+        seconds: of one training, where something is known, for an estimate of the whole.
 
     Returns:
         a text per point that failed.
     """
     count = min(workers or _physical_cores(), max(len(todo), 1))
-    say(f"{len(points)} points, {len(points) - len(todo)} of them in {out}; {count} at a time")
+    estimate = f", about {seconds * len(todo) / count / 60:.0f} min" if seconds and todo else ""
+    there = f"{len(points) - len(todo):,} of them in {printable(out)}"
+    say(f"{len(points):,} points, {there}; {count} at a time{estimate}")
     failed, began = [], time.perf_counter()
     for done, (point, outcome) in enumerate(_train_all(todo, train, count), start=1):
         if isinstance(outcome, InputError):
@@ -153,6 +181,11 @@ def fill_file(
         left = (time.perf_counter() - began) / done * (len(todo) - done)
         say(f"{done}/{len(todo)} {_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
     return failed
+
+
+def seconds_of(rows: Sequence[Row]) -> float | None:
+    """The usual time of one training, by the points that a file holds; None when it holds none."""
+    return statistics.median(row.result.seconds for row in rows) if rows else None
 
 
 def refuse_failed(failed: Sequence[str], todo: Sequence[Point]) -> None:
@@ -213,7 +246,7 @@ def _physical_cores() -> int:
 
 def _name(point: Mapping[str, Any]) -> str:
     return " ".join(
-        str(value) if key in ("quantizer", "strategy") else f"{key}={value}" for key, value in point.items()
+        printable(value if key in ("quantizer", "strategy") else f"{key}={value}") for key, value in point.items()
     )
 
 

@@ -23,6 +23,7 @@ from motionlab.llama.masks import padding_mask
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.null_text import with_null_rows
 from motionlab.llama.objectives.strategies import needs_mask_token
+from motionlab.runtime import random_generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,5 +152,5 @@ def _noise(seeds: Sequence[int], lengths: Sequence[int], steps: int) -> Tensor:
     """Uniform numbers `[B, steps, 2, N]`; those of a row depend on its seed and length only."""
     noise = torch.zeros(len(seeds), steps, 2, max(lengths))
     for row, (seed, length) in enumerate(zip(seeds, lengths, strict=True)):
-        noise[row, ..., :length] = torch.rand(steps, 2, length, generator=torch.Generator().manual_seed(seed))
+        noise[row, ..., :length] = torch.rand(steps, 2, length, generator=random_generator(seed))
     return noise

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from motionlab.config.sampling import Sampling as Sampling  # the settings; they are a section of a run's config, too
+from motionlab.runtime import random_generator
 
 
 def sample_noise(seeds: Sequence[int], count: int) -> Tensor:
@@ -22,7 +23,7 @@ def sample_noise(seeds: Sequence[int], count: int) -> Tensor:
     >>> bool((sample_noise([5], 3) == sample_noise([1, 5], 3)[1]).all())
     True
     """
-    rows = [torch.rand(count, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    rows = [torch.rand(count, generator=random_generator(seed)) for seed in seeds]
     return torch.stack(rows)
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.motion.rotations import yaw_matrix
 
+LARGEST = 1e9  # of any unit: sums and products of larger numbers overflow far from here
 _CHANNELS = ("Xposition", "Yposition", "Zposition", "Xrotation", "Yrotation", "Zrotation")
 
 
@@ -150,8 +151,8 @@ class _Lines:
             value = float(word)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value):
-            self.fail(f"'{word[:40]}'", "a finite number")
+        if not abs(value) <= LARGEST:  # nan, too
+            self.fail(f"'{word[:40]}'", f"a finite number of at most {LARGEST:g}")
         return value
 
     def fail(self, found: str, expected: str) -> NoReturn:

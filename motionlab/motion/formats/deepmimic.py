@@ -30,6 +30,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 
 ROW_LENGTH = 44
+LARGEST = 1e6  # metres, radians or seconds
 QUATERNIONS: dict[str, int] = {
     "root": 4,
     "chest": 8,
@@ -97,6 +98,8 @@ def read_deepmimic(source: str | Path | bytes, name: str | None = None) -> DeepM
     if not bool(torch.isfinite(table).all()):
         frame = int((~torch.isfinite(table)).nonzero()[0, 0])
         raise _wrong(where, f"a number that is not finite in frame {frame}")
+    if float(table.abs().max()) > LARGEST:  # sums and products of larger ones overflow far from here
+        raise _wrong(where, f"the number {float(table.abs().max()):.3g}")
     steps = table[:-1, 0]  # the last frame has no next one; files write 0 or repeat the step there
     if not bool((steps > 0).all()):
         raise _wrong(where, f"time step {float(steps.min())} in frame {int(steps.argmin())}")

@@ -26,6 +26,7 @@ from motionlab.motion.formats.deepmimic import DeepMimicClip
 from motionlab.motion.rotations import axis_angle_to_matrix, matrix_to_quaternion, quaternion_to_matrix, slerp
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
 
+MOST_PER_ROW = 100  # frames made for each frame of a file
 # (x forward, y up, z right) -> (x left, y up, z forward)
 _DEEPMIMIC_AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
@@ -135,7 +136,7 @@ def retarget_deepmimic(clip: DeepMimicClip, fps: float = 30.0) -> tuple[Tensor, 
     Returns:
         local rotations `[T, 22, 3, 3]` and pelvis position `[T, 3]` in metres, float64.
     """
-    moments = frame_times(float(clip.times[-1]), fps)
+    moments = frame_times(float(clip.times[-1]), fps, len(clip.times))
     axes = torch.tensor(_DEEPMIMIC_AXES, dtype=torch.float64)
     turned: dict[str, Tensor] = {}
     for joint, quaternion in clip.quaternions.items():
@@ -183,7 +184,7 @@ def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor
     rest = _rest_positions(clip) @ axes.T  # [J, 3]
     corrections = _rest_corrections(source, rest)
 
-    moments = frame_times((len(clip) - 1) / clip.fps, fps)
+    moments = frame_times((len(clip) - 1) / clip.fps, fps, len(clip))
     times = torch.arange(len(clip), dtype=torch.float64) / clip.fps
     local = _sample_quaternions(matrix_to_quaternion(clip.rotations), times, moments)
     resampled = BvhClip(
@@ -215,14 +216,27 @@ def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor
     return torch.stack(rotations, dim=1), hips * scale
 
 
-def frame_times(duration: float, fps: float) -> Tensor:
+def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
     """Times `0, 1/fps, 2/fps, ...` up to `duration`, `[T]` seconds.
 
     A duration that misses a frame by rounding (37.9999 frames) still has that frame.
 
+    Args:
+        rows: frames of the source. One number in a file says how long they last; it must not decide how much is made.
+
+    Raises:
+        InputError: more than 100 frames for each row, which is no motion any more.
+
     >>> len(frame_times(1.0, 30.0))
     31
     """
+    if rows is not None and not duration * fps <= MOST_PER_ROW * rows:
+        raise InputError(
+            "motion",
+            found=f"{rows:,} frames that last {duration:.3g} s",
+            expected=f"at most {MOST_PER_ROW / fps:.3g} s between two frames",
+            fix="Correct the time step in the file.",
+        )
     return torch.arange(math.floor(duration * fps + 1e-6) + 1, dtype=torch.float64) / fps
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from motionlab.errors import InputError
 from motionlab.files import write_text
+from motionlab.files.reading import read_text, refusing
 
 Row = dict[str, float]
 FIRST_COLUMNS = ("step", "items", "seconds", "skipped", "lr", "grad_norm", "items_per_second", "loss")
@@ -137,29 +138,35 @@ def _cell(value: float | None) -> str:
 
 
 def _number(text: str) -> float:
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+    if "_" in text or not text.isascii():  # Python would take 1_000
+        raise ValueError
+    digits = text.removeprefix("-")
+    return int(text) if digits.isdigit() and len(digits) <= 18 else float(text)
 
 
 def _read_rows(path: Path) -> list[Row]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, found=str(error), expected="a history.csv", fix="Name the folder of a run.") from error
+    text = read_text(path, expected="a history.csv", fix="Name the folder of a run.")
     whole = text[: text.rfind("\n") + 1]
     lines = csv.reader(io.StringIO(whole))
-    columns = next(lines, [])
+    with refusing(path, expected="a history.csv", fix="Name the history of a run."):
+        columns = next(lines, [])
+    if len(set(columns)) < len(columns):
+        raise InputError(path, found="a column twice", expected="a history.csv", fix="Name the history of a run.")
     if "step" not in columns:
         raise InputError(path, found="no column step", expected="a history.csv", fix="Name the history of a run.")
-    rows = []
-    for cells in lines:
-        try:
-            rows.append({name: _number(cell) for name, cell in zip(columns, cells, strict=True) if cell})
-            rows[-1]["step"]
-        except (ValueError, KeyError) as error:
-            raise InputError(
-                f"{path}, line {lines.line_num}",
-                found=",".join(cells)[:60],
-                expected=f"{len(columns)} numbers",
-                fix="Remove the line.",
-            ) from error
+    rows: list[Row] = []
+    cells: list[str] = []
+    try:
+        for cells in lines:
+            row = {name: _number(cell) for name, cell in zip(columns, cells, strict=True) if cell}
+            if type(row["step"]) is not int or row["step"] < 0:
+                raise ValueError
+            rows.append(row)
+    except (ValueError, KeyError, csv.Error) as error:  # csv.Error: a cell without end
+        raise InputError(
+            f"{path}, line {lines.line_num}",
+            found=",".join(cells)[:60],
+            expected=f"{len(columns)} numbers, the step a whole one",
+            fix="Remove the line.",
+        ) from error
     return rows

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from motionlab.training.checkpoints.state import Counters
+    from motionlab.errors import printable
+from motionlab.training.checkpoints.state import Counters
 
 
 class Hook:
@@ -74,7 +75,7 @@ class Hooks(Hook):
             hook.saved(name, step)
 
     def warned(self, text: str) -> None:
-        print(f"warning: {text}", flush=True)
+        print(f"warning: {printable(text)}", flush=True)
         for hook in self.hooks:
             hook.warned(text)
 

@@ -13,6 +13,7 @@ from typing import Literal, TextIO
 
 from tqdm import tqdm
 
+from motionlab.errors import printable
 from motionlab.runtime import profile
 
 Kind = Literal["bar", "lines", "silent"]
@@ -40,13 +41,19 @@ class Progress:
     def __init__(
         self, title: str, steps: int, start: int = 0, stream: TextIO | None = None, kind: Kind | None = None
     ) -> None:
-        self.title, self.steps, self.shown = title, steps, start
+        self.title, self.steps, self.shown = printable(title), steps, start
         self.stream = stream if stream is not None else sys.stdout
         self.kind: Kind = kind if kind is not None else progress_kind(self.stream)
         self.bar = None
         if self.kind == "bar":
             self.bar = tqdm(
-                desc=title, total=steps, initial=start, file=self.stream, unit="step", dynamic_ncols=True, leave=True
+                desc=self.title,
+                total=steps,
+                initial=start,
+                file=self.stream,
+                unit="step",
+                dynamic_ncols=True,
+                leave=True,
             )
 
     def update(self, step: int, values: Mapping[str, float], *, items_per_second: float, seconds_a_step: float) -> None:
@@ -59,7 +66,7 @@ class Progress:
         elif self.kind == "lines" and (
             step == self.steps or step * LINES // self.steps > self.shown * LINES // self.steps
         ):
-            texts_line = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+            texts_line = ", ".join(f"{printable(name)} {value:.4g}" for name, value in values.items())
             left = tqdm.format_interval(round(seconds_a_step * (self.steps - step))).removeprefix("0")
             print(
                 f"{self.title} {step}/{self.steps}: {texts_line}, {items_per_second:.0f} items/s, {left} left",

@@ -6,13 +6,14 @@ is then still "running".
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from motionlab.files import write_text
+from motionlab.errors import InputError
+from motionlab.files.records import read_record, write_record
 from motionlab.training.checkpoints.state import Counters, versions
 from motionlab.training.reporting.hooks import Hook
 
@@ -31,8 +32,8 @@ class Summary(Hook):
         self.values: dict[str, Any] = {"warnings": []}
 
     def started(self, counters: Counters, facts: Mapping[str, str]) -> None:
-        earlier = read_summary(self.path).get("warnings", []) if counters.step else []
-        self.values["warnings"] = [*earlier, *self.values["warnings"]]
+        earlier = read_summary(self.path) if counters.step else None
+        self.values["warnings"] = [*(earlier.warnings if earlier else []), *self.values["warnings"]]
         self.values |= {"facts": dict(facts), "versions": versions(), "resumed_at": counters.step}
         self._write(counters, "running")
 
@@ -52,16 +53,45 @@ class Summary(Hook):
     def _write(self, counters: Counters, ended: str) -> None:
         kept = ("step", "items", "skipped", "seconds", "best", "best_step", "split")
         numbers = {name: getattr(counters, name) for name in kept}
-        write_text(self.path, json.dumps(_finite({**self.values, **numbers, "ended": ended}), indent=1) + "\n")
+        write_record(self.path, _finite({**self.values, **numbers, "ended": ended}))
 
 
-def read_summary(path: Path) -> dict[str, Any]:
-    """The summary in `path`, or nothing when there is none that can be read."""
+@dataclass
+class SummaryRecord:
+    """The types of `training.json`."""
+
+    step: int
+    items: int
+    skipped: int
+    seconds: float
+    split: dict[str, float]
+    ended: str
+    best: float | None = None
+    best_step: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    resumed_at: int = 0
+    validation: dict[str, float | None] = field(default_factory=dict)
+    best_validation: dict[str, float | None] = field(default_factory=dict)
+
+
+def load_summary(path: Path) -> SummaryRecord:
+    """The summary in `path`.
+
+    Raises:
+        InputError: there is none, or it is not as it was written.
+    """
+    fix = "Train first; a training that continues writes it anew."
+    return read_record(path, SummaryRecord, expected="the summary of a training", fix=fix)
+
+
+def read_summary(path: Path) -> SummaryRecord | None:
+    """The same, or None when there is none that can be read: a training continues without it."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values
+        return load_summary(path)
+    except InputError:
+        return None
 
 
 def _finite(value: Any) -> Any:

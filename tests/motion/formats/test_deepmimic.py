@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, read_deepmimic
+from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, DeepMimicClip, read_deepmimic
+from motionlab.motion.formats.retarget import frame_times, retarget_deepmimic
 
 ROW = [0.1, 0, 0.9, 0] + [1, 0, 0, 0] * 4 + [-0.5] + [1, 0, 0, 0] * 2 + [0.5] + [1, 0, 0, 0] + [-0.4]
 ROW += [1, 0, 0, 0] * 2 + [0.6]
@@ -79,3 +80,23 @@ def test_anything_else_raises_nothing_but_input_error(value: object) -> None:
     content = value if isinstance(value, bytes) else json.dumps({"Frames": value}).encode()
     with pytest.raises(InputError):
         read_deepmimic(content)
+
+
+def test_one_number_does_not_decide_how_much_is_made() -> None:
+    """A time step of hours would make millions of frames of two rows."""
+
+    def clip(seconds: float, height: float = 0.9) -> DeepMimicClip:
+        rows = [[seconds, 0.0, height, *ROW[3:]]] * 2
+        return read_deepmimic(json.dumps({"Frames": rows}).encode())
+
+    assert len(retarget_deepmimic(clip(6.6))[0]) == 199
+    with pytest.raises(InputError, match="found 2 frames that last 1e.05 s, expected at most 3.33 s between"):
+        retarget_deepmimic(clip(1e5))
+    with pytest.raises(InputError, match="found the number 1e.07"):
+        clip(0.1, height=1e7)
+
+
+def test_a_bvh_file_has_the_same_bound() -> None:
+    assert len(frame_times(10.0, 30.0, rows=4)) == 301
+    with pytest.raises(InputError, match="at most 3.33 s between two frames"):
+        frame_times(1e9, 30.0, rows=4)

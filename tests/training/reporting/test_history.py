@@ -114,3 +114,17 @@ def test_a_history_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> N
     (tmp_path / "history.jsonl").mkdir()
     with pytest.raises(InputError, match="history.jsonl: found .* while writing"):
         history.append({"step": 1, "loss": 1.0})
+
+
+@pytest.mark.parametrize(
+    "text", ["step,loss\n1.5,2\n", "step,loss\n-1,2\n", "step,step\n1,2\n", "step,loss\n²,1\n", "step,loss\n1,1_0\n"]
+)
+def test_a_history_has_whole_steps_and_plain_numbers(text: str, tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"history\.csv"):
+        History.read(tmp_path / "history.csv")
+
+
+def test_a_number_without_end_becomes_infinite_and_is_no_overflow(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(f"step,loss\n1,{'9' * 400}\n")
+    assert History.read(tmp_path / "history.csv").column("loss") == [math.inf]
