@@ -165,8 +165,8 @@ def test_a_report_needs_scores(tmp_path):
 
 
 def test_torchrun_is_for_the_training_stages(monkeypatch, tmp_path):
-    monkeypatch.setenv("RANK", "0")
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(InputError, match="2 processes of torchrun, expected one process.*train llama"):
         run(load_config("ci"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

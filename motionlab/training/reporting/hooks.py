@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from motionlab.errors import printable
+
 if TYPE_CHECKING:
-    from motionlab.errors import printable
-from motionlab.training.checkpoints.state import Counters
+    from motionlab.training.checkpoints.state import Counters
 
 
 class Hook:
