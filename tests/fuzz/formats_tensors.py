@@ -17,7 +17,8 @@ from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.run_folder import Run
-from motionlab.llama.model import LlamaVariant, MotionLlama
+from motionlab.llama.model import MotionLlama
+from motionlab.llama.variant import LlamaVariant
 from motionlab.llama.weights.huggingface import from_huggingface, to_huggingface
 from motionlab.llama.weights.published import load_motionmillion
 from motionlab.motion.motion import Motion
