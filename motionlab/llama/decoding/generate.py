@@ -189,7 +189,7 @@ def check_logits(logits: Tensor, step: int) -> None:
             "logits",
             found=f"NaN or infinity at code {step}",
             expected="finite numbers",
-            fix="Check the checkpoint and the text features; with float16, use bfloat16 or float32.",
+            fix="Check the checkpoint and the text features, or lower sampling.guidance; with float16, use bfloat16.",
         )
 
 

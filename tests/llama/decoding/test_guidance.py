@@ -13,3 +13,8 @@ def test_scales() -> None:
     torch.testing.assert_close(guide(logits, 1.0), conditional)
     torch.testing.assert_close(guide(logits, 0.0), unconditional)
     torch.testing.assert_close(guide(logits, 3.0) - conditional, 2 * (conditional - unconditional))
+
+
+def test_half_precision_does_not_overflow() -> None:
+    guided = guide(torch.tensor([[40.0, 0.0], [-40.0, 0.0]], dtype=torch.float16), 2000.0)
+    assert guided.tolist() == [[159960.0, 0.0]]
