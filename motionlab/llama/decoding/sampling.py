@@ -107,7 +107,7 @@ def candidates(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | Non
 
 
 def check_drawable(probability: Tensor) -> None:
-    """Raise InputError unless something can be drawn from every row `[..., V]`: else a draw would leave the vocabulary."""
+    """Raise InputError unless something can be drawn from every row `[..., V]`; a draw would leave the vocabulary."""
     if not bool((probability.sum(-1) > 0).all()):  # NaN is not above 0 either
         raise InputError(
             "logits",

@@ -133,7 +133,9 @@ def test_a_top_p_of_1_is_off(temperature: float, count: int) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("temperature", [1e-40, 1e-30, 1e-7, 1e-3, 1e30, 1e300])
-@pytest.mark.parametrize("rest", [{}, {"top_k": 3}, {"top_p": 0.9}, {"top_p": 1.0}, {"top_k": 3, "top_p": 0.9}], ids=str)
+@pytest.mark.parametrize(
+    "rest", [{}, {"top_k": 3}, {"top_p": 0.9}, {"top_p": 1.0}, {"top_k": 3, "top_p": 0.9}], ids=str
+)
 def test_every_temperature_draws_from_the_vocabulary(temperature, dtype, rest) -> None:
     logits = (torch.randn(64, 40, generator=torch.Generator().manual_seed(0)) * 9).to(dtype)
     logits[:, 7] = float("-inf")
