@@ -145,6 +145,36 @@ def test_features_are_keyed_by_all_that_they_depend_on(tmp_path: Path, fake: Any
     assert len(TextCache(tmp_path, fake).features(FIRST)) == 2 and fake.encoded == []
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 65536.0, -1e30])
+def test_numbers_that_cannot_be_kept_are_refused_at_the_door(tmp_path: Path, fake: Any, value: float) -> None:
+    states = torch.ones(1, 2, 4)
+    states[0, 1, 2] = value
+    broken = TextFeatures(states, torch.ones(1, 2, dtype=torch.bool))
+    cache = TextCache(tmp_path, fake)
+    with pytest.raises(InputError, match="features of caption 'jumps' from fake/1: found .* at most 65,504"):
+        cache.add(["jumps"], broken)
+    fake.encode = lambda captions: broken
+    with pytest.raises(InputError, match="features of caption 'jumps' from fake/1"):
+        cache.features(["jumps"])
+    assert len(cache) == 0 and not list(tmp_path.rglob("*.*")), "nothing is stored"
+
+
+def test_the_largest_number_of_float16_is_kept(fake: Any) -> None:
+    cache = TextCache(None, fake)
+    cache.add(["jumps"], TextFeatures.from_rows([torch.full((1, 4), 65504.0)]))
+    assert cache.features(["jumps"]).states.max() == 65504
+
+
+def test_several_dtypes_of_one_encoder_are_told_apart(tmp_path: Path, fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    fake.dtype = torch.bfloat16
+    TextCache(tmp_path, fake).features(FIRST)
+    with pytest.raises(
+        InputError, match=r"\(torch\.\w+, 10 tokens.*and.*\(torch\.\w+, 10"
+    ):
+        TextCache(tmp_path, name="fake/1")
+
+
 def test_a_crash_while_saving_keeps_what_was_there(tmp_path: Path, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     TextCache(tmp_path, fake).features(FIRST)
     cache = TextCache(tmp_path, fake)
