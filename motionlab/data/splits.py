@@ -20,6 +20,7 @@ from torch import Tensor
 
 from motionlab.data.store import Segment
 from motionlab.errors import InputError
+from motionlab.motion.frame_rate import same_rate
 
 
 class Clips(Protocol):
@@ -97,10 +98,10 @@ class Splits:
         if len(self.train) == 0:
             raise InputError(f"{self.name}, split train", found="no clips", expected="at least one", fix="Add clips.")
         rates = {name: clips.fps for name, clips in self.named().items() if len(clips)}
-        if len(set(rates.values())) > 1:
+        if not same_rate(min(rates.values()), max(rates.values())):
             raise InputError(
                 self.name,
-                found=", ".join(f"{name} at {rate:g} fps" for name, rate in rates.items()),
+                found=", ".join(f"{name} at {rate:.9g} fps" for name, rate in rates.items()),
                 expected="one frame rate",
                 fix="Resample the motions before they are packed.",
             )

@@ -31,6 +31,7 @@ from motionlab.data.building import building
 from motionlab.errors import InputError
 from motionlab.files import sha256
 from motionlab.motion.features import DIM, check_features, reset_first_row
+from motionlab.motion.frame_rate import same_rate
 from motionlab.motion.motion import Motion
 
 FORMAT = 2
@@ -266,11 +267,11 @@ def pack(folder: Path, clips: Iterable[Clip], fps: float = 30.0) -> None:
         for clip in clips:
             motion = clip.motion
             where = clip.name or f"clip {len(table)}"
-            if motion.normalized or motion.fps != fps:
+            if motion.normalized or not same_rate(motion.fps, fps):
                 raise InputError(
                     where,
-                    found="normalized features" if motion.normalized else f"{motion.fps:g} fps",
-                    expected=f"physical units at {fps:g} fps",
+                    found="normalized features" if motion.normalized else f"{motion.fps:.9g} fps",
+                    expected=f"physical units at {fps:.9g} fps",
                     fix="Denormalize or resample the motion first.",
                 )
             half = motion.features.detach().cpu().half()

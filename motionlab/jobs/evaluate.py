@@ -30,7 +30,7 @@ from motionlab.evaluation.actions import (
 from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
-from motionlab.jobs.prepare import bind_splits
+from motionlab.jobs.prepare import bind_splits, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
 
@@ -45,6 +45,7 @@ def evaluate(run: Run, splits: Splits) -> dict[str, Any]:
         InputError: the run was made from other motions, has no decoder yet, or there is no test split. Nothing of the
             run was changed then.
     """
+    require_splits(run, splits)
     check_evaluable(run, splits)
     bind_splits(run, splits)
     record_machine(run, splits)

@@ -11,7 +11,7 @@ from motionlab.config import CorpusConfig
 from motionlab.data.composed.corpus import build_corpus
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
-from motionlab.jobs.artefacts import difference, read_record, write_record
+from motionlab.jobs.artefacts import RECORD, difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
 
@@ -21,15 +21,16 @@ def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
     return build_corpus(config, processes=processes)
 
 
-def bind_splits(run: Run, splits: Splits) -> None:
-    """Make sure that a run uses these motions; a new run uses them from now on.
+def require_splits(run: Run, splits: Splits) -> None:
+    """Make sure that a run was made from these motions, captions included. Nothing is written.
 
-    A run made before this was recorded is accepted when its normaliser is what these training clips give.
+    What the folder of the run does not say, its trainings say. A run made before either was recorded is accepted when
+    its normaliser is what these training clips give.
 
     Raises:
         InputError: the run was made from other clips. The split that differs is named.
     """
-    record = read_record(run.folder)
+    record = _known_splits(run)
     needed = {name: digest for name, digest in splits.digests.items() if name in record or name not in splits.tests}
     changed = difference(record, needed) if record else ""
     if not record and (run.folder / "normalizer.safetensors").is_file():
@@ -43,8 +44,48 @@ def bind_splits(run: Run, splits: Splits) -> None:
             expected=f"the motions of {splits.name} that are here now",
             fix="Bring back the motions that it was trained on, or begin a run under another --name.",
         )
+
+
+def bind_splits(run: Run, splits: Splits) -> None:
+    """Make sure that a run uses these motions; a new run uses them from now on.
+
+    Raises:
+        InputError: as `require_splits`.
+    """
+    require_splits(run, splits)
+    record = read_record(run.folder)
     if {**record, **splits.digests} != record:
         write_record(run.folder, {**record, **splits.digests})
+
+
+def _known_splits(run: Run) -> dict[str, str]:
+    """The digests of the splits that a run was made from, as far as any of its folders says."""
+    trainings = sorted(path.parent for path in run.folder.glob(f"*/{RECORD}"))
+    found: dict[str, str] = {}
+    for folder in trainings:
+        found |= {name: digest for name, digest in read_record(folder).items() if name in ("train", "validation")}
+    return found | read_record(run.folder)
+
+
+def check_captions(run: Run, splits: Splits, *names: str) -> None:
+    """Encode the captions of these splits that the cache does not hold yet, before any work that needs them.
+
+    Raises:
+        InputError: names the first clip without captions, or with one that the text encoder cannot read.
+    """
+    splits.require_captions(*names)
+    clips = {name: splits.named()[name] for name in names}
+    try:
+        run.text.token_counts([text for some in clips.values() for i in range(len(some)) for text in some.captions(i)])
+    except InputError:
+        for name, some in clips.items():
+            for i in range(len(some)):
+                try:
+                    run.text.token_counts(some.captions(i))
+                except InputError as error:
+                    where = f"{splits.name}, split {name}, clip {i} ({some.name(i)}), {error.where}"
+                    raise InputError(where, found=error.found, expected=error.expected, fix=error.fix) from None
+        raise
 
 
 def fit_normalizer(run: Run, splits: Splits) -> Normalizer:

@@ -14,6 +14,7 @@ from motionlab.errors import InputError
 from motionlab.files import atomic_path
 from motionlab.motion import features as f
 from motionlab.motion import transforms
+from motionlab.motion.frame_rate import same_rate
 from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
 
 
@@ -52,7 +53,7 @@ class Motion:
                 fix="A Motion is one clip; take one row of a batch.",
             )
         f.check_features(self.features, where)
-        if not self.fps > 0:
+        if not 0 < self.fps < float("inf"):
             raise InputError(where, found=f"fps {self.fps}", expected="a positive number", fix="Give the frame rate.")
 
     def __len__(self) -> int:
@@ -100,7 +101,7 @@ class Motion:
         return replace(self, features=f.crop(self.features, start, stop - start))
 
     def mirror(self) -> Motion:
-        """Swap left and right. Remember to swap the words in the captions too."""
+        """Swap left and right. The captions must follow; `data/composed/mirrored_words.py` swaps their words."""
         self._need_physical("mirror")
         return replace(self, features=transforms.mirror(self.features))
 
@@ -108,6 +109,8 @@ class Motion:
         """Play `speed` times as fast and/or read at another frame rate."""
         self._need_physical("resample")
         fps = self.fps if fps is None else fps
+        if speed == 1.0 and same_rate(self.fps, fps):
+            return self if fps == self.fps else replace(self, fps=fps)
         step = speed * self.fps / fps
         if step == 1.0:
             return self

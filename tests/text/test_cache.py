@@ -169,9 +169,7 @@ def test_several_dtypes_of_one_encoder_are_told_apart(tmp_path: Path, fake: Any)
     TextCache(tmp_path, fake).features(FIRST)
     fake.dtype = torch.bfloat16
     TextCache(tmp_path, fake).features(FIRST)
-    with pytest.raises(
-        InputError, match=r"\(torch\.\w+, 10 tokens.*and.*\(torch\.\w+, 10"
-    ):
+    with pytest.raises(InputError, match=r"\(torch\.\w+, 10 tokens.*and.*\(torch\.\w+, 10"):
         TextCache(tmp_path, name="fake/1")
 
 
