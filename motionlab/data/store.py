@@ -188,7 +188,10 @@ class MotionStore(Sequence[Clip]):
         chosen, first = np.asarray(indices, dtype=np.int64), np.asarray(starts, dtype=np.int64)
         if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
             raise InputError(
-                self.folder, found=f"clip numbers {chosen}", expected=f"0 to {len(self) - 1}", fix="Choose others."
+                self.folder,
+                found=f"clip numbers {chosen}",
+                expected=f"0 to {len(self) - 1}" if len(self) else "none: the store is empty",
+                fix="Choose others.",
             )
         bad = np.flatnonzero((first < 0) | (first + length > self.lengths[chosen]))
         if length < 1 or len(bad):

@@ -164,9 +164,10 @@ class SequenceBatches:
         self.edge_drop, self.text_drop, self.pool = edge_drop, text_drop, pool
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
         # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.
-        texts.token_counts(list(dict.fromkeys(caption for some in captions for caption in some)))
+        different = list(dict.fromkeys(caption for some in captions for caption in some))
+        widths = dict(zip(different, texts.token_counts(different), strict=True))
         for row, (own, some) in enumerate(zip(self.codes, captions, strict=True)):
-            width = max(texts.token_counts(some), default=0)
+            width = max((widths[caption] for caption in some), default=0)
             if width + len(own) + 1 > max_length:
                 raise InputError(
                     f"clip {row}",

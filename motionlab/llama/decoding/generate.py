@@ -223,6 +223,13 @@ def check_text(model: MotionLlama, text: Tensor, text_mask: Tensor, max_tokens: 
             fix="Pass the features as the text encoder returns them.",
         )
     room = model.max_length - max_tokens - 1
+    if room < 1:
+        raise InputError(
+            "max_tokens",
+            found=max_tokens,
+            expected=f"1 to {model.max_length - 2}: the model has {model.max_length} positions for text, codes and END",
+            fix="Lower it, or build the model with a larger max_length.",
+        )
     if max(widths) > room:
         raise InputError(
             "prompt",

@@ -244,7 +244,7 @@ EXERCISES = register(
         (
             "First softmax(logits / temperature). Then sort.",
             "A code is kept when the sum of everything MORE likely is still below top_p: cumsum - values < top_p.",
-            "A top_p of 1 keeps every code: return the softmax as it is, because the sum rounds to 1 before the last code.",
+            "A top_p of 1 keeps all: return the softmax as it is, because its sum rounds to 1 before the last code.",
             "Put the kept values back with scatter(-1, order, ...), and divide by their sum.",
         ),
     ),
