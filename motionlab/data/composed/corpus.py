@@ -159,6 +159,11 @@ def build_corpus(
     return _open(target, digest)
 
 
+def corpus_digest(settings: CorpusConfig) -> str:
+    """The digest of the corpus that `build_corpus` would make from the samples that are here now; nothing is made."""
+    return _digest(settings, usable_samples(load_samples()))
+
+
 def _composed(plans: Sequence[Plan], blend_frames: int, processes: int) -> Iterator[Clip]:
     """The clips of the plans, in their order."""
     blocks = [plans[start : start + _PLANS_AT_ONCE] for start in range(0, len(plans), _PLANS_AT_ONCE)]

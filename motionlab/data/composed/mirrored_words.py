@@ -107,7 +107,11 @@ def mirror_caption(text: str) -> str:
 
 def _read(text: str) -> MirroredCaption:
     """Every word of a side in its context, without looking at the result again."""
-    parts, swapped, kept, unsure, end = [], [], [], [], 0
+    parts: list[str] = []
+    swapped: list[str] = []
+    kept: list[str] = []
+    unsure: list[str] = []
+    end = 0
     for match in _WORD.finditer(text):
         word, verdict = match[0], _verdict(text, match)
         parts += [text[end : match.start()], word]

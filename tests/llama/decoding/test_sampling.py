@@ -123,12 +123,12 @@ def test_the_distribution_keeps_the_shape_of_the_logits() -> None:
 def test_a_top_p_of_1_is_off(temperature: float, count: int) -> None:
     logits = torch.randn(16, count, generator=torch.Generator().manual_seed(0)) * 3
     noise = torch.rand(16, generator=torch.Generator().manual_seed(1))
-    for rest in ({}, {"top_k": 900}):
-        off = Sampling(max_tokens=1, temperature=temperature, **rest)
-        one = Sampling(max_tokens=1, temperature=temperature, top_p=1.0, **rest)
+    for top_k in (None, 900):
+        off = Sampling(max_tokens=1, temperature=temperature, top_k=top_k)
+        one = Sampling(max_tokens=1, temperature=temperature, top_k=top_k, top_p=1.0)
         assert torch.equal(token_probabilities(logits, one), token_probabilities(logits, off))
         assert torch.equal(choose_tokens(logits, noise, one), choose_tokens(logits, noise, off))
-        assert ((token_probabilities(logits, one) > 0).sum(-1) == rest.get("top_k", count)).all()
+        assert ((token_probabilities(logits, one) > 0).sum(-1) == (top_k or count)).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
