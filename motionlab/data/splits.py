@@ -108,11 +108,15 @@ class Splits:
         for name, clips in self.named().items():
             for index in np.flatnonzero(clips.lengths < SHORTEST)[:1]:
                 raise InputError(
-                    f"{self.name}, split {name}, clip {int(index)} ({clips.name(int(index))})",
+                    self.clip_name(name, int(index)),
                     found=f"{clips.lengths[index]} frames",
                     expected=f"{SHORTEST} or more",
                     fix="Leave such clips out.",
                 )
+
+    def clip_name(self, split: str, index: int) -> str:
+        """A clip as messages call it: source, split, number and name."""
+        return f"{self.name}, split {split}, clip {index} ({self.named()[split].name(index)})"
 
     def require_captions(self, *names: str) -> None:
         """Make sure, before any work on text, that every clip of these splits has captions, and none is blank.
@@ -126,7 +130,7 @@ class Splits:
                 captions = clips.captions(index)
                 if not captions or not all(caption.strip() for caption in captions):
                     raise InputError(
-                        f"{self.name}, split {name}, clip {index} ({clips.name(index)})",
+                        self.clip_name(name, index),
                         found="a blank caption" if captions else "no captions",
                         expected="at least one sentence, and none that is blank",
                         fix="Caption the clip or leave it out.",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
 from motionlab.config import CorpusConfig
@@ -14,6 +16,7 @@ from motionlab.errors import InputError
 from motionlab.jobs.artefacts import RECORD, difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
+from motionlab.text.cache import TextCache
 
 
 def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
@@ -74,17 +77,32 @@ def check_captions(run: Run, splits: Splits, *names: str) -> None:
         InputError: names the first clip without captions, or with one that the text encoder cannot read.
     """
     splits.require_captions(*names)
-    clips = {name: splits.named()[name] for name in names}
+    captions = {}
+    for name in names:
+        clips = splits.named()[name]
+        captions |= {splits.clip_name(name, i): clips.captions(i) for i in range(len(clips))}
+    encode_captions(run.text, captions)
+
+
+def encode_captions(text: TextCache, captions: Mapping[str, Sequence[str]]) -> None:
+    """Encode the captions of some clips that the cache does not hold yet.
+
+    Args:
+        captions: the captions of each clip, by what the clip is called in a message.
+
+    Raises:
+        InputError: names the first clip with a caption that the text encoder cannot read.
+    """
     try:
-        run.text.token_counts([text for some in clips.values() for i in range(len(some)) for text in some.captions(i)])
+        text.token_counts([caption for some in captions.values() for caption in some])
     except InputError:
-        for name, some in clips.items():
-            for i in range(len(some)):
-                try:
-                    run.text.token_counts(some.captions(i))
-                except InputError as error:
-                    where = f"{splits.name}, split {name}, clip {i} ({some.name(i)}), {error.where}"
-                    raise InputError(where, found=error.found, expected=error.expected, fix=error.fix) from None
+        for clip, some in captions.items():
+            try:
+                text.token_counts(some)
+            except InputError as error:
+                raise InputError(
+                    f"{clip}, {error.where}", found=error.found, expected=error.expected, fix=error.fix
+                ) from None
         raise
 
 

@@ -14,14 +14,13 @@ from motionlab.jobs.ablations.strategy_point import open_ground
 FEW = {"steps": 2, "val_every": 2, "save_every": 2, "warmup_steps": 0}
 SMALL = [
     *(f"{stage}_training.{key}={value}" for stage in ("tokenizer", "llama") for key, value in FEW.items()),
-    "corpus.n_train=24", "corpus.n_test_seen=2", "corpus.n_test_unseen=2",
+    "compare_quantizers=[]", "corpus.n_train=24", "corpus.n_test_seen=2", "corpus.n_test_unseen=2",
     "evaluation.n_generate=1", "evaluation.n_players=1", "evaluation.classifier_steps=1",
 ]  # fmt: skip
 COMMANDS = ("generate", "evaluate", "train tokenizer", "train llama", "run", "runs", "compare", "ablate")
 # The commands that do their work in each state; all others end with one line.
 DONE = {
     "nothing": {"train tokenizer", "run", "runs"},
-    "empty": {"train tokenizer", "run", "runs"},
     "settings only": {"train tokenizer", "run", "runs"},
     "tokenizer only": {"train tokenizer", "train llama", "run", "runs", "ablate"},
     "decoder's weights only": {"train tokenizer", "run", "runs"},
@@ -77,7 +76,6 @@ def make(state: str, finished: Path, folder: Path) -> None:
         inside = path.relative_to(folder)
         training, name = len(inside.parts) > 1, inside.name
         return {
-            "empty": False,
             "settings only": name == "config.yaml",
             "tokenizer only": inside.parts[0] in ("config.yaml", "normalizer.safetensors", "made_from.json")
             or inside.parts[0].startswith("tokenizer-"),

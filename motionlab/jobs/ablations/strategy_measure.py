@@ -216,7 +216,7 @@ def check_test_lengths(ground: Ground) -> None:
             codes = _codes_of(ground, int(clips.lengths[i]))
             if codes > room:
                 raise InputError(
-                    f"{ground.splits.name}, split {split}, clip {i} ({clips.name(i)})",
+                    ground.splits.clip_name(split, i),
                     found=f"{codes} codes",
                     expected=f"at most {room} (sampling.max_tokens of the run)",
                     fix=f"Raise it with: motionlab evaluate --run {ground.run.folder} sampling.max_tokens={longest}.",
