@@ -83,7 +83,7 @@ def mirror_words(text: str) -> MirroredCaption:
     ("'right' in 'walks right back'",)
     """
     mirrored = _read(text)
-    if mirrored.unsure or _read(mirrored.text).text.lower() == _one_spelling(text).lower():
+    if mirrored.unsure or _read(mirrored.text).text == _one_spelling(text):
         return mirrored
     # "kicks left behind the chair" is clear, and in the mirror it is not.
     return MirroredCaption(text, (), mirrored.kept, (f"{mirrored.text!r}, its mirror image, which may be misread",))
@@ -127,7 +127,8 @@ def _read(text: str) -> MirroredCaption:
 
 def _one_spelling(text: str) -> str:
     """`text` with one word for counterclockwise."""
-    return re.sub("反时针", "逆时针", re.sub(_COUNTER, "counterclockwise", text, flags=re.IGNORECASE))
+    spelled = re.sub(_COUNTER, lambda match: _cased(match[0], "counterclockwise"), text, flags=re.IGNORECASE)
+    return spelled.replace("反时针", "逆时针")
 
 
 def _verdict(text: str, match: re.Match[str]) -> str:
@@ -205,9 +206,13 @@ def _opposite(word: str) -> str:
         other = "counterclockwise" if lower == "clockwise" else "clockwise"
     else:
         other = _OPPOSITE.get(lower) or "".join(_OPPOSITE[one] for one in lower)  # 左右左
-    if word.isupper():
-        return other.upper()
-    return other.capitalize() if word[0].isupper() else other
+    return _cased(word, other)
+
+
+def _cased(like: str, word: str) -> str:
+    if like.isupper():
+        return word.upper()
+    return word.capitalize() if like[0].isupper() else word
 
 
 def _surrounding(text: str, match: re.Match[str]) -> str:

@@ -100,7 +100,7 @@ def test_a_caption_that_may_be_misread_is_not_touched(text):
 
 WORDS = (
     "left right kicks the he person has turns away in a back handed counter clockwise counterclockwise turn_left "
-    "upright 上 左 右 左右 顺时针"
+    "upright Left RIGHT Counterclockwise rIGHT 上 左 右 左右 顺时针"
 ).split()
 
 
