@@ -1,0 +1,14 @@
+"""Files, in and out: written whole or not at all, and read through one door.
+
+| module | does |
+|---|---|
+| `atomic.py` | a crash never leaves half a file; sha256 |
+| `reading.py` | the door: size before reading, and one kind of error for whatever a parser raises |
+| `records.py` | JSON with a type for each field and a digest of itself |
+| `tensors.py` | safetensors with a digest of itself |
+| `arrays.py` | `.npy` and `.npz`, whose claims are compared with the file's length |
+"""
+
+from motionlab.files.atomic import atomic_path, cannot_write, sha256, write_text
+
+__all__ = ["atomic_path", "cannot_write", "sha256", "write_text"]
