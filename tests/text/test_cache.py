@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from motionlab.errors import InputError
 from motionlab.text.cache import TextCache
@@ -157,6 +159,17 @@ def test_numbers_that_cannot_be_kept_are_refused_at_the_door(tmp_path: Path, fak
     with pytest.raises(InputError, match="features of caption 'jumps' from fake/1"):
         cache.features(["jumps"])
     assert len(cache) == 0 and not list(tmp_path.rglob("*.*")), "nothing is stored"
+
+
+def test_a_file_with_features_that_are_no_numbers_is_refused(tmp_path: Path, fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    path, index = only_file(tmp_path, "*.safetensors"), only_file(tmp_path, "index.json")
+    content = save({"states": torch.full((7, 4), float("nan"), dtype=torch.float16)})
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    index.write_text(json.dumps({**json.loads(index.read_text()), "sha256": digest}))
+    with pytest.raises(InputError, match="NaN or infinity.*Delete this folder"):
+        TextCache(tmp_path, fake)
 
 
 def test_the_largest_number_of_float16_is_kept(fake: Any) -> None:
