@@ -6,6 +6,10 @@
 | `reading.py` | the door: size before reading, and one kind of error for whatever a parser raises |
 | `records.py` | JSON with a type for each field and a digest of itself |
 | `tensors.py` | safetensors with a digest of itself |
+| `weights.py` | tensors by name from elsewhere: names of wrappers, kinds of numbers, tensors without a place |
+| `stored.py` | the tensors of foreign safetensors files, unread |
+| `pth.py` | `.pth` archives of torch, as data |
+| `foreign_config.py` | the `config.json` of a foreign model, each field with its type |
 | `arrays.py` | `.npy` and `.npz`, whose claims are compared with the file's length |
 """
 

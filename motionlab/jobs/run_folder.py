@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -32,12 +32,15 @@ from motionlab.files.reading import read_text
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.jobs.run_settings import check_continued, check_free
+from motionlab.llama.checks import check_codebook
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.checkpoints.tensor_files import load_into, load_model_state, save_model
+from motionlab.training.checkpoints.tensor_files import check_fits, load_into, load_model_state, save_model
+
+Model = TypeVar("Model", bound=torch.nn.Module)
 
 CONFIG_DIGEST = "# sha256 of the lines above: "
 
@@ -124,9 +127,10 @@ class Run:
     def tokenizer(self, quantizer: str | None = None) -> MotionTokenizer:
         """A trained tokenizer, in eval mode; the run's own one by default."""
         quantizer = quantizer or self.config.tokenizer.quantizer
-        model = make_tokenizer(self.config.tokenizer, quantizer)
-        self._load(model, f"tokenizer-{quantizer}/model.safetensors")
-        return model
+        config = self.config.tokenizer
+        return self._load(
+            lambda: make_tokenizer(config, quantizer), f"tokenizer-{quantizer}/model.safetensors", config.depth
+        )
 
     def tokenizer_digests(self) -> dict[str, str]:
         """All that decides the tokens of a motion: the digests of the tokenizer's weights and of the normaliser."""
@@ -140,16 +144,19 @@ class Run:
         """The trained decoder, in eval mode. Its codes must be those of the run's tokenizer."""
         path = self._need("llama/model.safetensors")
         codebook_size = infer_arguments(load_model_state(path)[0], path)["codebook_size"]
-        model = make_llama(self.config, codebook_size=codebook_size, text_dim=self.text.dim)
-        model.check_codebook(self.tokenizer().codebook_size)
+        check_codebook(self.tokenizer().codebook_size, codebook_size)
         if read_record(self.folder / "llama"):
             require(
                 self.folder / "llama",
                 {**self.tokenizer_digests(), "text": self.text.identity},
                 fix="Remove the folder llama and train the decoder again, or bring back the part that it learned from.",
             )
-        self._load(model, "llama/model.safetensors")
-        return model
+        config, text_dim = self.config, self.text.dim
+        return self._load(
+            lambda: make_llama(config, codebook_size=codebook_size, text_dim=text_dim),
+            "llama/model.safetensors",
+            config.llama.n_layer,
+        )
 
     def save(self, model: torch.nn.Module, name: str) -> None:
         """Keep a model's weights for inference as `<name>/model.safetensors`."""
@@ -171,10 +178,21 @@ class Run:
         """Add numbers to `metrics.json`, atomically."""
         write_text(self.folder / "metrics.json", json.dumps({**self.metrics, **values}, indent=1) + "\n")
 
-    def _load(self, model: torch.nn.Module, name: str) -> None:
+    def _load(self, make: Callable[[], Model], name: str, layers: int) -> Model:
         path = self._need(name)
-        load_into(model, load_model_state(path)[0], where=path)
-        model.eval()
+        state = load_model_state(path)[0]
+        if layers > len(state):  # even without memory, many layers take their time
+            raise InputError(
+                path,
+                found=f"{len(state)} tensors",
+                expected=f"the weights of {layers} layers",
+                fix="Use the configuration that the weights were trained with.",
+            )
+        with torch.device("meta"):  # the settings are compared with the file before memory is taken for them
+            check_fits(make(), state, where=path)
+        model = make()
+        load_into(model, state, where=path)
+        return model.eval()
 
     def _need(self, name: str) -> Path:
         path = self.folder / name

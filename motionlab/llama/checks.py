@@ -1,4 +1,4 @@
-"""Errors of a decoder, raised before it computes: heads that do not fit, sequences and tokens out of range."""
+"""Errors of a decoder, raised before it computes: sizes and heads that do not fit, tokens out of range."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from torch import Tensor
 from motionlab.errors import InputError
 
 
+def check_sizes(**sizes: int) -> None:
+    """Raise InputError unless every size is 1 or more.
+
+    >>> check_sizes(n_layer=1, n_head=2)
+    """
+    for name, value in sizes.items():
+        if value < 1:
+            raise InputError(name, found=value, expected="1 or more", fix=f"Change {name}.")
+
+
 def check_heads(dim: int, n_head: int, n_kv_heads: int) -> None:
     """Raise InputError unless the heads divide the width, head_dim is even and key-value heads divide the heads.
 
     >>> check_heads(dim=32, n_head=4, n_kv_heads=2)
     """
-    if dim % n_head or (dim // n_head) % 2:
+    if n_head < 1 or dim % n_head or (dim // n_head) % 2:
         raise InputError(
             "n_head", found=n_head, expected=f"a divisor of dim={dim} with an even quotient", fix="Change n_head."
         )

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from motionlab.llama.cache import KVCache
-from motionlab.llama.checks import check_codebook, check_heads, check_length, check_tokens
+from motionlab.llama.checks import check_codebook, check_heads, check_length, check_sizes, check_tokens
 from motionlab.llama.head import TiedHead
 from motionlab.llama.initialise import initialise
 from motionlab.llama.masks import Mask, prefix_rule
@@ -160,6 +160,9 @@ class MotionLlama(nn.Module):
         rope: base and scaling of the rotary angles.
         variant: everything else in which a decoder may differ from the published one.
 
+    Raises:
+        InputError: a size below 1, or heads that do not divide the width.
+
     >>> model = MotionLlama(codebook_size=10, n_layer=1, n_head=2, dim=16, text_dim=4)
     >>> tokens = torch.tensor([[11, 11, 3, 7, 10]])  # two text slots, two codes, END
     >>> model(tokens, text=torch.zeros(1, 2, 4), text_mask=torch.ones(1, 2)).shape
@@ -181,9 +184,14 @@ class MotionLlama(nn.Module):
     ) -> None:
         super().__init__()
         self.codebook_size, self.dim, self.text_dim, self.max_length = codebook_size, dim, text_dim, max_length
-        self.n_head, self.head_dim = n_head, dim // n_head
         self.n_kv_heads = n_head if n_kv_heads is None else n_kv_heads
         self.hidden_dim = swiglu_hidden(dim) if variant.hidden is None else variant.hidden
+        check_sizes(
+            codebook_size=codebook_size, n_layer=n_layer, dim=dim, text_dim=text_dim, max_length=max_length,
+            hidden=self.hidden_dim,
+        )  # fmt: skip
+        check_heads(dim, n_head, self.n_kv_heads)
+        self.n_head, self.head_dim = n_head, dim // n_head
         self.norm_eps = variant.norm_eps
         self.qk_norm, self.mask_token = variant.qk_norm, codebook_size + 2 if variant.mask_token else None
         shape = (dim, n_head, self.n_kv_heads, self.hidden_dim)
@@ -231,7 +239,7 @@ class MotionLlama(nn.Module):
 
         Args:
             tokens: int64 `[B, S]`; the content of text slots does not matter.
-            text: float `[B, W, text_dim]`, W <= S.
+            text: `[B, W, text_dim]` of any float dtype, W <= S; it is read in that of the weights.
             text_mask: `[B, W]`, true where a text slot is in use; each row starts at slot 0.
             mask: bool `[B, 1, S, S]`, which position sees which; None is `prefix_mask`.
 
@@ -257,6 +265,8 @@ class MotionLlama(nn.Module):
 
     def _embed(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
         width = text.shape[1]  # W
+        # Text comes in float32, weights may be bfloat16 or float16. Every way into the decoder passes here.
+        text = text.to(self.llama_proj.weight.dtype)
         x = self.transformer["wte"](tokens)  # [B, S, dim]
         front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
         return torch.cat([front, x[:, width:]], dim=1)  # [B, S, dim]

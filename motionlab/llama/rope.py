@@ -7,12 +7,14 @@ vector changes its length.  Su et al., "RoFormer", arXiv:2104.09864, equations 1
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from motionlab.errors import InputError
 from motionlab.llama.rope_scaling import RopeScaling
 
 
@@ -28,6 +30,12 @@ class RopeSettings:
     """Base of the angles: the larger it is, the slower the slowest pair turns."""
     scaling: RopeScaling | None = None
     """Slower turning for sequences longer than those of the training, see `rope_scaling.py`."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.theta < math.inf:
+            raise InputError(
+                "rope_theta", found=self.theta, expected="a finite number above 0", fix="Published: 10000."
+            )
 
 
 def rope_frequencies(head_dim: int, theta: float = 10_000.0, device: torch.device | None = None) -> Tensor:

@@ -39,6 +39,9 @@ class LinearScaling:
 
     factor: float
 
+    def __post_init__(self) -> None:
+        _check(factor=self.factor)
+
     def __call__(self, frequencies: Tensor) -> Tensor:
         return frequencies / self.factor
 
@@ -52,6 +55,9 @@ class NTKScaling:
     """
 
     factor: float
+
+    def __post_init__(self) -> None:
+        _check(factor=self.factor)
 
     def __call__(self, frequencies: Tensor) -> Tensor:
         count = len(frequencies)
@@ -78,10 +84,26 @@ class Llama3Scaling:
     low: float = 1.0
     high: float = 4.0
 
+    def __post_init__(self) -> None:
+        _check(factor=self.factor, original_length=self.original_length, low=self.low, high=self.high)
+        if self.low >= self.high:
+            raise InputError(
+                "rope_scaling: low", found=self.low, expected=f"less than high, {self.high}", fix="Change one of them."
+            )
+
     def __call__(self, frequencies: Tensor) -> Tensor:
         turns = self.original_length * frequencies / (2 * math.pi)
         keep = ((turns - self.low) / (self.high - self.low)).clamp(0.0, 1.0)  # 0: slow, 1: fast
         return keep * frequencies + (1 - keep) * frequencies / self.factor
+
+
+def _check(**settings: float) -> None:
+    """Raise InputError unless every setting is a finite number above 0."""
+    for name, value in settings.items():
+        if not 0 < value < math.inf:
+            raise InputError(
+                f"rope_scaling: {name}", found=value, expected="a finite number above 0", fix="Change this setting."
+            )
 
 
 def make_scaling(kind: str | None, factor: float, original_length: int) -> RopeScaling | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,14 @@ from typing import Any
 import torch
 
 from motionlab.errors import InputError
-from motionlab.files.reading import read_text
-from motionlab.files.records import parse_record
-from motionlab.text.encoder import (
-    THREE_CHOICES,
-    TextFeatures,
-    check_captions,
-)
+from motionlab.files.weights import check_tensors
+from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions
+from motionlab.text.t5_folder import check_t5_weights, t5_config
 from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
 
 _TOKENIZER_FILES = (
     "added_tokens.json", "special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer_config.json",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class T5Facts:
-    """The part of a T5's `config.json` that is needed before the model is loaded."""
-
-    d_model: int
 
 
 class T5Folder:
@@ -47,18 +35,15 @@ class T5Folder:
         dtype: of the weights; bfloat16 halves the memory of the large ones.
 
     Raises:
-        InputError: the folder is missing, or its config is not that of a T5.
+        InputError: the folder is missing, its config is not that of a T5, or its weights are quantised or an adapter.
     """
 
     def __init__(
         self, folder: str | Path, *, max_tokens: int = 150, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.folder, self.max_tokens, self.device, self.dtype = Path(folder), max_tokens, device, dtype
-        path, expected = self.folder / "config.json", "the config.json of a T5"
-        text = read_text(path, expected=expected, fix=THREE_CHOICES)
-        self.dim = parse_record(text, T5Facts, path, expected=expected, fix=THREE_CHOICES).d_model
-        if self.dim < 1:
-            raise InputError(path, found=f"d_model {self.dim}", expected="a positive number", fix=THREE_CHOICES)
+        self.config = t5_config(self.folder)
+        self.dim = self.config.whole("d_model")
         self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}"
 
     @torch.no_grad()  # not inference_mode: its tensors cannot be saved for backward when the decoder trains on them
@@ -66,7 +51,8 @@ class T5Folder:
         """Features of the captions: `[N, L, dim]`.
 
         Raises:
-            InputError: an empty caption, one over `max_tokens`, or a folder that cannot be loaded.
+            InputError: an empty caption, one over `max_tokens`, or a folder that cannot be loaded or holds other
+                tensors than the encoder that its config announces.
             MissingExtra: transformers is not installed.
         """
         check_captions(captions)
@@ -75,6 +61,7 @@ class T5Folder:
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:
         transformers = transformers_module("read a T5 folder")
+        check_t5_weights(self.folder, self.config)
         try:
             with quiet_loading():
                 tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder, local_files_only=True)
@@ -91,6 +78,7 @@ class T5Folder:
                 expected="a complete T5 model folder (config, weights, tokenizer)",
                 fix=THREE_CHOICES,
             ) from error
+        check_tensors(model.state_dict(), f"{self.folder} as {self.dtype}")
         return tokenizer, model.to(self.device).eval().requires_grad_(False)
 
 

@@ -84,7 +84,8 @@ class MotionTokenizer(nn.Module):
         patch_size: int = 1,
     ) -> None:
         super().__init__()
-        for name, value, least in (("width", width, 1), ("depth", depth, 0), ("down_t", down_t, 0)):
+        sizes = (("input_dim", input_dim, 1), ("width", width, 1), ("depth", depth, 0), ("down_t", down_t, 0))
+        for name, value, least in sizes:
             if value < least:
                 raise InputError(name, found=value, expected=f"{least} or more", fix="Change this argument.")
         if kernel_size not in (3, 5):
@@ -222,12 +223,18 @@ class MotionTokenizer(nn.Module):
         with published.naming(path):
             settings = published.settings_of(state, norm)
             code_dim = settings.pop("code_dim")
-            model = cls(
-                quantizer or published.quantizer_of(state, code_dim, codebook_size),
-                activation=activation,
-                dilation_growth_rate=dilation_growth_rate,
-                **settings,
-            )
+
+            def build() -> MotionTokenizer:
+                return cls(
+                    quantizer or published.quantizer_of(state, code_dim, codebook_size),
+                    activation=activation,
+                    dilation_growth_rate=dilation_growth_rate,
+                    **settings,
+                )
+
+            with torch.device("meta"):  # without memory: a few numbers may announce a model that is never there
+                published.fit_state(state, build().state_dict())
+            model = build()
             model.load_motionmillion_state(state)
         return model.eval()
 
@@ -242,11 +249,11 @@ class MotionTokenizer(nn.Module):
     def load_motionmillion_state(self, state: Mapping[str, Any]) -> None:
         """Load a state dict in the published naming, strictly.
 
-        Accepts the prefixes `module.` and `vqvae.`, the whole checkpoint (its key `net`), models with and without the
-        patcher, and causal ones.
+        Accepts the prefix `vqvae.`, names of wrappers such as `module.` and `_orig_mod.` at every level, the whole
+        checkpoint (its key `net`), models with and without the patcher, and causal ones.
 
         Raises:
-            InputError: names or shapes do not fit this model; the message names them.
+            InputError: names, shapes or kinds of numbers do not fit this model; the message names them.
         """
         self.load_state_dict(published.fit_state(state, self.state_dict()))
 

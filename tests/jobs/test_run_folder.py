@@ -1,13 +1,17 @@
 """A folder that is not a run, a run without weights, and weights of another architecture are named."""
 
+import re
 import shutil
 
 import pytest
+import torch
 
 from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.files.tensors import write_tensors
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.run_folder import Run
+from motionlab.training.checkpoints.tensor_files import load_model_state
 
 
 def test_a_folder_that_is_no_run(tmp_path):
@@ -35,6 +39,54 @@ def test_weights_of_another_architecture(finished_run, tmp_path):
     (folder / "config.yaml").write_text(config[: config.rindex("#")])
     with pytest.raises(InputError, match=r"model\.safetensors.*encoder.*instead of"):
         Run.open(folder).tokenizer()
+
+
+@pytest.mark.parametrize(
+    ("part", "before", "after"),
+    [
+        ("tokenizer", r"\bwidth: \d+", "width: 30000000"),
+        ("tokenizer", r"\bdepth: \d+", "depth: 1000000000"),
+        ("llama", r"\bn_layer: \d+", "n_layer: 1000000000"),
+        ("llama", r"\bhidden: \w+", "hidden: 1000000000"),
+    ],
+)
+def test_sizes_are_compared_with_the_weights_first(finished_run, tmp_path, part, before, after):
+    """None of these models would fit into any memory, or be made within an hour."""
+    folder = shutil.copytree(finished_run.folder, tmp_path / "large")
+    config = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(re.sub(before, after, config[: config.rindex("#")]))
+    run = Run.open(folder)
+    with pytest.raises(InputError, match=r"model\.safetensors: found .*(instead of|tensors, expected the weights of)"):
+        value = getattr(run, part)
+        value()
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "llama"])
+def test_weights_that_are_quantised_or_not_finite(finished_run, tmp_path, part):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "other")
+    path = folder / ("tokenizer-fsq" if part == "tokenizer" else "llama") / "model.safetensors"
+    state, description = load_model_state(path)
+    name = next(name for name, value in state.items() if value.dim() > 1)
+    for value, words in (
+        (state[name].to(torch.int8), "of int8"),
+        (state[name] * float("nan"), "NaN or infinite"),
+    ):
+        write_tensors(path, state | {name: value}, description)
+        run = Run.open(folder)
+        if part == "llama":
+            (path.parent / "made_from.json").unlink(missing_ok=True)
+        with pytest.raises(InputError, match=rf"model\.safetensors.*{words}"):
+            value = getattr(run, part)
+            value()
+
+
+def test_weights_that_a_wrapper_named_are_read(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "compiled")
+    path = folder / "tokenizer-fsq" / "model.safetensors"
+    state, description = load_model_state(path)
+    write_tensors(path, {f"_orig_mod.module.{name}": value for name, value in state.items()}, description)
+    again = Run.open(folder).tokenizer().state_dict()
+    assert all(torch.equal(again[name], value) for name, value in finished_run.tokenizer().state_dict().items())
 
 
 def test_a_decoder_of_another_codebook(finished_run, tmp_path):

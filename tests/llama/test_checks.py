@@ -20,6 +20,15 @@ def test_wrong_head_counts(heads: int, groups: int) -> None:
         Attention(dim=12, n_head=heads, n_kv_heads=groups)
 
 
+@pytest.mark.parametrize(
+    "name", ["codebook_size", "n_layer", "n_head", "n_kv_heads", "dim", "text_dim", "max_length", "hidden"]
+)
+@pytest.mark.parametrize("value", [0, -4])
+def test_sizes_below_one(make_model: Make, name: str, value: int) -> None:
+    with pytest.raises(InputError, match=f"{name}: found {value}"):
+        make_model(**{name: value})
+
+
 def test_too_long(make_model: Make, text: TextFeatures) -> None:
     model = make_model(max_length=12)
     with pytest.raises(InputError, match="found 13 positions, expected at most max_length=12"):

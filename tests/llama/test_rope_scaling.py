@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.llama.rope import Rotary, rope_frequencies, rope_table
+from motionlab.llama.rope import RopeSettings, Rotary, rope_frequencies, rope_table
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, NTKScaling, RopeScaling, make_scaling
 
 
@@ -81,3 +81,14 @@ def test_names() -> None:
         make_scaling("yarn", 2.0, 301)
     with pytest.raises(InputError, match="rope_factor"):
         make_scaling("linear", 0.5, 301)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_settings_that_give_no_angles_are_refused(value: float) -> None:
+    for make in (LinearScaling, NTKScaling, lambda factor: Llama3Scaling(factor, original_length=301)):
+        with pytest.raises(InputError, match="rope_scaling: factor"):
+            make(value)
+    with pytest.raises(InputError, match="rope_theta"):
+        RopeSettings(value)
+    with pytest.raises(InputError, match="rope_scaling: low: found 4.0, expected less than high"):
+        Llama3Scaling(2.0, original_length=301, low=4.0)

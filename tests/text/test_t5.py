@@ -76,10 +76,12 @@ def test_no_folder_names_the_three_choices(tmp_path: Path) -> None:
         T5Folder(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("config", ["", "{}", '{"d_model": "wide"}', json.dumps({"d_model": [1]})])
+@pytest.mark.parametrize(
+    "config", ["", "[]", "{}", '{"model_type": "t5", "d_model": "wide"}', '{"model_type": "t5", "d_model": 16.5}']
+)
 def test_config_of_something_else(tmp_path: Path, config: str) -> None:
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(InputError, match=r"the config.json of a T5"):
+    with pytest.raises(InputError, match=r"config.json.*the settings of a T5|config.json: (d_model|model_type)"):
         T5Folder(tmp_path)
 
 
@@ -91,7 +93,7 @@ def test_a_missing_tensor_is_not_replaced_by_random_numbers(byt5_folder: Path, t
     state = load_file(folder / "model.safetensors")
     del state["encoder.block.1.layer.0.SelfAttention.q.weight"]
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(InputError, match="no weights for encoder.block.1.layer.0.SelfAttention.q.weight"):
+    with pytest.raises(InputError, match="found no encoder.block.1.layer.0.SelfAttention.q.weight"):
         T5Folder(folder).encode(["runs"])
 
 
@@ -104,5 +106,96 @@ def test_broken_weights(byt5_folder: Path, tmp_path: Path, damage: str) -> None:
     weights.unlink()
     if damage == "truncated":
         weights.write_bytes(content[: len(content) // 2])
-    with pytest.raises(InputError, match="a complete T5 model folder.*already in the cache"):
+    with pytest.raises(InputError, match="no weights, expected a complete T5 model folder|a whole safetensors file"):
+        T5Folder(folder).encode(["runs"])
+
+
+def rewritten(source: Path, folder: Path, config: dict[str, object], **tensors: torch.Tensor) -> Path:
+    """A copy of a T5 folder with some fields and tensors replaced or added."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(source, folder)
+    settings = json.loads((folder / "config.json").read_text()) | config
+    (folder / "config.json").write_text(json.dumps(settings))
+    state = load_file(folder / "model.safetensors") | tensors
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+QUERY = "encoder.block.1.layer.0.SelfAttention.q"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({f"{QUERY}.weight": torch.ones(16, 16, dtype=torch.int8)}, f"{QUERY}.weight of I8"),
+        ({f"{QUERY}.weight": torch.ones(16, 16).to(torch.float8_e4m3fn)}, f"{QUERY}.weight of F8_E4M3"),
+        ({f"{QUERY}.SCB": torch.ones(16)}, "quantised weights"),
+        ({f"{QUERY}.lora_A.weight": torch.ones(2, 16)}, "a LoRA adapter"),
+        ({"decoder.block.0.layer.0.SelfAttention.q.SCB": torch.ones(16)}, "quantised weights"),
+        ({"decoder.block.0.layer.0.SelfAttention.q.weight": torch.ones(4, 4, dtype=torch.int8)}, "q.weight of I8"),
+        ({"encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight": torch.ones(32, 2)}, "unknown"),
+        ({f"{QUERY}.weight": torch.full((16, 16), float("nan"))}, f"{QUERY}.weight: found NaN"),
+    ],
+)
+def test_other_tensors_than_those_of_a_plain_t5(
+    byt5_folder: Path, tmp_path: Path, tensors: dict[str, torch.Tensor], words: str
+) -> None:
+    """transformers casts the first, and is silent about the others."""
+    encoder = T5Folder(rewritten(byt5_folder, tmp_path / "model", {}, **tensors))
+    with pytest.raises(InputError, match=words):
+        encoder.encode(["runs"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("num_layers", 10**12, "num_layers: found 1000000000000"),
+        ("num_layers", 3, "no encoder.block.2"),
+        ("num_layers", 1, "unknown encoder.block.1"),
+        ("num_layers", 0, "num_layers: found 0"),
+        ("d_ff", 2**40, "instead of"),
+        ("d_model", 2**40, "instead of"),
+        ("num_heads", 0, "num_heads: found 0"),
+        ("num_heads", "2", "num_heads: found 2"),
+        ("relative_attention_max_distance", 8, "relative_attention_max_distance: found 8, expected .* of 9 or more"),
+        ("relative_attention_num_buckets", 3, "relative_attention_num_buckets: found 3"),
+        ("layer_norm_epsilon", -1e-6, "layer_norm_epsilon: found -1e-06"),
+        ("vocab_size", -1, "vocab_size: found -1"),
+        ("feed_forward_proj", "swish", "feed_forward_proj: found swish"),
+        ("feed_forward_proj", "relu", "no encoder.block.0.layer.1.DenseReluDense.wi.weight"),
+    ],
+)
+def test_sizes_are_compared_with_the_file_first(
+    byt5_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: object, words: str
+) -> None:
+    import transformers
+
+    encoder = T5Folder(rewritten(byt5_folder, tmp_path / "model", {key: value}))
+    monkeypatch.setattr(transformers.T5EncoderModel, "from_pretrained", None)  # no model is built
+    with pytest.raises(InputError, match=words):
+        encoder.encode(["runs"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("quantization_config", {"quant_method": "bitsandbytes"}), ("model_type", "umt5"), ("model_type", 5)],
+)
+def test_other_models_are_refused_at_once(byt5_folder: Path, tmp_path: Path, key: str, value: object) -> None:
+    folder = rewritten(byt5_folder, tmp_path / "model", {key: value})
+    with pytest.raises(InputError, match=f"config.json: {key}: found"):
+        T5Folder(folder)
+
+
+def test_a_folder_with_a_pickle_is_read(byt5_folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    folder = rewritten(byt5_folder, tmp_path / "model", {})
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    features = T5Folder(folder).encode(["runs"])
+    assert torch.equal(features.states, T5Folder(byt5_folder).encode(["runs"]).states)
+    torch.save(state | {f"{QUERY}.SCB": torch.ones(16)}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="quantised weights"):
         T5Folder(folder).encode(["runs"])

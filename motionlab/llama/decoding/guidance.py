@@ -12,17 +12,18 @@ unconditional half: use a `scale` other than 1 only with `text_drop` above 0 in 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
 def guide(logits: Tensor, scale: float) -> Tensor:
-    """Logits of texts above logits of no text, `[2 B, V]`, to guided logits `[B, V]` in float32.
+    """Logits of texts above logits of no text, `[2 B, V]`, to guided logits `[B, V]`, in float32 or wider.
 
-    A difference times a scale leaves float16's range, and bfloat16 keeps two digits of it.
+    The difference is multiplied, and with it the rounding of bfloat16 would be.
 
-    >>> import torch
     >>> guide(torch.tensor([[2.0, 0.0], [1.0, 0.0]]), scale=3.0)
     tensor([[4., 0.]])
     """
-    conditional, unconditional = logits.float().chunk(2)
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    conditional, unconditional = logits.to(wide).chunk(2)
     return unconditional + scale * (conditional - unconditional)

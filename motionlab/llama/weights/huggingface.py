@@ -21,10 +21,10 @@ from torch import Tensor
 
 from motionlab.errors import InputError, MissingExtra
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.rope import RopeSettings, to_half_split, to_interleaved
+from motionlab.llama.rope import to_half_split, to_interleaved
 from motionlab.llama.rope_scaling import LinearScaling, Llama3Scaling, NTKScaling, RopeScaling
 from motionlab.llama.variant import LlamaVariant
-from motionlab.llama.weights.huggingface_folder import Source, open_folder
+from motionlab.llama.weights.huggingface_folder import Source, from_model, open_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -93,12 +93,21 @@ def from_huggingface(source: PreTrainedModel | str | Path, *, text_dim: int, max
         InputError: an unreadable folder, or an architecture that is not LLaMA's; the setting is named.
     """
     theirs = _open(source)
-    model = _build(theirs, theirs.number("vocab_size") - 2, text_dim, max_length, theirs.tied)
-    own, table = dict(model.named_parameters()), torch.Size([model.codebook_size + 2, model.dim])
+    embedding = theirs.tensor("model.embed_tokens.weight")
+    output = theirs.tensor("lm_head.weight") if not theirs.tied or "lm_head.weight" in theirs.stored else embedding
+    if theirs.tied and not torch.equal(output, embedding):
+        raise InputError(
+            f"{theirs.where}: tie_word_embeddings",
+            found="true, and an lm_head.weight that is not the embedding",
+            expected="one table, or tie_word_embeddings false",
+            fix="Find out which of the two the model was trained with.",
+        )
+    model = _build(theirs, theirs.vocabulary - 2, text_dim, max_length, theirs.tied)
+    own = dict(model.named_parameters())
     with torch.no_grad():
-        own["transformer.wte.weight"].copy_(theirs.tensor("model.embed_tokens.weight", table))
+        own["transformer.wte.weight"].copy_(embedding)
         if not theirs.tied:
-            own["lm_head.weight"].copy_(theirs.tensor("lm_head.weight", table)[:-1])  # without the row of PAD
+            own["lm_head.weight"].copy_(output[:-1])  # without the row of PAD
     return _copy_body(model, theirs).eval()
 
 
@@ -117,44 +126,39 @@ def body_from_huggingface(
 def _open(source: PreTrainedModel | str | Path) -> Source:
     if isinstance(source, str | Path):
         return open_folder(source)
-    return Source(type(source).__name__, source.config.to_dict(), dict(source.state_dict()))
+    return from_model(type(source).__name__, source.config.to_dict(), dict(source.state_dict()))
 
 
 def _build(theirs: Source, codebook_size: int, text_dim: int, max_length: int, tied: bool) -> MotionLlama:
-    theta, scaling = theirs.rope(max_length)
+    rope = theirs.rope(max_length)
     return MotionLlama(
         codebook_size,
-        n_layer=theirs.number("num_hidden_layers"),
-        n_head=theirs.number("num_attention_heads"),
+        n_layer=theirs.n_layer,
+        n_head=theirs.n_head,
         n_kv_heads=theirs.n_kv_heads,
-        dim=theirs.number("hidden_size"),
+        dim=theirs.dim,
         text_dim=text_dim,
         max_length=max_length,
-        rope=RopeSettings(theta, scaling),
+        rope=rope,
         variant=LlamaVariant(
-            hidden=theirs.number("intermediate_size"),
-            qk_norm=theirs.qk_norm,
-            tied_embeddings=tied,
-            norm_eps=float(theirs.config.get("rms_norm_eps", 1e-6)),
+            hidden=theirs.hidden, qk_norm=theirs.qk_norm, tied_embeddings=tied, norm_eps=theirs.norm_eps
         ),
     )
 
 
 @torch.no_grad()
 def _copy_body(model: MotionLlama, theirs: Source) -> MotionLlama:
-    own, d, kv_width = dict(model.named_parameters()), model.dim, model.n_kv_heads * model.head_dim
-    own["transformer.ln_f.scale"].copy_(theirs.tensor("model.norm.weight", torch.Size([d])))
+    own = dict(model.named_parameters())
+    own["transformer.ln_f.scale"].copy_(theirs.tensor("model.norm.weight"))
     for i in range(len(model.blocks)):
         here, there = f"transformer.h.{i}.", f"model.layers.{i}."
         for name, other in _LAYER.items():
-            own[here + name].copy_(theirs.tensor(there + other, own[here + name].shape))
-        query = theirs.tensor(f"{there}self_attn.q_proj.weight", torch.Size([d, d]))
-        key = theirs.tensor(f"{there}self_attn.k_proj.weight", torch.Size([kv_width, d]))
-        value = theirs.tensor(f"{there}self_attn.v_proj.weight", torch.Size([kv_width, d]))
+            own[here + name].copy_(theirs.tensor(there + other))
+        query, key, value = (theirs.tensor(f"{there}self_attn.{part}_proj.weight") for part in "qkv")
         rows = [to_interleaved(query, model.n_head), to_interleaved(key, model.n_kv_heads), value]
         own[f"{here}attn.c_attn.weight"].copy_(torch.cat(rows))
         for part in ("q_norm", "k_norm") if model.qk_norm else ():
-            scale = theirs.tensor(f"{there}self_attn.{part}.weight", torch.Size([model.head_dim]))
+            scale = theirs.tensor(f"{there}self_attn.{part}.weight")
             own[f"{here}attn.{part}.scale"].copy_(to_interleaved(scale, heads=1))
     return model
 

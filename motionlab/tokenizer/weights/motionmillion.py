@@ -1,7 +1,7 @@
 """From the published checkpoint's names to ours, and back. They agree except for four habits of the published code.
 
-* Training wraps the model: `module.` (distributed training) and `vqvae.` precede every name.
-* The wavelet patcher saves two constants at each end, `wavelets` and `_arange`. They are never trained.
+* Training wraps the model: `vqvae.` precedes every name, and so may wrappers such as `module.`, see `bare_names`.
+* The wavelet patcher saves two constants at each end, `wavelets` (of Haar's) and `_arange`. They are never trained.
 * A model without a patcher numbers the encoder's layers from 0. We, and the published model, leave place 0 to the
   patcher, so its layers move up by one.
 * Causal convolutions wrap a convolution: `.conv.weight` instead of `.weight`, but not inside the residual blocks.
@@ -16,6 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from motionlab.errors import InputError
+from motionlab.files.weights import bare_names
+
 # State of a codebook with moving averages, besides the codebook, that the published code does not save.
 COUNTS = tuple(f"quantizer.{name}" for name in ("cluster_size", "cluster_sum", "initialised"))
 PATCHER_CONSTANTS = {"wavelets": torch.full((2,), 0.5).sqrt(), "_arange": torch.arange(2)}
@@ -24,15 +27,24 @@ PATCHER_CONSTANTS = {"wavelets": torch.full((2,), 0.5).sqrt(), "_arange": torch.
 def rename_published(state: Mapping[str, Any]) -> dict[str, Tensor]:
     """Names of a published state dict (or of a whole checkpoint, by its key `net`) to ours.
 
+    Raises:
+        InputError: constants of another wavelet, or two names that become the same.
+
     >>> import torch
     >>> list(rename_published({"module.vqvae.encoder.model.0.conv.weight": torch.zeros(1)}))
     ['encoder.model.1.weight']
     """
-    renamed = {
-        name.replace(".conv.", "."): value
-        for name, value in bare_names(state).items()
-        if not name.endswith(tuple(f".{constant}" for constant in PATCHER_CONSTANTS))
-    }
+    renamed: dict[str, Tensor] = {}
+    for name, value in published_names(state).items():
+        if _is_constant(name, value):
+            continue
+        short = name.replace(".conv.", ".")
+        if short in renamed:
+            raise InputError(
+                f"checkpoint: {short}", found="it twice, with and without .conv", expected="one tensor of this name",
+                fix="Give the checkpoint of one model.",
+            )  # fmt: skip
+        renamed[short] = value
     return _shift_encoder(renamed, 1) if "encoder.model.0.weight" in renamed else renamed
 
 
@@ -56,10 +68,24 @@ def to_published(state: Mapping[str, Tensor], *, patcher: bool, causal: bool) ->
     return {f"vqvae.{name}": value for name, value in kept.items()}
 
 
-def bare_names(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The entries of a published state or checkpoint without the prefixes `module.` and `vqvae.`."""
+def published_names(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The entries of a published state or checkpoint without the names of wrappers and without `vqvae.`."""
     entries = state["net"] if isinstance(state.get("net"), Mapping) else state
-    return {re.sub(r"^(module\.)?(vqvae\.)?", "", name): value for name, value in entries.items()}
+    return {name.removeprefix("vqvae."): value for name, value in bare_names(entries, "checkpoint").items()}
+
+
+def _is_constant(name: str, value: Tensor) -> bool:
+    """Whether this is a constant of a patcher; InputError if it is one of a wavelet that is not Haar's."""
+    match = re.fullmatch(r"(?:encoder\.model\.0|decoder\.model\.\d+)\.(wavelets|_arange)", name)
+    if match is None:
+        return False
+    haar = PATCHER_CONSTANTS[match[1]]
+    if value.shape != haar.shape or not torch.allclose(value.float(), haar.float(), rtol=0, atol=1e-2):  # bfloat16
+        raise InputError(
+            f"checkpoint: {name}", found=f"{value.tolist()!s:.60}", expected=f"{haar.tolist()}, of Haar's wavelet",
+            fix="Tokenizers with another wavelet do not load.",
+        )  # fmt: skip
+    return True
 
 
 def _wrap(name: str) -> str:

@@ -1,15 +1,13 @@
 """Checkpoint files of the published code: read safely and strictly, written whole.
 
-A `net_*.pth` is a pickle made by `torch.save`: `{"net": state dict, "optimizer": ..., "nb_iter": ...}`. A pickle is a
-program, so only `weights_only=True` is used, which builds tensors and plain containers and refuses the rest.
+A `net_*.pth` is a pickle made by `torch.save`: `{"net": state dict, "optimizer": ..., "nb_iter": ...}`. It is read as
+data only, see `motionlab/files/pth.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,61 +17,27 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
+from motionlab.files.pth import read_pth, state_of
+from motionlab.files.weights import check_tensors, headers, require_tensors
 from motionlab.quantizers.base import Quantizer
 from motionlab.quantizers.fsq import FSQ
 from motionlab.quantizers.levels import LEVELS, levels_for
 from motionlab.quantizers.vq import VQ
 from motionlab.quantizers.vq_ema import VQEMA
-from motionlab.tokenizer.weights.motionmillion import COUNTS, bare_names, rename_published
+from motionlab.tokenizer.weights.motionmillion import COUNTS, published_names, rename_published
 
 FEATURES = 272
 NAMED = 4  # keys that a message lists
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, under its own names, on the CPU.
+    """The state dict of a checkpoint, on the CPU, without the names of wrappers (`bare_names`).
 
     Raises:
-        InputError: no such file; a file that is cut short, damaged or no checkpoint; an entry that is no tensor or
-            not finite.
+        InputError: no such file; a file that is cut short, damaged or no checkpoint; an entry that is no plain tensor
+            of finite numbers.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, found="no such file", expected="a checkpoint net_*.pth", fix="Check the path.")
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as file:
-                damaged = file.testzip()  # torch does not compare the checksums
-            if damaged:
-                raise ValueError(f"wrong checksum of {damaged}")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the format of files that turn out to be none
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damaged bytes make nearly any exception: UnpicklingError, EOFError, RuntimeError, ...
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(
-            path,
-            found=f"content that cannot be read ({reason})",
-            expected="a whole PyTorch checkpoint with weights only",
-            fix="Copy or download the file again; if it holds other objects, save only its key 'net'.",
-        ) from None
-    state = content.get("net", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not state or not all(isinstance(name, str) for name in state):
-        raise InputError(
-            path,
-            found=f"a {type(content).__name__} without a state dict",
-            expected="a state dict under the key 'net'",
-            fix="Give the net_*.pth that the tokenizer's training wrote.",
-        )
-    for name, value in state.items():
-        if not isinstance(value, Tensor) or not torch.isfinite(value).all():
-            raise InputError(
-                f"{path}: {name}",
-                found="NaN or infinity" if isinstance(value, Tensor) else type(value).__name__,
-                expected="a tensor of finite numbers",
-                fix="Use a checkpoint from before the training diverged, or copy the file again.",
-            )
-    return dict(state)
+    return state_of(read_pth(path), "net", path, fix="Give the net_*.pth that the tokenizer's training wrote.")
 
 
 def write_checkpoint(path: str | Path, state: Mapping[str, Tensor], iteration: int = 0) -> None:
@@ -94,18 +58,18 @@ def settings_of(state: Mapping[str, Any], norm: str = "LN") -> dict[str, Any]:
     Args:
         norm: which norm it is if there is one without running averages: LN and GN look alike.
     """
-    names, ours = bare_names(state), rename_published(state)
+    names, ours = published_names(state), rename_published(state)
     first = _need(ours, "encoder.model.1.weight")  # [width, F p, kernel]
     width, channels, kernel = first.shape
     down_t = sum(f"encoder.model.{place}.0.weight" in ours for place in range(3, 3 + len(ours)))
     last = _need(ours, f"encoder.model.{3 + down_t}.weight")  # [code_dim, width, kernel]
     block = "encoder.model.3.1.model.{}.conv1.weight"
     depth = sum(block.format(i) in ours for i in range(len(ours)))
-    inner = {tuple(value.shape[2:]) for name, value in ours.items() if name.endswith("conv1.weight")}
-    if inner - {(kernel,)}:
+    inner = {_need(ours, name).shape[2] for name in ours if name.endswith("conv1.weight")}
+    if inner - {kernel}:
         raise InputError(
             block.format(0),
-            found=f"kernel size {min(inner)[0]} where the first convolution has {kernel}",
+            found=f"kernel size {min(inner)} where the first convolution has {kernel}",
             expected="one kernel size",
             fix="The published causal blocks ignore their kernel size and dilate the others; such models do not load.",
         )
@@ -139,9 +103,9 @@ def quantizer_of(state: Mapping[str, Any], code_dim: int, codebook_size: int | N
     """
     ours = rename_published(state)
     if "quantizer.codebook" in ours:
-        return VQEMA(len(ours["quantizer.codebook"]), code_dim)
+        return VQEMA(_rows(ours, "quantizer.codebook"), code_dim)
     if "quantizer.embedding.weight" in ours:
-        return VQ(len(ours["quantizer.embedding.weight"]), code_dim)
+        return VQ(_rows(ours, "quantizer.embedding.weight"), code_dim)
     if "quantizer.project_in.weight" not in ours:
         names = [name for name in ours if name.startswith("quantizer.")]
         raise InputError(
@@ -150,7 +114,7 @@ def quantizer_of(state: Mapping[str, Any], code_dim: int, codebook_size: int | N
             expected="project_in (FSQ), codebook (moving averages) or embedding.weight (learned)",
             fix="Build the quantizer yourself and pass it: from_motionmillion(path, quantizer=...).",
         )
-    dims = len(ours["quantizer.project_in.weight"])
+    dims = _rows(ours, "quantizer.project_in.weight")
     if codebook_size is None:
         # 64 and 128 are sizes of ours that no published checkpoint has.
         fitting = [size for size, levels in LEVELS.items() if len(levels) == dims and size >= 256]
@@ -170,26 +134,18 @@ def fit_state(state: Mapping[str, Any], own: Mapping[str, Tensor]) -> dict[str, 
     """A published state under our names, if it fits the state dict `own` exactly.
 
     Raises:
-        InputError: names or shapes differ; the first ones are named.
+        InputError: names, shapes or kinds of numbers differ, or an entry is no plain tensor of finite numbers; the
+            first ones are named.
     """
-    ours = rename_published(state)
-    missing = set(own) - set(ours)
-    if missing <= set(COUNTS):
+    entries = state["net"] if isinstance(state.get("net"), Mapping) else state
+    check_tensors(entries, "checkpoint")
+    ours = rename_published(entries)
+    absent = set(own) & set(COUNTS)
+    if absent.isdisjoint(ours):
         # A published codebook comes without its averages. One count each lets them start from it.
-        ours |= {name: value for name, value in _fresh_counts(ours).items() if name in missing}
-    wrong = sorted(set(own) ^ set(ours)) + [
-        name for name in own if name in ours and own[name].shape != ours[name].shape
-    ]
-    if wrong:
-        name = wrong[0]
-        also = ", ".join(wrong[1:NAMED]) + (f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else "")
-        raise InputError(
-            f"checkpoint: {name}",
-            found=f"shape {tuple(ours[name].shape)}" if name in ours else "nothing of this name",
-            expected=f"shape {tuple(own[name].shape)}" if name in own else "no such name",
-            fix="Build the tokenizer with the settings of the checkpoint."
-            + (f" Also different: {also}." if also else ""),
-        )
+        ours |= {name: value for name, value in _fresh_counts(ours).items() if name in absent}
+    fix = "Build the tokenizer with the settings of the checkpoint."
+    require_tensors(headers(ours), headers(own), "checkpoint", model="MotionTokenizer", fix=fix)
     return ours
 
 
@@ -208,13 +164,17 @@ def naming(path: str | Path) -> Iterator[None]:
         raise InputError(f"{path}: {error.where}", found=error.found, expected=error.expected, fix=error.fix) from None
 
 
-def _need(state: Mapping[str, Tensor], name: str) -> Tensor:
+def _rows(state: Mapping[str, Tensor], name: str) -> int:
+    return len(_need(state, name, ndim=2, kind="a matrix"))
+
+
+def _need(state: Mapping[str, Tensor], name: str, ndim: int = 3, kind: str = "the weight of a convolution") -> Tensor:
     value = state.get(name)
-    if value is None or value.ndim != 3:
+    if value is None or value.ndim != ndim or value.numel() == 0:
         raise InputError(
             name,
             found="nothing of this name" if value is None else f"shape {tuple(value.shape)}",
-            expected="the weight of a convolution",
+            expected=kind,
             fix="Give a checkpoint of the motion tokenizer (not of the text-to-motion model).",
         )
     return value

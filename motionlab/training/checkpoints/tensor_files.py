@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from motionlab.errors import InputError
 from motionlab.files.tensors import read_tensors, require_finite, write_tensors
+from motionlab.files.weights import bare_names, headers, require_tensors
 
 
 def save_model(path: str | Path, model: nn.Module, config: Mapping[str, Any]) -> None:
@@ -30,35 +30,32 @@ def save_model(path: str | Path, model: nn.Module, config: Mapping[str, Any]) ->
 
 
 def load_model_state(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The state dict (on the CPU) and the settings that `save_model` wrote."""
-    return read_tensors(path)
+    """The state dict (on the CPU) and the settings that `save_model` wrote; names without wrappers (`bare_names`)."""
+    tensors, description = read_tensors(path)
+    return bare_names(tensors, path), description
 
 
 def load_into(model: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:
     """Load a state dict strictly; `where` names its file in the message.
 
+    Names of wrappers are dropped on both sides (`bare_names`): a compiled model and a plain one have the same weights.
+
     Raises:
-        InputError: keys or shapes differ (the first ones are named), or a weight is not finite; the model is untouched.
+        InputError: names, shapes or kinds of numbers differ, or a number is not finite; the first ones are named and
+            the model is untouched.
     """
-    difference = first_differences(describe(state), describe(model.state_dict()))
-    if difference:
-        raise InputError(
-            where,
-            found=difference,
-            expected=f"the weights of this {type(model).__name__}",
-            fix="Use the configuration that the weights were trained with, or other weights.",
-        )
-    require_finite(state, where, "Use weights from before the training diverged.")
-    model.load_state_dict(dict(state), strict=True)
+    bare = bare_names(state, where)
+    check_fits(model, bare, where)
+    require_finite(bare, where, "Use weights from before the training diverged.")
+    names = bare_names({name: name for name in model.state_dict()}, where)  # without wrappers: with them
+    model.load_state_dict({names[short]: value for short, value in bare.items()}, strict=True)
 
 
-def describe(tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """An architecture, as far as its tensors show it: the shape for each key, as text.
-
-    >>> describe(nn.Linear(2, 1).state_dict())
-    {'weight': '[1, 2]', 'bias': '[1]'}
-    """
-    return {key: str(list(tensor.shape)) for key, tensor in tensors.items()}
+def check_fits(model: nn.Module, state: Mapping[str, torch.Tensor], where: object) -> None:
+    """Raise InputError unless names, shapes and kinds of numbers are those of the model, which may be on `meta`."""
+    own = headers(bare_names(model.state_dict(), where))
+    fix = "Use the configuration that the weights were trained with, or other weights."
+    require_tensors(headers(state), own, where, model=type(model).__name__, fix=fix)
 
 
 def first_differences(stored: Mapping[str, object], present: Mapping[str, object], limit: int = 3) -> str:

@@ -13,6 +13,7 @@ import motionlab.llama.decoding.generate as generating
 from motionlab.errors import InputError
 from motionlab.llama.decoding.fast.flat_step import FlatDecoder
 from motionlab.llama.decoding.generate import Generated, generate
+from motionlab.llama.decoding.next_logits import CachedReader, PlainReader
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
 from motionlab.text.encoder import TextFeatures
@@ -305,3 +306,32 @@ def test_little_work_is_done_by_one_thread(
         assert torch.get_num_threads() == 2, "as it was"
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("guidance", [1.0, 2.5])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_half_precision_generates(
+    make_model: Make, text: TextFeatures, dtype: torch.dtype, guidance: float, use_cache: bool
+) -> None:
+    """The text comes in float32, as every encoder gives it."""
+    model = make_model(n_kv_heads=2).to(dtype)
+    sampling = Sampling(max_tokens=12, min_tokens=12, guidance=guidance)
+    made = generate(model, text.states, text.mask, sampling, use_cache=use_cache)
+    assert [len(one.tokens) for one in made] == [12] * 4
+    assert same(made, generate(model, text.states.to(dtype), text.mask, sampling, use_cache=use_cache))
+
+
+@pytest.mark.parametrize("kind", [CachedReader, PlainReader])
+@pytest.mark.parametrize(("dtype", "error"), [(torch.bfloat16, 0.1), (torch.float16, 0.02)])
+@torch.no_grad()
+def test_half_precision_reads_what_float32_reads(
+    make_model: Make, text: TextFeatures, kind: Any, dtype: torch.dtype, error: float
+) -> None:
+    found = []
+    for model in (make_model(n_kv_heads=2).to(dtype), make_model(n_kv_heads=2).to(dtype).float()):
+        options = (6,) if kind is CachedReader else ()
+        reader = kind(model, text.states * text.mask[..., None], text.mask, *options)
+        found.append(torch.stack([reader.first(), *(reader.next(torch.full((4,), at)) for at in range(5))]).float())
+    half, exact = found
+    assert half.std() > 0.1 and (half - exact).square().mean().sqrt() < error * exact.std()

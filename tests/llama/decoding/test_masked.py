@@ -158,3 +158,10 @@ def test_bad_input(model: MotionLlama, make_model: Make, text: TextFeatures) -> 
 def test_bad_settings(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         MaskedSampling(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("guidance", [1.0, 3.0])
+def test_half_precision_generates(model: MotionLlama, text: TextFeatures, dtype: torch.dtype, guidance: float) -> None:
+    made = generate_masked(model.to(dtype), text.states, text.mask, LENGTHS, MaskedSampling(guidance=guidance))
+    assert [len(one.tokens) for one in made] == LENGTHS

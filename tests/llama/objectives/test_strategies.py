@@ -144,3 +144,12 @@ def test_names() -> None:
     assert make_strategy("masked") == MaskedModelling()
     with pytest.raises(InputError, match="strategy"):
         make_strategy("guessing")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=str)
+def test_weights_in_half_precision(make_model: Make, batch: Sequences, strategy: Strategy, dtype: torch.dtype) -> None:
+    """The text of a batch is float32; the loss is that of the same weights in float32, up to their rounding."""
+    half = strategy(make_model(mask_token=True).to(dtype), batch).loss
+    exact = strategy(make_model(mask_token=True).to(dtype).float(), batch).loss
+    torch.testing.assert_close(half.float(), exact, rtol=0.05, atol=0)

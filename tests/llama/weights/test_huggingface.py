@@ -148,23 +148,160 @@ def test_old_settings_are_understood(folder: Path) -> None:
     assert isinstance(old.rotary.scaling, Llama3Scaling)
 
 
+def change(folder: Path, **values: object) -> None:
+    """Set fields of config.json; None removes one."""
+    config = json.loads((folder / "config.json").read_text()) | values
+    kept = {key: value for key, value in config.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+
+
+@pytest.fixture
+def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refusing must not need a model: its sizes may be anything."""
+
+    def build(*_: object, **__: object) -> None:
+        raise AssertionError("a model is being built")
+
+    monkeypatch.setattr("motionlab.llama.weights.huggingface.MotionLlama", build)
+
+
+@pytest.mark.usefixtures("nothing_is_built")
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("model_type", "gpt2"),
+        ("model_type", None),
         ("attention_bias", True),
+        ("mlp_bias", True),
         ("hidden_act", "gelu"),
+        ("layer_types", ["sliding_attention"] * 3),
         ("head_dim", 16),
-        ("num_hidden_layers", 4),
-        ("intermediate_size", 48),
+        ("head_dim", 0),
+        ("num_attention_heads", 0),
+        ("num_attention_heads", -4),
+        ("num_attention_heads", 3),
+        ("num_attention_heads", True),
+        ("num_attention_heads", None),
+        ("num_key_value_heads", 0),
+        ("num_key_value_heads", 3),
+        ("num_key_value_heads", "2"),
+        ("num_hidden_layers", 0),
+        ("num_hidden_layers", 10**12),
         ("hidden_size", None),
-        ("rope_parameters", {"rope_type": "yarn", "factor": 2.0}),
+        ("hidden_size", 0),
+        ("hidden_size", 32.0),
+        ("vocab_size", 2),
+        ("rms_norm_eps", 0),
+        ("rms_norm_eps", None),
+        ("rope_parameter", {"rope_type": "linear", "factor": 2.0}),
+        ("rms_norm_eps", "small"),
+        ("tie_word_embeddings", "no"),
+        ("quantization_config", {"quant_method": "fp8"}),
     ],
 )
-def test_another_architecture_is_refused(folder: Path, key: str, value: object) -> None:
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, key: value}))
-    with pytest.raises(InputError, match="rope_type" if key == "rope_parameters" else "model.layers|" + key):
+def test_settings_that_are_refused_by_name(make_model: Make, tmp_path: Path, key: str, value: object) -> None:
+    to_huggingface(make_model(n_kv_heads=2)).save_pretrained(tmp_path)
+    change(tmp_path, **{key: value})
+    with pytest.raises(InputError, match=f"config.json: {key}: found"):
+        from_huggingface(tmp_path, text_dim=6)
+
+
+@pytest.mark.usefixtures("nothing_is_built")
+@pytest.mark.parametrize(
+    ("key", "value", "tensor"),
+    [
+        ("num_hidden_layers", 4, "no model.layers.3.input_layernorm.weight"),
+        ("num_hidden_layers", 2, "unknown model.layers.2"),
+        ("intermediate_size", 2**40, r"mlp.gate_proj.weight \[40, 32\] instead of \[1099511627776, 32\]"),
+        ("hidden_size", 2**30, r"model.embed_tokens.weight \[50, 32\] instead of \[50, 1073741824\]"),
+        ("vocab_size", 2**40, r"model.embed_tokens.weight \[50, 32\] instead of"),
+        ("model_type", "qwen3", "no model.layers.0.self_attn.q_norm.weight"),
+    ],
+)
+def test_sizes_are_compared_with_the_files_first(folder: Path, key: str, value: object, tensor: str) -> None:
+    change(folder, head_dim=None, **{key: value})
+    if key == "model_type":
+        change(folder, head_dim=8)
+    with pytest.raises(InputError, match=f"{folder}: found .*{tensor}"):
+        body_from_huggingface(folder, 10, text_dim=6)
+
+
+def rewrite(folder: Path, **tensors: torch.Tensor | None) -> None:
+    """The weights in one file, with some tensors replaced, added, or (None) left out."""
+    from safetensors.torch import load_file, save_file
+
+    state = {name: value for path in folder.glob("*.safetensors") for name, value in load_file(path).items()}
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+    changed = {name: value for name, value in (state | tensors).items() if value is not None}
+    save_file(changed, folder / "model.safetensors")
+
+
+QUERY = "model.layers.1.self_attn.q_proj"
+
+
+@pytest.mark.usefixtures("nothing_is_built")
+@pytest.mark.parametrize(
+    ("tensors", "words"),
+    [
+        ({f"{QUERY}.weight": torch.zeros(32, 32, dtype=torch.int8)}, rf"{QUERY}.weight of I8"),
+        ({f"{QUERY}.weight": torch.zeros(32, 32).to(torch.float8_e4m3fn)}, rf"{QUERY}.weight of F8_E4M3"),
+        ({f"{QUERY}.weight_scale_inv": torch.ones(1, 1)}, rf"quantised weights \({QUERY}.weight_scale_inv\)"),
+        ({f"{QUERY}.weight": None, f"{QUERY}.qweight": torch.ones(4, 32, dtype=torch.int32)}, "quantised weights"),
+        ({f"{QUERY}.lora_A.weight": torch.ones(2, 32), f"{QUERY}.lora_B.weight": torch.ones(32, 2)}, "LoRA.*2 tensors"),
+        ({f"{QUERY}.bias": torch.ones(32)}, rf"biases \({QUERY}.bias\)"),
+        ({"model.layers.1.mlp.experts.weight": torch.ones(2)}, r"unknown model.layers.1.mlp.experts.weight \[2\]"),
+    ],
+)
+def test_other_tensors_than_those_of_a_plain_llama(
+    folder: Path, tensors: dict[str, torch.Tensor | None], words: str
+) -> None:
+    rewrite(folder, **tensors)
+    with pytest.raises(InputError, match=f"{folder}: found .*{words}"):
+        body_from_huggingface(folder, 10, text_dim=6)
+
+
+def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
+    first = sorted(folder.glob("*.safetensors"))[0]
+    (folder / "model.safetensors").write_bytes(first.read_bytes())
+    with pytest.raises(InputError, match="found it in another file as well"):
+        body_from_huggingface(folder, 10, text_dim=6)
+
+
+def test_numbers_that_are_not_finite_are_refused(folder: Path) -> None:
+    rewrite(folder, **{f"{QUERY}.weight": torch.full((32, 32), float("nan"))})
+    with pytest.raises(InputError, match=f"{QUERY}.weight: found NaN or infinity"):
+        body_from_huggingface(folder, 10, text_dim=6)
+
+
+def test_a_quantised_live_model_is_refused(make_model: Make) -> None:
+    theirs: Any = to_huggingface(make_model())
+    layer = theirs.model.layers[0].self_attn
+    layer.q_proj.weight = torch.nn.Parameter(torch.ones(32, 32, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(InputError, match="q_proj.weight of int8"):
+        from_huggingface(theirs, text_dim=6)
+
+
+def test_a_tied_model_with_another_output_is_refused(make_model: Make, tmp_path: Path) -> None:
+    to_huggingface(make_model(tied_embeddings=True)).save_pretrained(tmp_path)
+    rewrite(tmp_path, **{"lm_head.weight": torch.ones(22, 32)})
+    with pytest.raises(InputError, match="tie_word_embeddings: found true, and an lm_head.weight"):
+        from_huggingface(tmp_path, text_dim=6)
+
+
+def test_wrappers_and_old_tables_of_angles_are_understood(folder: Path) -> None:
+    from safetensors.torch import load_file
+
+    theirs = transformers.LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    angles = theirs.model.rotary_emb.inv_freq.clone()
+    plain = body_from_huggingface(folder, 10, text_dim=6)
+    rewrite(folder, **{f"model.layers.{i}.self_attn.rotary_emb.inv_freq": angles.clone() for i in range(3)})
+    state = {f"module._orig_mod.{name}": value for name, value in load_file(folder / "model.safetensors").items()}
+    rewrite(folder, **dict.fromkeys(load_file(folder / "model.safetensors")), **state)
+    wrapped = body_from_huggingface(folder, 10, text_dim=6)
+    assert torch.equal(plain.get_parameter("transformer.ln_f.scale"), wrapped.get_parameter("transformer.ln_f.scale"))
+    rewrite(folder, **{"module._orig_mod.model.layers.0.self_attn.rotary_emb.inv_freq": angles * 2})
+    with pytest.raises(InputError, match="layers.0.self_attn.rotary_emb.inv_freq: found other angles"):
         body_from_huggingface(folder, 10, text_dim=6)
 
 

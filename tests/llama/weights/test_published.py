@@ -15,6 +15,8 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.llama.decoding.generate import generate
+from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.weights.published import load_motionmillion
 
@@ -32,7 +34,7 @@ def equal(model: MotionLlama, other: MotionLlama) -> bool:
     return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_forward_module.module."])
 def test_prefixes(make_model: Make, tmp_path: Path, prefix: str) -> None:
     model = make_model()
     loaded = load_motionmillion(write(tmp_path / "net.pth", model, prefix), n_head=4, max_length=48)
@@ -147,3 +149,54 @@ def test_a_cut_file(make_model: Make, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(InputError, match="Copy or download"):
         load_motionmillion(path, n_head=4)
+
+
+def test_wrappers_inside_the_model(make_model: Make, tmp_path: Path) -> None:
+    """As after activation checkpointing and `torch.compile` of single layers."""
+    state = {
+        name.replace("h.1.", "h.1._checkpoint_wrapped_module._orig_mod."): value
+        for name, value in make_model().state_dict().items()
+    }
+    torch.save({"trans": state}, tmp_path / "net.pth")
+    assert equal(load_motionmillion(tmp_path / "net.pth", n_head=4), make_model())
+
+
+def test_other_numbers_than_floats_are_refused(make_model: Make, tmp_path: Path) -> None:
+    name = "transformer.h.1.mlp.c_fc1.weight"
+    for value, words in (
+        (torch.ones(48, 32, dtype=torch.int8), f"{name} of int8"),
+        (torch.ones(48, 32).to(torch.float8_e4m3fn), f"{name} of float8_e4m3fn"),
+        (torch.full((48, 32), float("inf")), f"{name}: found NaN or infinity"),
+        ("text", f"{name}: found str"),
+    ):
+        torch.save({"trans": make_model().state_dict() | {name: value}}, tmp_path / "net.pth")
+        with pytest.raises(InputError, match=words):
+            load_motionmillion(tmp_path / "net.pth", n_head=4)
+    torch.save({"trans": make_model().state_dict() | {f"{name}_scale": torch.ones(48)}}, tmp_path / "net.pth")
+    with pytest.raises(InputError, match=rf"quantised weights \({name}_scale\)"):
+        load_motionmillion(tmp_path / "net.pth", n_head=4)
+
+
+def test_a_weight_beyond_the_range_of_the_dtype(make_model: Make, tmp_path: Path) -> None:
+    model = make_model()
+    model.llama_proj.bias.data[0] = 1e5
+    path = write(tmp_path / "net.pth", model)
+    assert load_motionmillion(path, n_head=4, dtype=torch.bfloat16).llama_proj.bias[0] == torch.tensor(1e5).bfloat16()
+    with pytest.raises(InputError, match="as torch.float16: llama_proj.bias: found NaN or infinity"):
+        load_motionmillion(path, n_head=4, dtype=torch.float16)
+    with pytest.raises(InputError, match="dtype: found torch.int8"):
+        load_motionmillion(path, n_head=4, dtype=torch.int8)
+
+
+@pytest.mark.parametrize("n_head", [0, -4, 3, 32])
+def test_heads_that_do_not_divide(make_model: Make, tmp_path: Path, n_head: int) -> None:
+    with pytest.raises(InputError, match=f"n_head: found {n_head}"):
+        load_motionmillion(write(tmp_path / "net.pth", make_model()), n_head=n_head)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_generates(make_model: Make, tmp_path: Path, dtype: torch.dtype) -> None:
+    """The text of every encoder is float32."""
+    model = load_motionmillion(write(tmp_path / "net.pth", make_model()), n_head=4, max_length=48, dtype=dtype)
+    made = generate(model, torch.ones(1, 3, 6), torch.ones(1, 3), Sampling(max_tokens=9, min_tokens=9))
+    assert len(made[0].tokens) == 9

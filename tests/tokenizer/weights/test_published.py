@@ -247,3 +247,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(InputError, match="No space left on device while writing"):
         small(width=16, depth=1).save_motionmillion(path)
     assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["net.pth"]
+
+
+@pytest.mark.parametrize("name", ["encoder.model.1.weight", "quantizer.project_in.weight"])
+def test_a_few_numbers_that_announce_a_large_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Sizes follow from single tensors. They are compared with all others before memory is taken for them."""
+    state = small(width=8, depth=1, patcher="compat").motionmillion_state()
+    state[f"vqvae.{name}"] = torch.zeros(3000, *state[f"vqvae.{name}"].shape[1:])
+    torch.save({"net": state}, tmp_path / "net.pth")
+    made: list[str] = []
+    monkeypatch.setattr(MotionTokenizer, "eval", lambda model: made.append("a model") or model)
+    with pytest.raises(InputError, match=r"net.pth: .*found"):
+        MotionTokenizer.from_motionmillion(tmp_path / "net.pth", codebook_size=65536)
+    assert made == []
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4, 4), (0, 4, 3)])
+@pytest.mark.parametrize("name", ["encoder.model.1.weight", "encoder.model.3.1.model.0.conv1.weight"])
+def test_other_shapes_are_named(shape: tuple[int, ...], name: str) -> None:
+    state = small(width=8, depth=1, patcher="compat").motionmillion_state()
+    state[f"vqvae.{name}"] = torch.zeros(shape)
+    with pytest.raises(InputError, match=f"{name}: found shape"):
+        settings_of(state)

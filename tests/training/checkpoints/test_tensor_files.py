@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,6 +31,29 @@ def test_load_into_names_the_first_differences_and_changes_nothing() -> None:
         load_into(model, {"bias": torch.ones(2), "weight": torch.zeros(2, 4), "extra": torch.ones(1)}, "run/a")
     with pytest.raises(InputError, match="no bias"):
         load_into(model, {"weight": torch.zeros(2, 3)}, "run/a")
+    assert torch.equal(model.weight, before)
+
+
+def test_a_compiled_model_and_a_plain_one_have_the_same_weights(tmp_path: Path) -> None:
+    plain = nn.Linear(3, 2)
+    compiled: Any = torch.compile(nn.DataParallel(nn.Linear(3, 2)))
+    save_model(tmp_path / "model.safetensors", compiled, {})
+    state, _ = load_model_state(tmp_path / "model.safetensors")
+    load_into(plain, state, "here")
+    assert torch.equal(plain.weight, compiled.state_dict()["_orig_mod.module.weight"])
+    load_into(compiled, nn.Linear(3, 2).state_dict(), "here")
+    assert not torch.equal(plain.weight, compiled.state_dict()["_orig_mod.module.weight"])
+
+
+def test_integers_and_nan_are_no_weights() -> None:
+    model = nn.Linear(3, 2)
+    before = model.weight.detach().clone()
+    for weight, words in (
+        (torch.ones(2, 3, dtype=torch.int8), "weight of int8"),
+        (torch.full((2, 3), torch.nan), "NaN"),
+    ):
+        with pytest.raises(InputError, match=f"run/a.*{words}"):
+            load_into(model, {"bias": torch.ones(2), "weight": weight}, "run/a")
     assert torch.equal(model.weight, before)
 
 

@@ -42,6 +42,17 @@ def test_every_step_equals_the_modules(make_model: Make, text: TextFeatures, unc
         torch.testing.assert_close(reader.next(tokens), expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_half_precision_generates(
+    make_model: Make, text: TextFeatures, uncompiled: None, monkeypatch: pytest.MonkeyPatch, dtype: Any, guidance: float
+) -> None:
+    monkeypatch.setattr(compiled, "missing_compiler", lambda device: None)
+    model, sampling = make_model(n_kv_heads=2).to(dtype), Sampling(max_tokens=9, min_tokens=9, guidance=guidance)
+    made = generate(model, text.states, text.mask, sampling, compiled=True)
+    assert [len(one.tokens) for one in made] == [9] * 4
+
+
 @pytest.mark.parametrize("more", [{}, {"samples": 3}, {"lengths": [3, 12, 1, 7]}], ids=str)
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_same_codes_and_ends(
