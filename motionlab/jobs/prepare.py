@@ -77,7 +77,7 @@ def check_captions(run: Run, splits: Splits, *names: str) -> None:
         InputError: names the first clip without captions, or with one that the text encoder cannot read.
     """
     splits.require_captions(*names)
-    captions = {}
+    captions: dict[str, list[str]] = {}
     for name in names:
         clips = splits.named()[name]
         captions |= {splits.clip_name(name, i): clips.captions(i) for i in range(len(clips))}
