@@ -17,6 +17,9 @@ def _is_path(path: str) -> bool:
         return False
     return True
 
+MINILM_POSITIONS = 512
+"""Positions that MiniLM's table has: no longer caption can be read. T5 has no table, and so no limit of its own."""
+
 
 @dataclass
 class TextConfig(Section):
@@ -30,10 +33,15 @@ class TextConfig(Section):
     )
     pooled: bool = setting(False, "one vector per caption instead of one per word piece; minilm only")
     max_tokens: int = setting(
-        48, "longest caption in word pieces; a longer one is an error, never cut silently", at_least=1
+        48,
+        "longest caption in word pieces; a longer one is an error, never cut silently",
+        at_least=1,
+        at_most=100_000,
     )
 
     def check_relations(self) -> None:
         # A T5 without a folder is no mistake yet: its parameters can be counted. Training refuses it.
         self.require("folder", self.folder is None or self.encoder == "t5", "null, or encoder: t5 with it")
+        room = self.encoder != "minilm" or self.max_tokens <= MINILM_POSITIONS
+        self.require("max_tokens", room, f"at most {MINILM_POSITIONS}: minilm has no more positions", "Lower it.")
         self.require("pooled", not (self.pooled and self.encoder == "t5"), "false with encoder: t5")

@@ -53,6 +53,8 @@ class LlamaWalk:
         if config.qk_norm:
             fix = "There is no formula for it; measure a real step with motionlab.cost.measure."
             raise InputError("memory of qk_norm", found="true", expected="false", fix=fix)
+        if settings.window < 2:
+            raise InputError("window", found=settings.window, expected="2 or more: text and a code", fix="Raise it.")
         if not 0 < text_slots < settings.window:
             expected = f"1 to {settings.window - 1}, less than the positions of a row"
             raise InputError("text_slots", found=text_slots, expected=expected, fix="Change text_slots or window.")

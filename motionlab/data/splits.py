@@ -20,6 +20,7 @@ from torch import Tensor
 
 from motionlab.data.store import Segment
 from motionlab.errors import InputError
+from motionlab.motion.frame_rate import same_rate
 
 
 class Clips(Protocol):
@@ -97,21 +98,25 @@ class Splits:
         if len(self.train) == 0:
             raise InputError(f"{self.name}, split train", found="no clips", expected="at least one", fix="Add clips.")
         rates = {name: clips.fps for name, clips in self.named().items() if len(clips)}
-        if len(set(rates.values())) > 1:
+        if not same_rate(min(rates.values()), max(rates.values())):
             raise InputError(
                 self.name,
-                found=", ".join(f"{name} at {rate:g} fps" for name, rate in rates.items()),
+                found=", ".join(f"{name} at {rate:.9g} fps" for name, rate in rates.items()),
                 expected="one frame rate",
                 fix="Resample the motions before they are packed.",
             )
         for name, clips in self.named().items():
             for index in np.flatnonzero(clips.lengths < SHORTEST)[:1]:
                 raise InputError(
-                    f"{self.name}, split {name}, clip {int(index)} ({clips.name(int(index))})",
+                    self.clip_name(name, int(index)),
                     found=f"{clips.lengths[index]} frames",
                     expected=f"{SHORTEST} or more",
                     fix="Leave such clips out.",
                 )
+
+    def clip_name(self, split: str, index: int) -> str:
+        """A clip as messages call it: source, split, number and name."""
+        return f"{self.name}, split {split}, clip {index} ({self.named()[split].name(index)})"
 
     def require_captions(self, *names: str) -> None:
         """Make sure, before any work on text, that every clip of these splits has captions, and none is blank.
@@ -125,7 +130,7 @@ class Splits:
                 captions = clips.captions(index)
                 if not captions or not all(caption.strip() for caption in captions):
                     raise InputError(
-                        f"{self.name}, split {name}, clip {index} ({clips.name(index)})",
+                        self.clip_name(name, index),
                         found="a blank caption" if captions else "no captions",
                         expected="at least one sentence, and none that is blank",
                         fix="Caption the clip or leave it out.",

@@ -33,6 +33,7 @@ from motionlab.files import sha256
 from motionlab.files.reading import read_bytes, read_text, refusing
 from motionlab.files.records import parse_record
 from motionlab.motion.features import DIM, check_features, reset_first_row
+from motionlab.motion.frame_rate import same_rate
 from motionlab.motion.motion import Motion
 
 FORMAT = 2
@@ -202,7 +203,10 @@ class MotionStore(Sequence[Clip]):
         chosen, first = np.asarray(indices, dtype=np.int64), np.asarray(starts, dtype=np.int64)
         if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self)):
             raise InputError(
-                self.folder, found=f"clip numbers {chosen}", expected=f"0 to {len(self) - 1}", fix="Choose others."
+                self.folder,
+                found=f"clip numbers {chosen}",
+                expected=f"0 to {len(self) - 1}" if len(self) else "none: the store is empty",
+                fix="Choose others.",
             )
         bad = np.flatnonzero((first < 0) | (first + length > self.lengths[chosen]))
         if length < 1 or len(bad):
@@ -269,11 +273,11 @@ def pack(folder: Path, clips: Iterable[Clip], fps: float = 30.0) -> None:
         for clip in clips:
             motion = clip.motion
             where = clip.name or f"clip {len(table)}"
-            if motion.normalized or motion.fps != fps:
+            if motion.normalized or not same_rate(motion.fps, fps):
                 raise InputError(
                     where,
-                    found="normalized features" if motion.normalized else f"{motion.fps:g} fps",
-                    expected=f"physical units at {fps:g} fps",
+                    found="normalized features" if motion.normalized else f"{motion.fps:.9g} fps",
+                    expected=f"physical units at {fps:.9g} fps",
                     fix="Denormalize or resample the motion first.",
                 )
             half = motion.features.detach().cpu().half()

@@ -30,7 +30,7 @@ from motionlab.evaluation.actions import (
 from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
-from motionlab.jobs.prepare import bind_splits
+from motionlab.jobs.prepare import bind_splits, encode_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
 
@@ -45,6 +45,7 @@ def evaluate(run: Run, splits: Splits) -> dict[str, Any]:
         InputError: the run was made from other motions, has no decoder yet, or there is no test split. Nothing of the
             run was changed then.
     """
+    require_splits(run, splits)
     check_evaluable(run, splits)
     bind_splits(run, splits)
     record_machine(run, splits)
@@ -69,8 +70,9 @@ def check_evaluable(run: Run, splits: Splits) -> None:
         raise InputError(splits.name, found="no test split", expected="at least one", fix="Name clips to test on.")
     splits.require_captions(*splits.tests)
     run.llama  # noqa: B018 (a property that names what is missing)
-    for clips in splits.tests.values():  # a caption that the encoder cannot read is found here, too
-        run.text.token_counts([clips.captions(i)[0] for i in range(min(run.config.evaluation.n_generate, len(clips)))])
+    for name, clips in splits.tests.items():  # a caption that the encoder cannot read is found here, too
+        numbers = range(min(run.config.evaluation.n_generate, len(clips)))
+        encode_captions(run.text, {splits.clip_name(name, i): clips.captions(i)[:1] for i in numbers})
 
 
 def why_unscored(learned: Clips, name: str, clips: Clips) -> str:

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from motionlab.config import RunConfig
-from motionlab.data.joined import JoinedClips
 from motionlab.environment import launch
 from motionlab.errors import InputError, printable
 from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.measured import environment, record_machine, record_tokenizers
-from motionlab.jobs.prepare import fit_normalizer, prepare
+from motionlab.jobs.prepare import check_captions, fit_normalizer, prepare, require_splits
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.llama import llama_source
@@ -47,7 +46,10 @@ def run(config: RunConfig, folder: str | Path) -> Path:
     threads = set_threads()
     device = choose_device(config.device)
     precision = choose_precision(device.value, config.llama_training.precision)
-    this = Run.create(folder, config)
+    this = Run.planned(folder, config)
+    if (this.folder / "config.yaml").exists():  # another corpus is refused before anything of the run is changed
+        require_splits(this, prepare(config.corpus, processes=threads))
+    this.save_config()
     print(f"run {config.name} in {printable(this.folder)}\ndevice: {device}, {threads} threads", flush=True)
     print(f"precision: {precision}", flush=True)
     seed_everything(config.seed)
@@ -57,15 +59,13 @@ def run(config: RunConfig, folder: str | Path) -> Path:
         splits = prepare(config.corpus, processes=threads)
         fit_normalizer(this, splits)
         record_machine(this, splits)
+    with _stage(this, "text features"):  # before the trainings: a caption that cannot be read is found now
+        check_captions(this, splits, "train", "validation")
     with _stage(this, "tokenizers"):
         train_tokenizers(this, splits, config.quantizers, threads=threads if device.value == "cpu" else 1)
         record_tokenizers(this, splits)
     with _stage(this, "tokens"):
         codes = training_codes(this, splits)
-    with _stage(this, "text features"):
-        clips = JoinedClips(splits.train, splits.validation)
-        captions = [caption for i in range(len(clips)) for caption in clips.captions(i)]
-        this.text.token_counts(captions)  # encodes what the cache does not hold yet
     with _stage(this, "llama"):
         source = llama_source(this, splits, codes)
         if not is_trained(this.folder / "llama", source, config.llama_training):

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
 from motionlab.config import CorpusConfig
 from motionlab.data.composed.corpus import build_corpus
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
-from motionlab.jobs.artefacts import difference, read_record, write_record
+from motionlab.jobs.artefacts import RECORD, difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
+from motionlab.text.cache import TextCache
 
 
 def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
@@ -21,15 +24,16 @@ def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
     return build_corpus(config, processes=processes)
 
 
-def bind_splits(run: Run, splits: Splits) -> None:
-    """Make sure that a run uses these motions; a new run uses them from now on.
+def require_splits(run: Run, splits: Splits) -> None:
+    """Make sure that a run was made from these motions, captions included. Nothing is written.
 
-    A run made before this was recorded is accepted when its normaliser is what these training clips give.
+    What the folder of the run does not say, its trainings say. A run made before either was recorded is accepted when
+    its normaliser is what these training clips give.
 
     Raises:
         InputError: the run was made from other clips. The split that differs is named.
     """
-    record = read_record(run.folder)
+    record = _known_splits(run)
     needed = {name: digest for name, digest in splits.digests.items() if name in record or name not in splits.tests}
     changed = difference(record, needed) if record else ""
     if not record and (run.folder / "normalizer.safetensors").is_file():
@@ -43,8 +47,63 @@ def bind_splits(run: Run, splits: Splits) -> None:
             expected=f"the motions of {splits.name} that are here now",
             fix="Bring back the motions that it was trained on, or begin a run under another --name.",
         )
+
+
+def bind_splits(run: Run, splits: Splits) -> None:
+    """Make sure that a run uses these motions; a new run uses them from now on.
+
+    Raises:
+        InputError: as `require_splits`.
+    """
+    require_splits(run, splits)
+    record = read_record(run.folder)
     if {**record, **splits.digests} != record:
         write_record(run.folder, {**record, **splits.digests})
+
+
+def _known_splits(run: Run) -> dict[str, str]:
+    """The digests of the splits that a run was made from, as far as any of its folders says."""
+    trainings = sorted(path.parent for path in run.folder.glob(f"*/{RECORD}"))
+    found: dict[str, str] = {}
+    for folder in trainings:
+        found |= {name: digest for name, digest in read_record(folder).items() if name in ("train", "validation")}
+    return found | read_record(run.folder)
+
+
+def check_captions(run: Run, splits: Splits, *names: str) -> None:
+    """Encode the captions of these splits that the cache does not hold yet, before any work that needs them.
+
+    Raises:
+        InputError: names the first clip without captions, or with one that the text encoder cannot read.
+    """
+    splits.require_captions(*names)
+    captions: dict[str, list[str]] = {}
+    for name in names:
+        clips = splits.named()[name]
+        captions |= {splits.clip_name(name, i): clips.captions(i) for i in range(len(clips))}
+    encode_captions(run.text, captions)
+
+
+def encode_captions(text: TextCache, captions: Mapping[str, Sequence[str]]) -> None:
+    """Encode the captions of some clips that the cache does not hold yet.
+
+    Args:
+        captions: the captions of each clip, by what the clip is called in a message.
+
+    Raises:
+        InputError: names the first clip with a caption that the text encoder cannot read.
+    """
+    try:
+        text.token_counts([caption for some in captions.values() for caption in some])
+    except InputError:
+        for clip, some in captions.items():
+            try:
+                text.token_counts(some)
+            except InputError as error:
+                raise InputError(
+                    f"{clip}, {error.where}", found=error.found, expected=error.expected, fix=error.fix
+                ) from None
+        raise
 
 
 def fit_normalizer(run: Run, splits: Splits) -> Normalizer:

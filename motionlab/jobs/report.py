@@ -133,9 +133,6 @@ def _environment_line(environment: Mapping[str, str]) -> str:
 
 def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
     tokenizers, generation = metrics["tokenizers"], metrics["generation"]
-    history = History.read(run.folder / "llama" / "history.csv")
-    best = min(zip(*reversed(history.points("val_loss")), strict=True))  # (loss, step)
-    accuracy = dict(zip(*history.points("val_accuracy"), strict=True))[best[1]]
     first = next(iter(generation))
     codes_of = tokenizers[run.config.tokenizer.quantizer]["codes_of"]
     return {
@@ -175,9 +172,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
         "llama": table(
             ["", "value"],
             [
-                ["validation loss at the best step", f"{best[0]:.3f} nats per token (step {best[1]:.0f})"],
-                ["validation accuracy there", f"{accuracy:.1%}"],
-                ["training speed, last row", f"{history.column('items_per_second')[-1]:,.0f} labels a second"],
+                *_llama_rows(run),
                 [f"generation, {_title(first)}", f"{generation[first]['tokens_per_second']:,.0f} tokens a second"],
             ],
         ),
@@ -191,6 +186,28 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
         ),
         "environment": table(["", ""], list(metrics["environment"].items())),
     }
+
+
+def _llama_rows(run: Run) -> list[list[str]]:
+    """How the training of the decoder went; nothing where only its weights were brought here."""
+    history = _history(run.folder / "llama")
+    if history is None or not history.rows:
+        return []
+    rows, losses = [], sorted(zip(*reversed(history.points("val_loss")), strict=True))  # (loss, step)
+    if losses:  # there may have been nothing to validate on
+        loss, step = losses[0]
+        accuracy = dict(zip(*history.points("val_accuracy"), strict=True))[step]
+        rows = [
+            ["validation loss at the best step", f"{loss:.3f} nats per token (step {step:.0f})"],
+            ["validation accuracy there", f"{accuracy:.1%}"],
+        ]
+    return [*rows, ["training speed, last row", f"{history.column('items_per_second')[-1]:,.0f} labels a second"]]
+
+
+def _history(folder: Path) -> History | None:
+    """The curves of a training; None for weights that came without."""
+    path = folder / "history.csv"
+    return History.read(path) if path.is_file() else None
 
 
 def _generation_table(generation: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,17 +242,17 @@ def _parameter_table(run: Run) -> dict[str, Any]:
 
 
 def _tokenizer_figures(run: Run, metrics: Mapping[str, Any]) -> list[Any]:
-    histories = {
-        NAMES.get(kind, kind): History.read(run.tokenizer_folder(kind) / "history.csv")
-        for kind in metrics["tokenizers"]
-    }
-    first = next(iter(histories.values()))
     codes_of = metrics["tokenizers"][run.config.tokenizer.quantizer]["codes_of"]
+    usage = usage_figure(
+        {NAMES.get(kind, kind): values["histogram"] for kind, values in metrics["tokenizers"].items()},
+        title=f"Codebook usage, {_title(codes_of)}",
+    )
+    read = {NAMES.get(kind, kind): _history(run.tokenizer_folder(kind)) for kind in metrics["tokenizers"]}
+    histories = {name: history for name, history in read.items() if history is not None}
+    if not histories:
+        return [usage]
     return [
-        usage_figure(
-            {NAMES.get(kind, kind): values["histogram"] for kind, values in metrics["tokenizers"].items()},
-            title=f"Codebook usage, {_title(codes_of)}",
-        ),
+        usage,
         loss_figure(
             {name: history.points("reconstruction") for name, history in histories.items()},
             title="Reconstruction loss, training",
@@ -245,12 +262,14 @@ def _tokenizer_figures(run: Run, metrics: Mapping[str, Any]) -> list[Any]:
             title="MPJPE, validation clips",
             y_label="mm",
         ),
-        learning_rate_figure(*first.points("lr"), title="Learning rate, stage 1"),
+        learning_rate_figure(*next(iter(histories.values())).points("lr"), title="Learning rate, stage 1"),
     ]
 
 
 def _llama_figures(run: Run) -> list[Any]:
-    history = History.read(run.folder / "llama" / "history.csv")
+    history = _history(run.folder / "llama")
+    if history is None:
+        return []
     return [
         loss_figure(
             {"training": history.points("loss"), "validation": history.points("val_loss")},

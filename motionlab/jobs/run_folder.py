@@ -61,6 +61,17 @@ class Run:
     def create(cls, folder: str | Path, config: RunConfig) -> Run:
         """Make the folder and write the resolved config into it.
 
+        Raises:
+            InputError: as `planned`.
+        """
+        run = cls.planned(folder, config)
+        run.save_config()
+        return run
+
+    @classmethod
+    def planned(cls, folder: str | Path, config: RunConfig) -> Run:
+        """The run that `create` would make or continue; nothing is written yet.
+
         A run may continue with other settings where those shape no weights; `run_settings.py` says which.
 
         Raises:
@@ -69,9 +80,7 @@ class Run:
         folder = Path(folder)
         if (folder / "config.yaml").exists():
             check_continued(folder, cls.open(folder).config, config)
-        run = cls(folder, config)
-        run.save_config()
-        return run
+        return cls(folder, config)
 
     @classmethod
     def open(cls, folder: str | Path, overrides: Sequence[str] = ()) -> Run:

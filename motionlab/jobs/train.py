@@ -15,7 +15,7 @@ from typing import Any
 
 from motionlab.config import RunConfig, to_yaml
 from motionlab.errors import printable
-from motionlab.jobs.prepare import prepare
+from motionlab.jobs.prepare import prepare, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages import stage_class
 from motionlab.jobs.stages.run_stage import RunStage
@@ -45,8 +45,10 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
     with connected(config.device) as world:
         print(printable(to_yaml(config), lines=True), flush=True)
         with world.first_alone():
-            run = Run.create(folder, config)
+            run = Run.planned(folder, config)
             splits = prepare(config.corpus)
+            require_splits(run, splits)  # before anything of the run is changed
+            run.save_config()
         stage = kind(run, splits, variant)
         train(stage)
         if world.is_first:

@@ -133,6 +133,10 @@ class SequenceBatches:
         edge_drop: probability that a clip loses one code at its head or tail (published: 1/3).
         text_drop: probability that a clip loses its text, for classifier-free guidance; see `null_text.py`.
         pool: batches sorted together. 1 switches bucketing off; larger saves more padding and mixes less.
+
+    Raises:
+        InputError: not one list of captions per clip, a caption that the encoder cannot read, or a clip that does not
+            fit in `max_length`; it is named by its number.
     """
 
     def __init__(
@@ -162,7 +166,17 @@ class SequenceBatches:
         self.edge_drop, self.text_drop, self.pool = edge_drop, text_drop, pool
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
         # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.
-        texts.token_counts(list(dict.fromkeys(caption for some in captions for caption in some)))
+        different = list(dict.fromkeys(caption for some in captions for caption in some))
+        widths = dict(zip(different, texts.token_counts(different), strict=True))
+        for row, (own, some) in enumerate(zip(self.codes, captions, strict=True)):
+            width = max((widths[caption] for caption in some), default=0)
+            if width + len(own) + 1 > max_length:
+                raise InputError(
+                    f"clip {row}",
+                    found=f"{width + len(own) + 1} positions ({width} text, {len(own)} codes, END)",
+                    expected=f"at most {max_length}",
+                    fix=f"Cut the motion, shorten its captions, or raise max_length to {width + len(own) + 1}.",
+                )
 
     @property
     def batches_per_epoch(self) -> int:

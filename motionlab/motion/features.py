@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.half_precision import in_float32
 from motionlab.motion.rotations import (
     heading_vector,
     matrix_from_6d,
@@ -52,6 +53,7 @@ FEATURE_SLICES: dict[str, slice] = {
 NO_TURN = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
+@in_float32
 def encode(joints: Tensor, rotations: Tensor, ground: bool = True) -> Tensor:
     """Joints and local rotations to features.
 
@@ -98,6 +100,7 @@ def encode(joints: Tensor, rotations: Tensor, ground: bool = True) -> Tensor:
     )
 
 
+@in_float32
 def decode_positions(features: Tensor) -> Tensor:
     """Features to joint positions, by the slice 8:74. `[..., T, 272] -> [..., T, 22, 3]` metres.
 
@@ -110,6 +113,7 @@ def decode_positions(features: Tensor) -> Tensor:
     return joints + shift[..., None, :]
 
 
+@in_float32
 def decode_rotations(features: Tensor) -> tuple[Tensor, Tensor]:
     """Features to joint angles, by the slice 140:272.
 
@@ -125,6 +129,7 @@ def decode_rotations(features: Tensor) -> tuple[Tensor, Tensor]:
     return rotations, torch.stack((travel[..., 0], height, travel[..., 1]), dim=-1)
 
 
+@in_float32
 def decode_heading(features: Tensor) -> Tensor:
     """Heading psi of every frame in radians, not wrapped (two full turns end at 4 pi). `[..., T, 272] -> [..., T]`."""
     # The change of psi is minus the angle stored, which turns the heading away.

@@ -16,6 +16,7 @@ from motionlab.files.arrays import read_arrays
 from motionlab.files.reading import refusing
 from motionlab.motion import features as f
 from motionlab.motion import transforms
+from motionlab.motion.frame_rate import same_rate
 from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
 
 
@@ -102,7 +103,7 @@ class Motion:
         return replace(self, features=f.crop(self.features, start, stop - start))
 
     def mirror(self) -> Motion:
-        """Swap left and right. Remember to swap the words in the captions too."""
+        """Swap left and right. The captions must follow; `data/composed/mirrored_words.py` swaps their words."""
         self._need_physical("mirror")
         return replace(self, features=transforms.mirror(self.features))
 
@@ -110,6 +111,8 @@ class Motion:
         """Play `speed` times as fast and/or read at another frame rate."""
         self._need_physical("resample")
         fps = self.fps if fps is None else fps
+        if speed == 1.0 and same_rate(self.fps, fps):
+            return self if fps == self.fps else replace(self, fps=fps)
         step = speed * self.fps / fps
         if step == 1.0:
             return self

@@ -61,14 +61,20 @@ class Normalizer:
             std: `"group"` averages within the five slices; `"dim"` keeps one value for each feature.
             floor: smallest standard deviation. Features that never change would divide by zero, and features that
                 hardly change would turn rounding noise into a signal. 1e-3 is 1 mm.
+
+        Raises:
+            InputError: no clips, a clip that is no features (named by its number), another `std`, or a floor that is
+                not above 0.
         """
+        if not 0 < floor < float("inf"):
+            raise InputError("floor", found=floor, expected="a number above 0", fix="Keep 1e-3, which is 1 mm.")
         if std not in ("group", "dim"):
             raise InputError("std", found=repr(std), expected="'group' or 'dim'", fix="Choose one of the two.")
         count = 0
         mean = torch.zeros(DIM, dtype=torch.float64)
         scatter = torch.zeros(DIM, dtype=torch.float64)  # sum of squared distances to the mean
-        for clip in clips:
-            check_features(clip, f"clip {count}")
+        for number, clip in enumerate(clips):
+            check_features(clip, f"clip {number}")
             values = clip.detach().to("cpu", torch.float64).reshape(-1, DIM)
             # Merge two sets by Chan's formula: E[x^2] - E[x]^2 would cancel where the mean is 1 and the spread 1e-4.
             size, own_mean = len(values), values.mean(0)

@@ -3,7 +3,7 @@
 Matrices act on column vectors. "6D" is the first two ROWS of the matrix, as in the 272 features (Zhou et al., "On the
 Continuity of Rotation Representations in Neural Networks", 2019, use the first two columns). Quaternions are
 (w, x, y, z). All functions take any leading shape, keep dtype and device, and have finite gradients everywhere,
-also at the identity and at 180 degrees.
+also at the identity and at 180 degrees. Half precision is computed in float32; NaN gives NaN.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from motionlab.motion.half_precision import HALF, in_float32
 
 
 def matrix_to_6d(matrix: Tensor) -> Tensor:
@@ -23,28 +25,47 @@ def matrix_to_6d(matrix: Tensor) -> Tensor:
     return matrix[..., :2, :].flatten(-2)
 
 
+@in_float32
 def matrix_from_6d(values: Tensor) -> Tensor:
-    """`[..., 6] -> [..., 3, 3]` by Gram-Schmidt, so any two rows that are not parallel give a true rotation.
+    """`[..., 6] -> [..., 3, 3]` by Gram-Schmidt: always a rotation.
 
     A network's output is never exactly orthogonal; Gram-Schmidt keeps the direction of the first row and takes the
-    part of the second row that is orthogonal to it.
+    part of the second row that is orthogonal to it. Where that is nothing but rounding (parallel rows, a row of zeros)
+    any orthogonal direction serves, and the axis farthest from the first row is taken; a first row of zeros is x.
+
+    >>> matrix_from_6d(torch.zeros(6))
+    tensor([[1., 0., 0.],
+            [0., 1., 0.],
+            [0., 0., 1.]])
     """
-    first, second = values[..., :3], values[..., 3:]
+    first, second = values[..., :3], _in_range(values[..., 3:])
     row0 = _unit(first)
-    row1 = _unit(second - (row0 * second).sum(-1, keepdim=True) * row0)
+    x = torch.eye(3, dtype=values.dtype, device=values.device)[0]
+    row0 = torch.where((first == 0).all(-1, keepdim=True), x, row0)
+    rest = _orthogonal(second, row0)
+    row1 = _unit(rest)
+    share = (rest * rest).sum(-1, keepdim=True) / (second * second).sum(-1, keepdim=True).clamp(min=1e-30)
+    # Little was left, so its direction is rounded: once more is enough (Kahan; Parlett 1980).
+    row1 = torch.where(share < 1e-6, _unit(_orthogonal(row1, row0)), row1)
+    farthest = torch.nn.functional.one_hot(row0.abs().argmin(-1), 3).to(row0)  # [..., 3]
+    nothing = share <= (8 * torch.finfo(values.dtype).eps) ** 2
+    row1 = torch.where(nothing, _unit(_orthogonal(farthest, row0)), row1)
     return torch.stack((row0, row1, torch.linalg.cross(row0, row1)), dim=-2)
 
 
+@in_float32
 def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     """`[..., 3] -> [..., 3, 3]`: turn about the vector's direction by its length in radians (Rodrigues' formula)."""
     return quaternion_to_matrix(axis_angle_to_quaternion(axis_angle))
 
 
+@in_float32
 def matrix_to_axis_angle(matrix: Tensor) -> Tensor:
     """`[..., 3, 3] -> [..., 3]`, length in `[0, pi]` radians."""
     return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
 
 
+@in_float32
 def axis_angle_to_quaternion(axis_angle: Tensor) -> Tensor:
     """`[..., 3] -> [..., 4]`."""
     squared = (axis_angle * axis_angle).sum(-1, keepdim=True)
@@ -56,6 +77,7 @@ def axis_angle_to_quaternion(axis_angle: Tensor) -> Tensor:
     return torch.cat((cosine, scale * axis_angle), dim=-1)
 
 
+@in_float32
 def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
     """`[..., 4] -> [..., 3]`, length in `[0, pi]` radians. Of q and -q (one rotation) it takes the shorter turn."""
     quaternion = torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
@@ -68,6 +90,7 @@ def quaternion_to_axis_angle(quaternion: Tensor) -> Tensor:
     return scale * vector
 
 
+@in_float32
 def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
     """`[..., 4] -> [..., 3, 3]`. The quaternion is normalised first.
 
@@ -87,6 +110,7 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
     return torch.unflatten(torch.stack(entries, dim=-1), -1, (3, 3))
 
 
+@in_float32
 def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     """`[..., 3, 3] -> [..., 4]` with w >= 0, correct for every rotation.
 
@@ -113,6 +137,7 @@ def matrix_to_quaternion(matrix: Tensor) -> Tensor:
     return torch.where(quaternion[..., :1] < 0, -quaternion, quaternion)
 
 
+@in_float32
 def slerp(start: Tensor, end: Tensor, t: Tensor | float) -> Tensor:
     """Turn from one quaternion to another by the shorter way, at constant speed (Shoemake, 1985).
 
@@ -137,6 +162,7 @@ def slerp(start: Tensor, end: Tensor, t: Tensor | float) -> Tensor:
     return _unit(weight0 * start + weight1 * end)
 
 
+@in_float32
 def yaw_matrix(angle: Tensor) -> Tensor:
     """`[...] -> [..., 3, 3]`: rotation about the vertical axis, Ry = [[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]]."""
     return yaw_matrix_of(torch.cos(angle), torch.sin(angle))
@@ -149,6 +175,7 @@ def yaw_matrix_of(cosine: Tensor, sine: Tensor) -> Tensor:
     return torch.unflatten(torch.stack(entries, dim=-1), -1, (3, 3))
 
 
+@in_float32
 def heading_vector(root_rotation: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the heading psi, `[..., 3, 3] -> [...], [...]`.
 
@@ -168,17 +195,30 @@ def matrix_to_euler_zyx(matrix: Tensor) -> Tensor:
 
     At Y = +-90 degrees Z and X turn about the same axis (gimbal lock); then X is set to 0 and Z takes the whole turn.
     """
-    m = matrix
+    m = matrix.float() if matrix.dtype in HALF else matrix
     cosine = torch.sqrt(m[..., 0, 0] ** 2 + m[..., 1, 0] ** 2)  # cos Y, never negative
     y = torch.atan2(-m[..., 2, 0], cosine)
-    locked = cosine < 16 * torch.finfo(matrix.dtype).eps
+    locked = cosine < 16 * torch.finfo(matrix.dtype).eps  # of the dtype that the matrix was rounded to
     z = torch.where(locked, torch.atan2(-m[..., 0, 1], m[..., 1, 1]), torch.atan2(m[..., 1, 0], m[..., 0, 0]))
     x = torch.where(locked, torch.zeros_like(y), torch.atan2(m[..., 2, 1], m[..., 2, 2]))
-    return torch.stack((z, y, x), dim=-1) * (180 / math.pi)
+    return (torch.stack((z, y, x), dim=-1) * (180 / math.pi)).to(matrix.dtype)
 
 
 def _unit(vector: Tensor) -> Tensor:
     """Divide by the length; a zero vector stays zero instead of becoming NaN (also in the gradient)."""
+    vector = _in_range(vector)
     squared = (vector * vector).sum(-1, keepdim=True)
     zero = squared == 0
     return vector / torch.where(zero, torch.ones_like(squared), squared).sqrt()
+
+
+def _in_range(vector: Tensor) -> Tensor:
+    """The vector, or one of the same direction where its square would leave float32."""
+    largest = vector.detach().abs().amax(-1, keepdim=True)
+    far = (largest > 1e15) | ((largest < 1e-15) & (largest > 0))
+    return vector / torch.where(far, largest, torch.ones_like(largest))
+
+
+def _orthogonal(vector: Tensor, unit: Tensor) -> Tensor:
+    """The part of a vector that is orthogonal to a unit vector."""
+    return vector - (unit * vector).sum(-1, keepdim=True) * unit

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.half_precision import in_float32
 
 # fmt: off
 JOINT_NAMES: tuple[str, ...] = (
@@ -127,6 +128,7 @@ def canonical_skeleton(dtype: torch.dtype = torch.float32) -> Skeleton:
     return Skeleton("canonical", torch.tensor(_OFFSETS, dtype=dtype))
 
 
+@in_float32
 def global_rotations(rotations: Tensor) -> Tensor:
     """Local rotations to world rotations: a joint's world rotation is its parent's times its own.
 
@@ -145,6 +147,7 @@ def global_rotations(rotations: Tensor) -> Tensor:
     return torch.stack(result, dim=-3)
 
 
+@in_float32
 def forward_kinematics(rotations: Tensor, root_position: Tensor, offsets: Tensor) -> Tensor:
     """Joint positions from joint angles: every bone is its rest offset, turned by its parent's world rotation.
 

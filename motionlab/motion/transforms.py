@@ -22,6 +22,7 @@ from motionlab.motion.features import (
     decode_rotations,
     encode,
 )
+from motionlab.motion.half_precision import in_float32
 from motionlab.motion.rotations import matrix_to_6d, matrix_to_quaternion, quaternion_to_matrix, slerp, yaw_matrix
 from motionlab.motion.skeleton import JOINT_COUNT, MIRROR, Skeleton, forward_kinematics
 
@@ -61,6 +62,7 @@ def mirror(features: Tensor) -> Tensor:
     return features[..., _SOURCE] * features.new_tensor(_SIGN)
 
 
+@in_float32
 def resample(features: Tensor, step: float, skeleton: Skeleton | None = None) -> Tensor:
     """Read a motion at times `0, step, 2 step, ...` (in source frames) instead of `0, 1, 2, ...`.
 

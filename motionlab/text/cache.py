@@ -25,7 +25,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path, write_text
-from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions, identity
+from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions, check_finite, identity
 
 FORMAT = 2
 _AT_ONCE = 1024  # captions encoded at a time, so that the padded float32 block stays small
@@ -69,7 +69,8 @@ class TextCache:
         """Padded features, one row per caption, in order; missing ones are encoded first and saved.
 
         Raises:
-            InputError: an empty caption; a caption over the encoder's limit; or no encoder for a new caption.
+            InputError: an empty caption; a caption over the encoder's limit; no encoder for a new caption; or an
+                encoder that gives NaN, infinity or more than float16 holds.
         """
         return TextFeatures.from_rows([self._rows[at] for at in self._find(captions)])
 
@@ -78,7 +79,11 @@ class TextCache:
         return [len(self._rows[at]) for at in self._find(captions)]
 
     def add(self, captions: Sequence[str], features: TextFeatures) -> None:
-        """Put in features that were made elsewhere (bundled with the samples, for example). Known captions stay."""
+        """Put in features that were made elsewhere (bundled with the samples, for example). Known captions stay.
+
+        Raises:
+            InputError: features of another width or number, or that float16 cannot hold.
+        """
         self._insert(captions, features)
         self.save()
 
@@ -131,6 +136,7 @@ class TextCache:
                 expected=f"{len(captions)} of width {self.dim}",
                 fix="Use the encoder that the cache is named after.",
             )
+        check_finite(features.states.where(features.mask[..., None], 0.0), captions, self.name)
         for caption, states, mask in zip(captions, features.states, features.mask, strict=True):
             if caption not in self._row:
                 self._row[caption] = len(self._rows)
@@ -163,6 +169,8 @@ class TextCache:
                 fix=_MAKE_AGAIN,
             )
         states = load(content)["states"]  # [tokens of all captions, dim]
+        if not bool(states.isfinite().all()):
+            raise InputError(path, found="NaN or infinity", expected="finite features", fix=_MAKE_AGAIN)
         if len(captions) != len(lengths) or sum(lengths) != len(states) or states.shape[1] != self.dim:
             raise InputError(
                 index_path,
@@ -187,7 +195,7 @@ def _only_encoder(folder: str | Path | None, name: str | None) -> dict[str, obje
             ) from error
     chosen = [one for one in found if one and name in (None, one.get("encoder"))]
     if len(chosen) != 1:
-        names = [f"{one.get('encoder')} ({one.get('max_tokens')} tokens at most)" for one in chosen]
+        names = [f"{one.get('encoder')} ({one.get('dtype')}, {one.get('max_tokens')} tokens at most)" for one in chosen]
         raise InputError(
             folder or "text cache",
             found="features of " + (" and ".join(names) if names else "no encoder"),

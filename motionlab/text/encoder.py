@@ -86,9 +86,13 @@ class TextEncoder(Protocol):
     neither the model nor transformers.
     """
 
-    name: str
     dim: int
     max_tokens: int
+
+    @property
+    def name(self) -> str:
+        """Identifies the weights and the tokenizer."""
+        ...
 
     def encode(self, captions: Sequence[str]) -> TextFeatures:
         """Features of the captions, in their order."""
@@ -105,6 +109,22 @@ def identity(encoder: TextEncoder) -> dict[str, object]:
         "dtype": str(getattr(encoder, "dtype", torch.float32)),
         "stored": str(torch.float16),
     }
+
+
+def check_finite(states: Tensor, captions: Sequence[str], name: str) -> None:
+    """Raise InputError when features `[N, ..., dim]` hold NaN, infinity, or a number that float16 cannot keep.
+
+    Features are kept as float16: a larger number would become infinity there, and NaN in every loss.
+    """
+    bad = ~(states.abs() <= torch.finfo(torch.float16).max)  # True for NaN as well
+    if bool(bad.any()):
+        first = bad.nonzero()[0].tolist()
+        raise InputError(
+            f"features of caption {captions[first[0]][:60]!r} from {name}",
+            found=f"{states[tuple(first)].item():g}",
+            expected=f"finite numbers, at most {torch.finfo(torch.float16).max:,.0f}",
+            fix="Check the weights of the text encoder; in float16 some T5 overflow, in float32 and bfloat16 not.",
+        )
 
 
 def check_captions(captions: Sequence[str]) -> None:
@@ -131,7 +151,7 @@ def check_token_counts(captions: Sequence[str], counts: Sequence[int], max_token
             f"caption '{captions[worst][:40]}...'",
             found=f"{counts[worst]} tokens",
             expected=f"at most {max_tokens}",
-            fix="Shorten the caption.",
+            fix=f"Shorten the caption, or raise text.max_tokens to {counts[worst]}.",
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from motionlab.config.text import MINILM_POSITIONS
 from motionlab.errors import InputError
 from motionlab.files import sha256
 from motionlab.text.encoder import (
@@ -62,12 +63,22 @@ class MiniLM:
         pooled: False gives one vector per token (with the start and end marks), which the decoder reads as its prefix.
             True gives one vector per caption: the mean over its tokens, scaled to length 1. Dot products of these
             are similarities of sentences.
-        max_tokens: longest caption, marks included. The model was trained on at most 256.
+        max_tokens: longest caption, marks included, at most 512. The model was trained on at most 256.
+
+    Raises:
+        InputError: more tokens than the model has positions.
     """
 
     dim = 384
 
     def __init__(self, *, pooled: bool = False, max_tokens: int = 150, device: str = "cpu") -> None:
+        if not 1 <= max_tokens <= MINILM_POSITIONS:
+            raise InputError(
+                "max_tokens",
+                found=max_tokens,
+                expected=f"1 to {MINILM_POSITIONS}: MiniLM has no more positions",
+                fix="Lower it, or use a T5, which has no such limit.",
+            )
         self.pooled, self.max_tokens, self.device = pooled, max_tokens, device
         self.name = f"all-MiniLM-L6-v2-{WEIGHTS_SHA256[:8]}" + ("-pooled" if pooled else "")
 

@@ -10,6 +10,7 @@ is for understanding T5, not for encoding sentences that people type.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +63,6 @@ class SmallT5:
     def __init__(self, words: Words, *, dim: int = 64, n_layer: int = 1, seed: int = 0, max_tokens: int = 48) -> None:
         transformers = transformers_module("build a small T5")
         self.words, self.dim, self.max_tokens = words, dim, max_tokens
-        self.name = f"small-t5-{dim}-{words.size}-untrained-{seed}"
         config = transformers.T5Config(
             vocab_size=words.size,
             d_model=dim,
@@ -78,6 +78,14 @@ class SmallT5:
         )
         with seeded(seed), quiet_loading():
             self.model = transformers.T5ForConditionalGeneration(config).eval()
+
+    @property
+    def name(self) -> str:
+        """Changes with the words and with every weight, so that a cache never mixes two trainings."""
+        digest = hashlib.sha256("\n".join(self.words.names).encode())
+        for tensor in self.model.state_dict().values():
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return f"small-t5-{self.dim}-{digest.hexdigest()[:8]}"
 
     @property
     def parameters(self) -> int:
@@ -210,9 +218,11 @@ def train_small_t5(
         watch: called with step (from 1) and loss.
 
     Raises:
-        InputError: no captions, an empty one, or one of a single word, from which nothing can be cut.
+        InputError: no captions, an empty one, or one of a single word, from which nothing can be cut; no steps.
     """
     check_captions(captions)
+    if steps < 1:
+        raise InputError("steps", found=steps, expected="1 or more", fix="Train for a few steps.")
     generator = random_generator(seed)
     optimizer = torch.optim.Adafactor(model.model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min((step + 1) / 20, 1 - step / steps))
@@ -230,5 +240,4 @@ def train_small_t5(
         if watch is not None:
             watch(step, losses[-1])
     model.model.eval()
-    model.name = f"small-t5-{model.dim}-{model.words.size}-{len(captions)}x{steps}-{seed}"
     return losses

@@ -20,13 +20,18 @@ from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions
 from motionlab.text.t5_folder import check_t5_weights, t5_config
 from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
 
+_TOKENIZER_FILES = (
+    "added_tokens.json", "special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer_config.json",
+)  # fmt: skip
+
 
 class T5Folder:
     """Encoder from a local folder.
 
     Args:
         folder: holds `config.json`, the weights and the tokenizer's files.
-        max_tokens: longest caption, end mark included (published: 150).
+        max_tokens: longest caption, end mark included (published: 150). T5's positions are distances, so the model
+            itself has no limit; far beyond the 512 tokens of its training it is a guess.
         dtype: of the weights; bfloat16 halves the memory of the large ones.
 
     Raises:
@@ -78,11 +83,14 @@ class T5Folder:
 
 
 def _fingerprint(folder: Path) -> str:
-    """Eight hex digits that change with the model: the config, and size and both ends of each weight file.
+    """Eight hex digits that change with the model: config and tokenizer, and size and both ends of each weight file.
 
     A hash of the whole would read 10 GB for flan-t5-xl at every start.
     """
     digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for name in _TOKENIZER_FILES:  # other ids, other features
+        if (folder / name).is_file():
+            digest.update(f"{name} ".encode() + (folder / name).read_bytes())
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
         size, end = path.stat().st_size, 1 << 20
         digest.update(f"{path.name} {size}".encode())

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from motionlab.errors import MissingExtra
-from motionlab.text.encoder import check_known, check_token_counts, encode_sorted
+from motionlab.text.encoder import check_finite, check_known, check_token_counts, encode_sorted
 
 
 def transformers_module(purpose: str) -> ModuleType:
@@ -46,7 +46,7 @@ def hidden_states(tokenizer: Any, model: Any, captions: Sequence[str], max_token
     """The last layer's states of each caption, one `[l_i, dim]` each, on the CPU in float32.
 
     Raises:
-        InputError: a caption over `max_tokens`, or one that the tokenizer does not know.
+        InputError: a caption over `max_tokens`, one that the tokenizer does not know, or states with NaN or infinity.
     """
     ids = tokenizer(list(captions), truncation=False, verbose=False)["input_ids"]
     check_token_counts(captions, [len(row) for row in ids], max_tokens)
@@ -56,4 +56,7 @@ def hidden_states(tokenizer: Any, model: Any, captions: Sequence[str], max_token
         states: Tensor = model(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state
         return states
 
-    return encode_sorted(ids, run, pad_id=tokenizer.pad_token_id)
+    states = encode_sorted(ids, run, pad_id=tokenizer.pad_token_id)
+    for caption, rows in zip(captions, states, strict=True):
+        check_finite(rows[None], [caption], type(model).__name__)
+    return states

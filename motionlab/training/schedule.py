@@ -87,6 +87,8 @@ def make_schedule(
     """
     if schedule not in SHAPES:
         raise InputError("schedule", found=repr(schedule), expected=", ".join(SHAPES), fix="Choose one of these.")
+    if steps < 1:
+        raise InputError("steps", found=steps, expected="1 or more", fix="Train for a few steps.")
     if not 0 <= warmup_steps < steps:
         raise InputError(
             "warmup_steps",

@@ -63,6 +63,8 @@ def compare_schedules(
     for name, value, known in (("schedule", shape, ALL_SHAPES), ("counted", counted, COUNTS)):
         if value not in known:
             raise InputError(name, found=repr(value), expected=", ".join(known), fix="Choose one of these.")
+    if steps < 1:
+        raise InputError("steps", found=steps, expected="1 or more", fix="Plan a few steps.")
     if not 0 <= warmup_steps < steps:
         raise InputError(
             "warmup_steps", found=warmup_steps, expected=f"0 to {steps - 1} (less than steps)", fix="Shorten it."

@@ -159,6 +159,7 @@ def test_a_command_refuses_before_it_writes(key: str, tmp_path: Path, capsys: py
         "llama.n_layer=0", "llama.n_head=0", "llama.hidden=0", "llama.n_kv_heads=0", "llama.dim=-128",
         "llama.rope_theta=0", "llama.rope_original_length=0", "llama.label_smoothing=-0.1", "corpus.blend_frames=60",
         "corpus.max_actions=1", "corpus.seed=-1", "corpus.min_frames=300", "corpus.n_train=0", "text.max_tokens=0",
+        "text.max_tokens=513",
         "text.folder=somewhere", "tokenizer.dilation_growth_rate=0", "tokenizer.depth=-1", "device=gpu", "seed=-1",
     ],
 )  # fmt: skip
@@ -177,7 +178,13 @@ def test_mistakes_that_were_made(override: str) -> None:
         ["sampling.top_p=1", "sampling.top_k=1", "sampling.min_tokens=150", "sampling.guidance=0"],
         ["tokenizer.window=300", "tokenizer.down_t=0", "tokenizer.depth=0", "compare_quantizers=[]", "device='cuda:1'"],
         ["corpus.blend_frames=59", "corpus.max_frames=64", "evaluation.n_players=0", "llama.n_kv_heads=null"],
-        ["text.encoder=t5", "text.folder=somewhere", "llama.rope_scaling=ntk", "llama.rope_factor=2"],
+        [
+            "text.encoder=t5",
+            "text.folder=somewhere",
+            "text.max_tokens=600",
+            "llama.rope_scaling=ntk",
+            "llama.rope_factor=2",
+        ],
     ],
 )
 def test_just_possible_settings_load(overrides: list[str]) -> None:

@@ -73,6 +73,13 @@ def test_bad_requests_are_one_line_and_write_nothing(finished_run, tmp_path, pro
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("max_tokens", [0, -1, 100_001, 10**9, 10**18])
+def test_a_number_of_tokens_that_cannot_be_is_answered_by_the_limits(finished_run, tmp_path, max_tokens):
+    told = rf"sampling\.max_tokens: found {max_tokens}, expected a whole number, 1 to 100000"
+    with pytest.raises(InputError, match=told):
+        generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", max_tokens=max_tokens)
+
+
 def test_guidance_needs_a_decoder_that_knows_how_no_text_reads(finished_run, tmp_path):
     with pytest.raises(InputError, match="text_drop"):
         generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", guidance=2.0)

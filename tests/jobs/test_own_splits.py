@@ -15,6 +15,7 @@ from motionlab.data.composed.samples import load_samples
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.errors import InputError
+from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.list_runs import describe_runs
 from motionlab.jobs.prepare import fit_normalizer, measure_normalizer
@@ -201,7 +202,8 @@ def test_a_clip_without_captions_is_named_before_any_work(
     mixed = Splits("by hand", parts["train"], parts["validation"], {"late": parts["late"]})
     run, job = (trained, evaluate) if where == "late" else (Run(tmp_path / "run", trained.config), train_llama)
     if where != "late":
-        shutil.copytree(trained.folder / "tokenizer-fsq", run.folder / "tokenizer-fsq")
+        without = shutil.ignore_patterns("made_from.json")  # weights brought here by hand
+        shutil.copytree(trained.folder / "tokenizer-fsq", run.folder / "tokenizer-fsq", ignore=without)
     before = {path for path in run.folder.rglob("*")}
     with pytest.raises(InputError, match=rf"split {where}, clip 1 \(silent\): found (no captions|a blank caption)"):
         job(run, mixed)
@@ -214,5 +216,21 @@ def test_a_caption_that_cannot_be_read_is_found_before_the_judge_is_trained(
     monkeypatch.setattr("motionlab.jobs.evaluate.train_classifier", lambda *_, **__: pytest.fail("it was trained"))
     clip = Clip("long", load_samples()[0].motion, ["walk " * 400], [])
     long = Splits("by hand", splits.train, splits.validation, {"long": MotionStore.write(tmp_path / "long", [clip])})
-    with pytest.raises(InputError, match="at most 48"):
+    told = r"split long, clip 0 \(long\), caption .*found 402 tokens, expected at most 48.*raise text.max_tokens to 402"
+    with pytest.raises(InputError, match=told):
         evaluate(trained, long)
+
+
+def test_a_caption_that_cannot_be_read_is_found_before_any_clip_is_tokenised(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motionlab.jobs.tokens.tokenise", lambda *_: pytest.fail("it was tokenised"))
+    motion = load_samples()[0].motion
+    clips = [Clip("good", motion, ["a person moves"], []), Clip("long", motion, ["moves", "walk " * 400], [])]
+    mixed = Splits("by hand", MotionStore.write(tmp_path / "clips", clips), splits.validation, {})
+    run = Run.create(tmp_path / "run", load_config("ci"))
+    fit_normalizer(run, mixed)
+    run.save(make_tokenizer(run.config.tokenizer), "tokenizer-fsq")
+    with pytest.raises(InputError, match=r"split train, clip 1 \(long\), caption .*found 402 tokens"):
+        train_llama(run, mixed)
+    assert not (run.folder / "codes.safetensors").exists()

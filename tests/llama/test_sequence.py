@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,15 @@ def test_edge_drop() -> None:
         kinds[one] += 1
     whole, head, tail = kinds.values()
     assert 170 < whole < 230 and 30 < head < 70 and 30 < tail < 70
+
+
+def test_a_clip_that_does_not_fit_is_named_before_the_first_batch() -> None:
+    codes = [torch.arange(10), torch.arange(30)]
+    given: dict[str, Any] = {"codebook_size": K, "batch_size": 1, "seed": 0}
+    SequenceBatches(codes, [["0"], ["1", "1 and more"]], WordCount(), **given, max_length=34)
+    told = r"^clip 1: found 34 positions \(3 text, 30 codes, END\), expected at most 33\. .* raise max_length to 34"
+    with pytest.raises(InputError, match=told):
+        SequenceBatches(codes, [["0"], ["1", "1 and more"]], WordCount(), **given, max_length=33)
 
 
 def test_every_caption_is_encoded_before_training() -> None:

@@ -100,3 +100,22 @@ def test_bad_files_and_values_are_input_errors(tmp_path):
         Normalizer.fit([torch.zeros(3, 263)])
     with pytest.raises(InputError, match="'group' or 'dim'"):
         Normalizer.fit([torch.zeros(3, 272)], std="all")
+
+
+def test_a_bad_clip_is_named_by_its_number() -> None:
+    clips = [torch.rand(50, 272), torch.rand(7, 272), torch.full((3, 272), float("nan"))]
+    with pytest.raises(InputError, match="^clip 2: found nan in frame 0"):
+        Normalizer.fit(clips)
+
+
+@pytest.mark.parametrize("std", ["group", "dim"])
+def test_features_that_never_change_get_the_floor(std: str) -> None:
+    fitted = Normalizer.fit([torch.ones(5, 272)], std=std)
+    assert torch.equal(fitted.std, torch.full((272,), 1e-3)) and torch.equal(fitted.mean, torch.ones(272))
+    assert fitted.normalize(torch.ones(5, 272)).abs().max() == 0
+
+
+@pytest.mark.parametrize("floor", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_floor_that_divides_by_nothing_is_refused(floor: float) -> None:
+    with pytest.raises(InputError, match="floor: found"):
+        Normalizer.fit([torch.ones(5, 272)], floor=floor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from motionlab.errors import InputError
 from motionlab.text.cache import TextCache
@@ -143,6 +145,45 @@ def test_features_are_keyed_by_all_that_they_depend_on(tmp_path: Path, fake: Any
     assert len(list(tmp_path.iterdir())) == 2
     fake.encoded.clear()
     assert len(TextCache(tmp_path, fake).features(FIRST)) == 2 and fake.encoded == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 65536.0, -1e30])
+def test_numbers_that_cannot_be_kept_are_refused_at_the_door(tmp_path: Path, fake: Any, value: float) -> None:
+    states = torch.ones(1, 2, 4)
+    states[0, 1, 2] = value
+    broken = TextFeatures(states, torch.ones(1, 2, dtype=torch.bool))
+    cache = TextCache(tmp_path, fake)
+    with pytest.raises(InputError, match="features of caption 'jumps' from fake/1: found .* at most 65,504"):
+        cache.add(["jumps"], broken)
+    fake.encode = lambda captions: broken
+    with pytest.raises(InputError, match="features of caption 'jumps' from fake/1"):
+        cache.features(["jumps"])
+    assert len(cache) == 0 and not list(tmp_path.rglob("*.*")), "nothing is stored"
+
+
+def test_a_file_with_features_that_are_no_numbers_is_refused(tmp_path: Path, fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    path, index = only_file(tmp_path, "*.safetensors"), only_file(tmp_path, "index.json")
+    content = save({"states": torch.full((7, 4), float("nan"), dtype=torch.float16)})
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    index.write_text(json.dumps({**json.loads(index.read_text()), "sha256": digest}))
+    with pytest.raises(InputError, match="NaN or infinity.*Delete this folder"):
+        TextCache(tmp_path, fake)
+
+
+def test_the_largest_number_of_float16_is_kept(fake: Any) -> None:
+    cache = TextCache(None, fake)
+    cache.add(["jumps"], TextFeatures.from_rows([torch.full((1, 4), 65504.0)]))
+    assert cache.features(["jumps"]).states.max() == 65504
+
+
+def test_several_dtypes_of_one_encoder_are_told_apart(tmp_path: Path, fake: Any) -> None:
+    TextCache(tmp_path, fake).features(FIRST)
+    fake.dtype = torch.bfloat16
+    TextCache(tmp_path, fake).features(FIRST)
+    with pytest.raises(InputError, match=r"\(torch\.\w+, 10 tokens.*and.*\(torch\.\w+, 10"):
+        TextCache(tmp_path, name="fake/1")
 
 
 def test_a_crash_while_saving_keeps_what_was_there(tmp_path: Path, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,3 +115,14 @@ def test_weights_that_are_not_the_pinned_ones(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(InputError, match="expected sha256 53aa5117.*--force-reinstall"):
         minilm.minilm_folder()
+
+
+@pytest.mark.parametrize("max_tokens", [0, 513])
+def test_more_tokens_than_positions_are_refused_before_the_model_is_loaded(max_tokens: int) -> None:
+    with pytest.raises(InputError, match=f"max_tokens: found {max_tokens}, expected 1 to 512"):
+        MiniLM(max_tokens=max_tokens)
+
+
+@needs_model
+def test_the_limit_is_that_of_the_model() -> None:
+    assert MiniLM(max_tokens=512).encode(["walks " * 510]).states.shape == (1, 512, 384)

@@ -109,7 +109,11 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 
 
 def test_the_name_follows_the_training(trained: tuple[SmallT5, list[float]]) -> None:
-    assert trained[0].name != SmallT5(Words.of(CAPTIONS), dim=32, n_layer=1).name
+    fresh = SmallT5(Words.of(CAPTIONS), dim=32, n_layer=1)
+    assert trained[0].name != fresh.name == SmallT5(Words.of(CAPTIONS), dim=32, n_layer=1).name
+    renamed = Words([f"{word}x" for word in Words.of(CAPTIONS).names[3:-16]])
+    assert renamed.size == fresh.words.size and SmallT5(renamed, dim=32, n_layer=1).name != fresh.name
+    assert SmallT5(Words.of(CAPTIONS), dim=32, n_layer=2).name != fresh.name
 
 
 def test_bad_input(trained: tuple[SmallT5, list[float]]) -> None:
@@ -126,5 +130,7 @@ def test_bad_input(trained: tuple[SmallT5, list[float]]) -> None:
         train_small_t5(SmallT5(model.words, dim=16), [], steps=1)
     with pytest.raises(InputError, match="captions of one word"):
         train_small_t5(SmallT5(model.words, dim=16), ["walks"], steps=1)
+    with pytest.raises(InputError, match="steps: found 0"):
+        train_small_t5(SmallT5(model.words, dim=16), CAPTIONS, steps=0)
     with pytest.raises(InputError, match="Make fewer gaps"):
         model.fill(" ".join(["___ walks"] * 20))

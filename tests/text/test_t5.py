@@ -53,12 +53,22 @@ def test_the_name_follows_the_content_not_the_place(byt5_folder: Path, tmp_path:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert T5Folder(copy).name != T5Folder(byt5_folder).name
+    changed = T5Folder(copy).name
+    assert changed != T5Folder(byt5_folder).name
+    (copy / "added_tokens.json").write_text("{}")
+    assert T5Folder(copy).name != changed, "another tokenizer reads other ids"
 
 
 def test_limit(byt5_folder: Path) -> None:
     with pytest.raises(InputError, match="found 5 tokens, expected at most 4"):
         T5Folder(byt5_folder, max_tokens=4).encode(["runs"])
+
+
+def test_states_that_are_no_numbers_are_refused(byt5_folder: Path) -> None:
+    encoder = T5Folder(byt5_folder)
+    encoder._loaded[1].shared.weight.data.fill_(float("nan"))
+    with pytest.raises(InputError, match="features of caption 'runs' from T5EncoderModel: found nan"):
+        encoder.encode(["runs"])
 
 
 def test_no_folder_names_the_three_choices(tmp_path: Path) -> None:

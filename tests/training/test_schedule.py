@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
 from motionlab.training.schedule import SHAPES, lr_factor, make_schedule, plan, scaled_lr, schedule_arguments
+from motionlab.views.schedules import compare_schedules
 
 
 def optimizer(lr: float = 1.0) -> torch.optim.SGD:
@@ -138,3 +139,11 @@ def test_scaling_with_the_batch() -> None:
 def test_settings_that_do_not_belong_together(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainConfig(**changes)
+
+
+@pytest.mark.parametrize("steps", [0, -3])
+def test_no_steps_is_no_question_of_the_warm_up(steps: int) -> None:
+    with pytest.raises(InputError, match=rf"^steps: found {steps}, expected 1 or more"):
+        make_schedule(torch.optim.SGD([torch.zeros(1)], lr=1.0), steps=steps, warmup_steps=0)
+    with pytest.raises(InputError, match=rf"^steps: found {steps}, expected 1 or more"):
+        compare_schedules(steps=steps, warmup_steps=0)

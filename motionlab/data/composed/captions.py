@@ -1,20 +1,13 @@
-"""Captions of composed clips: templates filled with the phrases of the actions, and the words of the mirror image."""
+"""Captions of composed clips: templates filled with the phrases of the actions."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-_OPPOSITE = {"left": "right", "clockwise": "counterclockwise", "左": "右", "顺时针": "逆时针"}
-_OPPOSITE |= {other: word for word, other in _OPPOSITE.items()}
-_OPPOSITE["anticlockwise"] = "clockwise"
-# "left" also inside "leftward", "left-handed" and "turn_left", but not inside "upright" or "bright".
-_SIDE = re.compile(
-    r"(?<![a-z])(counterclockwise|anticlockwise|clockwise|left|right)(?=[^a-z]|wards?|most|hand|$)|逆时针|顺时针|左|右",
-    re.IGNORECASE,
-)
+from motionlab.data.composed.mirrored_words import mirror_words
+from motionlab.errors import InputError
 
 # Every template keeps the order of time, so a caption determines the actions and their order. `{middle}` is filled
 # with the actions between the first and the last, joined by ", then ".
@@ -37,23 +30,6 @@ _MANY = (
 )
 
 
-def mirror_caption(text: str) -> str:
-    """Swap left and right, clockwise and counterclockwise; also in action labels and in Chinese.
-
-    >>> mirror_caption("a person turns left, then kicks with the Right leg")
-    'a person turns right, then kicks with the Left leg'
-    >>> mirror_caption("turn_left"), mirror_caption("stands upright"), mirror_caption("一个人向左转")
-    ('turn_right', 'stands upright', '一个人向右转')
-    """
-
-    def swap(match: re.Match[str]) -> str:
-        word = match.group(0)
-        other = _OPPOSITE[word.lower()]
-        return other.capitalize() if word[0].isupper() else other
-
-    return _SIDE.sub(swap, text)
-
-
 def compose_captions(
     phrases: Sequence[Sequence[str]], generator: np.random.Generator, count: int = 4, mirrored: bool = False
 ) -> list[str]:
@@ -68,13 +44,30 @@ def compose_captions(
     Returns:
         `count` captions, all different, each from another template.
 
+    Raises:
+        InputError: `mirrored`, and a phrase has a word that may or may not be a side.
+
     >>> compose_captions([["turns left"], ["kicks"]], np.random.default_rng(0), count=2, mirrored=True)
     ['first a person turns right, then the person kicks', 'a person turns right and kicks']
     """
+    if mirrored:  # before they are filled in: the words around a gap must not decide how a phrase is read
+        phrases = [[_mirrored(phrase) for phrase in options] for options in phrases]
     templates = (_SINGLE, _PAIR, _MANY)[min(len(phrases), 3) - 1]
     captions = []
     for number in generator.permutation(len(templates))[:count]:
         words = [options[int(generator.integers(len(options)))] for options in phrases]
         filled = templates[int(number)].format(first=words[0], middle=", then ".join(words[1:-1]), last=words[-1])
-        captions.append(mirror_caption(filled) if mirrored else filled)
+        captions.append(filled)
     return captions
+
+
+def _mirrored(phrase: str) -> str:
+    words = mirror_words(phrase)
+    if words.unsure:
+        raise InputError(
+            f"phrase {phrase!r}",
+            found=f"{words.unsure[0]}, which may or may not be a side",
+            expected="a phrase whose mirror image is sure",
+            fix="Write it in other words, or do not mirror this motion.",
+        )
+    return words.text

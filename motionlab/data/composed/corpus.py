@@ -28,7 +28,8 @@ from motionlab.config import CorpusConfig
 from motionlab.data.building import building
 from motionlab.data.composed.captions import compose_captions
 from motionlab.data.composed.join import Track, join_tracks
-from motionlab.data.composed.plan import SPLITS, Plan, plan_corpus, side, usable_samples
+from motionlab.data.composed.mirrored_words import mirror_words
+from motionlab.data.composed.plan import SPLITS, Plan, plan_corpus, side, usable_samples, why_unmirrored
 from motionlab.data.composed.samples import Sample, load_samples
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
@@ -142,6 +143,9 @@ def build_corpus(
         InputError: settings that cannot be met, samples that are damaged, or a folder that cannot be written.
     """
     chosen = usable_samples(load_samples() if samples is None else samples, hard_heading)
+    for sample in chosen if settings.mirror_probability > 0 else ():
+        if reason := why_unmirrored(sample):
+            _log.warning("No clip with sample %s is mirrored: %s may or may not be a side.", sample.name, reason)
     digest = _digest(settings, chosen)
     target = runtime.cache_dir() / f"corpus-{digest[:16]}" if folder is None else Path(folder)
     if target.exists():
@@ -162,6 +166,11 @@ def build_corpus(
         note = {"digest": digest, "settings": dataclasses.asdict(settings), "actions": actions}
         write_record(temporary / "corpus.json", note)
     return _open(target, digest)
+
+
+def corpus_digest(settings: CorpusConfig) -> str:
+    """The digest of the corpus that `build_corpus` would make from the samples that are here now; nothing is made."""
+    return _digest(settings, usable_samples(load_samples()))
 
 
 def _composed(plans: Sequence[Plan], blend_frames: int, processes: int) -> Iterator[Clip]:
@@ -203,7 +212,10 @@ def _digest(settings: CorpusConfig, samples: Sequence[Sample]) -> str:
     """Everything that the bytes of the corpus depend on."""
     digest = hashlib.sha256(json.dumps([FORMAT, dataclasses.asdict(settings)], sort_keys=True).encode())
     for sample in samples:
-        facts = (sample.name, sample.action, list(sample.phrases), sample.looping, sample.motion.fps)
+        facts = [sample.name, sample.action, list(sample.phrases), sample.looping, sample.motion.fps]
+        in_the_mirror = [mirror_words(text) for text in (sample.action, *sample.phrases)]
+        if any(words.kept or words.unsure for words in in_the_mirror):  # by rules that an older corpus did not have
+            facts.append([words.text for words in in_the_mirror])
         digest.update(json.dumps(facts).encode())
         digest.update(sample.motion.features.numpy().tobytes())
     return digest.hexdigest()

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from motionlab.config import CorpusConfig
-from motionlab.data.composed.captions import mirror_caption
+from motionlab.data.composed.mirrored_words import mirror_caption, mirror_words
 from motionlab.data.composed.samples import Sample
 from motionlab.errors import InputError
 
@@ -85,6 +85,12 @@ def usable_samples(samples: Sequence[Sample], hard_heading: bool = False) -> lis
     ]
 
 
+def why_unmirrored(sample: Sample) -> str:
+    """Why clips with this sample are never mirrored: a word that may or may not be a side. Empty when they may be."""
+    unsure = [word for text in (sample.action, *sample.phrases) for word in mirror_words(text).unsure]
+    return unsure[0] if unsure else ""
+
+
 def plan_corpus(settings: CorpusConfig, samples: Sequence[Sample]) -> dict[str, list[Plan]]:
     """Decide every clip of every split. Pure: the same settings and samples give the same plans.
 
@@ -122,6 +128,16 @@ class Planner:
                 found=f"{len(self.actions)} usable actions",
                 expected="at least 2, or no combination can be held out",
                 fix="Use more samples.",
+            )
+        # Their mirror image would carry words that may be wrong, so it is left out.
+        self.unmirrored = {sample.name: reason for sample in samples if (reason := why_unmirrored(sample))}
+        if self.unmirrored and settings.mirror_probability == 1:
+            name, reason = next(iter(self.unmirrored.items()))
+            raise InputError(
+                f"phrases of sample {name}",
+                found=f"{reason}, which may or may not be a side",
+                expected="phrases that can be mirrored, because corpus.mirror_probability is 1",
+                fix="Write the phrase in other words, or lower corpus.mirror_probability.",
             )
         self.held_out = self._hold_out()
 
@@ -192,6 +208,8 @@ class Planner:
         for label in labels:
             takes = self.takes[label]
             sample = takes[int(generator.integers(len(takes)))]
+            if mirrored and sample.name in self.unmirrored:
+                return None
             speed = round(float(generator.uniform(settings.speed_min, settings.speed_max)), 3)
             target, repeats = int(generator.integers(*_LOOP_FRAMES)), 1
             if sample.looping:

@@ -22,6 +22,7 @@ import msgspec
 import torch
 
 from motionlab.config import RunConfig, to_mapping
+from motionlab.data.composed.corpus import corpus_digest
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.files.reading import read_text, refusing
@@ -78,9 +79,10 @@ def start_file(path: Path, config: RunConfig) -> list[Row]:
     """Make the result file of a tokenizer ablation, or open one to continue; return what it already holds.
 
     Raises:
-        InputError: it holds results of other settings.
+        InputError: it holds results of other settings, or on other motions.
     """
     ours = shared_settings(config)
+    ours["corpus"] |= {"digest": corpus_digest(config.corpus)[:16]}  # other samples, other clips
     return open_file(path, ours, lambda: {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours})
 
 

@@ -27,7 +27,13 @@ from motionlab.config import to_mapping
 from motionlab.environment import usable_path
 from motionlab.errors import InputError
 from motionlab.jobs.ablations.results import Row, key_of, load_rows, open_file
-from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult, measure_decoder, reference_numbers
+from motionlab.jobs.ablations.strategy_measure import (
+    MEASURE,
+    StrategyResult,
+    check_test_lengths,
+    measure_decoder,
+    reference_numbers,
+)
 from motionlab.jobs.ablations.strategy_point import STEPS, STRATEGIES, check_point, open_ground, train_decoder
 from motionlab.jobs.ablations.tokenizer import (
     MAX_POINTS,
@@ -138,6 +144,7 @@ def shared_settings(run: str | Path) -> dict[str, dict[str, Any]]:
     The codes are named by their hash: results on the codes of another tokenizer are not comparable.
     """
     ground = open_ground(str(run))
+    check_test_lengths(ground)
     config = ground.run.config
     values = to_mapping(config)
     return {

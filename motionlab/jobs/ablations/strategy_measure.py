@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from motionlab.data.splits import Clips
+from motionlab.errors import InputError
 from motionlab.evaluation.actions import order_score, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.evaluation.exposure import by_distance, walk
@@ -199,6 +200,27 @@ def _variety(ground: Ground, model: MotionLlama) -> Mapping[str, float]:
     made = write_motions(ground, model, captions, lengths)
     groups = [mean_distance(made[at : at + samples]) for at in range(0, len(made), samples)]
     return {"multimodality": round(_mean(groups), 2)}
+
+
+def check_test_lengths(ground: Ground) -> None:
+    """Before any training: every test clip whose length decoders are given must fit in `sampling.max_tokens`.
+
+    Raises:
+        InputError: names the first clip that does not, and the number that is needed.
+    """
+    for split in ("test_seen", "test_unseen"):
+        clips, room = ground.test(split), ground.run.config.sampling.max_tokens
+        chosen = _test_clips(clips)
+        longest = max(_codes_of(ground, int(clips.lengths[i])) for i in chosen)
+        for i in chosen:
+            codes = _codes_of(ground, int(clips.lengths[i]))
+            if codes > room:
+                raise InputError(
+                    ground.splits.clip_name(split, i),
+                    found=f"{codes} codes",
+                    expected=f"at most {room} (sampling.max_tokens of the run)",
+                    fix=f"Raise it with: motionlab evaluate --run {ground.run.folder} sampling.max_tokens={longest}.",
+                )
 
 
 def write_motions(

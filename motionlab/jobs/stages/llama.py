@@ -12,6 +12,7 @@ from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
 from motionlab.jobs.build import check_buildable, make_llama, max_sequence
 from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
+from motionlab.jobs.prepare import check_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.jobs.tokens import Codes, token_source, training_codes
@@ -48,11 +49,12 @@ class LlamaStage(RunStage[Sequences]):
                 fix="Choose a quantizer with one codebook, such as fsq.",
             )
         self.codebook_size = tokenizer.codebook_size
-        splits.require_captions("train", "validation")
         with self.world.first_alone():
+            require_splits(run, splits)
+            check_captions(run, splits, "train", "validation")  # before the tokens of all clips are made
             codes = training_codes(run, splits)
             claim(self.folder, llama_source(run, splits, codes))
-        with self.world.first_alone():  # encodes the captions that the cache does not hold yet
+        with self.world.first_alone():  # every process reads what the first one has encoded
             self.sequences = self._sequences(
                 splits.train, codes.train, text_drop=config.text_drop, edge_drop=config.edge_drop
             )

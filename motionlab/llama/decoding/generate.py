@@ -189,7 +189,7 @@ def check_logits(logits: Tensor, step: int) -> None:
             "logits",
             found=f"NaN or infinity at code {step}",
             expected="finite numbers",
-            fix="Check the checkpoint and the text features; with float16, use bfloat16 or float32.",
+            fix="Check the checkpoint and the text features, or lower sampling.guidance; with float16, use bfloat16.",
         )
 
 
@@ -223,6 +223,13 @@ def check_text(model: MotionLlama, text: Tensor, text_mask: Tensor, max_tokens: 
             fix="Pass the features as the text encoder returns them.",
         )
     room = model.max_length - max_tokens - 1
+    if room < 1:
+        raise InputError(
+            "max_tokens",
+            found=max_tokens,
+            expected=f"1 to {model.max_length - 2}: the model has {model.max_length} positions for text, codes and END",
+            fix="Lower it, or build the model with a larger max_length.",
+        )
     if max(widths) > room:
         raise InputError(
             "prompt",

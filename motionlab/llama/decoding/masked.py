@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from motionlab.config.fields import Section, seed_setting, setting
 from motionlab.errors import InputError
 from motionlab.llama.decoding.generate import Generated, check_lengths, check_logits, check_text
 from motionlab.llama.decoding.guidance import guide
-from motionlab.llama.decoding.sampling import draw
+from motionlab.llama.decoding.sampling import check_drawable, draw, tempered
 from motionlab.llama.masks import padding_mask
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.null_text import with_null_rows
@@ -27,40 +29,44 @@ from motionlab.runtime import random_generator
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedSampling:
+class MaskedSampling(Section):
     """How to decode in parallel."""
 
-    steps: int = 10
-    """Looks of the model. With as many as codes, one code is fixed at a time."""
-    temperature: float = 1.0
-    """Of the draw of each code; near 0 is the most likely code."""
-    choice_noise: float = 0.0
-    """Noise in the order in which codes are fixed, fading from this to 0; more gives more varied motions."""
-    guidance: float = 1.0
-    """Scale of classifier-free guidance; 1 is off. For models trained with text_drop; see `guidance.py`."""
-    seed: int = 0
-    """Motion number b of a call uses the seed `seed + b`, whatever else is in the batch."""
+    NAME: ClassVar[str] = "sampling"
 
-    def __post_init__(self) -> None:
-        for name, good, expected in (
-            ("steps", self.steps >= 1, "at least 1"),
-            ("temperature", self.temperature > 0, "a number above 0"),
-            ("choice_noise", self.choice_noise >= 0, "0 or more"),
-            ("guidance", self.guidance >= 0, "0 or more"),
-        ):
-            if not good:
-                raise InputError(f"sampling.{name}", found=getattr(self, name), expected=expected, fix="Change it.")
+    steps: int = setting(
+        10, "looks of the model, each of which fixes a code at least: as many looks as codes fix one each", at_least=1
+    )
+    temperature: float = setting(1.0, "of the draw of each code; near 0 is the most likely code", above=0)
+    choice_noise: float = setting(
+        0.0,
+        "noise in the order in which codes are fixed, fading from this to 0; more gives more varied motions",
+        at_least=0,
+        at_most=1e6,
+    )
+    guidance: float = setting(
+        1.0,
+        "scale of classifier-free guidance; 1 is off. For models trained with text_drop; see `guidance.py`",
+        at_least=0,
+    )
+    seed: int = seed_setting("motion number b of a call uses seed + b, whatever else is in the batch")
 
 
 def masked_left(length: Tensor, step: int, steps: int) -> Tensor:
     """How many codes are still masked after look `step` (from 0) of `steps`: `floor(length * cos(pi/2 * done))`.
 
+    But every look fixes a code while there is one, as in the published code; the cosine alone would waste the first
+    looks of many. It falls ever faster, so it stays ahead of one code per look once it is.
+
     >>> [int(masked_left(torch.tensor(100), step, 5)) for step in range(5)]
     [95, 80, 58, 30, 0]
+    >>> [int(masked_left(torch.tensor(3), step, 5)) for step in range(5)]
+    [2, 1, 0, 0, 0]
     """
     if step + 1 == steps:
         return torch.zeros_like(length)
-    return (length * math.cos(math.pi / 2 * (step + 1) / steps)).floor().long()
+    cosine = (length * math.cos(math.pi / 2 * (step + 1) / steps)).floor().long()
+    return torch.minimum(cosine, (length - step - 1).clamp(min=0))
 
 
 def generate_masked(
@@ -91,7 +97,8 @@ def generate_masked(
         raise InputError(
             "seeds", found=f"{len(seeds)} seeds", expected=f"{len(text)}, one per prompt", fix="Add seeds."
         )
-    noise = _noise(seeds, lengths, sampling.steps).to(device)  # [B, steps, 2, N]
+    looks = min(sampling.steps, max(lengths))  # then nothing is masked any more
+    noise = _noise(seeds, lengths, looks).to(device)  # [B, looks, 2, N]
     length = torch.tensor(lengths, device=device)
     inside = torch.arange(max(lengths), device=device) < length[:, None]  # [B, N]
     codes = torch.full(inside.shape, mask_token, device=device)  # [B, N]
@@ -100,11 +107,12 @@ def generate_masked(
     try:
         with torch.inference_mode():
             look = _Looker(model, text, text_mask, inside, sampling.guidance)
-            for step in range(sampling.steps):
+            for step in range(looks):
                 masked = (codes == mask_token) & inside
                 logits = look(codes).float()  # [B, N, K]
                 check_logits(logits[inside], step)
-                probability = (logits / sampling.temperature).softmax(-1)
+                probability = tempered(logits, sampling.temperature).softmax(-1)
+                check_drawable(probability)
                 drawn = draw(probability.flatten(0, 1), noise[:, step, 0].flatten()).view_as(codes)  # [B, N]
                 # Without the temperature: near 0 it would make every draw equally sure.
                 confidence = logits.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]  # [B, N]
@@ -148,9 +156,9 @@ class _Looker:
         return logits if self.guidance == 1.0 else guide(logits, self.guidance)
 
 
-def _noise(seeds: Sequence[int], lengths: Sequence[int], steps: int) -> Tensor:
-    """Uniform numbers `[B, steps, 2, N]`; those of a row depend on its seed and length only."""
-    noise = torch.zeros(len(seeds), steps, 2, max(lengths))
+def _noise(seeds: Sequence[int], lengths: Sequence[int], looks: int) -> Tensor:
+    """Uniform numbers `[B, looks, 2, N]`; those of a row depend on its seed and length only."""
+    noise = torch.zeros(len(seeds), looks, 2, max(lengths))
     for row, (seed, length) in enumerate(zip(seeds, lengths, strict=True)):
-        noise[row, ..., :length] = torch.rand(steps, 2, length, generator=random_generator(seed))
+        noise[row, ..., :length] = torch.rand(looks, 2, length, generator=random_generator(seed))
     return noise

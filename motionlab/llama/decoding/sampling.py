@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from motionlab.config.sampling import Sampling as Sampling  # the settings; they are a section of a run's config, too
+from motionlab.errors import InputError
 from motionlab.runtime import random_generator
 
 
@@ -39,6 +40,9 @@ def choose_tokens(logits: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
 
     Returns:
         int64 `[B]`.
+
+    Raises:
+        InputError: a row with NaN or plus infinity, or one that forbids every token.
 
     >>> logits = torch.tensor([[0.0, 2.0, 1.0]])
     >>> choose_tokens(logits, torch.tensor([0.99]), Sampling(max_tokens=1, top_k=2))
@@ -83,20 +87,47 @@ def candidates(logits: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | Non
         probability `[B, kept]`, 0 where top_p leaves a token out, so that a row need not sum to 1; and the tokens
         `[B, kept]`, most likely first, or None for all tokens in their own order.
     """
-    logits = logits.float() / sampling.temperature
+    logits = tempered(logits, sampling.temperature)
+    # 1 is off: the sum of all tokens rounds to 1 before the last of them, so comparing would leave tokens out.
+    top_p = None if sampling.top_p == 1.0 else sampling.top_p
+    tokens: Tensor | None = None
     if sampling.top_k is not None:
         values, tokens = logits.topk(min(sampling.top_k, logits.shape[-1]), dim=-1)  # [B, kept]
         probability = values.softmax(-1)
-    elif sampling.top_p is not None:
-        probability, tokens = most_likely(logits, sampling.top_p)
+    elif top_p is not None:
+        probability, tokens = most_likely(logits, top_p)
     else:
-        return logits.softmax(-1), None
-    if sampling.top_p is not None:
+        probability = logits.softmax(-1)
+    check_drawable(probability)
+    if top_p is not None:
         before = probability.cumsum(-1) - probability  # probability of everything more likely
-        inside = before < sampling.top_p
+        inside = before < top_p
         inside[:, 0] = True  # rounding must never leave a row without a token
         probability = probability * inside
     return probability, tokens
+
+
+def check_drawable(probability: Tensor) -> None:
+    """Raise InputError unless something can be drawn from every row `[..., V]`; a draw would leave the vocabulary."""
+    if not bool((probability.sum(-1) > 0).all()):  # NaN is not above 0 either
+        raise InputError(
+            "logits",
+            found="a row with NaN or infinity, or without any token that is allowed",
+            expected="numbers, and minus infinity for forbidden tokens only",
+            fix="Check the checkpoint; if it is sound, lower sampling.guidance or set sampling.repetition_penalty=1.",
+        )
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Logits divided by the temperature, `[..., V]` in float32; near 0 it is the greedy limit.
+
+    >>> tempered(torch.tensor([3.0, 5.0]), 1e-40).softmax(-1)
+    tensor([0., 1.])
+    """
+    logits = logits.float()
+    if temperature < 1e-6:  # the largest would leave float32 on division; as 0 it stays, and all others go far below
+        logits = logits - logits.amax(-1, keepdim=True)
+    return logits / min(max(temperature, 1e-30), 1e30)  # a divisor that float32 rounds to 0 or infinity makes NaN
 
 
 def most_likely(logits: Tensor, top_p: float) -> tuple[Tensor, Tensor]:

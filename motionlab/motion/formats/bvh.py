@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.frame_rate import whole_rate
 from motionlab.motion.rotations import yaw_matrix
 
 LARGEST = 1e9  # of any unit: sums and products of larger numbers overflow far from here
@@ -280,16 +281,13 @@ def _assemble(tree: list[_Joint], table: Tensor, frame_time: float, lines: _Line
                 fix="Export the motion with rotations only (and positions for the root).",
             )
         offsets[index] = position[0]
-    fps = 1 / frame_time
-    if abs(fps - round(fps)) < 1e-4 * fps:
-        fps = float(round(fps))  # files write 0.008333 for 1/120
     return BvhClip(
         names=tuple(joint.name for joint in tree),
         parents=tuple(joint.parent for joint in tree),
         offsets=offsets,
         rotations=torch.stack(rotations, dim=1),
         root_position=positions[0],
-        fps=fps,
+        fps=whole_rate(1 / frame_time),  # files write 0.008333 for 1/120
     )
 
 

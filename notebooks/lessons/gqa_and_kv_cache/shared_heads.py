@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from lessons.shared.one_cycle import one_cycle
 from lessons.shared.results import read_result
 from motionlab.data.composed.corpus import build_corpus
 from motionlab.data.splits import Splits
@@ -116,7 +117,7 @@ def measure(kind: str, seed: int, material: Material, steps: int = STEPS) -> Poi
         model = make_model(kind, material.codebook_size, material.run.text.dim)
     batches, held_out = material.batches(held_out=False, seed=seed), material.batches(held_out=True)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.1, betas=(0.9, 0.95))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=steps, pct_start=0.1)
+    schedule = one_cycle(optimizer, 3e-3, steps, warmup_share=0.1)
     for step in range(steps):
         optimizer.zero_grad()
         sequence_losses(model, batches(step)).loss.backward()

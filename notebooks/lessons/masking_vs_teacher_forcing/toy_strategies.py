@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lessons.shared.one_cycle import one_cycle
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.corruption import corrupt_codes
 from motionlab.llama.objectives.strategies import MaskedModelling, Strategy
@@ -54,7 +55,7 @@ def train_toy(strategy: Strategy, steps: int = 200, seed: int = 0) -> MotionLlam
         variant = LlamaVariant(hidden=64, mask_token=isinstance(strategy, MaskedModelling))
         model = MotionLlama(CODES, n_layer=2, n_head=2, dim=32, text_dim=4, max_length=40, variant=variant)
         optimizer = torch.optim.AdamW(model.parameters(), lr=RATE)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+        schedule = one_cycle(optimizer, RATE, steps)
         for step in range(steps):
             batch = toy_batch(1000 + 7919 * seed + step)
             loss = strategy(model, Sequences(batch.tokens, batch.labels, batch.text, batch.text_mask, seed=step)).loss

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lessons.shared.one_cycle import one_cycle
 from lessons.shared.results import read_result
 from motionlab.errors import InputError
 from motionlab.files import write_text
@@ -130,7 +131,7 @@ def train(method: str, seed: int = 0, steps: int = STEPS) -> tuple[PositionModel
         torch.manual_seed(seed)
         model = PositionModel(method)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=max(steps, 1), pct_start=0.1)
+    schedule = one_cycle(optimizer, 3e-3, max(steps, 1), warmup_share=0.1)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     for _ in range(steps):

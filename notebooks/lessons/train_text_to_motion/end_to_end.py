@@ -155,7 +155,7 @@ def train_point(way: str, seed: int, material: Material, steps: int = STEPS, loo
             for learner in learners:
                 learner.step(None)
         seconds += time.perf_counter() - began
-        if step % (steps // looks) == 0:
+        if step % max(steps // looks, 1) == 0:
             found.append(watch.look(step))
     parameters = sum(p.numel() for model in (tokenizer, llama) for p in model.parameters())
     return Point(way, seed, parameters, round(seconds, 1), found, action_scores(material, tokenizer, llama))

@@ -60,6 +60,8 @@ def _diagnose_layout(function: Callable[..., Any]) -> str | None:
 def probabilities(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """Divide by the temperature, then keep the smallest set of codes that reaches `top_p`; sums to 1."""
     p = (logits / temperature).softmax(-1)  # [K]
+    if top_p == 1:  # off: the sum rounds to 1 before the last code, which would be left out
+        return p
     values, order = p.sort(descending=True)
     before = values.cumsum(-1) - values  # probability of everything more likely
     kept = torch.where(before < top_p, values, 0.0)
@@ -242,6 +244,7 @@ EXERCISES = register(
         (
             "First softmax(logits / temperature). Then sort.",
             "A code is kept when the sum of everything MORE likely is still below top_p: cumsum - values < top_p.",
+            "A top_p of 1 keeps all: return the softmax as it is, because its sum rounds to 1 before the last code.",
             "Put the kept values back with scatter(-1, order, ...), and divide by their sum.",
         ),
     ),

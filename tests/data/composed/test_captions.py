@@ -2,34 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from motionlab.data.composed.captions import compose_captions, mirror_caption
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("turns left, then right.", "turns right, then left."),
-        ("Left leg, RIGHT", "Right leg, Left"),
-        ("left-handed, rightwards", "right-handed, leftwards"),
-        ("turn_around_left", "turn_around_right"),
-        ("spins clockwise", "spins counterclockwise"),
-        ("spins anticlockwise", "spins clockwise"),
-        ("stands upright in bright light", "stands upright in bright light"),
-        ("先左转，再顺时针转", "先右转，再逆时针转"),
-        ("", ""),
-    ],
-)
-def test_mirror_caption(text, expected):
-    assert mirror_caption(text) == expected
-
-
-@given(st.lists(st.sampled_from(["left", "right", "kicks", "上", "左", "turn_left", "upright"])))
-def test_mirroring_twice_gives_the_caption_back(words):
-    text = " ".join(words)
-    assert mirror_caption(mirror_caption(text)) == text
+from motionlab.data.composed.captions import compose_captions
+from motionlab.errors import InputError
 
 
 @pytest.mark.parametrize("actions", [1, 2, 3, 4, 5])
@@ -55,3 +30,10 @@ def test_mirrored_captions_swap_the_sides():
     mirrored = compose_captions([["turns left"], ["kicks"]], np.random.default_rng(0), 5, mirrored=True)
     assert all("left" in text for text in plain)
     assert mirrored == [text.replace("left", "right") for text in plain]
+
+
+def test_a_phrase_that_cannot_be_mirrored_is_refused():
+    phrases = [["turns left"], ["walks right back"]]
+    assert compose_captions(phrases, np.random.default_rng(0), 1)
+    with pytest.raises(InputError, match="'walks right back': found .* may or may not be a side"):
+        compose_captions(phrases, np.random.default_rng(0), 1, mirrored=True)

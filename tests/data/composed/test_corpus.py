@@ -8,8 +8,8 @@ import torch
 
 from motionlab.config import CorpusConfig
 from motionlab.data.composed import corpus as c
-from motionlab.data.composed.captions import mirror_caption
 from motionlab.data.composed.join import Track
+from motionlab.data.composed.mirrored_words import mirror_caption
 from motionlab.data.composed.plan import Plan, Step, plan_corpus
 from motionlab.data.composed.samples import Sample
 from motionlab.data.splits import Splits

@@ -1,12 +1,13 @@
 """Plans of the corpus: which clip becomes what, and which combinations are held out."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from motionlab.config import CorpusConfig
 from motionlab.data.composed import plan as p
-from motionlab.data.composed.captions import mirror_caption
+from motionlab.data.composed.mirrored_words import mirror_caption
 from motionlab.errors import InputError
 
 
@@ -110,3 +111,13 @@ def test_settings_that_leave_nothing_are_input_errors(usable):
         p.plan_corpus(config(), [sample for sample in usable if sample.action == "walk"])
     with pytest.raises(InputError, match="Widen min_frames"):
         p.plan_corpus(config(min_frames=5000, max_frames=6000), usable)
+
+
+def test_a_sample_that_cannot_be_mirrored_is_in_no_mirrored_clip(usable):
+    changed = [replace(one, phrases=["walks right back"]) if one.action == "kick" else one for one in usable]
+    plans = [plan for split in p.plan_corpus(config(n_train=200), changed).values() for plan in split]
+    used = Counter(plan.mirrored for plan in plans for step in plan.steps if step.sample.action == "kick")
+    assert used[False] > 10 and used[True] == 0
+    assert sum(plan.mirrored for plan in plans) > 50
+    with pytest.raises(InputError, match=r"phrases of sample \w+: found 'right' in 'walks right back'"):
+        p.plan_corpus(config(mirror_probability=1), changed)

@@ -18,6 +18,7 @@ import pytest
 
 from motionlab.config import TokenizerConfig, TrainConfig
 from motionlab.data.composed.corpus import Corpus, build_corpus
+from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
 from motionlab.jobs.ablations import results as ablate_results
 from motionlab.jobs.ablations import tokenizer as job
@@ -212,6 +213,17 @@ def test_results_of_other_settings_are_not_mixed(tmp_path: Path) -> None:
     ablate_results.start_file(out, point_config(corpus=CORPUS))
     with pytest.raises(InputError, match="corpus.n_train: found results with 12, expected 300"):
         ablate_results.start_file(out, point_config())
+
+
+def test_results_on_other_motions_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out.jsonl"
+    ablate_results.start_file(out, point_config(corpus=CORPUS))
+    assert ablate_results.start_file(out, point_config(corpus=CORPUS)) == []
+    samples = load_samples()
+    samples[0].phrases[0] += " again"
+    monkeypatch.setattr("motionlab.data.composed.corpus.load_samples", lambda: samples)
+    with pytest.raises(InputError, match=r"corpus\.digest: found results with"):
+        ablate_results.start_file(out, point_config(corpus=CORPUS))
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_point_is_repeatable_and_learns() -> None:
     for i, row in enumerate(codes):
         parts[corpus.drawn.place(i)[0]].append(row)
     material = Material(_Run(), corpus, Codes(*parts), 240)  # type: ignore[arg-type]
-    first, second = (measure("2", 1, material, steps=3) for _ in range(2))
+    first, second = (measure("2", 1, material, steps=10) for _ in range(2))
     assert first == second and first.kind == "2" and first.seed == 1
     assert measure("2", 1, material, steps=25).loss < first.loss
     train, held_out = material.batches(held_out=False), material.batches(held_out=True)

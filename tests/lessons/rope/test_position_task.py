@@ -83,6 +83,7 @@ def test_training_is_repeatable_and_starts_alike() -> None:
     first, second = train("rope", seed=5, steps=3), train("rope", seed=5, steps=3)
     assert first[1] == second[1]
     assert train("sinusoidal", seed=5, steps=1)[1] != first[1][:1]
+    assert len(train("rope", seed=5, steps=10)[1]) == 10  # a warm-up of one step
     states = [train(way, seed=5, steps=0)[0].state_dict() for way in METHODS]
     assert all(torch.equal(states[0][name], state[name]) for state in states for name in state)
 

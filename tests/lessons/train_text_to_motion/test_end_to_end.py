@@ -57,6 +57,10 @@ def test_side_by_side_has_the_tokenizer_of_two_stages(points: dict[str, end_to_e
     assert points["end to end, 1"].looks[-1].mpjpe_mm != pytest.approx(alone.mpjpe_mm, rel=1e-4)
 
 
+def test_fewer_steps_than_looks(material: Material) -> None:
+    assert [look.step for look in train_point("side by side", 0, material, steps=1, looks=8).looks] == [0, 1]
+
+
 def test_an_unknown_way_is_an_error(material: Material) -> None:
     with pytest.raises(InputError, match="two stages"):
         train_point("three stages", 0, material)

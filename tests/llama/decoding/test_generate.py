@@ -253,6 +253,12 @@ def test_prompt_over_the_limit_says_both_numbers(make_model: Make, text: TextFea
         generate(model, text.states, text.mask, Sampling(max_tokens=23, greedy=True))
 
 
+@pytest.mark.parametrize("max_tokens", [29, 30, 99_999])
+def test_a_limit_beyond_the_model_is_a_sensible_number(make_model: Make, text: TextFeatures, max_tokens: int) -> None:
+    with pytest.raises(InputError, match=rf"^max_tokens: found {max_tokens}, expected 1 to 28: the model has 30"):
+        generate(make_model(max_length=30), text.states, text.mask, Sampling(max_tokens=max_tokens))
+
+
 def test_bad_text(make_model: Make, text: TextFeatures) -> None:
     model, sampling = make_model(), Sampling(max_tokens=3)
     with pytest.raises(InputError, match="text encoder that the model was trained with"):

@@ -53,6 +53,43 @@ def test_the_schedule_falls_to_nothing() -> None:
         assert (left[-1] == 0).all() and (left[0] < length).all() and (left.diff(dim=0) <= 0).all()
 
 
+def test_every_look_fixes_a_code_while_there_is_one() -> None:
+    for steps in range(1, 41):
+        length = torch.arange(1, 61)
+        left = torch.stack([length, *(masked_left(length, step, steps) for step in range(steps))])  # [steps + 1, 60]
+        fixed = left[:-1] - left[1:]
+        assert ((fixed >= 1) == (left[:-1] > 0)).all() and (left[-1] == 0).all(), steps
+        assert (fixed[:, steps - 1] == 1).all(), "as many looks as codes: one each"
+        plenty = length * 2 < steps  # more looks than codes: one each, then nothing
+        assert (left[steps // 2 :, plenty] == 0).all()
+    assert [int(masked_left(torch.tensor(10), step, 10)) for step in range(10)] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("steps", [1, 3, 9, 20, 10**9])
+def test_looks_fix_as_many_codes_as_the_schedule_says(
+    model: MotionLlama, text: TextFeatures, steps: int, monkeypatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    hidden = model.hidden
+
+    def counting(tokens: torch.Tensor, *rest: object) -> torch.Tensor:
+        seen.append(tokens.eq(model.mask_token or -1).sum(1))
+        return hidden(tokens, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model, "hidden", counting)
+    generate_masked(model, text.states, text.mask, LENGTHS, MaskedSampling(steps=steps))
+    length = torch.tensor(LENGTHS)
+    looks = min(steps, max(LENGTHS))
+    expected = [length, *(masked_left(length, step, steps) for step in range(looks - 1))]
+    assert torch.equal(torch.stack(seen), torch.stack(expected))
+
+
+@pytest.mark.parametrize("temperature", [1e-40, 1e300])
+def test_every_temperature_writes_codes(model: MotionLlama, text: TextFeatures, temperature: float) -> None:
+    made = generate_masked(model, text.states, text.mask, LENGTHS, MaskedSampling(temperature=temperature))
+    assert all(((0 <= one.tokens) & (one.tokens < 20)).all() for one in made)
+
+
 def test_the_surest_codes_are_fixed_first(model: MotionLlama, text: TextFeatures) -> None:
     """One row, two looks, greedy: after the first look only the most confident codes stay."""
     part, pad = text.rows([3]), model.pad_token
@@ -105,7 +142,19 @@ def test_bad_input(model: MotionLlama, make_model: Make, text: TextFeatures) -> 
         generate_masked(model, text.states, text.mask, LENGTHS, sampling)
 
 
-@pytest.mark.parametrize("bad", [{"steps": 0}, {"temperature": 0.0}, {"choice_noise": -1.0}, {"guidance": -1.0}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"steps": 0},
+        {"steps": 2.5},
+        {"temperature": 0.0},
+        {"temperature": float("inf")},
+        {"choice_noise": -1.0},
+        {"choice_noise": 1e38},
+        {"guidance": -1.0},
+        {"seed": -1},
+    ],
+)
 def test_bad_settings(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         MaskedSampling(**bad)  # type: ignore[arg-type]

@@ -118,6 +118,50 @@ def test_the_distribution_keeps_the_shape_of_the_logits() -> None:
     assert shares.shape == logits.shape and (shares > 0).sum(-1).tolist() == [[2], [2]]
 
 
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("count", [1001, 3 * SHORTLIST])
+def test_a_top_p_of_1_is_off(temperature: float, count: int) -> None:
+    logits = torch.randn(16, count, generator=torch.Generator().manual_seed(0)) * 3
+    noise = torch.rand(16, generator=torch.Generator().manual_seed(1))
+    for top_k in (None, 900):
+        off = Sampling(max_tokens=1, temperature=temperature, top_k=top_k)
+        one = Sampling(max_tokens=1, temperature=temperature, top_k=top_k, top_p=1.0)
+        assert torch.equal(token_probabilities(logits, one), token_probabilities(logits, off))
+        assert torch.equal(choose_tokens(logits, noise, one), choose_tokens(logits, noise, off))
+        assert ((token_probabilities(logits, one) > 0).sum(-1) == (top_k or count)).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("temperature", [1e-40, 1e-30, 1e-7, 1e-3, 1e30, 1e300])
+@pytest.mark.parametrize(
+    "rest", [{}, {"top_k": 3}, {"top_p": 0.9}, {"top_p": 1.0}, {"top_k": 3, "top_p": 0.9}], ids=str
+)
+def test_every_temperature_draws_from_the_vocabulary(temperature, dtype, rest) -> None:
+    logits = (torch.randn(64, 40, generator=torch.Generator().manual_seed(0)) * 9).to(dtype)
+    logits[:, 7] = float("-inf")
+    logits[:8] -= 500  # all far below 0
+    noise = torch.linspace(0, 1 - 2**-24, 64)
+    sampling = Sampling(max_tokens=1, temperature=temperature, **rest)
+    tokens = choose_tokens(logits, noise, sampling)
+    assert ((tokens >= 0) & (tokens < 40) & (tokens != 7)).all()
+    probability = token_probabilities(logits, sampling)
+    torch.testing.assert_close(probability.sum(-1), torch.ones(64))
+    if temperature < 1e-6:  # the greedy limit: bfloat16 has equal logits, and any of them is the largest
+        assert (logits.gather(1, tokens[:, None])[:, 0] == logits.amax(-1)).all()
+    if temperature > 1e6 and not rest:
+        torch.testing.assert_close(probability[:, :7], torch.full((64, 7), 1 / 39))
+
+
+@pytest.mark.parametrize("row", [[float("nan"), 0.0], [float("inf"), 0.0], [float("-inf")] * 2])
+@pytest.mark.parametrize("rest", [{}, {"top_k": 1}, {"top_p": 0.5}, {"temperature": 1e-9}])
+def test_a_row_that_nothing_can_be_drawn_from_is_refused(row: list[float], rest: dict[str, Any]) -> None:
+    logits, sampling = torch.tensor([[1.0, 2.0], row]), Sampling(max_tokens=1, **rest)
+    with pytest.raises(InputError, match="logits: found a row with NaN or infinity"):
+        choose_tokens(logits, torch.tensor([0.1, 0.9]), sampling)
+    with pytest.raises(InputError, match="logits: found a row with NaN or infinity"):
+        token_probabilities(logits, sampling)
+
+
 def test_noise_of_a_seed_does_not_depend_on_its_company() -> None:
     together = sample_noise([3, 4, 5], 9)
     torch.testing.assert_close(together[1:2], sample_noise([4], 9), rtol=0, atol=0)
