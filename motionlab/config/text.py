@@ -17,6 +17,7 @@ def _is_path(path: str) -> bool:
         return False
     return True
 
+
 MINILM_POSITIONS = 512
 """Positions that MiniLM's table has: no longer caption can be read. T5 has no table, and so no limit of its own."""
 
