@@ -28,7 +28,7 @@ from motionlab.errors import InputError
 from motionlab.jobs.ablations.results import Row, key_of, load_rows, open_file
 from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult, measure_decoder, reference_numbers
 from motionlab.jobs.ablations.strategy_point import STEPS, STRATEGIES, check_point, open_ground, train_decoder
-from motionlab.jobs.ablations.tokenizer import Axes, fill_file, grid_points, parse_grid, refuse_failed
+from motionlab.jobs.ablations.tokenizer import Axes, alone, fill_file, grid_points, parse_grid, refuse_failed
 from motionlab.jobs.ablations.tokenizer_point import Point
 from motionlab.runtime import one_thread
 
@@ -93,13 +93,15 @@ def ablate_strategies(
         The rows of the grid, in its order.
 
     Raises:
-        InputError: not a run, a wrong grid, results of another run in `out`, or points that failed.
+        InputError: not a run, a wrong grid, results of another run in `out`, another process that fills it, or points
+            that failed.
     """
     out, points = Path(out), grid_points(axes, full_point)
     settings = shared_settings(run)
-    held = {key_of(row.point) for row in open_file(out, settings, lambda: _header(run, settings), StrategyResult)}
-    todo = [point for point in points if key_of(point) not in held]
-    failed = fill_file(out, points, todo, functools.partial(run_point, run=str(run)), workers, say, _numbers)
+    with alone(out):
+        held = {key_of(row.point) for row in open_file(out, settings, lambda: _header(run, settings), StrategyResult)}
+        todo = [point for point in points if key_of(point) not in held]
+        failed = fill_file(out, points, todo, functools.partial(run_point, run=str(run)), workers, say, _numbers)
     refuse_failed(failed, todo)
     rows = {key_of(row.point): row for row in load_strategies(out)}
     return [rows[key_of(point)] for point in points]

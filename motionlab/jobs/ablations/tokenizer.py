@@ -13,6 +13,7 @@ import contextlib
 import functools
 import io
 import itertools
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
@@ -25,6 +26,8 @@ from motionlab.config.yaml_values import read_yaml
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
+from motionlab.files.litter import sweep
+from motionlab.files.lock import IN_USE, locked
 from motionlab.jobs.ablations.results import Row, append_row, key_of, load_rows, start_file
 from motionlab.jobs.ablations.tokenizer_point import Point, Result, canonical, check_key, point_config, train_point
 from motionlab.jobs.prepare import prepare
@@ -103,23 +106,33 @@ def ablate(
         The rows of the grid, in its order.
 
     Raises:
-        InputError: a wrong grid, results of other settings in `out`, or points that failed. Points that were finished
-            stay in `out` in every case.
+        InputError: a wrong grid, results of other settings in `out`, another process that fills it, or points that
+            failed. Points that were finished stay in `out` in every case.
     """
     out, points = Path(out), grid_points(axes)
     config = point_config(corpus=corpus)
-    held = {key_of(row.point) for row in start_file(out, config)}
-    todo = [point for point in points if key_of(point) not in held]
-    if todo:
-        prepare(config.corpus)  # once, here; the processes find it in the cache
-    failed = fill_file(out, points, todo, functools.partial(run_point, corpus=corpus), workers, say, _numbers)
-    everything = load_rows(out)
-    if everything:
-        with atomic_path(out.with_suffix(".png")) as path:
-            path.write_bytes(figure_to_png(overview_figure(everything)))
+    with alone(out):
+        held = {key_of(row.point) for row in start_file(out, config)}
+        todo = [point for point in points if key_of(point) not in held]
+        if todo:
+            prepare(config.corpus)  # once, here; the processes find it in the cache
+        failed = fill_file(out, points, todo, functools.partial(run_point, corpus=corpus), workers, say, _numbers)
+        everything = load_rows(out)
+        if everything:
+            with atomic_path(out.with_suffix(".png")) as path:
+                path.write_bytes(figure_to_png(overview_figure(everything)))
     refuse_failed(failed, todo)
     rows = {key_of(row.point): row for row in everything}
     return [rows[key_of(point)] for point in points]
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Fill the result file `out` as the only process, without what killed ones left of it or of their trainings."""
+    with locked(out.with_name(f"{out.name}.{IN_USE}"), say=print):
+        for folder in (out.parent, tempfile.gettempdir()):
+            sweep(folder, depth=1)
+        yield
 
 
 def fill_file(
