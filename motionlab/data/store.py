@@ -30,6 +30,8 @@ from torch import Tensor
 from motionlab.data.building import building
 from motionlab.errors import InputError
 from motionlab.files import sha256
+from motionlab.files.reading import read_bytes, read_text, refusing
+from motionlab.files.records import parse_record
 from motionlab.motion.features import DIM, check_features, reset_first_row
 from motionlab.motion.motion import Motion
 
@@ -62,6 +64,29 @@ class Segment:
     sample: str = ""
 
 
+@dataclass(frozen=True)
+class Index:
+    """The content of `index.json`."""
+
+    format: int
+    fps: float
+    clips: int
+    frames: int
+    segments: bool  # whether every clip has some
+    files: dict[str, str]  # sha256 of each file
+    sha256: str  # of all of the above
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of `clips.jsonl`."""
+
+    name: str
+    captions: list[str]
+    segments: list[Segment]
+    source: str | None
+
+
 @dataclass(frozen=True, eq=False)
 class Clip:
     """A motion with its captions and, if known, its segments and the recording or data set that it comes from."""
@@ -85,10 +110,10 @@ class MotionStore(Sequence[Clip]):
         index: what `index.json` says.
     """
 
-    def __init__(self, folder: Path, rows: np.ndarray, table: np.ndarray, index: dict[str, Any]) -> None:
-        self.folder, self.fps = folder, float(index["fps"])
-        self.digest: str = index["sha256"]  # of features, captions and segments; two equal stores have the same
-        self.has_segments: bool = index["segments"]  # whether every clip says which action fills which frames
+    def __init__(self, folder: Path, rows: np.ndarray, table: np.ndarray, index: Index) -> None:
+        self.folder, self.fps = folder, index.fps
+        self.digest = index.sha256  # of features, captions and segments; two equal stores have the same
+        self.has_segments = index.segments  # whether every clip says which action fills which frames
         self._rows = rows
         self.lengths: np.ndarray = table[:, 0]
         self._offsets = np.concatenate(([0], np.cumsum(self.lengths)))  # first row of each clip
@@ -109,8 +134,8 @@ class MotionStore(Sequence[Clip]):
             return [self[position] for position in range(*index.indices(len(self)))]
         position = self._check(index)
         entry = self._entry(position)
-        motion = Motion(self.features(position), fps=self.fps, name=entry["name"])
-        return Clip(entry["name"], motion, entry["captions"], self.segments(position), entry["source"])
+        motion = Motion(self.features(position), fps=self.fps, name=entry.name)
+        return Clip(entry.name, motion, entry.captions, entry.segments, entry.source)
 
     def __iter__(self) -> Iterator[Clip]:
         return (self[position] for position in range(len(self)))
@@ -123,25 +148,19 @@ class MotionStore(Sequence[Clip]):
 
     def name(self, index: int) -> str:
         """The name of one clip; its features are not read."""
-        return str(self._entry(self._check(index))["name"])
+        return self._entry(self._check(index)).name
 
     def captions(self, index: int) -> list[str]:
         """The captions of one clip; its features are not read."""
-        return list(self._entry(self._check(index))["captions"])
+        return self._entry(self._check(index)).captions
 
     def segments(self, index: int) -> list[Segment]:
         """The segments of one clip; its features are not read."""
-        position = self._check(index)
-        try:
-            return [Segment(**segment) for segment in self._entry(position)["segments"]]
-        except TypeError as error:
-            where = f"{self.folder / TEXT_FILE}, line {position + 1}"
-            raise InputError(where, found=f"no segment ({error})", expected="one JSON object", fix=_FIX) from error
+        return self._entry(self._check(index)).segments
 
     def source(self, index: int) -> str | None:
         """The recording or data set that a clip comes from, if that is known; its features are not read."""
-        source: str | None = self._entry(self._check(index))["source"]
-        return source
+        return self._entry(self._check(index)).source
 
     @cached_property
     def _text(self) -> np.ndarray:
@@ -155,16 +174,12 @@ class MotionStore(Sequence[Clip]):
             raise InputError(path, found=f"{len(text)} bytes", expected=f"{expected}", fix=_FIX)
         return text
 
-    def _entry(self, position: int) -> dict[str, Any]:
+    def _entry(self, position: int) -> Entry:
         """The entry of one clip in `clips.jsonl`."""
         line = self._text[self._lines[position] : self._lines[position + 1]].tobytes()
-        try:
-            entry: dict[str, Any] = json.loads(line)
-            entry["name"], entry["captions"], entry["segments"], entry["source"]
-        except (ValueError, KeyError, TypeError) as error:
-            where = f"{self.folder / TEXT_FILE}, line {position + 1}"
-            raise InputError(where, found=f"no clip ({error!r})", expected="one JSON object", fix=_FIX) from error
-        return entry
+        where = f"{self.folder / TEXT_FILE}, line {position + 1}"
+        with refusing(where, expected="the entry of a clip", fix=_FIX):
+            return parse_record(line.decode(), Entry, where, expected="the entry of a clip", fix=_FIX)
 
     def _check(self, index: int) -> int:
         """Negative numbers count from the end, as in a list."""
@@ -213,24 +228,12 @@ class MotionStore(Sequence[Clip]):
             InputError: a file is missing, of the wrong size, of another format, or changed.
         """
         folder = Path(folder)
-        index_path, features_path = folder / INDEX_FILE, folder / FEATURES_FILE
-        try:
-            index = json.loads(index_path.read_text(encoding="utf-8"))
-            table = np.fromfile(folder / TABLE_FILE, dtype=_TABLE_DTYPE) if index.get("format") == FORMAT else None
+        features_path = folder / FEATURES_FILE
+        index = _read_index(folder / INDEX_FILE)
+        table = _read_table(folder / TABLE_FILE, index)
+        frames = index.frames
+        with refusing(features_path, expected="the features of a store", fix=_FIX):
             size = features_path.stat().st_size
-        except (OSError, ValueError, AttributeError) as error:
-            raise InputError(folder, found=error, expected="the files of a store", fix=_FIX) from error
-        if table is None:
-            raise InputError(index_path, found="another format", expected=f"a store of format {FORMAT}", fix=_FIX)
-        missing = sorted({"fps", "clips", "frames", "segments", "files", "sha256"} - set(index))
-        if missing:
-            raise InputError(index_path, found=f"no {missing[0]}", expected="a store", fix=_FIX)
-        if len(table) != 2 * index["clips"] or table[::2].sum() != index["frames"]:
-            found = f"{len(table) // 2} clips with {table[::2].sum()} frames"
-            raise InputError(
-                folder / TABLE_FILE, found=found, expected=f"{index['clips']} with {index['frames']}", fix=_FIX
-            )
-        frames = int(index["frames"])
         if size != frames * _ROW_BYTES:
             expected = f"{frames * _ROW_BYTES} ({frames} frames)"
             raise InputError(features_path, found=f"{size} bytes", expected=expected, fix=_FIX)
@@ -240,7 +243,7 @@ class MotionStore(Sequence[Clip]):
             rows: np.ndarray = np.memmap(features_path, dtype=_DTYPE, mode="r", shape=(frames, DIM))
         else:  # an empty file cannot be mapped
             rows = np.empty((0, DIM), dtype=_DTYPE)
-        return cls(folder, rows, table.reshape(-1, 2), index)
+        return cls(folder, rows, table, index)
 
     @classmethod
     def write(cls, folder: str | Path, clips: Iterable[Clip], fps: float = 30.0) -> MotionStore:
@@ -309,11 +312,33 @@ def pack(folder: Path, clips: Iterable[Clip], fps: float = 30.0) -> None:
         os.fsync(written.fileno())
 
 
-def _verify(folder: Path, index: dict[str, Any]) -> None:
-    """Compare the content of every file with its digest, and the digests with that of all."""
-    if _digest(index) != index["sha256"]:
-        raise InputError(folder / INDEX_FILE, found="changed content", expected="the digest of all", fix=_FIX)
-    for name, digest in index["files"].items():
+def _read_index(path: Path) -> Index:
+    text = read_text(path, expected="the index of a store", fix=_FIX)
+    facts = parse_record(text, dict[str, Any], path, expected="the index of a store", fix=_FIX)
+    if facts.get("format") != FORMAT:
+        raise InputError(path, found="another format", expected=f"a store of format {FORMAT}", fix=_FIX)
+    index = parse_record(text, Index, path, expected="the index of a store", fix=_FIX)
+    if _digest(facts) != index.sha256:
+        raise InputError(path, found="changed content", expected="the digest of all", fix=_FIX)
+    return index
+
+
+def _read_table(path: Path, index: Index) -> np.ndarray:
+    """`[N, 2]`: frames and bytes of each clip."""
+    content = read_bytes(path, expected="the table of a store", fix=_FIX)
+    with refusing(path, expected="the table of a store", fix=_FIX):
+        table = np.frombuffer(content, dtype=_TABLE_DTYPE)
+    if len(table) != 2 * index.clips or table[::2].sum() != index.frames:
+        found = f"{len(table) // 2} clips with {table[::2].sum()} frames"
+        raise InputError(path, found=found, expected=f"{index.clips} with {index.frames}", fix=_FIX)
+    if hashlib.sha256(content).hexdigest() != index.files.get(TABLE_FILE):
+        raise InputError(path, found="changed content", expected="the table as it was written", fix=_FIX)
+    return table.reshape(-1, 2)
+
+
+def _verify(folder: Path, index: Index) -> None:
+    """Compare the content of every file with its digest."""
+    for name, digest in index.files.items():
         try:
             found = sha256(folder / name)
         except OSError as error:

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from motionlab.errors import InputError
-from motionlab.files import cannot_write
+from motionlab.files.atomic import cannot_write
 from motionlab.files.litter import process_start, sweep
 
 IN_USE = "in_use.json"  # its name within a folder

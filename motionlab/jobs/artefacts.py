@@ -8,7 +8,6 @@ inside (`tokens.py`). Cheap artefacts are made again when a digest differs; the 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch
 
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
-from motionlab.files import write_text
+from motionlab.files import records
 from motionlab.jobs.run_settings import needs_training
 from motionlab.training.checkpoints.checkpoint import has_checkpoint
 
@@ -46,18 +45,13 @@ def read_record(folder: Path) -> dict[str, str]:
     path = folder / RECORD
     if not path.is_file():
         return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): str(value) for key, value in record.items()}
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(
-            path, found=f"an unreadable record ({error})", expected="JSON", fix="Train this again under another --name."
-        ) from error
+    fix = "Restore the file, or train this again under another --name."
+    return records.read_record(path, dict[str, str], expected="the digests of what this was made from", fix=fix)
 
 
 def write_record(folder: Path, made_from: Mapping[str, str]) -> None:
     """Keep what the content of a folder is made from."""
-    write_text(folder / RECORD, json.dumps(dict(made_from), indent=1) + "\n")
+    records.write_record(folder / RECORD, made_from)
 
 
 def difference(record: Mapping[str, str], now: Mapping[str, str]) -> str:

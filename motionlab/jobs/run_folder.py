@@ -15,6 +15,7 @@ runs/<name>/
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ import torch
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
 from motionlab.files import sha256, write_text
+from motionlab.files.reading import read_text
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.jobs.run_settings import check_continued, check_free
@@ -36,6 +38,8 @@ from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoints.tensor_files import load_into, load_model_state, save_model
+
+CONFIG_DIGEST = "# sha256 of the lines above: "
 
 
 @dataclass
@@ -79,6 +83,7 @@ class Run:
             raise InputError(
                 folder, found="no config.yaml", expected="the folder of a run", fix="Make one with: motionlab run."
             )
+        _check_config(path)
         config = load_config(path, overrides)
         if overrides:
             check_free(folder, load_config(path), config)
@@ -86,7 +91,8 @@ class Run:
 
     def save_config(self) -> None:
         """Write the settings as `config.yaml`."""
-        write_text(self.folder / "config.yaml", to_yaml(self.config))
+        text = to_yaml(self.config)
+        write_text(self.folder / "config.yaml", f"{text}{CONFIG_DIGEST}{_sha256_of(text)}\n")
 
     @cached_property
     def normalizer(self) -> Normalizer:
@@ -171,3 +177,18 @@ class Run:
                 fix=f"Continue it with: motionlab run --out {self.folder.parent} --name {self.folder.name}.",
             )
         return path
+
+
+def _check_config(path: Path) -> None:
+    """Whether `config.yaml` is as it was written: its last line, a comment, is the digest of the others.
+
+    A file without that line, made by hand or by an earlier version, is taken as it is.
+    """
+    fix = "Restore the file. If you changed it on purpose, remove its last line."
+    text, _, digest = read_text(path, expected="settings", fix=fix).rpartition(CONFIG_DIGEST)
+    if text and digest.strip() != _sha256_of(text):
+        raise InputError(path, found="changed content", expected="the settings as they were written", fix=fix)
+
+
+def _sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -16,7 +16,8 @@ from typing import Any
 from motionlab.config import RunConfig, TrainConfig, to_mapping
 from motionlab.config.fields import shown
 from motionlab.errors import InputError
-from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_record
+from motionlab.files.reading import refusing
+from motionlab.training.checkpoints.checkpoint import RESTORE, has_checkpoint, read_record
 from motionlab.training.reporting.summary import read_summary
 
 # Keys and sections that shape no weights. `seed` is among them because each training has its own seed.
@@ -131,8 +132,9 @@ def _refused(folder: Path, section: str, name: str, old: TrainConfig, new: Train
 
 def _progress(folder: Path) -> tuple[int, int]:
     """Steps that are trained and saved, and steps that were planned then."""
-    record = read_record(folder / "checkpoints")[1]
-    return int(record["counters"]["step"]), int(record["settings"]["steps"])
+    path, record = read_record(folder / "checkpoints")
+    with refusing(path.with_name("last.json"), expected="a checkpoint record", fix=RESTORE):
+        return int(record["counters"]["step"]), int(record["settings"]["steps"])
 
 
 def _ended_early(folder: Path) -> bool:

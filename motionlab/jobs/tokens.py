@@ -15,13 +15,13 @@ from torch import Tensor
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
+from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.jobs.artefacts import difference, tensor_digest
 from motionlab.jobs.prepare import bind_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import choose_device
 from motionlab.tokenizer.model import MotionTokenizer
-from motionlab.training.checkpoints.tensor_files import read_tensors, write_tensors
 
 CLIPS_AT_ONCE = 64  # whose features are in memory together
 

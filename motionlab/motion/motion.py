@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
+from motionlab.files.arrays import read_arrays
+from motionlab.files.reading import refusing
 from motionlab.motion import features as f
 from motionlab.motion import transforms
 from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
@@ -52,7 +54,7 @@ class Motion:
                 fix="A Motion is one clip; take one row of a batch.",
             )
         f.check_features(self.features, where)
-        if not self.fps > 0:
+        if not 0 < self.fps < math.inf:
             raise InputError(where, found=f"fps {self.fps}", expected="a positive number", fix="Give the frame rate.")
 
     def __len__(self) -> int:
@@ -155,17 +157,10 @@ class Motion:
             InputError: no such file, not a numpy file, wrong shape, or NaN; the message names the file.
         """
         path = Path(path)
-        try:
-            with open(path, "rb") as file:
-                loaded = np.load(file, allow_pickle=False)
-                single = isinstance(loaded, np.ndarray)
-                arrays = {"features": loaded} if single else {key: loaded[key] for key in loaded.files}
-        except FileNotFoundError as error:
-            raise InputError(path, found="no file", expected="a .npy or .npz file", fix="Check the path.") from error
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(
-                path, found=f"unreadable content ({error})", expected="a .npy or .npz file", fix="Make the file again."
-            ) from error
+        fix = "Make the file again." if path.is_file() else "Check the path."
+        arrays = read_arrays(path, expected="a .npy or .npz file", fix=fix)
+        if "" in arrays:  # an .npy
+            arrays = {"features": arrays[""]}
         if "features" not in arrays:
             raise InputError(
                 path, found=f"arrays {sorted(arrays)}", expected="one named 'features'", fix="Save it with Motion.save."
@@ -180,12 +175,13 @@ class Motion:
             )
         features = torch.from_numpy(np.ascontiguousarray(values)).float()
         f.check_features(features, path)
-        return cls(
-            features,
-            fps=float(arrays.get("fps", fps)),
-            name=str(arrays.get("name", path.stem)),
-            normalized=bool(arrays.get("normalized", False)),
-        )
+        with refusing(path, expected="one frame rate, one name and one flag", fix="Save it with Motion.save."):
+            return cls(
+                features,
+                fps=float(arrays["fps"].item()) if "fps" in arrays else fps,
+                name=str(arrays["name"].item()) if "name" in arrays else path.stem,
+                normalized=bool(arrays["normalized"].item()) if "normalized" in arrays else False,
+            )
 
     def save(self, path: str | Path) -> None:
         """Write `.npy` (features only; refused when normalised, because the file could not say so) or `.npz`."""

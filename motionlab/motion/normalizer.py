@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.files import atomic_path
+from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.motion.features import DIM, FEATURE_SLICES, check_features
 from motionlab.motion.motion import Motion
 
@@ -120,28 +120,27 @@ class Normalizer:
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file."""
-        from safetensors.torch import save_file
-
-        tensors = {"mean": self.mean.cpu().contiguous(), "std": self.std.cpu().contiguous()}
-        with atomic_path(path) as temporary:
-            save_file(tensors, str(temporary))
+        write_tensors(path, {"mean": self.mean, "std": self.std}, {})
 
     @classmethod
     def load(cls, path: str | Path) -> Normalizer:
-        """Read what `save` wrote."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        """Read what `save` wrote.
 
+        Raises:
+            InputError: no such file, not a normaliser, or its content is not what was written.
+        """
+        if not Path(path).is_file():
+            fix = "Train or prepare first; it is written there."
+            raise InputError(path, found="no file", expected="a normalizer", fix=fix)
+        tensors, _ = read_tensors(path)
+        if not {"mean", "std"} <= set(tensors) or not all(value.is_floating_point() for value in tensors.values()):
+            found = f"tensors {', '.join(sorted(tensors)[:5])}"
+            raise InputError(path, found=found, expected="floating point mean and std", fix="Make the file again.")
         try:
-            tensors = load_file(str(path))
             return cls(tensors["mean"], tensors["std"])
-        except FileNotFoundError as error:
+        except InputError as error:  # name the file, too
             raise InputError(
-                path, found="no file", expected="a normalizer", fix="Train or prepare first; it is written there."
-            ) from error
-        except (SafetensorError, KeyError, OSError) as error:
-            raise InputError(
-                path, found=f"unreadable content ({error})", expected="tensors mean and std", fix="Make the file again."
+                path, found=f"{error.where}: {error.found}", expected=error.expected, fix=error.fix
             ) from error
 
     @staticmethod

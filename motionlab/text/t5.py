@@ -7,8 +7,8 @@ Nothing is ever downloaded.  Raffel et al., arXiv:1910.10683; Xue et al., "ByT5"
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,21 @@ from typing import Any
 import torch
 
 from motionlab.errors import InputError
+from motionlab.files.reading import read_text
+from motionlab.files.records import parse_record
 from motionlab.text.encoder import (
     THREE_CHOICES,
     TextFeatures,
     check_captions,
 )
 from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
+
+
+@dataclass(frozen=True)
+class T5Facts:
+    """The part of a T5's `config.json` that is needed before the model is loaded."""
+
+    d_model: int
 
 
 class T5Folder:
@@ -40,16 +49,11 @@ class T5Folder:
         self, folder: str | Path, *, max_tokens: int = 150, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
         self.folder, self.max_tokens, self.device, self.dtype = Path(folder), max_tokens, device, dtype
-        try:
-            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
-            self.dim = int(config["d_model"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                self.folder,
-                found=f"no config.json of a T5 ({type(error).__name__})",
-                expected="the folder of a T5 model",
-                fix=THREE_CHOICES,
-            ) from error
+        path, expected = self.folder / "config.json", "the config.json of a T5"
+        text = read_text(path, expected=expected, fix=THREE_CHOICES)
+        self.dim = parse_record(text, T5Facts, path, expected=expected, fix=THREE_CHOICES).d_model
+        if self.dim < 1:
+            raise InputError(path, found=f"d_model {self.dim}", expected="a positive number", fix=THREE_CHOICES)
         self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}"
 
     @torch.no_grad()  # not inference_mode: its tensors cannot be saved for backward when the decoder trains on them

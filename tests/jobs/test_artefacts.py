@@ -128,7 +128,7 @@ def test_claims(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tokens 22222222, now 44444444"):
         require(tmp_path, {"tokens": "4" * 64}, fix="Train it again.")
     (tmp_path / "made_from.json").write_text("{")
-    with pytest.raises(InputError, match="unreadable record"):
+    with pytest.raises(InputError, match="the digests of what this was made from"):
         read_record(tmp_path)
 
 

@@ -152,7 +152,7 @@ def test_further_test_splits_are_welcome(trained: Run, splits: Splits) -> None:
     more = Splits("by hand", splits.train, splits.validation, {"new": splits.tests["mine"]})
     assert list(evaluate(trained, more)) == ["new"]
     record = json.loads((trained.folder / "made_from.json").read_text())
-    assert set(record) == {"train", "validation", *splits.tests, "new"}
+    assert set(record) == {"train", "validation", *splits.tests, "new", "record_sha256"}
 
 
 def test_nothing_to_test_on(trained: Run, splits: Splits) -> None:

@@ -30,6 +30,9 @@ def test_weights_of_another_architecture(finished_run, tmp_path):
     folder = shutil.copytree(finished_run.folder, tmp_path / "other")
     config = (folder / "config.yaml").read_text().replace("width: 32", "width: 48")
     (folder / "config.yaml").write_text(config)
+    with pytest.raises(InputError, match=r"config\.yaml: found changed content.*remove its last line"):
+        Run.open(folder)
+    (folder / "config.yaml").write_text(config[: config.rindex("#")])
     with pytest.raises(InputError, match=r"model\.safetensors.*encoder.*instead of"):
         Run.open(folder).tokenizer()
 

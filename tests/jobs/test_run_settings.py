@@ -18,7 +18,8 @@ SAME = "llama_training.resume_changed=same_place"
 def pretend(stage: Path, step: int, planned: int = 12, ended: str = "done") -> None:
     """The files of a training of `planned` steps when it is at `step`: the record, the summary, the weights."""
     (stage / "checkpoints").mkdir(parents=True)
-    record = {"counters": {"step": step}, "settings": {"steps": planned}, "tensors": "x", "sha256": "x", "format": 1}
+    record = {"format": 1, "step": step, "tensors": "x", "sha256": "x"}
+    record |= {"counters": {"step": step}, "settings": {"steps": planned}}
     (stage / "checkpoints" / "last.json").write_text(json.dumps(record))
     (stage / "training.json").write_text(json.dumps({"ended": ended}))
     if ended in ("done", "early"):

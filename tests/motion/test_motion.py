@@ -103,9 +103,9 @@ def test_bad_files_are_named(tmp_path):
     np.save(nan, values)
     expected = {
         tmp_path / "missing.npy": "no file",
-        broken: "unreadable",
-        text: "unreadable",
-        empty: "unreadable",
+        broken: "magic string",
+        text: "magic string",
+        empty: "read 0 bytes|EOF",
         other: "poses",
         smpl: r"\(4, 85\)",
         integers: "int64",

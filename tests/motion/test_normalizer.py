@@ -86,7 +86,7 @@ def test_bad_files_and_values_are_input_errors(tmp_path):
     with pytest.raises(InputError, match="no file"):
         Normalizer.load(tmp_path / "missing.safetensors")
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="unreadable"):
+    with pytest.raises(InputError, match="whole safetensors file"):
         Normalizer.load(tmp_path / "bad.safetensors")
     with pytest.raises(InputError, match="not positive"):
         Normalizer(torch.zeros(272), torch.zeros(272))

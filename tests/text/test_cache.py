@@ -155,7 +155,7 @@ def test_a_crash_while_saving_keeps_what_was_there(tmp_path: Path, fake: Any, mo
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("motionlab.files.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(InputError, match="No space left"):
         cache.features(SECOND)
     monkeypatch.undo()

@@ -69,7 +69,7 @@ def test_no_folder_names_the_three_choices(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", ["", "{}", '{"d_model": "wide"}', json.dumps({"d_model": [1]})])
 def test_config_of_something_else(tmp_path: Path, config: str) -> None:
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(InputError, match=r"no config.json of a T5"):
+    with pytest.raises(InputError, match=r"the config.json of a T5"):
         T5Folder(tmp_path)
 
 

@@ -29,7 +29,7 @@ else:
     from conftest import Toy, ToyModel
 from motionlab.config import TrainConfig  # noqa: E402
 from motionlab.errors import InputError  # noqa: E402
-from motionlab.training.checkpoints import tensor_files as weights  # noqa: E402
+from motionlab.files import tensors as weights  # noqa: E402
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_checkpoint  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 

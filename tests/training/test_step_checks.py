@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.files.tensors import read_tensors
 from motionlab.training import session
-from motionlab.training.checkpoints.tensor_files import read_tensors
 from motionlab.training.reporting.history import History
 from motionlab.training.stage import Losses
 from motionlab.training.step_checks import WINDOW, Rising, Step, Watch

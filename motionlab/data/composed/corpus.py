@@ -34,6 +34,7 @@ from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.data.store import Clip, MotionStore, Segment, pack
 from motionlab.errors import InputError
+from motionlab.files.records import read_record, write_record
 from motionlab.motion.motion import Motion
 from motionlab.motion.transforms import mirror
 from motionlab.training.interrupt import end_with_parent, quiet_tracker
@@ -49,6 +50,14 @@ NOTE = (
 )
 _PLANS_AT_ONCE = 100
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Note:
+    """The part of `corpus.json` that is read again; the settings stand there for people."""
+
+    digest: str  # of settings and samples
+    actions: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +161,7 @@ def build_corpus(
             (temporary / split).mkdir()
             pack(temporary / split, _composed(plans[split], settings.blend_frames, processes))
         note = {"digest": digest, "settings": dataclasses.asdict(settings), "actions": actions}
-        (temporary / "corpus.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
+        write_record(temporary / "corpus.json", note)
     return _open(target, digest)
 
 
@@ -187,16 +196,12 @@ def _plain_phrases(sample: Sample) -> list[str]:
 def _open(folder: Path, digest: str) -> Corpus:
     path = folder / "corpus.json"
     fix = "Delete the folder; it is built again."
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-        found, actions = note["digest"], tuple(note["actions"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(path, found=f"no description of a corpus ({error})", expected="one", fix=fix) from error
-    if found != digest:
-        raise InputError(path, found=f"hash {found[:16]}", expected=f"{digest[:16]} (other settings)", fix=fix)
+    note = read_record(path, Note, expected="the description of a corpus", fix=fix)
+    if note.digest != digest:
+        raise InputError(path, found=f"hash {note.digest[:16]}", expected=f"{digest[:16]} (other settings)", fix=fix)
     stores = {split: MotionStore.open(folder / split) for split in SPLITS}
     train, validation = stores.pop("train"), stores.pop("validation")
-    return Corpus("composed", train, validation, stores, NOTE, actions=actions, folder=folder)
+    return Corpus("composed", train, validation, stores, NOTE, actions=tuple(note.actions), folder=folder)
 
 
 def _digest(settings: CorpusConfig, samples: Sequence[Sample]) -> str:

@@ -23,6 +23,9 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import sha256
+from motionlab.files.reading import read_text, refusing
+from motionlab.files.records import parse_json, parse_record, read_record
+from motionlab.files.tensors import require_finite
 from motionlab.motion.motion import Motion
 
 FPS = 30.0
@@ -69,6 +72,21 @@ class Sample:
     def phrase(self) -> str:
         """The first of `phrases`."""
         return self.phrases[0]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The part of `provenance.json` that is checked: the sha256 of each file."""
+
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
+class EmbeddingsIndex:
+    """What the embeddings' file says about its rows."""
+
+    encoder: str
+    captions: list[str]
 
 
 @dataclass(frozen=True)
@@ -145,30 +163,27 @@ def load_caption_embeddings(folder: str | Path | None = None, check: bool = True
     Raises:
         InputError: the file is missing or differs from its sha256.
     """
-    from safetensors import SafetensorError, safe_open
-
     folder = samples_dir() if folder is None else Path(folder)
     path = folder / EMBEDDINGS
     if check:
         check_files(folder, [EMBEDDINGS])
-    try:
-        with safe_open(path, framework="pt") as file:
-            index = json.loads(file.metadata()["index"])
-            vectors = file.get_tensor("vectors").float()
-        return CaptionEmbeddings(index["encoder"], tuple(index["captions"]), vectors)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            path, found=f"unreadable content ({error})", expected="caption embeddings", fix=_FIX
-        ) from error
+    from safetensors import safe_open
+
+    expected = "caption embeddings"
+    with refusing(path, expected=expected, fix=_FIX), safe_open(path, framework="pt") as file:
+        text, vectors = file.metadata()["index"], file.get_tensor("vectors").float()
+    index = parse_record(text, EmbeddingsIndex, path, expected=expected, fix=_FIX)
+    if vectors.ndim != 2 or len(vectors) != len(index.captions):
+        found = f"{len(index.captions)} captions and vectors of shape {list(vectors.shape)}"
+        raise InputError(path, found=found, expected="one vector for each caption", fix=_FIX)
+    require_finite({"vectors": vectors}, path, _FIX)
+    return CaptionEmbeddings(index.encoder, tuple(index.captions), vectors)
 
 
 def check_files(folder: Path, names: list[str]) -> None:
     """Raise `InputError` naming the first file that is missing or is not the one `provenance.json` lists."""
     path = folder / PROVENANCE
-    try:
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(path, found=f"no list of files ({error})", expected="sha256 of each file", fix=_FIX) from error
+    known = read_record(path, Provenance, expected="sha256 of each file", fix=_FIX).files
     for name in names:
         if not (folder / name).is_file():
             raise InputError(folder / name, found="no file", expected="a bundled sample", fix=_FIX)
@@ -187,14 +202,7 @@ def read_captions(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         InputError: names the file, the line, the field, and what is expected there.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(path, found=error.strerror or error, expected="a caption file", fix=_FIX) from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            path, found="bytes that are not UTF-8", expected="UTF-8 text", fix="Save it as UTF-8."
-        ) from error
+    text = read_text(path, expected="a caption file in UTF-8", fix=_FIX)
     rows: list[dict[str, Any]] = []
     names: set[str] = set()
     for number, line in enumerate(text.split("\n"), start=1):
@@ -237,12 +245,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def _parse_line(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            where, found=f"text that is not JSON ({error})", expected="one JSON object", fix=_FIX
-        ) from error
+    row = parse_json(line, where, expected="one JSON object", fix=_FIX)
     if not isinstance(row, dict):
         raise InputError(where, found=type(row).__name__, expected="one JSON object", fix=_FIX)
     for name, (good, expected) in _FIELDS.items():

@@ -13,20 +13,34 @@ save sweeps away.
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from motionlab.errors import InputError
-from motionlab.files import sha256, write_text
-from motionlab.training.checkpoints.tensor_files import load_into, read_tensors, write_tensors
+from motionlab.files import write_text
+from motionlab.files.reading import read_text
+from motionlab.files.records import parse_record, record_text
+from motionlab.files.tensors import read_tensors, write_tensors
+from motionlab.training.checkpoints.tensor_files import load_into
 
 FORMAT = 1
+RESTORE = "Restore the file, or train again."
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The fields that every record has; `state.py` has the others."""
+
+    format: int
+    step: int
+    tensors: str  # a file next to the record, or the folder of a sharded checkpoint
+    sha256: str | dict[str, str]  # its digest, or one for each file of the folder
 
 
 def has_checkpoint(folder: str | Path, name: str = "last") -> bool:
@@ -74,12 +88,12 @@ def commit(
 
     Args:
         tensors: the file, or the folder of a sharded checkpoint, within `folder`.
-        digest: its sha256, or one for each file of the folder.
+        digest: what `write_tensors` returned, or a sha256 for each file of the folder.
     """
-    text = json.dumps({"format": FORMAT, "step": step, "tensors": tensors, "sha256": digest, **state}, indent=1)
+    text = record_text({"format": FORMAT, "step": step, "tensors": tensors, "sha256": digest, **state})
     if keep > 1:
-        write_text(folder / f"step-{step:08d}.json", text + "\n")
-    write_text(folder / f"{name}.json", text + "\n")
+        write_text(folder / f"step-{step:08d}.json", text)
+    write_text(folder / f"{name}.json", text)
     numbered = sorted(folder.glob("step-*.json")) if name == "last" else []
     newer = [path for path in numbered if path.stem > f"step-{step:08d}"]  # of a run that was rolled back
     older = [path for path in numbered if path not in newer]
@@ -96,16 +110,18 @@ def roll_back(folder: str | Path, step: int) -> None:
     """
     older = Path(folder) / f"step-{step:08d}.json"
     if not older.is_file():
-        steps = [int(path.stem.removeprefix("step-")) for path in sorted(Path(folder).glob("step-*.json"))]
-        raise InputError(folder, found=f"no checkpoint of step {step}", expected=f"one of {steps}", fix="Choose one.")
-    write_text(Path(folder) / "last.json", older.read_text(encoding="utf-8"))
+        steps = [path.stem.removeprefix("step-").lstrip("0") for path in sorted(Path(folder).glob("step-*.json"))]
+        names = ", ".join(steps) or "none"
+        raise InputError(folder, found=f"no checkpoint of step {step}", expected=f"one of {names}", fix="Choose one.")
+    read_record(folder, older.stem)  # a damaged one must not replace the last
+    write_text(Path(folder) / "last.json", read_text(older, expected="a checkpoint record", fix=RESTORE))
 
 
 def read_checkpoint(folder: str | Path, name: str = "last") -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors (on the CPU, whole) and the JSON record of a checkpoint, sharded or not.
 
     Raises:
-        InputError: there is none, the JSON cannot be read, or a tensor file is missing or differs from its hash.
+        InputError: there is none, a field of the record is wrong, or a tensor file is missing or has other content.
     """
     file, record = read_record(folder, name)
     digest = record["sha256"]
@@ -115,17 +131,14 @@ def read_checkpoint(folder: str | Path, name: str = "last") -> tuple[dict[str, t
         )
 
         return read_parts(file, digest), record
-    if not file.is_file() or sha256(file) != digest:
-        found = "different bytes" if file.is_file() else "no file"
-        raise InputError(file, found=found, expected=f"sha256 {digest[:12]}...", fix="Copy the checkpoint again.")
-    return read_tensors(file)[0], record
+    return read_tensors(file, digest)[0], record
 
 
 def read_record(folder: str | Path, name: str = "last") -> tuple[Path, dict[str, Any]]:
     """The path of the tensors of a checkpoint (a folder when it is sharded) and its JSON record.
 
     Raises:
-        InputError: there is none, or the JSON cannot be read.
+        InputError: there is none, it cannot be read, or a field of it is wrong.
     """
     path = Path(folder) / f"{name}.json"
     if not path.is_file():
@@ -135,22 +148,21 @@ def read_record(folder: str | Path, name: str = "last") -> tuple[Path, dict[str,
             expected="a folder with a checkpoint",
             fix="Train first, or name a folder where a run saved one.",
         )
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        file = path.parent / record["tensors"]
-        _, version = record["sha256"], record["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            path, found=f"{type(error).__name__}: {error}", expected="a checkpoint record", fix="Restore the file."
-        ) from error
-    if version != FORMAT:
+    expected = "a checkpoint record"
+    text = read_text(path, expected=expected, fix=RESTORE)
+    # A loss that was NaN may stand among the numbers of the last steps.
+    record = parse_record(text, dict[str, Any], path, expected=expected, fix=RESTORE, finite=False)
+    commit = parse_record(text, Commit, path, expected=expected, fix=RESTORE, finite=False)
+    if commit.format != FORMAT:
         raise InputError(
             path,
-            found=f"format {version}",
+            found=f"format {commit.format}",
             expected=f"format {FORMAT}",
             fix="Use the version of motionlab that wrote it.",
         )
-    return file, record
+    if Path(commit.tensors).name != commit.tensors:
+        raise InputError(path, found=f"tensors {commit.tensors!r}", expected="a name in this folder", fix=RESTORE)
+    return path.parent / commit.tensors, record
 
 
 def load_weights(model: torch.nn.Module, folder: str | Path, name: str = "best") -> None:
@@ -179,10 +191,9 @@ def remove_checkpoints(folder: str | Path) -> None:
 
 def _tensors_of(record: Path) -> str | None:
     try:
-        value = json.loads(record.read_text(encoding="utf-8"))["tensors"]
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_record(record.parent, record.stem)[0].name
+    except InputError:
         return None
-    return str(value)
 
 
 def _sweep(folder: Path, name: str) -> None:

@@ -33,13 +33,35 @@ def rng_state() -> dict[str, Any]:
 
 def set_rng_state(state: dict[str, Any]) -> None:
     """Put back what `rng_state` returned. CUDA generators are put back only on a machine with as many devices."""
-    version, words, gauss = state["python"]
-    random.setstate((version, tuple(_words(words).tolist()), gauss))
-    numpy_state = state["numpy"]
-    np.random.set_state({**numpy_state, "state": {**numpy_state["state"], "key": _words(numpy_state["state"]["key"])}})
+    python, numpy_state = _parsed(state)
+    random.setstate(python)
+    np.random.set_state(numpy_state)
     torch.set_rng_state(_from_hex(state["torch"]))
     if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all([_from_hex(text) for text in state["cuda"]])
+
+
+def check_rng_state(state: dict[str, Any]) -> None:
+    """Try what `set_rng_state` will do, on generators that nobody uses.
+
+    Raises:
+        Exception: of any kind, from the generator that does not take its state.
+    """
+    python, numpy_state = _parsed(state)
+    random.Random().setstate(python)
+    np.random.RandomState(0).set_state(numpy_state)
+    torch.Generator().set_state(_from_hex(state["torch"]))
+    for text in state["cuda"]:
+        _from_hex(text)
+
+
+def _parsed(state: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The states of Python's and numpy's generators as these libraries take them."""
+    version, words, gauss = state["python"]
+    numpy_state = state["numpy"]
+    key = _words(numpy_state["state"]["key"])
+    numbers = {**numpy_state, "state": {**numpy_state["state"], "key": key}}
+    return (version, tuple(_words(words).tolist()), gauss), numbers
 
 
 def _words(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:

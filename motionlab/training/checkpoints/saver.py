@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from motionlab.errors import InputError
+from motionlab.files.tensors import write_tensors
 from motionlab.training.checkpoints.checkpoint import write_checkpoint
-from motionlab.training.checkpoints.tensor_files import write_tensors
 from motionlab.training.micro_batches import tensors_of
 
 if TYPE_CHECKING:

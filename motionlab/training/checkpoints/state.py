@@ -23,12 +23,14 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.training.checkpoints.checkpoint import model_tensors
-from motionlab.training.checkpoints.rng import rng_state, set_rng_state
+from motionlab.files.reading import refusing
+from motionlab.training.checkpoints.checkpoint import RESTORE, model_tensors
+from motionlab.training.checkpoints.rng import check_rng_state, rng_state, set_rng_state
 from motionlab.training.checkpoints.tensor_files import first_differences, load_into
 from motionlab.training.distributed import World
 from motionlab.training.ema import AveragedWeights
@@ -54,6 +56,17 @@ class Counters:
     pieces: int = 1  # what each micro-batch is cut into because memory was short
     losses: dict[str, Any] = field(default_factory=dict)  # of the last steps, to see whether they rise
     split: dict[str, float] = field(default_factory=dict)  # seconds of each phase of the training
+
+
+@dataclass
+class Record:
+    """The part of a checkpoint's JSON that says how to continue, with the types that reading requires."""
+
+    counters: Counters
+    settings: dict[str, Any]
+    architecture: dict[str, Any]
+    scaler: dict[str, int | float]
+    rng: dict[str, Any]
 
 
 def pack(
@@ -104,9 +117,12 @@ def unpack(
 
     Raises:
         InputError: another architecture (first differing keys and shapes named), a fixed setting or a constant that
-            differs.
+            differs, or a record with a field that is missing or of another kind.
     """
-    stored, present = record["settings"], _as_dict(settings)
+    with refusing(where, expected="the record of a checkpoint", fix=RESTORE):
+        parsed = msgspec.convert(dict(record), Record)
+        check_rng_state(parsed.rng)
+    stored, present = parsed.settings, _as_dict(settings)
     changed = first_differences(
         {key: stored.get(key, 1) for key in FIXED_SETTINGS}, {key: present.get(key) for key in FIXED_SETTINGS}
     )
@@ -118,7 +134,7 @@ def unpack(
             fix="Set them back, start a new run, or continue after as many items with resume_changed=same_place.",
         )
     # Some settings leave no trace in the shapes: the number of heads, for one.
-    difference = first_differences(record["architecture"], _json_like(architecture))
+    difference = first_differences(parsed.architecture, _json_like(architecture))
     if difference:
         raise InputError(
             where,
@@ -129,13 +145,13 @@ def unpack(
     _require_constants(tensors, constants or {}, where)
     load_into(model, model_tensors(tensors), where)
     _load_optimizer(model, optimizer, tensors, where)
-    if record["scaler"] and scaler.is_enabled():
-        scaler.load_state_dict(record["scaler"])
+    if parsed.scaler and scaler.is_enabled():
+        scaler.load_state_dict(parsed.scaler)
     if averaged is not None:
         averages = {name: tensors.get(f"ema.{name}") for name in averaged.averages}
         averaged.load({name: tensors[f"model.{name}"] if value is None else value for name, value in averages.items()})
-    set_rng_state(record["rng"])
-    counters = Counters(**record["counters"])
+    set_rng_state(parsed.rng)
+    counters = parsed.counters
     if changed:
         counters.micro_step = -(-counters.micro_step * stored["batch_size"] // present["batch_size"])
         note(f"resumed with {changed}: from micro-batch {counters.micro_step}, so a clip may be seen twice or left out")

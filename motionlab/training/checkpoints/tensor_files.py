@@ -1,86 +1,20 @@
-"""Tensors on disk: one safetensors file, written atomically, with a JSON description inside.
+"""Weights of a model on disk, and how to put them back.
 
-safetensors holds numbers and nothing else. A pickle (`torch.save`) is a program that runs when it is loaded, so a
-checkpoint from a stranger could do anything; here loading can only fail with a message.
-
-The file is written here and not by the library's `save_file`: a thread writes checkpoints during training, and the
-training would pause while `save_file` copies all tensors; and the hash is computed on the way instead of by
-reading the file again.
-    8 bytes: length n of the header | n bytes: JSON {name: {dtype, shape, data_offsets}} | the numbers, little-endian
+`motionlab/files/tensors.py` has the format. Here is what a model adds: names and shapes must agree before anything is
+loaded, and the first ones that do not are named.
 """
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.files import atomic_path
-
-# One key only: the format does not keep the order of several, and the same model should give the same bytes.
-_METADATA_KEY = "motionlab"
-
-
-_DTYPES = {
-    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
-    torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
-}  # fmt: skip
-_BLOCK = 1 << 24  # bytes written at once
-
-
-def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> str:
-    """Write tensors (from any device) and a JSON-able description, whole or not at all; return the file's sha256.
-
-    Raises:
-        InputError: the folder cannot be written or the disk is full; an older file at `path` is untouched.
-    """
-    # The widest numbers first, so that each tensor begins at a multiple of its width.
-    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
-    header: dict[str, Any] = {"__metadata__": {_METADATA_KEY: json.dumps(description, sort_keys=True)}}
-    offset = 0
-    for name in names:
-        tensor, begin = tensors[name], offset
-        offset += tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, offset]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    digest = hashlib.sha256()
-    with atomic_path(path) as temporary, open(temporary, "wb", buffering=0) as file:
-        start = memoryview(len(text).to_bytes(8, "little") + text)
-        for block in itertools.chain([start], _blocks(tensors[name] for name in names)):
-            digest.update(block)
-            rest = block
-            while rest:  # without a buffer, a write may take a part only
-                rest = rest[file.write(rest) :]
-    return digest.hexdigest()
-
-
-def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Tensors (on the CPU) and the description of a file that `write_tensors` or any safetensors writer made.
-
-    Raises:
-        InputError: no such file, or it is not a whole safetensors file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(path, found="no file", expected="a safetensors file", fix="Check the path.")
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-            description = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}"))
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(
-            path, found=str(error), expected="a whole safetensors file", fix="Copy or download the file again."
-        ) from error
-    return tensors, description
+from motionlab.files.tensors import read_tensors, require_finite, write_tensors
 
 
 def save_model(path: str | Path, model: nn.Module, config: Mapping[str, Any]) -> None:
@@ -104,7 +38,7 @@ def load_into(model: nn.Module, state: Mapping[str, torch.Tensor], where: object
     """Load a state dict strictly; `where` names its file in the message.
 
     Raises:
-        InputError: keys or shapes differ; the first differing ones are named and the model is untouched.
+        InputError: keys or shapes differ (the first ones are named), or a weight is not finite; the model is untouched.
     """
     difference = first_differences(describe(state), describe(model.state_dict()))
     if difference:
@@ -114,6 +48,7 @@ def load_into(model: nn.Module, state: Mapping[str, torch.Tensor], where: object
             expected=f"the weights of this {type(model).__name__}",
             fix="Use the configuration that the weights were trained with, or other weights.",
         )
+    require_finite(state, where, "Use weights from before the training diverged.")
     model.load_state_dict(dict(state), strict=True)
 
 
@@ -142,12 +77,3 @@ def first_differences(stored: Mapping[str, object], present: Mapping[str, object
             parts.append(f"{key} {stored[key]} instead of {present[key]}")
     more = f" and {len(parts) - limit} more" if len(parts) > limit else ""
     return ", ".join(parts[:limit]) + more
-
-
-def _blocks(tensors: Iterator[torch.Tensor]) -> Iterator[memoryview]:
-    """The bytes of each tensor, a block at a time. Tied weights are written once for each name."""
-    for tensor in tensors:
-        numbers = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        whole = memoryview(numbers)  # type: ignore[arg-type]
-        for begin in range(0, len(whole), _BLOCK):
-            yield whole[begin : begin + _BLOCK]

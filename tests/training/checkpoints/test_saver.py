@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.files.tensors import read_tensors
 from motionlab.training.checkpoints import saver as module
 from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint, write_checkpoint
 from motionlab.training.checkpoints.saver import Saver, for_inference, keep_batch
-from motionlab.training.checkpoints.tensor_files import read_tensors
 from motionlab.training.micro_batches import tensors_of
 from motionlab.training.step_checks import Step
 
