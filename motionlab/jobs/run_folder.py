@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +38,7 @@ from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.checkpoints.checkpoint import has_checkpoint
 from motionlab.training.checkpoints.tensor_files import load_into, load_model_state, save_model
 
 CONFIG_DIGEST = "# sha256 of the lines above: "
@@ -116,7 +118,7 @@ class Run:
         """A trained tokenizer, in eval mode; the run's own one by default."""
         quantizer = quantizer or self.config.tokenizer.quantizer
         model = make_tokenizer(self.config.tokenizer, quantizer)
-        self._load(model, f"tokenizer-{quantizer}/model.safetensors")
+        self._load(model, f"tokenizer-{quantizer}")
         return model
 
     def tokenizer_digests(self) -> dict[str, str]:
@@ -130,7 +132,7 @@ class Run:
     def llama(self) -> MotionLlama:
         """The trained decoder, in eval mode. Its codes must be those of the run's tokenizer."""
         path = self._need("llama/model.safetensors")
-        codebook_size = infer_arguments(load_model_state(path)[0], path)["codebook_size"]
+        codebook_size = infer_arguments(self._weights("llama"), path)["codebook_size"]
         model = make_llama(self.config, codebook_size=codebook_size, text_dim=self.text.dim)
         model.check_codebook(self.tokenizer().codebook_size)
         if read_record(self.folder / "llama"):
@@ -139,7 +141,7 @@ class Run:
                 {**self.tokenizer_digests(), "text": self.text.identity},
                 fix="Remove the folder llama and train the decoder again, or bring back the part that it learned from.",
             )
-        self._load(model, "llama/model.safetensors")
+        self._load(model, "llama")
         return model
 
     def save(self, model: torch.nn.Module, name: str) -> None:
@@ -163,9 +165,22 @@ class Run:
         write_text(self.folder / "metrics.json", json.dumps({**self.metrics, **values}, indent=1) + "\n")
 
     def _load(self, model: torch.nn.Module, name: str) -> None:
-        path = self._need(name)
-        load_into(model, load_model_state(path)[0], where=path)
+        load_into(model, self._weights(name), where=self.folder / name / "model.safetensors")
         model.eval()
+
+    def _weights(self, name: str) -> dict[str, torch.Tensor]:
+        """The weights of the stage in the folder `name`; for damaged ones the error says what writes them again."""
+        path = self._need(f"{name}/model.safetensors")
+        try:
+            return load_model_state(path)[0]
+        except InputError as error:
+            if not has_checkpoint(path.parent / "checkpoints"):
+                raise  # someone copied the weights in
+            stage, _, variant = name.partition("-")
+            words = ["motionlab", "train", stage, *(["--variant", variant] if variant else [])]
+            words += ["--preset", self.folder / "config.yaml", "--out", self.folder.parent, "--name", self.folder.name]
+            fix = f"Write it again from the checkpoint, without training: {shlex.join(map(str, words))}."
+            raise InputError(path, found=error.found, expected=error.expected, fix=fix) from error
 
     def _need(self, name: str) -> Path:
         path = self.folder / name

@@ -1,9 +1,11 @@
 """A folder that is not a run, a run without weights, and weights of another architecture are named."""
 
+import shlex
 import shutil
 
 import pytest
 
+from motionlab.cli import main
 from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.jobs.build import make_llama
@@ -35,6 +37,24 @@ def test_weights_of_another_architecture(finished_run, tmp_path):
     (folder / "config.yaml").write_text(config[: config.rindex("#")])
     with pytest.raises(InputError, match=r"model\.safetensors.*encoder.*instead of"):
         Run.open(folder).tokenizer()
+
+
+@pytest.mark.parametrize(("part", "stage"), [("tokenizer-fsq", "tokenizer"), ("llama", "llama")])
+def test_damaged_weights_are_written_again_by_the_command_that_the_error_names(finished_run, tmp_path, part, stage):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "a space" / "ci")
+    path = folder / part / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="found changed content.*from the checkpoint, without training") as caught:
+        getattr(Run.open(folder), stage)()
+    words = shlex.split(caught.value.fix.partition("motionlab ")[2].removesuffix("."))
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0 and path.read_bytes() == whole
+    shutil.rmtree(folder / part / "checkpoints")
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="Copy or download the file again"):
+        getattr(Run.open(folder), stage)()
 
 
 def test_a_decoder_of_another_codebook(finished_run, tmp_path):
