@@ -21,7 +21,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import torch
@@ -56,6 +56,17 @@ class Counters:
     pieces: int = 1  # what each micro-batch is cut into because memory was short
     losses: dict[str, Any] = field(default_factory=dict)  # of the last steps, to see whether they rise
     split: dict[str, float] = field(default_factory=dict)  # seconds of each phase of the training
+
+
+@dataclass
+class ScalerState:
+    """The numbers with which `torch.amp.GradScaler` continues; it has none when fp16 is not in use."""
+
+    scale: Annotated[float, msgspec.Meta(gt=0)]
+    growth_factor: Annotated[float, msgspec.Meta(gt=1)]
+    backoff_factor: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    growth_interval: Annotated[int, msgspec.Meta(ge=1)]
+    _growth_tracker: Annotated[int, msgspec.Meta(ge=0)]
 
 
 @dataclass
@@ -122,6 +133,8 @@ def unpack(
     with refusing(where, expected="the record of a checkpoint", fix=RESTORE):
         parsed = msgspec.convert(dict(record), Record)
         check_rng_state(parsed.rng)
+        if parsed.scaler:
+            msgspec.convert(parsed.scaler, ScalerState)
     stored, present = parsed.settings, _as_dict(settings)
     changed = first_differences(
         {key: stored.get(key, 1) for key in FIXED_SETTINGS}, {key: present.get(key) for key in FIXED_SETTINGS}

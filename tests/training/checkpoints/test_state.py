@@ -84,6 +84,29 @@ def test_another_freezing_is_refused(toy: Any, settings: Any) -> None:
         unpack(tensors, record, b.model, make_optimizer(b.model, lr=0.1), scaler, settings(), {}, "here")
 
 
+DAMAGES: dict[str, Any] = {
+    "counters": {"step": "3"},
+    "settings": [],
+    "architecture": None,
+    "scaler": {"scale": 1.0},
+    "rng": {"python": [3, "", None]},
+}
+
+
+@pytest.mark.parametrize("part", DAMAGES)
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_damaged_record_is_one_line_and_changes_nothing(toy: Any, settings: Any, part: str, gone: bool) -> None:
+    a, b = toy(), toy()
+    optimizer, scaler = make_optimizer(a.model, lr=0.1), make_precision("cpu", "fp16").scaler
+    one_step(a, optimizer)
+    tensors, record = pack(a.model, optimizer, scaler, Counters(), settings(), {})
+    damaged = {key: value for key, value in record.items() if key != part} if gone else {**record, part: DAMAGES[part]}
+    before, drawn = b.model.state_dict()["inner.bias"].clone(), torch.get_rng_state()
+    with pytest.raises(InputError, match="here: found .*, expected the record of a checkpoint"):
+        unpack(tensors, damaged, b.model, make_optimizer(b.model, lr=0.1), scaler, settings(), {}, "here")
+    assert torch.equal(b.model.state_dict()["inner.bias"], before) and torch.equal(torch.get_rng_state(), drawn)
+
+
 def test_versions_name_what_changes_numbers() -> None:
     assert versions()["torch"] == torch.__version__
     assert versions().keys() == {"python", "motionlab", "torch", "numpy", "safetensors"}
