@@ -178,8 +178,9 @@ class Run:
                 raise  # someone copied the weights in
             stage, _, variant = name.partition("-")
             words = ["motionlab", "train", stage, *(["--variant", variant] if variant else [])]
-            words += ["--preset", self.folder / "config.yaml", "--out", self.folder.parent, "--name", self.folder.name]
-            fix = f"Write it again from the checkpoint, without training: {shlex.join(map(str, words))}."
+            words += ["--preset", str(self.folder / "config.yaml")]
+            words += ["--out", str(self.folder.parent), "--name", self.folder.name]
+            fix = f"Write it again from the checkpoint, without training: {shlex.join(words)}."
             raise InputError(path, found=error.found, expected=error.expected, fix=fix) from error
 
     def _need(self, name: str) -> Path:
