@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -180,7 +181,8 @@ class Parts:
                 written in torch's own format, which is pickled.
         """
         if ".metadata" in digests:
-            command = f"python -m motionlab.training.checkpoints.convert_sharded {path.parent} --trust-pickle"
+            folder = shlex.quote(str(path.parent))
+            command = f"python -m motionlab.training.checkpoints.convert_sharded {folder} --trust-pickle"
             raise InputError(
                 path,
                 found="parts with a pickled index, as earlier versions wrote them",
