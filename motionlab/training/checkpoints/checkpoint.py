@@ -181,7 +181,7 @@ def model_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 
 def remove_checkpoints(folder: str | Path) -> None:
-    """Remove all checkpoints, and tensors that none names. The JSON goes first: without it, no tensor file counts."""
+    """Remove all checkpoints and their litter. The JSON goes first: without it, no tensor file counts."""
     folder = Path(folder)
     for path in [*folder.glob("step-*.json"), folder / "last.json", folder / "best.json"]:
         path.unlink(missing_ok=True)
@@ -197,11 +197,12 @@ def _tensors_of(record: Path) -> str | None:
 
 
 def remove_unnamed(folder: Path, name: str) -> None:
-    """Remove tensors that no checkpoint names any more. (`files/litter.py` removes what a killed save had begun.)"""
+    """Remove tensors that no checkpoint names any more, and temporary files of killed saves."""
     kept = {_tensors_of(record) for record in folder.glob("*.json")}
-    for path in folder.glob(f"{name}-*.safetensors"):
-        if path.name not in kept:
-            path.unlink(missing_ok=True)
+    for pattern in (f"{name}-*.safetensors", f".{name}-*.safetensors", f".{name}.*.json", ".step-*.json"):
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
     for pattern in (f"{name}-*.parts", f"{name}-*.dcp"):  # the second is of earlier versions
         for path in folder.glob(pattern):
             if path.name not in kept:
