@@ -242,20 +242,21 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     It generates again. Settings that shape no weights can be changed, such as sampling.temperature=0.8 and
     evaluation.n_generate=16; they are kept with the run.
     """
+    from motionlab.files.lock import using
     from motionlab.jobs.evaluate import evaluate as job
     from motionlab.jobs.prepare import prepare
     from motionlab.jobs.report import write_report
     from motionlab.jobs.run_folder import Run
 
     this = Run.open(run, overrides or [])
-    scored = job(this, prepare(this.config.corpus))
-    this.save_config()  # what the numbers of the folder were made with
-    for split, result in scored.items():
-        scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
-        print(
-            f"{printable(split)} ({result['clips']} captions), action score: {scores or 'not judged, see the report'}"
-        )
-    print(f"report: {printable(write_report(this))}")
+    with using(run):
+        scored = job(this, prepare(this.config.corpus))
+        this.save_config()  # what the numbers of the folder were made with
+        for split, result in scored.items():
+            scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
+            told = f"action score: {scores or 'not judged, see the report'}"
+            print(f"{printable(split)} ({result['clips']} captions), {told}")
+        print(f"report: {printable(write_report(this))}")
 
 
 @ablate_app.command("tokenizer")

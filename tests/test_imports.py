@@ -24,7 +24,7 @@ MAY_IMPORT_THE_PACKAGE = ("cli", "__main__")
 HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
 LIGHT_MODULES = (
     *("__init__.py", "cli.py", "command_end.py", "environment.py", "errors.py", "runtime.py"),
-    *("files/__init__.py", "files/atomic.py", "files/reading.py"),
+    *(f"files/{name}.py" for name in ("__init__", "atomic", "litter", "lock", "reading")),
     *(f"config/{path.name}" for path in (Path(__file__).resolve().parents[1] / "motionlab" / "config").glob("*.py")),
 )
 # Where the name that is imported differs from the name that is installed.

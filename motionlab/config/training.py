@@ -69,5 +69,8 @@ class TrainConfig(Section):
         self.require("base_batch", (self.base_batch is not None) == (self.lr_scaling != "none"), needs_base)
         rising = self.milestones == sorted(set(self.milestones))
         self.require("milestones", rising, "rising numbers of steps")
+        self.require(
+            "milestones", all(step < self.steps for step in self.milestones), f"less than steps ({self.steps})"
+        )
         with_steps = "at least one number of steps with schedule: multi_step, none otherwise"
         self.require("milestones", bool(self.milestones) == (self.schedule == "multi_step"), with_steps)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from motionlab.files import cannot_write
+from motionlab.files.litter import temporary_prefix
 
 
 @contextlib.contextmanager
@@ -23,7 +24,7 @@ def building(folder: str | Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=temporary_prefix(folder.name), dir=folder.parent))
         yield temporary
         os.chmod(temporary, 0o755)  # mkdtemp makes private folders
         _replace_folder(temporary, folder)
@@ -39,7 +40,7 @@ def _replace_folder(new: Path, folder: Path) -> None:
     if not folder.exists():
         os.rename(new, folder)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+    old = Path(tempfile.mkdtemp(prefix=temporary_prefix(f"{folder.name}.old"), dir=folder.parent))
     try:
         os.rename(folder, old / "store")
         try:

@@ -3,6 +3,8 @@
 | module | does |
 |---|---|
 | `atomic.py` | a crash never leaves half a file; sha256 |
+| `litter.py` | names of temporary files, and their removal after a kill |
+| `lock.py` | one process at a time in a folder |
 | `reading.py` | the door: size before reading, and one kind of error for whatever a parser raises |
 | `records.py` | JSON with a type for each field and a digest of itself |
 | `tensors.py` | safetensors with a digest of itself |

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from motionlab.errors import InputError
+from motionlab.files.litter import temporary_prefix
 
 
 @contextlib.contextmanager
@@ -35,7 +36,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         # mkstemp rather than a fixed name: two processes may save the same file at once. The suffix is kept because
         # some writers (numpy, Pillow) choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+        prefix = temporary_prefix(target.stem)  # names this process, so that `sweep` finds what a kill leaves
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary

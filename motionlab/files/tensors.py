@@ -34,7 +34,7 @@ _NO_DIGEST = "0" * 64
 _DIGEST_AT = 8 + len('{"__metadata__":{"sha256":"')  # where the digest stands in a file of ours
 _COPY_AGAIN = "Copy or download the file again, or make it again."
 
-_DTYPES = {
+DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64",
     torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
 }  # fmt: skip
@@ -56,7 +56,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], descrip
     for name in names:
         tensor, begin = tensors[name], offset
         offset += tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": _DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, offset]}
+        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, offset]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()

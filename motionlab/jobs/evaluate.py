@@ -10,13 +10,15 @@ reason, and the rest is still measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from motionlab.config import QUANTIZERS
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
@@ -33,6 +35,8 @@ from motionlab.jobs.measured import record_machine, record_tokenizers, trained_q
 from motionlab.jobs.prepare import bind_splits, encode_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
+
+_PLAYER = re.compile(rf".+-\d{{2,}}-(real|generated|{'|'.join(QUANTIZERS)})\.npy")  # split, number, track
 
 
 def evaluate(run: Run, splits: Splits) -> dict[str, Any]:
@@ -61,6 +65,7 @@ def evaluate(run: Run, splits: Splits) -> dict[str, Any]:
         name: score_split(run, None if name in unscored else judge, clips, name) for name, clips in splits.tests.items()
     }
     run.record(classifier=classifier, generation=generation, unscored=unscored)
+    _remove_others(run.folder / "motions", generation)
     return generation
 
 
@@ -136,6 +141,14 @@ def _scores(wanted: Sequence[list[str]], recognised: dict[str, list[list[str]]])
         "score": {kind: sum(values) / len(values) for kind, values in scores.items()},
         "exact": {kind: sum(value == 1.0 for value in values) / len(values) for kind, values in scores.items()},
     }
+
+
+def _remove_others(folder: Path, generation: Mapping[str, Any]) -> None:
+    """Remove the motions of earlier evaluations, which had more players, splits or tokenizers."""
+    kept = {name for split in generation.values() for player in split["players"] for name in player["files"].values()}
+    for path in folder.glob("*.npy"):
+        if _PLAYER.fullmatch(path.name) and path.name not in kept:
+            path.unlink(missing_ok=True)
 
 
 def _keep(folder: Path, stem: str, caption: str, tracks: dict[str, torch.Tensor]) -> dict[str, Any]:

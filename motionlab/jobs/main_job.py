@@ -10,6 +10,7 @@ from pathlib import Path
 from motionlab.config import RunConfig
 from motionlab.environment import launch
 from motionlab.errors import InputError, printable
+from motionlab.files.lock import using
 from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
 from motionlab.jobs.evaluate import evaluate
@@ -21,7 +22,8 @@ from motionlab.jobs.stages.llama import llama_source
 from motionlab.jobs.tokens import training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizers
-from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
+from motionlab.runtime import Choice, choose_device, choose_precision, seed_everything, set_threads
+from motionlab.training.reporting.loggers import check_loggers
 
 
 def run(config: RunConfig, folder: str | Path) -> Path:
@@ -32,8 +34,9 @@ def run(config: RunConfig, folder: str | Path) -> Path:
 
     Raises:
         InputError: settings from which a model cannot be built, or that do not fit what the folder holds; the folder
-            holds a training on other motions or tokens; or it was started by torchrun. Only the training stages know
-            how to share their work.
+            holds a training on other motions or tokens; another process is at work in it; or it was started by
+            torchrun. Only the training stages know how to share their work.
+        MissingExtra: the package of a logger is not installed.
     """
     if started := launch():
         raise InputError(
@@ -43,9 +46,16 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run continues from there.",
         )
     check_buildable(config, config.quantizers)
+    check_loggers([*config.tokenizer_training.loggers, *config.llama_training.loggers])
     threads = set_threads()
     device = choose_device(config.device)
     precision = choose_precision(device.value, config.llama_training.precision)
+    with using(folder):
+        return _run(config, Path(folder), threads, device, precision)
+
+
+def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precision: Choice) -> Path:
+    """The stages, one after the other."""
     this = Run.planned(folder, config)
     if (this.folder / "config.yaml").exists():  # another corpus is refused before anything of the run is changed
         require_splits(this, prepare(config.corpus, processes=threads))

@@ -13,14 +13,20 @@ from motionlab.config import CorpusConfig
 from motionlab.data.composed.corpus import build_corpus
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
+from motionlab.files.litter import sweep
 from motionlab.jobs.artefacts import RECORD, difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
+from motionlab.runtime import cache_dir
 from motionlab.text.cache import TextCache
 
 
 def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
-    """Build the composed corpus, or open it when it was built before."""
+    """Build the composed corpus, or open it when it was built before.
+
+    Removes what killed processes left half-made in the cache.
+    """
+    sweep(cache_dir(), depth=2)
     return build_corpus(config, processes=processes)
 
 

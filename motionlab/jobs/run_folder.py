@@ -16,6 +16,7 @@ runs/<name>/
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -39,6 +40,7 @@ from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.checkpoints.checkpoint import has_checkpoint
 from motionlab.training.checkpoints.tensor_files import check_fits, load_into, load_model_state, save_model
 
 Model = TypeVar("Model", bound=torch.nn.Module)
@@ -129,9 +131,7 @@ class Run:
         """A trained tokenizer, in eval mode; the run's own one by default."""
         quantizer = quantizer or self.config.tokenizer.quantizer
         config = self.config.tokenizer
-        return self._load(
-            lambda: make_tokenizer(config, quantizer), f"tokenizer-{quantizer}/model.safetensors", config.depth
-        )
+        return self._load(lambda: make_tokenizer(config, quantizer), f"tokenizer-{quantizer}", config.depth)
 
     def tokenizer_digests(self) -> dict[str, str]:
         """All that decides the tokens of a motion: the digests of the tokenizer's weights and of the normaliser."""
@@ -144,7 +144,7 @@ class Run:
     def llama(self) -> MotionLlama:
         """The trained decoder, in eval mode. Its codes must be those of the run's tokenizer."""
         path = self._need("llama/model.safetensors")
-        codebook_size = infer_arguments(load_model_state(path)[0], path)["codebook_size"]
+        codebook_size = infer_arguments(self._weights("llama"), path)["codebook_size"]
         check_codebook(self.tokenizer().codebook_size, codebook_size)
         if read_record(self.folder / "llama"):
             require(
@@ -154,9 +154,7 @@ class Run:
             )
         config, text_dim = self.config, self.text.dim
         return self._load(
-            lambda: make_llama(config, codebook_size=codebook_size, text_dim=text_dim),
-            "llama/model.safetensors",
-            config.llama.n_layer,
+            lambda: make_llama(config, codebook_size=codebook_size, text_dim=text_dim), "llama", config.llama.n_layer
         )
 
     def save(self, model: torch.nn.Module, name: str) -> None:
@@ -180,8 +178,7 @@ class Run:
         records.write_record(self.folder / "metrics.json", {**self.metrics, **values})
 
     def _load(self, make: Callable[[], Model], name: str, layers: int) -> Model:
-        path = self._need(name)
-        state = load_model_state(path)[0]
+        state, path = self._weights(name), self.folder / name / "model.safetensors"
         if layers > len(state):  # even without memory, many layers take their time
             raise InputError(
                 path,
@@ -194,6 +191,21 @@ class Run:
         model = make()
         load_into(model, state, where=path)
         return model.eval()
+
+    def _weights(self, name: str) -> dict[str, torch.Tensor]:
+        """The weights of the stage in the folder `name`; for damaged ones the error says what writes them again."""
+        path = self._need(f"{name}/model.safetensors")
+        try:
+            return load_model_state(path)[0]
+        except InputError as error:
+            if not has_checkpoint(path.parent / "checkpoints"):
+                raise  # someone copied the weights in
+            stage, _, variant = name.partition("-")
+            words = ["motionlab", "train", stage, *(["--variant", variant] if variant else [])]
+            words += ["--preset", str(self.folder / "config.yaml")]
+            words += ["--out", str(self.folder.parent), "--name", self.folder.name]
+            fix = f"Write it again from the checkpoint, without training: {shlex.join(words)}."
+            raise InputError(path, found=error.found, expected=error.expected, fix=fix) from error
 
     def _need(self, name: str) -> Path:
         path = self.folder / name

@@ -10,11 +10,13 @@ others wait, so no file has two writers. docs/distributed.md has the commands fo
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from motionlab.config import RunConfig, to_yaml
 from motionlab.errors import printable
+from motionlab.files.lock import using
 from motionlab.jobs.prepare import prepare, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages import stage_class
@@ -25,6 +27,7 @@ from motionlab.runtime import choose_device
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, load_weights
 from motionlab.training.distributed import World, connected
 from motionlab.training.loop import fit
+from motionlab.training.reporting.loggers import check_loggers
 
 
 def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str | None = None) -> Path:
@@ -37,24 +40,28 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
         variant: for a stage that has variants, the one to train; for the tokenizer a quantizer.
 
     Raises:
-        InputError: no such stage or variant; and what `fit` raises.
+        InputError: no such stage or variant; another process at work in the folder; and what `fit` raises.
+        MissingExtra: the package of a logger is not installed.
     """
     kind = stage_class(name)
     kind.check(config, variant)
     choose_device(config.device)  # refuses one that is not here before anything is written
     with connected(config.device) as world:
-        print(printable(to_yaml(config), lines=True), flush=True)
-        with world.first_alone():
-            run = Run.planned(folder, config)
-            splits = prepare(config.corpus)
-            require_splits(run, splits)  # before anything of the run is changed
-            run.save_config()
-        stage = kind(run, splits, variant)
-        train(stage)
         if world.is_first:
-            report = write_training_report(stage.folder)
-            print(f"trained: {printable(stage.folder)}\nreport: {printable(report)}", flush=True)
-        return stage.folder
+            check_loggers(getattr(config, f"{name}_training").loggers)
+        print(printable(to_yaml(config), lines=True), flush=True)
+        with using(folder) if world.is_first else nullcontext():
+            with world.first_alone():
+                run = Run.planned(folder, config)
+                splits = prepare(config.corpus)
+                require_splits(run, splits)  # before anything of the run is changed
+                run.save_config()
+            stage = kind(run, splits, variant)
+            train(stage)
+            if world.is_first:
+                report = write_training_report(stage.folder)
+                print(f"trained: {printable(stage.folder)}\nreport: {printable(report)}", flush=True)
+            return stage.folder
 
 
 def train(stage: RunStage[Any], watch: Callable[[int], None] | None = None) -> None:

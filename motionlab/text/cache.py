@@ -8,7 +8,8 @@ On disk, in one folder for each encoder with its settings (`encoder.identity`), 
     index.json                    format, identity, name and sha256 of the file above, captions, lengths
 Features from other weights, of another dtype or with another limit of tokens are in another folder, and never read.
 A save writes a new features file first, then the index that points to it, then removes the old file. A crash at any
-moment leaves an index whose file is whole.
+moment leaves an index whose file is whole. Processes save one after the other, each with what the others have added; a
+reader whose file was removed meanwhile begins again with the new index.
 """
 
 from __future__ import annotations
@@ -25,10 +26,13 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files import atomic_path, write_text
+from motionlab.files.litter import sweep
+from motionlab.files.lock import IN_USE, locked
 from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions, check_finite, identity
 
 FORMAT = 2
 _AT_ONCE = 1024  # captions encoded at a time, so that the padded float32 block stays small
+_LONGEST_SAVE = 120.0  # seconds that one save may take, and those before it
 _MAKE_AGAIN = "Delete this folder; the features are made again when they are needed."
 
 
@@ -56,8 +60,8 @@ class TextCache:
         self._row: dict[str, int] = {}
         self._rows: list[Tensor] = []  # float16 [l_i, dim] each
         self._file: str | None = None
-        if self.folder is not None and (self.folder / "index.json").is_file():
-            self._load(self.folder)
+        if self.folder is not None:
+            self._take_in(self.folder)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -88,15 +92,26 @@ class TextCache:
         self.save()
 
     def save(self) -> None:
-        """Write everything to the folder; the old file stays valid until the new one is complete."""
+        """Write everything to the folder, with what other processes have saved there meanwhile.
+
+        Raises:
+            InputError: the folder cannot be written, or another process does not end its save.
+        """
         if self.folder is None or not self._rows:
             return
+        with locked(self.folder / IN_USE, wait=_LONGEST_SAVE):
+            sweep(self.folder, depth=1, strangers=_LONGEST_SAVE)
+            self._take_in(self.folder)
+            self._write(self.folder)
+
+    def _write(self, folder: Path) -> None:
+        """The old file stays valid until the new one is complete."""
         content = save({"states": torch.cat(self._rows)})  # [tokens of all captions, dim]
         digest = hashlib.sha256(content).hexdigest()
         file = f"features-{digest[:16]}.safetensors"
         if file == self._file:
             return
-        with atomic_path(self.folder / file) as temporary:
+        with atomic_path(folder / file) as temporary:
             temporary.write_bytes(content)
         index = {
             "format": FORMAT,
@@ -106,13 +121,16 @@ class TextCache:
             "captions": list(self._row),
             "lengths": [len(rows) for rows in self._rows],
         }
-        write_text(self.folder / "index.json", json.dumps(index, ensure_ascii=False, indent=0))
+        write_text(folder / "index.json", json.dumps(index, ensure_ascii=False, indent=0))
         if self._file is not None:
-            (self.folder / self._file).unlink(missing_ok=True)
+            (folder / self._file).unlink(missing_ok=True)
         self._file = file
 
     def _find(self, captions: Sequence[str]) -> list[int]:
-        missing = [caption for caption in dict.fromkeys(captions) if caption not in self._row]
+        missing = self._missing(captions)
+        if missing and self.folder is not None:
+            self._take_in(self.folder)  # another process may have saved them
+            missing = self._missing(captions)
         if missing:
             check_captions(missing)
             if self.encoder is None:
@@ -128,6 +146,9 @@ class TextCache:
             self.save()
         return [self._row[caption] for caption in captions]
 
+    def _missing(self, captions: Sequence[str]) -> list[str]:
+        return [caption for caption in dict.fromkeys(captions) if caption not in self._row]
+
     def _insert(self, captions: Sequence[str], features: TextFeatures) -> None:
         if features.dim != self.dim or len(features) != len(captions):
             raise InputError(
@@ -142,10 +163,20 @@ class TextCache:
                 self._row[caption] = len(self._rows)
                 self._rows.append(states[mask].to("cpu", torch.float16))  # [l, dim]
 
-    def _load(self, folder: Path) -> None:
+    def _take_in(self, folder: Path) -> None:
+        """Add what the folder holds and this cache does not; nothing, if it holds the file that was read last."""
+        while (index := _bytes(folder / "index.json")) is not None:
+            try:
+                return self._load(folder, index)
+            except InputError:
+                if _bytes(folder / "index.json") == index:  # otherwise another process has saved, and removed the file
+                    raise
+
+    def _load(self, folder: Path, content: bytes) -> None:
+        """Add what the index with this content names."""
         index_path = folder / "index.json"
         try:
-            index = json.loads(index_path.read_text(encoding="utf-8"))
+            index = json.loads(content.decode("utf-8"))
             file, digest, found = str(index["file"]), index["sha256"], dict(index["identity"])
             captions, lengths, version = list(index["captions"]), list(index["lengths"]), index["format"]
         except (ValueError, KeyError, TypeError) as error:
@@ -159,8 +190,10 @@ class TextCache:
                 expected=f"format {FORMAT}, {self._identity}",
                 fix=_MAKE_AGAIN,
             )
+        if file == self._file:
+            return
         path = folder / file
-        content = path.read_bytes() if path.is_file() else b""
+        content = _bytes(path) or b""
         if hashlib.sha256(content).hexdigest() != digest:
             raise InputError(
                 path,
@@ -179,8 +212,18 @@ class TextCache:
                 fix=_MAKE_AGAIN,
             )
         self._file = file
-        self._rows = list(states.split(lengths))
-        self._row = {caption: at for at, caption in enumerate(captions)}
+        for caption, rows in zip(captions, states.split(lengths), strict=True):
+            if caption not in self._row:
+                self._row[caption] = len(self._rows)
+                self._rows.append(rows)
+
+
+def _bytes(path: Path) -> bytes | None:
+    """The content of a file, None without one."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 def _only_encoder(folder: str | Path | None, name: str | None) -> dict[str, object]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -30,7 +29,9 @@ from torch.distributed.rendezvous import rendezvous
 
 from motionlab.environment import Launch, connect_seconds, launch
 from motionlab.errors import InputError, first_line, is_out_of_memory, printable
+from motionlab.files.litter import temporary_folder
 from motionlab.runtime import Choice, choose_device
+from motionlab.training.interrupt import end_with_parent
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # rank 0 may build a corpus or write a large checkpoint while the others wait
@@ -233,7 +234,7 @@ def run_processes(
         InputError: or whatever the first failing process raised; the others are ended.
     """
     context = get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder("processes") as folder:
         meet = (Path(folder) / "meet").as_uri()
         pipes = [context.Pipe(duplex=False) for _ in range(size)]
         workers = [
@@ -284,6 +285,7 @@ def _worker(
     sender: Any, meet: str, rank: int, size: int, device: str, threads: int, function: Any, arguments: Any
 ) -> None:
     """One process of `run_processes`. Its result or error is sent to the parent."""
+    end_with_parent()
     torch.set_num_threads(threads)
     os.environ["LOCAL_RANK"] = str(rank)
     try:

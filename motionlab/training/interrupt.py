@@ -10,10 +10,14 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any
+
+TIME_TO_SAVE = 20.0  # seconds that a training has to finish its step and save
 
 
 class Stopped(KeyboardInterrupt):
@@ -49,6 +53,39 @@ def _end(number: int, frame: FrameType | None) -> None:
     for child in multiprocessing.active_children():
         child.terminate()
     raise Stopped("", number)
+
+
+def end_with_parent() -> None:
+    """To be called first in a child: a killed parent cannot stop it, and one that waits for work never notices."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # a training saves; whatever else runs ends here
+        time.sleep(TIME_TO_SAVE)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def quiet_tracker() -> None:
+    """To be called before a pool of processes is made, so that a kill of this process is not followed by a warning.
+
+    A pool has named semaphores. Python's resource tracker, a process of its own, removes them after a kill; and it
+    warns of them, as of a fault of the program, on a terminal whose command has ended.
+    """
+    if os.name == "nt":
+        return
+    from multiprocessing import resource_tracker
+
+    ours = "ignore:resource_tracker"
+    sys.warnoptions.append(ours)  # handed on to the tracker, if it does not run yet
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(ours)
 
 
 class Interrupt:

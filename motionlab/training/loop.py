@@ -45,14 +45,14 @@ def fit(
         hooks: they listen to the training: loggers, reports.
 
     Raises:
-        InputError: nothing to resume, a checkpoint of another run or architecture, a loss that is not finite or rises,
-            fp16 gradients that stay inf, too little memory, or a disk that is full. `checkpoints/last` stays whole in
-            every case.
+        InputError: another process at work in `folder`, nothing to resume, a checkpoint of another run or architecture,
+            a loss that is not finite or rises, fp16 gradients that stay inf, too little memory, or a disk that is full.
+            `checkpoints/last` stays whole in every case.
         Stopped: a KeyboardInterrupt; after Ctrl-C or SIGTERM, when the step is done and saved.
     """
-    this = Session(stage, settings, Path(folder), torch.device(device), hooks, resume=resume, overwrite=overwrite)
-    clock, optimizer, precision, processes = this.clock, this.optimizer, this.precision, this.world.size
-    with this.running():
+    place = Path(folder), torch.device(device)
+    with Session.begin(stage, settings, *place, hooks, resume=resume, overwrite=overwrite) as this:
+        clock, optimizer, precision, processes = this.clock, this.optimizer, this.precision, this.world.size
         while not this.finished:
             # --- one optimizer step: a group of micro-batches, one backward pass each
             with clock("data"):

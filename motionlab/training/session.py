@@ -18,6 +18,7 @@ import torch
 
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
+from motionlab.files.lock import using
 from motionlab.runtime import seed_everything
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, remove_checkpoints
 from motionlab.training.checkpoints.saver import Saver, keep_batch
@@ -47,7 +48,7 @@ MAX_SKIPPED = 20  # skipped steps in a row: by then the loss scale has been halv
 class Session:
     """One training of a stage, from its start (or its last checkpoint) to its end.
 
-    Args and errors are those of `fit`. Use `running()` around the steps.
+    Args and errors are those of `fit`. Use `begin()` around the steps.
     """
 
     def __init__(
@@ -95,6 +96,17 @@ class Session:
             self.parallel.whole,
         )
         self.saver = Saver(self.checkpoints, keep_last=settings.keep_last)
+
+    @classmethod
+    @contextlib.contextmanager
+    def begin(
+        cls, stage: Stage[Any], settings: TrainConfig, folder: Path, *more: Any, **options: Any
+    ) -> Iterator[Session]:
+        """A session that no other process disturbs: two trainings in one folder would write over each other."""
+        with using(folder) if World.current().is_first else contextlib.nullcontext():
+            this = cls(stage, settings, folder, *more, **options)
+            with this.running():
+                yield this
 
     def _make_parts(self, device: torch.device) -> None:
         """The model on its device, in its precision and with its optimizer."""

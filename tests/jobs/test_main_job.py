@@ -107,6 +107,7 @@ def weights(folder):
 def test_a_finished_run_takes_other_settings_of_what_shapes_no_weights(finished_run, tmp_path):
     folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
     before = weights(folder)
+    assert (folder / "motions" / "test_seen-00-vq_ema.npy").is_file()
     changes = [
         "sampling.max_tokens=50",
         "sampling.temperature=0.5",
@@ -117,6 +118,7 @@ def test_a_finished_run_takes_other_settings_of_what_shapes_no_weights(finished_
     again = Run.open(folder)
     assert weights(folder) == before, "something was trained again"
     assert again.metrics["generation"]["test_seen"]["clips"] == 2
+    assert list((folder / "motions").iterdir()) == [], "motions of players that the report no longer has"
     assert again.config.sampling.max_tokens == 50 and list(again.metrics["tokenizers"]) == ["fsq"]
     assert "temperature: 0.5" in (folder / "report.html").read_text(encoding="utf-8")
 
@@ -150,6 +152,7 @@ def test_another_config_does_not_overwrite_a_run(finished_run):
         (["text.encoder=t5", "text.folder=/no/such"], "/no/such"),
         (["device=mps"], "device"),
         (["llama_training.precision=tf32", "device=cpu"], "tf32 on cpu"),
+        (["llama_training.schedule=multi_step", "llama_training.milestones=[900]"], "milestones: found"),
     ],
 )
 def test_settings_that_cannot_be_built_are_found_before_any_work(tmp_path, overrides, message):

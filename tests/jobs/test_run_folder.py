@@ -1,11 +1,13 @@
 """A folder that is not a run, a run without weights, and weights of another architecture are named."""
 
 import re
+import shlex
 import shutil
 
 import pytest
 import torch
 
+from motionlab.cli import main
 from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.files.tensors import write_tensors
@@ -87,6 +89,24 @@ def test_weights_that_a_wrapper_named_are_read(finished_run, tmp_path):
     write_tensors(path, {f"_orig_mod.module.{name}": value for name, value in state.items()}, description)
     again = Run.open(folder).tokenizer().state_dict()
     assert all(torch.equal(again[name], value) for name, value in finished_run.tokenizer().state_dict().items())
+
+
+@pytest.mark.parametrize(("part", "stage"), [("tokenizer-fsq", "tokenizer"), ("llama", "llama")])
+def test_damaged_weights_are_written_again_by_the_command_that_the_error_names(finished_run, tmp_path, part, stage):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "a space" / "ci")
+    path = folder / part / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="found changed content.*from the checkpoint, without training") as caught:
+        getattr(Run.open(folder), stage)()
+    words = shlex.split(caught.value.fix.partition("motionlab ")[2].removesuffix("."))
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0 and path.read_bytes() == whole
+    shutil.rmtree(folder / part / "checkpoints")
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match="Copy or download the file again"):
+        getattr(Run.open(folder), stage)()
 
 
 def test_a_decoder_of_another_codebook(finished_run, tmp_path):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +220,46 @@ def test_names_with_any_character(tmp_path: Path, fake: Any) -> None:
     assert TextCache(tmp_path / "cache").name == fake.name
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
     shutil.rmtree(tmp_path / "cache")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
+def test_eight_processes_add_and_two_read(tmp_path: Path, root: Path) -> None:
+    """No caption is lost, and no reader meets an index without its file."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root)}
+    script = Path(__file__).with_name("many_processes.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.stderr == ""
+    assert json.loads(done.stdout) == {"codes": [0] * 10, "captions": 45, "left": [".json", ".safetensors"]}
+
+
+def test_what_another_process_saved_is_not_encoded_again(tmp_path: Path, fake: Any) -> None:
+    first, second = TextCache(tmp_path, fake), TextCache(tmp_path, fake)
+    first.features(FIRST)
+    fake.encoded.clear()
+    assert second.features(FIRST).lengths.tolist() == [3, 4] and fake.encoded == []
+    second.features(["runs"])
+    first.features(["jumps"])
+    assert len(TextCache(tmp_path)) == 4 and len(list(tmp_path.rglob("*.safetensors"))) == 1
+
+
+def test_a_reader_whose_file_was_removed_begins_again(tmp_path: Path, fake: Any, monkeypatch: Any) -> None:
+    """Another process saves between the two reads: the index that was read names a file that is gone."""
+    TextCache(tmp_path, fake).features(FIRST)
+    from motionlab.text import cache as module
+
+    late = TextCache(tmp_path, fake)
+    whole = module._bytes
+    reads: list[Path] = []
+
+    def saved_meanwhile(path: Path) -> bytes | None:
+        if path.suffix == ".safetensors" and not reads:
+            reads.append(path)
+            with monkeypatch.context() as patch:
+                patch.setattr(module, "_bytes", whole)
+                late.features(SECOND)
+        return whole(path)
+
+    monkeypatch.setattr(module, "_bytes", saved_meanwhile)
+    assert len(TextCache(tmp_path)) == 3 and reads and not reads[0].exists()

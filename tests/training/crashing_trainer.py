@@ -103,6 +103,13 @@ def same(a: Path, b: Path) -> bool:
     )
 
 
+def not_of_a_training(folder: Path) -> list[str]:
+    """Names of files that a training does not leave: locks, and what a killed one had begun to write."""
+    known = ("history.csv", "history.jsonl", "checkpoints")
+    inner = [path.name for path in (folder / "checkpoints").iterdir() if path.name.startswith(".")]
+    return [path.name for path in folder.iterdir() if path.name not in known] + inner
+
+
 def half_written(folder: Path) -> bool:
     """Whether a tensor file has no name yet: a save is under way, or was when the trainer died."""
     return any((folder / "checkpoints").glob(".last-*.safetensors"))
@@ -161,8 +168,10 @@ def main(root: Path) -> None:
         os.kill(process, signal.SIGKILL)
         codes.append(wait(process))
         torn += half_written(folder)
+    litter = sum(path.name.startswith(".") for path in folder.rglob("*"))
     end = wait(fork(lambda: train(folder, steps=LONG)))
     report["outside"] = {"codes": codes, "torn": torn, "end": end, "same": same(folder, long)}
+    report["outside"] |= {"litter": litter, "left": not_of_a_training(folder)}
 
     # 2. killed before every single operation of the first save, and before some of the second, which writes "best" too
     report["operations"] = []
@@ -181,7 +190,20 @@ def main(root: Path) -> None:
     end = wait(fork(lambda: train(folder)))
     report["half"] = {"code": code, "litter": litter, "step": step, "end": end, "same": same(folder, whole)}
 
-    # 4. the operating system refuses to write more: a limit on the file size imitates the full disk
+    # 4. a second trainer in the folder where one is at work, which is killed then
+    folder = root / "two"
+    process = fork(lambda: train(folder, PAUSE, LONG))
+    while not has_checkpoint(folder / "checkpoints"):
+        time.sleep(0.005)
+    second = wait(fork(lambda: train(folder, steps=LONG)))
+    alive = os.waitpid(process, os.WNOHANG) == (0, 0)
+    os.kill(process, signal.SIGKILL)
+    codes = [wait(process)]
+    end = wait(fork(lambda: train(folder, steps=LONG)))
+    report["two"] = {"second": second, "alive": alive, "codes": codes, "end": end, "same": same(folder, long)}
+    report["two"]["left"] = not_of_a_training(folder)
+
+    # 5. the operating system refuses to write more: a limit on the file size imitates the full disk
     folder = root / "full"
     first = TrainConfig(steps=4, warmup_steps=0, val_every=4, save_every=2)
     code = wait(fork(lambda: Toy(ToyModel(64)).fit(folder, first) and None))

@@ -29,7 +29,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[dict[str,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
+    return json.loads(done.stdout.splitlines()[-1]), done.stderr  # before it: which locks were taken over
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,7 @@ def test_killed_from_outside_twenty_times(report: dict[str, Any]) -> None:
     assert outside["codes"] == [KILLED] * 20
     assert outside["torn"] >= 1, "no kill fell into a save"
     assert report["long"] == outside["end"] == 0 and outside["same"]
+    assert outside["litter"] >= 1 and outside["left"] == []
 
 
 def test_killed_before_every_operation_of_a_save(report: dict[str, Any]) -> None:
@@ -51,6 +52,13 @@ def test_killed_before_every_operation_of_a_save(report: dict[str, Any]) -> None
         assert run["end"] == 0 and run["same"], event
         kept = ["best", "best.json", "last", "last", "last.json", "step", "step"]
         assert run["files"] == kept, f"litter after event {event}"
+
+
+def test_one_trainer_at_a_time(ran: tuple[dict[str, Any], str]) -> None:
+    two = ran[0]["two"]
+    assert two["second"] == 1 and two["alive"] and two["codes"] == [KILLED]
+    assert two["end"] == 0 and two["same"] and two["left"] == []
+    assert "at work since" in ran[1] and "expected one process at a time" in ran[1]
 
 
 def test_killed_with_half_a_file_written(report: dict[str, Any]) -> None:

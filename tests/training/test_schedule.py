@@ -132,6 +132,7 @@ def test_scaling_with_the_batch() -> None:
         ({"schedule": "multi_step"}, r"milestones: found \[\]"),
         ({"milestones": [5]}, r"milestones: found \[5\]"),
         ({"schedule": "multi_step", "milestones": [9, 5]}, "rising"),
+        ({"schedule": "multi_step", "milestones": [9, 1000]}, r"\[9, 1000\], expected less than steps \(1000\)"),
         ({"decay_ratio": 0.0}, "decay_ratio"),
         ({"min_lr_ratio": 1.5}, "min_lr_ratio"),
     ],

@@ -78,7 +78,7 @@ def test_a_stop_leaves_no_trace(folders: tuple[Path, Path], name: str) -> None:
 @pytest.mark.parametrize("kind", ["last", "best"])
 def test_one_process_reads_what_two_wrote_in_parts(folders: tuple[Path, Path], name: str, kind: str) -> None:
     checkpoints = folders[1] / name / "checkpoints"
-    parts = [path.name for path in checkpoints.glob("last-*.dcp/*.distcp")]
+    parts = [path.name for path in checkpoints.glob("last-*.parts/part-*")]
     assert len(parts) == 2  # one per process
     (alone, _), (together, record) = (read_checkpoint(folder / name / "checkpoints", kind) for folder in folders)
     assert alone.keys() == together.keys()
@@ -92,7 +92,7 @@ def test_one_process_reads_what_two_wrote_in_parts(folders: tuple[Path, Path], n
 
 def test_a_changed_part_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
     copy = shutil.copytree(folders[1] / "toy_fsdp" / "checkpoints", tmp_path / "checkpoints")
-    part = next(copy.glob("last-*.dcp/__1_*"))
+    part = next(copy.glob("last-*.parts/part-1.*"))
     part.write_bytes(part.read_bytes()[:-1] + b"?")
     with pytest.raises(InputError, match=f"{part.name} missing or changed"):
         read_checkpoint(copy)

@@ -38,6 +38,7 @@ from motionlab.errors import InputError
 from motionlab.files.records import read_record, write_record
 from motionlab.motion.motion import Motion
 from motionlab.motion.transforms import mirror
+from motionlab.training.interrupt import end_with_parent, quiet_tracker
 
 # Raise this number when the same settings give other bytes than before: old caches are then not used.
 FORMAT = 2
@@ -180,11 +181,15 @@ def _composed(plans: Sequence[Plan], blend_frames: int, processes: int) -> Itera
         yield from _compose_block(plans, blend_frames)
         return
     # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.
-    with ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=runtime.set_threads, initargs=(1,)
-    ) as pool:
+    quiet_tracker()
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin_process) as pool:
         for block in pool.map(_compose_block, blocks, itertools.repeat(blend_frames)):
             yield from block
+
+
+def _begin_process() -> None:
+    end_with_parent()
+    runtime.set_threads(1)
 
 
 def _compose_block(plans: Sequence[Plan], blend_frames: int) -> list[Clip]:

@@ -38,6 +38,7 @@ from motionlab.jobs.ablations.strategy_point import STEPS, STRATEGIES, check_poi
 from motionlab.jobs.ablations.tokenizer import (
     MAX_POINTS,
     Axes,
+    alone,
     fill_file,
     grid_points,
     parse_grid,
@@ -110,15 +111,17 @@ def ablate_strategies(
         The rows of the grid, in its order.
 
     Raises:
-        InputError: not a run, a wrong grid, results of another run in `out`, or points that failed.
+        InputError: not a run, a wrong grid, results of another run in `out`, another process that fills it, or points
+            that failed.
     """
     out, points = usable_path(out, "out"), grid_points(axes, full_point, max_points)
     settings = shared_settings(run)
-    there = open_file(out, settings, lambda: _header(run, settings), StrategyResult)
-    held = {key_of(row.point) for row in there}
-    todo = [point for point in points if key_of(point) not in held]
-    train = functools.partial(run_point, run=str(run))
-    failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
+    with alone(out):
+        there = open_file(out, settings, lambda: _header(run, settings), StrategyResult)
+        held = {key_of(row.point) for row in there}
+        todo = [point for point in points if key_of(point) not in held]
+        train = functools.partial(run_point, run=str(run))
+        failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
     refuse_failed(failed, todo)
     rows = {key_of(row.point): row for row in load_strategies(out)}
     return [rows[key_of(point)] for point in points]

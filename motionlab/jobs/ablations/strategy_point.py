@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, train_classifier
+from motionlab.files.litter import temporary_folder
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
@@ -172,7 +172,7 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
         return Losses(losses.loss, {"accuracy": losses.accuracy})
 
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
+    with temporary_folder("training") as folder:  # the numbers are kept, the weights are not
         stage = FunctionStage(model, batches, step, count=lambda batch: batch.n_labels, title=strategy)
         fit(stage, settings, folder, device=device)
     seconds = time.perf_counter() - began

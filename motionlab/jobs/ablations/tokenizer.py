@@ -15,6 +15,7 @@ import io
 import itertools
 import math
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
@@ -29,6 +30,8 @@ from motionlab.data.splits import Splits
 from motionlab.environment import usable_path
 from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
+from motionlab.files.litter import sweep
+from motionlab.files.lock import IN_USE, locked
 from motionlab.jobs.ablations.results import Row, append_row, key_of, load_rows, start_file
 from motionlab.jobs.ablations.tokenizer_point import Point, Result, canonical, check_key, point_config, train_point
 from motionlab.jobs.prepare import prepare
@@ -125,25 +128,35 @@ def ablate(
         The rows of the grid, in its order.
 
     Raises:
-        InputError: a wrong grid, results of other settings in `out`, or points that failed. Points that were finished
-            stay in `out` in every case.
+        InputError: a wrong grid, results of other settings in `out`, another process that fills it, or points that
+            failed. Points that were finished stay in `out` in every case.
     """
     out, points = usable_path(out, "out"), grid_points(axes, max_points=max_points)
     config = point_config(corpus=corpus)
-    there = start_file(out, config)
-    held = {key_of(row.point) for row in there}
-    todo = [point for point in points if key_of(point) not in held]
-    if todo:
-        prepare(config.corpus)  # once, here; the processes find it in the cache
-    train = functools.partial(run_point, corpus=corpus)
-    failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
-    everything = load_rows(out)
-    if everything:
-        with atomic_path(out.with_suffix(".png")) as path:
-            path.write_bytes(figure_to_png(overview_figure(everything)))
+    with alone(out):
+        there = start_file(out, config)
+        held = {key_of(row.point) for row in there}
+        todo = [point for point in points if key_of(point) not in held]
+        if todo:
+            prepare(config.corpus)  # once, here; the processes find it in the cache
+        train = functools.partial(run_point, corpus=corpus)
+        failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
+        everything = load_rows(out)
+        if everything:
+            with atomic_path(out.with_suffix(".png")) as path:
+                path.write_bytes(figure_to_png(overview_figure(everything)))
     refuse_failed(failed, todo)
     rows = {key_of(row.point): row for row in everything}
     return [rows[key_of(point)] for point in points]
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Fill the result file `out` as the only process, without what killed ones left of it or of their trainings."""
+    with locked(out.with_name(f"{out.name}.{IN_USE}"), say=print):
+        for folder in (out.parent, tempfile.gettempdir()):
+            sweep(folder, depth=1)
+        yield
 
 
 def fill_file(

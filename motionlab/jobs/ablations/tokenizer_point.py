@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import functools
 import math
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -23,6 +22,7 @@ from motionlab.data.batches import WindowBatches
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
+from motionlab.files.litter import temporary_folder
 from motionlab.jobs.build import loss_weights, make_tokenizer
 from motionlab.jobs.prepare import measure_normalizer
 from motionlab.motion.normalizer import Normalizer
@@ -195,7 +195,7 @@ def train_point(config: RunConfig, splits: Splits) -> Trained:
         return Losses(tokenizer_losses(model(x), x, weights, body=body)["total"])
 
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:  # the numbers are kept, the weights are not
+    with temporary_folder("training") as folder:  # the numbers are kept, the weights are not
         stage = FunctionStage(model, batches, step, title=f"{shape.quantizer} {shape.codebook_size}")
         fit(stage, settings, folder, device=device)
     seconds = time.perf_counter() - began

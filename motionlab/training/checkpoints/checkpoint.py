@@ -99,7 +99,7 @@ def commit(
     older = [path for path in numbered if path not in newer]
     for path in [*newer, *older[: -keep if keep > 1 else None]]:
         path.unlink(missing_ok=True)
-    _sweep(folder, name)
+    remove_unnamed(folder, name)
 
 
 def roll_back(folder: str | Path, step: int) -> None:
@@ -186,7 +186,7 @@ def remove_checkpoints(folder: str | Path) -> None:
     for path in [*folder.glob("step-*.json"), folder / "last.json", folder / "best.json"]:
         path.unlink(missing_ok=True)
     for name in ("last", "best"):
-        _sweep(folder, name)
+        remove_unnamed(folder, name)
 
 
 def _tensors_of(record: Path) -> str | None:
@@ -196,13 +196,14 @@ def _tensors_of(record: Path) -> str | None:
         return None
 
 
-def _sweep(folder: Path, name: str) -> None:
+def remove_unnamed(folder: Path, name: str) -> None:
     """Remove tensors that no checkpoint names any more, and temporary files of killed saves."""
     kept = {_tensors_of(record) for record in folder.glob("*.json")}
     for pattern in (f"{name}-*.safetensors", f".{name}-*.safetensors", f".{name}.*.json", ".step-*.json"):
         for path in folder.glob(pattern):
             if path.name not in kept:
                 path.unlink(missing_ok=True)
-    for path in folder.glob(f"{name}-*.dcp"):
-        if path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+    for pattern in (f"{name}-*.parts", f"{name}-*.dcp"):  # the second is of earlier versions
+        for path in folder.glob(pattern):
+            if path.name not in kept:
+                shutil.rmtree(path, ignore_errors=True)

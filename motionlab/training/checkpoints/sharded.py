@@ -1,11 +1,10 @@
 """Checkpoints of a model that no process holds as a whole: each writes its part, and any number of them reads it.
 
-`torch.distributed.checkpoint` writes one file per process and an index that says where each part of each tensor is.
-The same rule as in `checkpoint.py` makes it one unit: the parts go first, into a folder that no older checkpoint names,
-and the JSON file that names it is the commit.
+`sharded_parts.py` has the files. The same rule as in `checkpoint.py` makes them one unit: the parts go first, into a
+folder that no older checkpoint names, and the JSON file that names it is the commit.
 
-    checkpoints/last.json                  as usual; "tensors" names the folder, "sha256" has one entry per file
-    checkpoints/last-00001200-9f86d081.dcp/   .metadata, __0_0.distcp, __1_0.distcp, ...
+    checkpoints/last.json                         as usual; "tensors" names the folder, "sha256" has one entry per file
+    checkpoints/last-00001200-9f86d081.parts/     index.json, part-0.safetensors, part-1.safetensors, ...
     checkpoints/best.json, best-....safetensors   gathered and whole: for inference by one process
 
 Another number of processes may read it, one included: `checkpoint.read_checkpoint` reads the parts itself.
@@ -20,16 +19,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.distributed.checkpoint.metadata import TensorStorageMetadata
-from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from motionlab.training.checkpoints.checkpoint import commit, read_checkpoint, read_record, write_checkpoint
 from motionlab.training.checkpoints.saver import for_inference
-from motionlab.training.checkpoints.sharded_parts import changed_files, refuse, tensors_in, write_parts
+from motionlab.training.checkpoints.sharded_parts import Box, Parts, write_parts
 from motionlab.training.distributed import World
 
-SUFFIX = ".dcp"
+SUFFIX = ".parts"
 
 
 def write_sharded(
@@ -74,12 +71,8 @@ def read_sharded(folder: str | Path, model: nn.Module) -> tuple[dict[str, torch.
     if not path.is_dir():
         tensors, _ = read_checkpoint(folder)
         return {key: _spread(value, layout.get(_parameter_of(key))) for key, value in tensors.items()}, record
-    world = World.current()
-    wrong = changed_files(path, record["sha256"], world.share(sorted(record["sha256"])))
-    refuse(path, [file for part in world.gather(wrong) for file in part])
-    state = {key: _room(value, layout.get(_parameter_of(key))) for key, value in tensors_in(path).items()}
-    load(state, checkpoint_id=str(path))
-    return state, record
+    with Parts.open(path, record["sha256"], World.current()) as parts:
+        return {key: _read(parts, key, layout.get(_parameter_of(key))) for key in parts.entries}, record
 
 
 def _gather(tensors: Mapping[str, torch.Tensor], world: World) -> dict[str, torch.Tensor]:
@@ -101,11 +94,16 @@ def _parameter_of(key: str) -> str:
     return key.partition(".")[2].partition(":")[0]
 
 
-def _room(entry: TensorStorageMetadata, parameter: DTensor | None) -> torch.Tensor:
-    """An empty tensor to load into: sharded like its parameter when it has its shape, else whole on the CPU."""
-    if parameter is not None and parameter.shape == entry.size:
-        return torch.empty_like(parameter, dtype=entry.properties.dtype).detach()
-    return torch.empty(entry.size, dtype=entry.properties.dtype)
+def _read(parts: Parts, key: str, parameter: DTensor | None) -> torch.Tensor:
+    """A tensor, sharded like its parameter when it has its shape, else whole on the CPU."""
+    shape = parts.entries[key].shape
+    if parameter is None or tuple(parameter.shape) != shape:
+        return parts.read(key, Box.whole(shape))
+    local = parts.read(key, Box.of(parameter)).to(parameter.device)
+    return DTensor.from_local(
+        local, parameter.device_mesh, parameter.placements,
+        run_check=False, shape=parameter.shape, stride=parameter.stride(),
+    )  # fmt: skip
 
 
 def _spread(value: torch.Tensor, parameter: DTensor | None) -> torch.Tensor:

@@ -18,6 +18,9 @@ from motionlab.errors import InputError, MissingExtra
 from motionlab.training.checkpoints.state import Counters
 from motionlab.training.reporting.hooks import Hook
 
+# logger -> what its package, which has the same name, is needed for
+PURPOSES = {"tensorboard": "write files for TensorBoard", "wandb": "log to Weights & Biases"}
+
 
 def make_loggers(names: Sequence[str], folder: Path, title: str, config: Mapping[str, Any]) -> list[Hook]:
     """The loggers that the setting `loggers` names.
@@ -38,11 +41,21 @@ def make_loggers(names: Sequence[str], folder: Path, title: str, config: Mapping
     return [kinds[name](folder, title, config) for name in names]
 
 
+def check_loggers(names: Sequence[str]) -> None:
+    """Find out before any work whether the loggers can be made.
+
+    Raises:
+        MissingExtra: the package of a logger is not installed.
+    """
+    for name in names:
+        _need(name, name, PURPOSES[name])
+
+
 class TensorBoard(Hook):
     """Curves for TensorBoard: `tensorboard --logdir runs`."""
 
     def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
-        _need("tensorboard", "tensorboard", "write files for TensorBoard")
+        _need("tensorboard", "tensorboard", PURPOSES["tensorboard"])
         self.folder, self.title, self.config = folder / "tensorboard", title, config
         self._writer: Any = None
 
@@ -66,7 +79,7 @@ class WeightsAndBiases(Hook):
     """A run at Weights & Biases; offline with WANDB_MODE=offline."""
 
     def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
-        self._wandb = _need("wandb", "wandb", "log to Weights & Biases")
+        self._wandb = _need("wandb", "wandb", PURPOSES["wandb"])
         self.folder, self.title, self.config = folder, title, config
         self._run: Any = None
 
