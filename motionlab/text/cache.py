@@ -18,22 +18,39 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.files import atomic_path, write_text
+from motionlab.files import atomic_path
 from motionlab.files.litter import sweep
 from motionlab.files.lock import IN_USE, locked
+from motionlab.files.reading import read_bytes, refusing
+from motionlab.files.records import parse_record, write_record
+from motionlab.files.tensors import require_finite
 from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions, check_finite, identity
 
 FORMAT = 2
 _AT_ONCE = 1024  # captions encoded at a time, so that the padded float32 block stays small
 _LONGEST_SAVE = 120.0  # seconds that one save may take, and those before it
 _MAKE_AGAIN = "Delete this folder; the features are made again when they are needed."
+
+
+@dataclass(frozen=True)
+class Index:
+    """The content of `index.json`."""
+
+    format: int
+    identity: dict[str, Any]
+    file: str
+    sha256: str
+    captions: list[str]
+    lengths: list[int]
 
 
 class TextCache:
@@ -121,7 +138,7 @@ class TextCache:
             "captions": list(self._row),
             "lengths": [len(rows) for rows in self._rows],
         }
-        write_text(folder / "index.json", json.dumps(index, ensure_ascii=False, indent=0))
+        write_record(folder / "index.json", index)
         if self._file is not None:
             (folder / self._file).unlink(missing_ok=True)
         self._file = file
@@ -175,43 +192,37 @@ class TextCache:
     def _load(self, folder: Path, content: bytes) -> None:
         """Add what the index with this content names."""
         index_path = folder / "index.json"
-        try:
-            index = json.loads(content.decode("utf-8"))
-            file, digest, found = str(index["file"]), index["sha256"], dict(index["identity"])
-            captions, lengths, version = list(index["captions"]), list(index["lengths"]), index["format"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                index_path, found=f"an unreadable index ({error!r})", expected="an index", fix=_MAKE_AGAIN
-            ) from error
-        if version != FORMAT or found != self._identity:
+        index = _parse_index(content, index_path)
+        if index.format != FORMAT or index.identity != self._identity:
             raise InputError(
                 index_path,
-                found=f"format {version}, features of {found}",
+                found=f"format {index.format}, features of {index.identity}",
                 expected=f"format {FORMAT}, {self._identity}",
                 fix=_MAKE_AGAIN,
             )
-        if file == self._file:
+        if index.file == self._file:
             return
-        path = folder / file
+        path = folder / Path(index.file).name
         content = _bytes(path) or b""
-        if hashlib.sha256(content).hexdigest() != digest:
+        if hashlib.sha256(content).hexdigest() != index.sha256:
             raise InputError(
                 path,
                 found=f"{len(content):,} bytes that are not what was saved",
-                expected=f"a file with sha256 {digest[:12]}...",
+                expected=f"a file with sha256 {index.sha256[:12]}...",
                 fix=_MAKE_AGAIN,
             )
-        states = load(content)["states"]  # [tokens of all captions, dim]
-        if not bool(states.isfinite().all()):
-            raise InputError(path, found="NaN or infinity", expected="finite features", fix=_MAKE_AGAIN)
-        if len(captions) != len(lengths) or sum(lengths) != len(states) or states.shape[1] != self.dim:
+        with refusing(path, expected="text features", fix=_MAKE_AGAIN):
+            states = load(content)["states"]  # [tokens of all captions, dim]
+        require_finite({"states": states}, path, _MAKE_AGAIN)
+        captions, lengths = index.captions, index.lengths
+        if len(captions) != len(lengths) or list(states.shape) != [sum(lengths), self.dim] or min(lengths) < 1:
             raise InputError(
                 index_path,
                 found=f"{len(captions)} captions with {sum(lengths)} tokens of width {self.dim}",
-                expected=f"{len(states)} tokens of width {states.shape[1]}",
+                expected=f"those of features of shape {list(states.shape)}",
                 fix=_MAKE_AGAIN,
             )
-        self._file = file
+        self._file = index.file
         for caption, rows in zip(captions, states.split(lengths), strict=True):
             if caption not in self._row:
                 self._row[caption] = len(self._rows)
@@ -226,17 +237,21 @@ def _bytes(path: Path) -> bytes | None:
         return None
 
 
-def _only_encoder(folder: str | Path | None, name: str | None) -> dict[str, object]:
+def _parse_index(content: bytes, path: Path) -> Index:
+    with refusing(path, expected="an index", fix=_MAKE_AGAIN):
+        text = content.decode("utf-8")
+    return parse_record(text, Index, path, expected="an index", fix=_MAKE_AGAIN)
+
+
+def _only_encoder(folder: str | Path | None, name: str | None) -> dict[str, Any]:
     """The identity of the one encoder, of this name if one is given, whose features are in `folder`."""
     found = []
     for path in sorted(Path(folder).glob("*/index.json")) if folder is not None else []:
-        try:
-            found.append(dict(json.loads(path.read_text(encoding="utf-8")).get("identity", {})))
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InputError(
-                path, found=f"an unreadable index ({error!r})", expected="an index", fix=_MAKE_AGAIN
-            ) from error
-    chosen = [one for one in found if one and name in (None, one.get("encoder"))]
+        one = _parse_index(read_bytes(path, expected="an index", fix=_MAKE_AGAIN), path).identity
+        if not isinstance(one.get("encoder"), str) or type(one.get("dim")) is not int:
+            raise InputError(path, found=f"features of {one}", expected="a name and a width", fix=_MAKE_AGAIN)
+        found.append(one)
+    chosen = [one for one in found if name in (None, one["encoder"])]
     if len(chosen) != 1:
         names = [f"{one.get('encoder')} ({one.get('dtype')}, {one.get('max_tokens')} tokens at most)" for one in chosen]
         raise InputError(

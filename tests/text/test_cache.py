@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 
 from motionlab.errors import InputError
+from motionlab.files.records import write_record
 from motionlab.text.cache import TextCache
 from motionlab.text.encoder import TextFeatures
 
@@ -170,8 +171,8 @@ def test_a_file_with_features_that_are_no_numbers_is_refused(tmp_path: Path, fak
     content = save({"states": torch.full((7, 4), float("nan"), dtype=torch.float16)})
     path.write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
-    index.write_text(json.dumps({**json.loads(index.read_text()), "sha256": digest}))
-    with pytest.raises(InputError, match="NaN or infinity.*Delete this folder"):
+    write_record(index, {**json.loads(index.read_text()), "sha256": digest})
+    with pytest.raises(InputError, match="28 of 28 values of states NaN or infinite.*Delete this folder"):
         TextCache(tmp_path, fake)
 
 
@@ -207,7 +208,7 @@ def test_a_crash_while_saving_keeps_what_was_there(tmp_path: Path, fake: Any, mo
 def test_a_crash_between_the_two_files(tmp_path: Path, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     TextCache(tmp_path, fake).features(FIRST)
     cache = TextCache(tmp_path, fake)
-    monkeypatch.setattr("motionlab.text.cache.write_text", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr("motionlab.text.cache.write_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         cache.features(SECOND)
     monkeypatch.undo()
