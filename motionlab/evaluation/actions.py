@@ -126,7 +126,7 @@ def train_classifier(
         model.train()
         for _ in range(steps):
             clips = torch.randint(len(store), (batch_size,))
-            room = torch.as_tensor(store.lengths)[clips] - window
+            room = torch.tensor(store.lengths)[clips] - window
             starts = (torch.rand(batch_size) * (room + 1)).long()
             x = store.windows(clips.numpy(), starts.numpy(), window)  # [B, window, 272]
             y = torch.stack(
