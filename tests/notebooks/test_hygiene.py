@@ -180,5 +180,7 @@ def test_every_exercise_is_a_stub_with_a_check(notebook: nbformat.NotebookNode) 
             assert [argument.arg for argument in function.args.args] == list(
                 inspect.signature(task.reference).parameters
             )
+            announced = f"def {function.name}({ast.unparse(function.args)}):\n    # {task.form}\n    raise Not"
+            assert announced in source, "the stub says which kinds and shapes come in and go out"
             assert f"ml.check({function.name})" in source + "".join(sources[i + 1 : i + 2])
     assert found >= 1

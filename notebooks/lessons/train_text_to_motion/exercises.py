@@ -233,6 +233,7 @@ EXERCISES = register(
             "Place i predicts token i + 1. So the labels are the tokens moved one place to the left.",
             "labels = [IGNORE] * (text_slots - 1) + codes + [end] + [IGNORE]",
         ),
+        form="codes: list of n ints, two ints -> two lists of text_slots + n + 1 ints",
     ),
     Exercise(
         "stage2.probabilities",
@@ -244,6 +245,7 @@ EXERCISES = register(
             "A code is kept when the sum of everything MORE likely is still below top_p: cumsum - values < top_p.",
             "Put the kept values back with scatter(-1, order, ...), and divide by their sum.",
         ),
+        form="logits [K], two floats -> [K]",
     ),
     Exercise(
         "stage2.write_codes",
@@ -255,6 +257,7 @@ EXERCISES = register(
             "END is a token that you look at and do not keep.",
             "Two ways out of the loop, so two places that return.",
         ),
+        form="next_logits(list of ints) -> [K]; two ints -> (list of ints, str)",
     ),
     Exercise(
         "stage2.soft_choice",
@@ -266,5 +269,6 @@ EXERCISES = register(
             "x - x.detach() is zero, and its gradient is that of x.",
             "return hard + soft - soft.detach()",
         ),
+        form="h [n, d], grid [K, d], table [K, dim], temperature: float -> [n, dim]",
     ),
 )
