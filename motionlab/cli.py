@@ -223,6 +223,7 @@ def generate(
     seconds: Annotated[float | None, typer.Option(help="Length. Default: until the decoder says END.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of a .bvh file: m or cm. Default: m.")] = None,
 ) -> None:
     """Write the motion that a run generates from a prompt.
 
@@ -232,12 +233,11 @@ def generate(
 
     result = job(
         prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        seconds=seconds, max_tokens=max_tokens, seed=seed,
+        seconds=seconds, max_tokens=max_tokens, seed=seed, unit=unit, show=True,
     )  # fmt: skip
     print(f"written: {out} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
-    if result.generated.stopped_by == "limit":
-        tokens = len(result.generated.tokens)
-        print(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
+    for note in result.notes():
+        print(note)
 
 
 @app.command()
@@ -253,7 +253,7 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     from motionlab.jobs.run_folder import Run
 
     this = Run.open(run, overrides or [])
-    scored = job(this, prepare(this.config.corpus))
+    scored = job(this, prepare(this.config.corpus), show=True)
     this.save_config()  # what the numbers of the folder were made with
     for split, result in scored.items():
         scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())

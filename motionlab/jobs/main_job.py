@@ -72,7 +72,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
         if not is_trained(this.folder / "llama", source, config.llama_training):
             train_llama(this, splits)
     with _stage(this, "generate and score"):
-        evaluate(this, splits)
+        evaluate(this, splits, show=True)
     report = write_report(this)
     print(f"report: {report}", flush=True)
     return report

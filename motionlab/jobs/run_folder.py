@@ -8,6 +8,7 @@ runs/<name>/
   codes.safetensors           tokens of the training and validation clips
   llama/                      model.safetensors, history.csv, checkpoints/
   STAGE/ or STAGE-VARIANT/    the same for every other stage (jobs/stages/)
+  judge.safetensors           the action classifier that scored the run, made again by every `evaluate`
   motions/                    the motions that the report shows, as .npy of 272 features
   metrics.json                every number of the report
   report.html                 one file, no network
@@ -26,6 +27,7 @@ import torch
 
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
+from motionlab.evaluation.judge import Judge
 from motionlab.files import sha256, write_text
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
@@ -135,6 +137,12 @@ class Run:
             )
         self._load(model, "llama/model.safetensors")
         return model
+
+    @property
+    def judge(self) -> Judge | None:
+        """The classifier that scored the run; None when it was not scored, or its clips do not name their actions."""
+        path = self.folder / "judge.safetensors"
+        return Judge.load(path, self.normalizer) if path.is_file() else None
 
     def save(self, model: torch.nn.Module, name: str) -> None:
         """Keep a model's weights for inference as `<name>/model.safetensors`."""

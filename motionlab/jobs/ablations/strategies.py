@@ -25,10 +25,11 @@ import torch
 
 from motionlab.config import to_mapping
 from motionlab.errors import InputError
+from motionlab.jobs.ablations.failures import refuse_failed
 from motionlab.jobs.ablations.results import Row, key_of, load_rows, open_file
 from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult, measure_decoder, reference_numbers
 from motionlab.jobs.ablations.strategy_point import STEPS, STRATEGIES, check_point, open_ground, train_decoder
-from motionlab.jobs.ablations.tokenizer import Axes, fill_file, grid_points, parse_grid, refuse_failed
+from motionlab.jobs.ablations.tokenizer import Axes, fill_file, grid_points, parse_grid
 from motionlab.jobs.ablations.tokenizer_point import Point
 from motionlab.runtime import one_thread
 
@@ -100,7 +101,7 @@ def ablate_strategies(
     held = {key_of(row.point) for row in open_file(out, settings, lambda: _header(run, settings), StrategyResult)}
     todo = [point for point in points if key_of(point) not in held]
     failed = fill_file(out, points, todo, functools.partial(run_point, run=str(run)), workers, say, _numbers)
-    refuse_failed(failed, todo)
+    refuse_failed(failed, points, USUAL.get)
     rows = {key_of(row.point): row for row in load_strategies(out)}
     return [rows[key_of(point)] for point in points]
 

@@ -25,8 +25,17 @@ from motionlab.config.yaml_values import read_yaml
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
+from motionlab.jobs.ablations.failures import Failed, grid_error, point_name, refuse_failed
 from motionlab.jobs.ablations.results import Row, append_row, key_of, load_rows, start_file
-from motionlab.jobs.ablations.tokenizer_point import Point, Result, canonical, check_key, point_config, train_point
+from motionlab.jobs.ablations.tokenizer_point import (
+    Point,
+    Result,
+    canonical,
+    check_key,
+    point_config,
+    train_point,
+    usual_value,
+)
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
@@ -76,9 +85,13 @@ def grid_points(
 ) -> list[Point]:
     """Every combination, checked. Seed by seed, so that a run that is stopped early has whole seeds."""
     keys = sorted(axes, key=lambda key: key != "seed")  # the seed is the outermost loop, the rest keep their order
-    points = [
-        canonical(dict(zip(keys, chosen, strict=True))) for chosen in itertools.product(*(axes[key] for key in keys))
-    ]
+    points = []
+    for chosen in itertools.product(*(axes[key] for key in keys)):
+        point = dict(zip(keys, chosen, strict=True))
+        try:
+            points.append(canonical(point))
+        except InputError as error:
+            raise grid_error(point, error) from error
     return list({key_of(point): point for point in points}.values())
 
 
@@ -117,7 +130,7 @@ def ablate(
     if everything:
         with atomic_path(out.with_suffix(".png")) as path:
             path.write_bytes(figure_to_png(overview_figure(everything)))
-    refuse_failed(failed, todo)
+    refuse_failed(failed, points, usual_value)
     rows = {key_of(row.point): row for row in everything}
     return [rows[key_of(point)] for point in points]
 
@@ -130,7 +143,7 @@ def fill_file(
     workers: int | None,
     say: Callable[[str], None],
     numbers: Callable[[Any], str],
-) -> list[str]:
+) -> Failed:
     """Train the points that are to do and append each to the file when it is done.
 
     Args:
@@ -139,28 +152,21 @@ def fill_file(
         numbers: the text that `say` gets for a result.
 
     Returns:
-        a text per point that failed.
+        the points that failed, each with its error.
     """
     count = min(workers or _physical_cores(), max(len(todo), 1))
     say(f"{len(points)} points, {len(points) - len(todo)} of them in {out}; {count} at a time")
-    failed, began = [], time.perf_counter()
+    failed: Failed = []
+    began = time.perf_counter()
     for done, (point, outcome) in enumerate(_train_all(todo, train, count), start=1):
         if isinstance(outcome, InputError):
-            failed.append(f"{_name(point)} ({outcome})")
-            say(f"{done}/{len(todo)} {_name(point)}: FAILED: {outcome}")
+            failed.append((point, outcome))
+            say(f"{done}/{len(todo)} {point_name(point)}: FAILED: {outcome}")
             continue
         append_row(out, Row(point, outcome))
         left = (time.perf_counter() - began) / done * (len(todo) - done)
-        say(f"{done}/{len(todo)} {_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
+        say(f"{done}/{len(todo)} {point_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
     return failed
-
-
-def refuse_failed(failed: Sequence[str], todo: Sequence[Point]) -> None:
-    """Raise an InputError that names the first of the points that failed."""
-    if failed:
-        raise InputError(
-            f"{len(failed)} of {len(todo)} points", found=failed[0], expected="a trained point", fix="Change the grid."
-        )
 
 
 def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
@@ -209,12 +215,6 @@ def _physical_cores() -> int:
     import psutil
 
     return psutil.cpu_count(logical=False) or 1
-
-
-def _name(point: Mapping[str, Any]) -> str:
-    return " ".join(
-        str(value) if key in ("quantizer", "strategy") else f"{key}={value}" for key, value in point.items()
-    )
 
 
 def _numbers(result: Result) -> str:

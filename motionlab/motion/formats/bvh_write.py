@@ -12,7 +12,6 @@ from motionlab.motion.formats.euler_curves import euler_curves
 from motionlab.motion.motion import Motion
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton
 
-
 UNITS = {"m": 1.0, "cm": 100.0}  # name -> of them in a metre
 
 

@@ -47,6 +47,4 @@ def _split(angles: Tensor, before: Tensor) -> Tensor:
     sine = torch.sin(torch.deg2rad(y))  # +1 or -1 at the lock, where only Z - X or Z + X is fixed
     locked = torch.cos(torch.deg2rad(y)).abs() < LOCKED * torch.pi / 180
     stay = before[..., 2]
-    return torch.stack(
-        (torch.where(locked, z + sine.sign() * (stay - x), z), y, torch.where(locked, stay, x)), dim=-1
-    )
+    return torch.stack((torch.where(locked, z + sine.sign() * (stay - x), z), y, torch.where(locked, stay, x)), dim=-1)
