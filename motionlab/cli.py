@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.stages import STAGES, require_stage
-from motionlab.runtime import has_display, wait_passively
+from motionlab.runtime import has_display, lab_environment, wait_passively
 from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
@@ -339,7 +339,7 @@ def lab(context: typer.Context) -> None:
     command = [sys.executable, "-m", "jupyterlab", str(folder), *context.args]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in context.args:
         command.append("--allow-root")  # Jupyter refuses to start for root otherwise; usual in containers
-    raise typer.Exit(subprocess.call(command))
+    raise typer.Exit(subprocess.call(command, env=lab_environment(folder)))
 
 
 @app.command()

@@ -410,13 +410,22 @@ def test_lab_starts_jupyter_on_the_notebooks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "call", lambda command: started.append(command) or 3)
+    settings: list[str] = []
+
+    def call(command: list[str], env: dict[str, str]) -> int:
+        started.append(command)
+        settings.append(env["JUPYTER_CONFIG_PATH"])
+        return 3
+
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    monkeypatch.setattr(subprocess, "call", call)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
     assert run_cli("lab", "--no-browser", "--port", "8889") == 3
     (command,) = started
     assert command[1:4] == ["-m", "jupyterlab", str(tmp_path / "notebooks")]
     assert command[4:7] == ["--no-browser", "--port", "8889"]
+    assert settings == [f"{tmp_path / 'notebooks' / '.jupyter'}{os.pathsep}mine"]
     assert ("--allow-root" in command) == (hasattr(os, "geteuid") and os.geteuid() == 0)
 
 
