@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.generate import generate_file, generate_motions
+from motionlab.jobs.prepare import prepare
+from motionlab.jobs.run_folder import Run
 from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.motion import Motion
 
@@ -78,6 +81,30 @@ def test_the_judge_of_the_run_names_the_actions(finished_run, tmp_path):
     (alone / "judge.safetensors").unlink()
     unjudged = generate_file(PROMPT, alone, tmp_path / "walk.npy", max_tokens=4)
     assert unjudged.actions is None and not any("recognised" in note for note in unjudged.notes())
+
+
+def test_the_report_says_how_many_actions_were_recognised(finished_run):
+    page = (finished_run.folder / "report.html").read_text(encoding="utf-8")
+    for scores in finished_run.metrics["generation"].values():
+        for player in scores["players"]:
+            assert f"recognised in the generated motion: {player['recognised']}" in page
+
+
+def test_an_evaluation_says_what_it_does(finished_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MOTIONLAB_PROFILE", "cpu")
+    run = Run.open(shutil.copytree(finished_run.folder, tmp_path / "run"))
+    before = (run.folder / "judge.safetensors").read_bytes()
+    evaluate(run, prepare(run.config.corpus), show=True)
+    out, err = capsys.readouterr()
+    assert "scoring" not in out
+    for line in (
+        "loading the run",
+        "training the judge: 10 of 10 steps",
+        "generating 4 motions",
+        "scoring test_seen: 4 of 4",
+    ):
+        assert line in err
+    assert (run.folder / "judge.safetensors").read_bytes() == before, "the same clips and seed give the same judge"
 
 
 def test_progress_is_said_on_stderr_and_only_when_asked_for(finished_run, tmp_path, capsys, monkeypatch):
