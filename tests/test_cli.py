@@ -183,8 +183,8 @@ def test_generate_says_when_a_motion_was_cut(
 def test_generate_says_how_many_actions_were_recognised(
     jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["motionlab.jobs.generate"], "generate_file", lambda *_, **__: twice)
     twice = replace(GENERATED, actions=(SeenAction("kick", 90, Lengths(36, 44, 57)),))
+    monkeypatch.setattr(sys.modules["motionlab.jobs.generate"], "generate_file", lambda *_, **__: twice)
     assert run_cli("generate", "a person kicks", "--run", "r", "--out", str(tmp_path / "kick.bvh"), "--unit", "cm") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("recognised: about 2 actions: kick 3.0 s (one lasts 1.2 to 1.9 s in the training clips")

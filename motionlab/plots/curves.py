@@ -112,7 +112,7 @@ def forget_glyphs() -> None:
     """
     from matplotlib import font_manager
 
-    font_manager._get_font.cache_clear()
+    font_manager._get_font.cache_clear()  # type: ignore[attr-defined]
 
 
 def _axes(title: str, x_label: str, y_label: str, size: tuple[float, float] = (6.0, 3.4)) -> tuple[Figure, Axes]:

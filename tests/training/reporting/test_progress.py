@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from motionlab.training.reporting.progress import LINES, Progress, Tally, progress_kind, say
+from motionlab.training.reporting.progress import LINES, Kind, Progress, Tally, progress_kind, say
 
 
 class Terminal(io.StringIO):
@@ -41,13 +41,16 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "200/200" in text and "loss=0.5" in text and "items/s=10" in text
 
 
-def test_a_tally_prints_a_line_for_each_fifth_and_nothing_when_silent():
-    for kind, expected in (("lines", 5), ("silent", 0)):
-        out = io.StringIO()
-        with Tally("generating", 150, "token", kind, out) as tally:
-            for done in range(1, 151):
-                tally.update(done)
-        assert len(out.getvalue().splitlines()) == expected
+@pytest.mark.parametrize(("kind", "expected"), [("lines", 5), ("silent", 0)])
+def test_a_tally_prints_a_line_for_each_fifth_and_nothing_when_silent(kind: Kind, expected: int) -> None:
+    out = io.StringIO()
+    with Tally("generating", 150, "token", kind, out) as tally:
+        for done in range(1, 151):
+            tally.update(done)
+    assert len(out.getvalue().splitlines()) == expected
+
+
+def test_a_tally_is_a_bar_on_a_terminal() -> None:
     out = io.StringIO()
     with Tally("scoring", 4, "clip", "bar", out) as tally:
         tally.update(4)
