@@ -21,7 +21,7 @@ from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
 from motionlab.jobs.stages import STAGES, require_stage
-from motionlab.runtime import check_environment, has_display, wait_passively
+from motionlab.runtime import check_environment, has_display, lab_environment, wait_passively
 from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
@@ -218,6 +218,7 @@ def generate(
     seconds: Annotated[float | None, typer.Option(help="Length. Default: until the decoder says END.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of a .bvh file: m or cm. Default: m.")] = None,
 ) -> None:
     """Write the motion that a run generates from a prompt.
 
@@ -227,12 +228,11 @@ def generate(
 
     result = job(
         prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        seconds=seconds, max_tokens=max_tokens, seed=seed,
+        seconds=seconds, max_tokens=max_tokens, seed=seed, unit=unit, show=True,
     )  # fmt: skip
     print(f"written: {printable(out)} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
-    if result.generated.stopped_by == "limit":
-        tokens = len(result.generated.tokens)
-        print(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
+    for note in result.notes():
+        print(printable(note))
 
 
 @app.command()
@@ -250,7 +250,7 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
 
     this = Run.open(run, overrides or [])
     with using(run):
-        scored = job(this, prepare(this.config.corpus))
+        scored = job(this, prepare(this.config.corpus), show=True)
         this.save_config()  # what the numbers of the folder were made with
         for split, result in scored.items():
             scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
@@ -341,7 +341,7 @@ def lab(context: typer.Context) -> None:
     command = [sys.executable, "-m", "jupyterlab", str(folder), *context.args]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in context.args:
         command.append("--allow-root")  # Jupyter refuses to start for root otherwise; usual in containers
-    raise typer.Exit(subprocess.call(command))
+    raise typer.Exit(subprocess.call(command, env=lab_environment(folder)))
 
 
 @app.command()

@@ -261,6 +261,16 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+def lab_environment(notebooks: Path) -> dict[str, str]:
+    """The environment for JupyterLab on the lessons: as it is here, and with the settings in `notebooks/.jupyter`.
+
+    They are defaults only, so a reader's own settings come first. Without them Lab opens a window over the first
+    lesson, which asks whether it may fetch news from the network.
+    """
+    folders = [str(notebooks.resolve() / ".jupyter"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
+    return {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, folders))}
+
+
 def has_display() -> bool:
     """Whether opening a browser window can work at all."""
     if platform.system() in ("Windows", "Darwin"):

@@ -6,9 +6,11 @@ from typing import Any
 
 
 def pytest_collectstart(collector: Any) -> None:
-    """Skip two forms of an output. Its text/plain form stays compared, so a cell is never compared by nothing.
+    """Skip two forms of an output: plotly's JSON and HTML hold ids and floats, which sanitizers do not reach.
 
-    plotly's JSON holds floats, which sanitizers do not reach; HTML holds ids and the floats of tables and players.
+    An output that has only skipped forms is compared by nothing, and a wrong one passes: a plotly figure is stored as
+    JSON alone. `tests/notebooks/test_hygiene.py` refuses such an output; print a line about the figure next to it, or
+    return something with a text form.
     """
     path = getattr(collector, "path", None)
     if path is not None and path.suffix == ".ipynb" and hasattr(collector, "skip_compare"):

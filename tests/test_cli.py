@@ -11,6 +11,7 @@ import time
 import types
 import webbrowser
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import pytest
 from motionlab import cli
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra, printable
+from motionlab.evaluation.judge import Lengths, SeenAction
 from motionlab.jobs.ablations.tokenizer import MAX_POINTS
+from motionlab.jobs.generate import GeneratedMotion
 from motionlab.jobs.run_folder import Run
 from motionlab.training.interrupt import Stopped
 
@@ -38,8 +41,10 @@ class TwoSeconds(list[int]):
     duration = 2.0
 
 
-GENERATED = types.SimpleNamespace(
-    motion=TwoSeconds(range(60)), generated=types.SimpleNamespace(tokens=[7] * 15, stopped_by="limit")
+GENERATED = GeneratedMotion(
+    "a person walks",
+    TwoSeconds(range(60)),  # type: ignore[arg-type]
+    types.SimpleNamespace(tokens=[7] * 15, stopped_by="limit"),  # type: ignore[arg-type]
 )
 
 
@@ -148,11 +153,14 @@ def test_generate_passes_the_options_that_were_given(jobs: dict[str, list[Any]],
     def given(*words: str) -> dict[str, Any]:
         assert run_cli("generate", "a person walks", "--run", "r", "--out", str(out), *words) == 0
         assert jobs["generate_file"][0] == ("a person walks", Path("r"), out)
-        return {name: value for name, value in jobs["generate_file"][1].items() if value is not None}
+        options = jobs["generate_file"][1]
+        assert options.pop("show") is True
+        return {name: value for name, value in options.items() if value is not None}
 
     assert given() == {}
     assert given("--top-k", "5", "--seed", "0") == {"top_k": 5, "seed": 0}
     assert given("--greedy", "--max-tokens", "7") == {"greedy": True, "max_tokens": 7}
+    assert given("--unit", "cm") == {"unit": "cm"}
     assert given("--seconds", "2.5", "--guidance", "4") == {"seconds": 2.5, "guidance": 4.0}
     assert given("--sample", "--temperature", "0.7", "--top-p", "0.9") == {
         "greedy": False,
@@ -172,6 +180,17 @@ def test_generate_says_when_a_motion_was_cut(
     monkeypatch.setattr(GENERATED.generated, "stopped_by", "end")
     assert run_cli(*words) == 0
     assert "cut" not in capsys.readouterr().out
+
+
+def test_generate_says_how_many_actions_were_recognised(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twice = replace(GENERATED, actions=(SeenAction("kick", 90, Lengths(36, 44, 57)),))
+    monkeypatch.setattr(sys.modules["motionlab.jobs.generate"], "generate_file", lambda *_, **__: twice)
+    assert run_cli("generate", "a person kicks", "--run", "r", "--out", str(tmp_path / "kick.bvh"), "--unit", "cm") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("recognised: about 2 actions: kick 3.0 s (one lasts 1.2 to 1.9 s in the training clips")
+    assert "knows no other action" in last
 
 
 def test_evaluate_prints_the_scores_and_the_report(
@@ -393,13 +412,22 @@ def test_lab_starts_jupyter_on_the_notebooks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "call", lambda command: started.append(command) or 3)
+    settings: list[str] = []
+
+    def call(command: list[str], env: dict[str, str]) -> int:
+        started.append(command)
+        settings.append(env["JUPYTER_CONFIG_PATH"])
+        return 3
+
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    monkeypatch.setattr(subprocess, "call", call)
     (tmp_path / "notebooks").mkdir()
     monkeypatch.chdir(tmp_path)
     assert run_cli("lab", "--no-browser", "--port", "8889") == 3
     (command,) = started
     assert command[1:4] == ["-m", "jupyterlab", str(tmp_path / "notebooks")]
     assert command[4:7] == ["--no-browser", "--port", "8889"]
+    assert settings == [f"{tmp_path / 'notebooks' / '.jupyter'}{os.pathsep}mine"]
     assert ("--allow-root" in command) == (hasattr(os, "geteuid") and os.geteuid() == 0)
 
 

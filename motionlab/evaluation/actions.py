@@ -9,7 +9,7 @@ for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -64,8 +64,26 @@ def collapse(frames: Sequence[str], min_frames: int) -> list[str]:
     >>> collapse(["walk"] * 20 + ["kick"] * 2 + ["walk"] * 9 + ["jump"] * 10, min_frames=8)
     ['walk', 'jump']
     """
-    runs = [(name, len(list(run))) for name, run in groupby(frames)]
-    return [name for name, _ in groupby(name for name, length in runs if length >= min_frames)]
+    return [name for name, _, _ in spans(frames, min_frames)]
+
+
+def spans(frames: Sequence[str], min_frames: int) -> list[tuple[str, int, int]]:
+    """The same with the place of each action: (name, first frame, the one after its last).
+
+    >>> spans(["walk"] * 20 + ["kick"] * 2 + ["walk"] * 9 + ["jump"] * 10, min_frames=8)
+    [('walk', 0, 31), ('jump', 31, 41)]
+    """
+    found: list[tuple[str, int, int]] = []
+    start = 0
+    for name, run in groupby(frames):
+        stop = start + len(list(run))
+        if stop - start >= min_frames:
+            if found and found[-1][0] == name:
+                found[-1] = (name, found[-1][1], stop)
+            else:
+                found.append((name, start, stop))
+        start = stop
+    return found
 
 
 def order_score(expected: Sequence[str], found: Sequence[str]) -> float:
@@ -112,9 +130,16 @@ class ActionAccuracy:
 
 
 def train_classifier(
-    store: Clips, normalizer: Normalizer, *, steps: int, batch_size: int = 32, window: int = 64, seed: int = 0
+    store: Clips,
+    normalizer: Normalizer,
+    *,
+    steps: int,
+    batch_size: int = 32,
+    window: int = 64,
+    seed: int = 0,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> ActionClassifier:
-    """Train on random windows of real clips with cross entropy over frames."""
+    """Train on random windows of real clips with cross entropy over frames; `on_step` is told the steps done."""
     actions = sorted({segment.action for i in range(len(store)) for segment in store.segments(i)})
     classes = {name: i for i, name in enumerate(actions)}
     labels = [frame_labels(store, i, classes) for i in range(len(store))]
@@ -124,7 +149,7 @@ def train_classifier(
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=3e-3, total_steps=max(steps, 2))
         model.train()
-        for _ in range(steps):
+        for step in range(steps):
             clips = torch.randint(len(store), (batch_size,))
             room = torch.tensor(store.lengths)[clips] - window
             starts = (torch.rand(batch_size) * (room + 1)).long()
@@ -137,6 +162,7 @@ def train_classifier(
             loss.backward()
             optimizer.step()
             schedule.step()
+            on_step(step + 1)
     return model.eval()
 
 

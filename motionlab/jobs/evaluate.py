@@ -11,6 +11,7 @@ reason, and the rest is still measured.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,48 +22,67 @@ import torch
 from motionlab.config import QUANTIZERS
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.evaluation.actions import (
-    ActionClassifier,
     classifier_accuracy,
     order_score,
     train_classifier,
     wanted_actions,
 )
+from motionlab.evaluation.judge import Judge, action_lengths, describe_actions
 from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
 from motionlab.jobs.prepare import bind_splits, encode_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
+from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
 
 _PLAYER = re.compile(rf".+-\d{{2,}}-(real|generated|{'|'.join(QUANTIZERS)})\.npy")  # split, number, track
 
 
-def evaluate(run: Run, splits: Splits) -> dict[str, Any]:
+def evaluate(run: Run, splits: Splits, *, show: bool = False) -> dict[str, Any]:
     """Train the judge, score every test split, keep the numbers and some motions with the run.
 
     Works on any run with a trained tokenizer and decoder, whichever commands made them: what else the report needs is
     measured here when it is not known yet.
 
+    Args:
+        show: say on stderr what is being done.
+
     Raises:
         InputError: the run was made from other motions, has no decoder yet, or there is no test split. Nothing of the
             run was changed then.
     """
+    kind = progress_kind(sys.stderr) if show else "silent"
+    say(f"loading the run {printable(run.folder)}", kind)
     require_splits(run, splits)
     check_evaluable(run, splits)
     bind_splits(run, splits)
     record_machine(run, splits)
+    say("measuring the tokenizers", kind)
     record_tokenizers(run, splits)
     settings, learned = run.config.evaluation, JoinedClips(splits.train, splits.validation)
     unscored = {name: reason for name, clips in splits.tests.items() if (reason := why_unscored(learned, name, clips))}
     judge, classifier = None, {}
+    path = run.folder / "judge.safetensors"
+    path.unlink(missing_ok=True)  # of an earlier evaluation, perhaps with other clips
     if len(unscored) < len(splits.tests):
-        judge = train_classifier(learned, run.normalizer, steps=settings.classifier_steps, seed=run.config.seed)
+        with Tally("training the judge", settings.classifier_steps, "step", kind) as tally:
+            trained = train_classifier(
+                learned,
+                run.normalizer,
+                steps=settings.classifier_steps,
+                seed=run.config.seed,
+                on_step=tally.update,
+            )
+        judge = Judge(trained, action_lengths(learned))
+        judge.save(path)
         scored = {name: clips for name, clips in splits.tests.items() if name not in unscored}
-        classifier = {name: asdict(classifier_accuracy(judge, clips)) for name, clips in scored.items()}
+        classifier = {name: asdict(classifier_accuracy(judge.classifier, clips)) for name, clips in scored.items()}
     generation = {
-        name: score_split(run, None if name in unscored else judge, clips, name) for name, clips in splits.tests.items()
+        name: score_split(run, None if name in unscored else judge, clips, name, kind)
+        for name, clips in splits.tests.items()
     }
     run.record(classifier=classifier, generation=generation, unscored=unscored)
     _remove_others(run.folder / "motions", generation)
@@ -92,31 +112,35 @@ def why_unscored(learned: Clips, name: str, clips: Clips) -> str:
 
 
 @torch.inference_mode()
-def score_split(run: Run, judge: ActionClassifier | None, clips: Clips, name: str) -> dict[str, Any]:
+def score_split(run: Run, judge: Judge | None, clips: Clips, name: str, show: Kind = "silent") -> dict[str, Any]:
     """Lengths, speed and players of one split; with a judge also the action scores of real and generated motions."""
     numbers = range(min(run.config.evaluation.n_generate, len(clips)))
     captions = [clips.captions(i)[0] for i in numbers]
-    made, tokens_per_second = generate_motions(run, captions, run.config.sampling)
+    made, tokens_per_second = generate_motions(run, captions, run.config.sampling, show=show)
     wanted = [wanted_actions(clips.segments(i)) for i in numbers]
     normalizer = run.normalizer
     tokenizers = {kind: run.tokenizer(kind) for kind in trained_quantizers(run)}
     recognised: dict[str, list[list[str]]] = {"real": [], "reconstructed": [], "generated": []}
     players = []
     folder = run.folder / "motions"
-    for i, caption, motion in zip(numbers, captions, made, strict=True):
-        real = clips.features(i)
-        restored = {
-            kind: reconstruct(model, normalizer, model.encode(normalizer.normalize(real)[None]))[: len(real)]
-            for kind, model in tokenizers.items()
-        }
-        own = restored[run.config.tokenizer.quantizer]
-        for kind, features in (("real", real), ("reconstructed", own), ("generated", motion.motion.features)):
-            recognised[kind].append([] if judge is None else judge.recognise(features))
-        if i < run.config.evaluation.n_players:
-            tracks = {"real": real, **restored, "generated": motion.motion.features}
-            player = _keep(folder, f"{name}-{i:02d}", caption, tracks)
-            found = {} if judge is None else {"wanted": wanted[i], "found": recognised["generated"][-1]}
-            players.append({**player, **found})
+    with Tally(f"scoring {name}", len(numbers), "clip", show) as tally:
+        for i, caption, motion in zip(numbers, captions, made, strict=True):
+            real = clips.features(i)
+            restored = {
+                kind: reconstruct(model, normalizer, model.encode(normalizer.normalize(real)[None]))[: len(real)]
+                for kind, model in tokenizers.items()
+            }
+            own = restored[run.config.tokenizer.quantizer]
+            for kind, features in (("real", real), ("reconstructed", own), ("generated", motion.motion.features)):
+                recognised[kind].append([] if judge is None else judge.classifier.recognise(features))
+            if i < run.config.evaluation.n_players:
+                tracks = {"real": real, **restored, "generated": motion.motion.features}
+                player = _keep(folder, f"{name}-{i:02d}", caption, tracks)
+                if judge is not None:
+                    seen = describe_actions(judge.actions_in(motion.motion.features))
+                    player |= {"wanted": wanted[i], "found": recognised["generated"][-1], "recognised": seen}
+                players.append(player)
+            tally.update(i + 1)
     return {
         "clips": len(numbers),
         **({} if judge is None else _scores(wanted, recognised)),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ import torch
 
 from motionlab.config import Sampling
 from motionlab.errors import InputError
+from motionlab.evaluation.judge import SeenAction, describe_actions
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import Generated, generate
-from motionlab.motion.formats.bvh_write import write_bvh
+from motionlab.motion.formats.bvh_write import UNITS, write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.plots.gif import write_gif
 from motionlab.plots.player import Track, player_page
+from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
 
 SUFFIXES = (".bvh", ".npy", ".gif", ".html")
 FPS = Motion.fps  # frames a second of what a run generates
@@ -28,20 +31,43 @@ FPS = Motion.fps  # frames a second of what a run generates
 
 @dataclass(frozen=True)
 class GeneratedMotion:
-    """A motion made from a caption, its tokens, and why the decoder stopped (`end`, `limit` or `length`)."""
+    """A motion made from a caption, its tokens, and why the decoder stopped (`end`, `limit` or `length`).
+
+    Fields:
+        actions: those that the judge of the run recognises in it; None when the run has none.
+    """
 
     caption: str
     motion: Motion
     generated: Generated
+    actions: tuple[SeenAction, ...] | None = None
+
+    def notes(self) -> list[str]:
+        """What a person should know about the motion, a line for each."""
+        lines = []
+        if self.generated.stopped_by == "limit":
+            tokens = len(self.generated.tokens)
+            lines.append(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
+        if self.actions is not None:
+            lines.append(
+                f"recognised: {describe_actions(self.actions)} (by a judge that was trained on the run's own clips and "
+                "knows no other action)"
+            )
+        return lines
 
 
 def generate_motions(
-    run: Run, captions: Sequence[str], sampling: Sampling, frames: Sequence[int] | None = None
+    run: Run,
+    captions: Sequence[str],
+    sampling: Sampling,
+    frames: Sequence[int] | None = None,
+    show: Kind = "silent",
 ) -> tuple[list[GeneratedMotion], float]:
     """Generate one motion per caption, all in one batch.
 
     Args:
         frames: length of each motion; None lets the decoder say when it is over.
+        show: how progress is shown.
 
     Returns:
         the motions, and tokens per second of the decoder (END counted, text encoding not).
@@ -51,7 +77,10 @@ def generate_motions(
     device = next(llama.parameters()).device
     lengths = None if frames is None else [tokenizer.token_count(count) for count in frames]
     began = time.perf_counter()
-    written = generate(llama, features.states, features.mask, sampling, lengths=lengths)
+    most = sampling.max_tokens if lengths is None else max(lengths)
+    title = "generating" if len(captions) == 1 else f"generating {len(captions)} motions"
+    with Tally(title, most, "token", show) as tally:
+        written = generate(llama, features.states, features.mask, sampling, lengths=lengths, on_token=tally.update)
     seconds = time.perf_counter() - began
     motions = []
     with torch.inference_mode():
@@ -66,31 +95,52 @@ def generate_motions(
 
 
 def generate_file(
-    prompt: str, run_folder: str | Path, out: str | Path, *, seconds: float | None = None, **overrides: Any
+    prompt: str,
+    run_folder: str | Path,
+    out: str | Path,
+    *,
+    seconds: float | None = None,
+    unit: str | None = None,
+    show: bool = False,
+    **overrides: Any,
 ) -> GeneratedMotion:
     """`motionlab generate`: one prompt, one file.
 
     Args:
         out: .bvh (for Blender), .npy (272 features), .gif or .html (a player).
         seconds: length of the motion, at 30 frames a second; None lets the decoder say when it is over.
+        unit: of a .bvh file, "m" (the default) or "cm".
+        show: say on stderr what is being done.
         overrides: fields of Sampling; None keeps the run's own setting.
 
     Raises:
-        InputError: unknown ending, not a run, empty prompt, or a prompt or length over the limit; checked before any
-            work.
+        InputError: unknown ending, a unit for another format or an unknown one, not a run, empty prompt, or a prompt or
+            length over the limit; checked before any work.
     """
     out = Path(out)
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(SUFFIXES), fix="Choose one of these.")
+    check_unit(out, unit)
+    kind = progress_kind(sys.stderr) if show else "silent"
+    say(f"loading the run {Path(run_folder)}", kind)
     run = Run.open(run_folder)
     changed = {name: value for name, value in overrides.items() if value is not None}
     sampling = dataclasses.replace(run.config.sampling, **changed)
     run.config = dataclasses.replace(run.config, sampling=sampling)  # checks it, and gives the decoder room for it
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
     frames = None if seconds is None else [_frames(seconds, limit)]
-    result = generate_motions(run, [prompt], sampling, frames)[0][0]
-    write_motion(out, result.motion, caption=prompt)
-    return result
+    result = generate_motions(run, [prompt], sampling, frames, kind)[0][0]
+    write_motion(out, result.motion, caption=prompt, unit=unit or "m")
+    judge = run.judge
+    return result if judge is None else replace(result, actions=tuple(judge.actions_in(result.motion.features)))
+
+
+def check_unit(out: Path, unit: str | None) -> None:
+    """Raise InputError for a unit that is unknown, or for a format whose numbers have their own."""
+    if unit is not None and unit not in UNITS:
+        raise InputError("unit", found=repr(unit), expected=" or ".join(UNITS), fix="Choose one of these.")
+    if unit is not None and out.suffix.lower() != ".bvh":
+        raise InputError(out, found=f"unit {unit}", expected="an ending .bvh", fix="Leave the unit out: metres.")
 
 
 def _frames(seconds: float, limit: int) -> int:
@@ -106,11 +156,11 @@ def _frames(seconds: float, limit: int) -> int:
     return frames
 
 
-def write_motion(out: Path, motion: Motion, caption: str) -> None:
+def write_motion(out: Path, motion: Motion, caption: str, unit: str = "m") -> None:
     """Write a motion in the format that the ending names."""
     suffix = out.suffix.lower()
     if suffix == ".bvh":
-        write_bvh(out, motion)
+        write_bvh(out, motion, unit=unit)
     elif suffix == ".npy":
         motion.save(out)
     elif suffix == ".gif":

@@ -81,7 +81,7 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
         if not is_trained(this.folder / "llama", source, config.llama_training):
             train_llama(this, splits)
     with _stage(this, "generate and score"):
-        evaluate(this, splits)
+        evaluate(this, splits, show=True)
     report = write_report(this)
     print(f"report: {printable(report)}", flush=True)
     return report

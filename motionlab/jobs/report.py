@@ -290,8 +290,10 @@ def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             ]
             note = "not judged"
             if "wanted" in player:
-                wanted, found = ", ".join(player["wanted"]), ", ".join(player["found"]) or "nothing"
-                note = f"asked for {wanted}; recognised in the generated motion: {found}"
+                found = (
+                    player.get("recognised") or ", ".join(player["found"]) or "nothing"
+                )  # older runs have names only
+                note = f"asked for {', '.join(player['wanted'])}; recognised in the generated motion: {found}"
             players.append(
                 {
                     "split": _title(split),

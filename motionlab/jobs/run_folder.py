@@ -8,6 +8,7 @@ runs/<name>/
   codes.safetensors           tokens of the training and validation clips
   llama/                      model.safetensors, history.csv, checkpoints/
   STAGE/ or STAGE-VARIANT/    the same for every other stage (jobs/stages/)
+  judge.safetensors           the action classifier that scored the run, made again by every `evaluate`
   motions/                    the motions that the report shows, as .npy of 272 features
   metrics.json                every number of the report
   report.html                 one file, no network
@@ -28,6 +29,7 @@ import torch
 
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
+from motionlab.evaluation.judge import Judge
 from motionlab.files import records, sha256, write_text
 from motionlab.files.reading import read_text, refusing
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
@@ -156,6 +158,12 @@ class Run:
         return self._load(
             lambda: make_llama(config, codebook_size=codebook_size, text_dim=text_dim), "llama", config.llama.n_layer
         )
+
+    @property
+    def judge(self) -> Judge | None:
+        """The classifier that scored the run; None when it was not scored, or its clips do not name their actions."""
+        path = self.folder / "judge.safetensors"
+        return Judge.load(path, self.normalizer) if path.is_file() else None
 
     def save(self, model: torch.nn.Module, name: str) -> None:
         """Keep a model's weights for inference as `<name>/model.safetensors`."""

@@ -93,6 +93,7 @@ def figure_to_svg(figure: Figure) -> str:
     # A fixed salt makes the ids inside the picture repeatable, and no date is written.
     with matplotlib.rc_context({"svg.hashsalt": "motionlab", "svg.fonttype": "none"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    forget_glyphs()
     text = buffer.getvalue()
     return text[text.index("<svg") :]  # without the XML heading, which has no place inside HTML
 
@@ -101,7 +102,20 @@ def figure_to_png(figure: Figure, dpi: int = 80) -> bytes:
     """Return the figure as PNG bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
+    forget_glyphs()
     return buffer.getvalue()
+
+
+def forget_glyphs() -> None:
+    """Let go of matplotlib's open fonts, which it opens again when the next figure is drawn.
+
+    A font keeps every letter that was ever laid out in mathematical text, such as the powers of ten along a logarithmic
+    axis, and matplotlib keeps the font: a process that draws a figure an hour would grow for ever. matplotlib empties
+    this cache itself after a fork.
+    """
+    from matplotlib import font_manager
+
+    font_manager._get_font.cache_clear()  # type: ignore[attr-defined]
 
 
 def _axes(title: str, x_label: str, y_label: str, size: tuple[float, float] = (6.0, 3.4)) -> tuple[Figure, Axes]:

@@ -9,7 +9,8 @@ In a lesson:
     ml.check(round_ste)
 
 While the body is missing, the reference answers in its place and says so: the cells below still run. `check` runs
-the function on small inputs and prints one line: correct, or what is wrong and where to look.
+the function on small inputs and prints one line: correct, or what is wrong and where to look. A function that raises
+gets its traceback, too.
 With `MOTIONLAB_SOLUTIONS=1` every exercise is its reference and every check must pass (a test does that).
 """
 
@@ -28,6 +29,7 @@ from typing import Any
 
 from motionlab.environment import switched_on
 from motionlab.errors import InputError
+from motionlab.teaching.attempt import Attempt
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Exercise:
         diagnose: runs a function and returns None when it is right, else one sentence about what is wrong.
         praise: one sentence after "correct": what the learner has now.
         hints: from gentle to almost the answer.
+        form: kinds and shapes of the arguments and of the result, as the stub announces them in a comment; the check
+            tries nothing else.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Exercise:
     diagnose: Callable[[Callable[..., Any]], str | None]
     praise: str
     hints: tuple[str, ...]
+    form: str
 
 
 _registered: dict[str, Exercise] = {}  # filled by `register`, when the folder of a lesson is imported
@@ -116,7 +121,7 @@ def as_number(value: Any) -> float | None:
     """The result of an attempt as a number; None when it is not one."""
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
 
 
@@ -124,7 +129,7 @@ def as_numbers(values: Any) -> list[float] | None:
     """The result of an attempt as a list of numbers; None when it is not one."""
     try:
         return [float(value) for value in values]
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         return None
 
 
@@ -139,7 +144,9 @@ def exercise(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def attempt(*args: Any, **kwargs: Any) -> Any:
             try:
                 return chosen(*args, **kwargs)
-            except NotImplementedError:
+            except NotImplementedError as error:
+                if not _unwritten(error):
+                    raise
                 if name not in _announced:
                     _announced.add(name)
                     print(f"⏳ {name} is not written yet: the reference answers in its place.")
@@ -169,15 +176,20 @@ def check(function: Callable[..., Any]) -> None:
 
 
 def run_check(name: str, function: Callable[..., Any]) -> str:
-    """The line that `check` prints for any function: it starts with ✓, ✗ or ⏳."""
-    task = find_exercise(name)
+    """The text that `check` prints for any function: a line that starts with ✓, ✗ or ⏳.
+
+    When the function raised, its traceback follows, from the function's own line on.
+    """
+    task, attempt = find_exercise(name), Attempt(function)
     try:
-        problem = task.diagnose(function)
-    except NotImplementedError:
-        return f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run it again."
-    except Exception as error:  # the learner's code may raise anything
-        text = " ".join(str(error).split())[:160]
-        return f"✗ {name}: your function raised {type(error).__name__}: {text}"
+        problem = task.diagnose(attempt) or attempt.kind_diagnosis(task.reference)
+    except Exception as error:  # the learner's code may raise anything, and its result may break the check
+        if error is not attempt.raised:
+            problem = attempt.form_diagnosis(task.reference, error)
+        elif _unwritten(error):
+            return f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run it again."
+        else:
+            problem = attempt.error_text(error)
     return f"✓ {name}: correct. {task.praise}" if problem is None else f"✗ {name}: {problem}"
 
 
@@ -208,6 +220,11 @@ def solution(name: str) -> Folded:
     """The reference of an exercise as source code, folded."""
     source = textwrap.dedent(inspect.getsource(find_exercise(name).reference))
     return Folded(f"Solution of {name}", source, code=True)
+
+
+def _unwritten(error: Exception) -> bool:
+    """A bare `raise NotImplementedError`. torch raises this error too, with a text, for what it cannot compute."""
+    return isinstance(error, NotImplementedError) and not error.args
 
 
 def _solutions() -> bool:

@@ -1,8 +1,9 @@
 """Marks in printed text that say "this part may differ", and a comparison that prints one.
 
 The notebooks are executed again in every build and their printed text is compared. A float differs between machines
-in its last digits, so a float is printed after the mark `≈`, a time after `⏱`, a device after `device:`. The
-comparison replaces what follows a mark and nothing else: names, whole numbers and verdicts stay compared.
+in its last digits, and whatever a trained model gives may differ altogether, so both are printed after the mark `≈`, a
+time after `⏱`, a device after `device:`. The comparison replaces what follows a mark and nothing else: names, whole
+numbers and verdicts stay compared. A trained number is therefore stated with `expect`, which compares it by a bound.
 """
 
 from __future__ import annotations

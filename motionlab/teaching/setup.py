@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from typing import Any
 
+from motionlab.plots.curves import forget_glyphs
 from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
 from motionlab.teaching.exercise import start_lesson
 
@@ -47,7 +49,10 @@ def _show_figures() -> None:
     shell = get_ipython()
     if shell is None or shell.display_formatter is None:
         return
-    formatter = shell.display_formatter.formatters["image/png"]
-    formatter.for_type_by_name(
-        "matplotlib.figure", "Figure", lambda figure: print_figure(figure, fmt="png", dpi=80, bbox_inches=None)
-    )
+
+    def picture(figure: Any) -> Any:
+        png = print_figure(figure, fmt="png", dpi=80, bbox_inches=None)
+        forget_glyphs()
+        return png
+
+    shell.display_formatter.formatters["image/png"].for_type_by_name("matplotlib.figure", "Figure", picture)

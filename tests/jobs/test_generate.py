@@ -1,12 +1,18 @@
 """A sentence becomes a file in every format; bad requests fail before any work and leave nothing behind."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from motionlab.errors import InputError
+from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.generate import generate_file, generate_motions
+from motionlab.jobs.prepare import prepare
+from motionlab.jobs.run_folder import Run
+from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.motion import Motion
 
 PROMPT = "a person walks forward, then kicks"
@@ -48,6 +54,68 @@ def test_a_length_that_was_asked_for(finished_run, tmp_path, seconds, frames, to
     result = generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", seconds=seconds, max_tokens=12)
     assert len(result.motion) == len(Motion.load(tmp_path / "walk.npy")) == frames
     assert len(result.generated.tokens) == tokens and result.generated.stopped_by == "length"
+
+
+def test_a_bvh_in_centimetres(finished_run, tmp_path):
+    clips = {}
+    for unit in (None, "m", "cm"):
+        generate_file(PROMPT, finished_run.folder, tmp_path / "walk.bvh", max_tokens=6, unit=unit)
+        clips[unit] = read_bvh(tmp_path / "walk.bvh")
+    assert torch.equal(clips[None].joints(), clips["m"].joints())
+    torch.testing.assert_close(clips["cm"].joints(), 100 * clips["m"].joints(), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(("out", "unit", "found"), [("walk.gif", "cm", "unit cm"), ("walk.bvh", "inch", "'inch'")])
+def test_a_unit_that_cannot_be(finished_run, tmp_path, out, unit, found):
+    with pytest.raises(InputError, match=found):
+        generate_file(PROMPT, finished_run.folder, tmp_path / out, unit=unit)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_judge_of_the_run_names_the_actions(finished_run, tmp_path):
+    result = generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", max_tokens=40)
+    judge = finished_run.judge
+    assert judge is not None and result.actions == tuple(judge.actions_in(result.motion.features))
+    assert result.notes()[-1].startswith("recognised: ")
+    alone = shutil.copytree(finished_run.folder, tmp_path / "run")
+    (alone / "judge.safetensors").unlink()
+    unjudged = generate_file(PROMPT, alone, tmp_path / "walk.npy", max_tokens=4)
+    assert unjudged.actions is None and not any("recognised" in note for note in unjudged.notes())
+
+
+def test_the_report_says_how_many_actions_were_recognised(finished_run):
+    page = (finished_run.folder / "report.html").read_text(encoding="utf-8")
+    for scores in finished_run.metrics["generation"].values():
+        for player in scores["players"]:
+            assert f"recognised in the generated motion: {player['recognised']}" in page
+
+
+def test_an_evaluation_says_what_it_does(finished_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MOTIONLAB_PROFILE", "cpu")
+    run = Run.open(shutil.copytree(finished_run.folder, tmp_path / "run"))
+    before = (run.folder / "judge.safetensors").read_bytes()
+    evaluate(run, prepare(run.config.corpus), show=True)
+    out, err = capsys.readouterr()
+    assert "scoring" not in out
+    for line in (
+        "loading the run",
+        "training the judge: 10 of 10 steps",
+        "generating 4 motions",
+        "scoring test_seen: 4 of 4",
+    ):
+        assert line in err
+    assert (run.folder / "judge.safetensors").read_bytes() == before, "the same clips and seed give the same judge"
+
+
+def test_progress_is_said_on_stderr_and_only_when_asked_for(finished_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("MOTIONLAB_PROFILE", "cpu")
+    generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", max_tokens=5, seconds=20 / 30)
+    assert tuple(capsys.readouterr()) == ("", "")
+    generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", max_tokens=5, seconds=20 / 30, show=True)
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert out == "" and lines[0] == f"loading the run {finished_run.folder}"
+    assert lines[-1] == "generating: 5 of 5 tokens"
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1.7, 1e9, float("nan"), float("inf")])

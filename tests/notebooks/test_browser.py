@@ -5,7 +5,6 @@ Run with `make test-browser`. Nothing may be asked from another machine, and the
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -22,6 +21,7 @@ import numpy as np
 import pytest
 
 from motionlab.plots.player import Track, player_page
+from motionlab.runtime import lab_environment
 from motionlab.views.codebook import ON_THE_DATA, compute_plane
 from motionlab.widgets.quantizer_panel import QuantizerPanel
 
@@ -72,17 +72,11 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("lab")
     lessons = home / "notebooks"
     shutil.copytree(root / "notebooks", lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
-    settings = home / "config" / "labconfig"
-    settings.mkdir(parents=True)
-    # The extension that asks jupyter.org for news would open a pop-up over the notebook.
-    (settings / "page_config.json").write_text(
-        json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}})
-    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {
-        **os.environ,
+        **lab_environment(lessons),  # as `motionlab lab` starts it
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
@@ -135,6 +129,16 @@ def open_lesson(page: Any, lab: str, name: str, root: Path, last: str) -> None:
     for _ in range(count):
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(60)  # Lab moves to the next cell after the key, not during it
+
+
+def test_no_window_asks_for_news(page: Any, lab: str, root: Path) -> None:
+    """Lab asks once for each user, over the first lesson, unless its settings say no; this is a new user."""
+    open_lesson(page, lab, "00_start_here.ipynb", root, "ml.setup(")
+    page.get_by_text("lesson 00 · seed 0").first.wait_for()
+    page.wait_for_timeout(3000)  # the window would come a moment after the page
+    assert page.locator(".jp-Notification-Toast, .jp-toastContainer .Toastify__toast").count() == 0
+    assert page.get_by_text("Jupyter news").count() == 0
+    assert page.problems == []
 
 
 def test_the_slider_of_lesson_03_changes_the_text(page: Any, lab: str, root: Path) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nbformat
+import nbval.plugin
 import pytest
 
 from motionlab.teaching.exercise import find_exercise
@@ -30,7 +33,8 @@ BANNED = {
     r"^\s*[!%]": "magics hide what runs",
 }
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
-SKIPPED_MIMES = {"image/png", "image/jpeg", "text/html", "application/vnd.plotly.v1+json"}
+LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+NBVAL_SKIPS = {"image/png", "image/jpeg", "application/vnd.jupyter.widget-view+json"}  # nbval's own list
 
 
 def code_cells(notebook: nbformat.NotebookNode) -> list[Any]:
@@ -68,6 +72,58 @@ def test_outputs_are_compared(notebook: nbformat.NotebookNode) -> None:
     assert len(with_text) >= 5
     compared = [cell for cell in with_output if not NOT_COMPARED & set(cell.metadata.get("tags", []))]
     assert len(compared) >= 0.7 * len(with_output)
+
+
+def skipped_forms() -> set[str]:
+    """The forms of an output that a run of nbval leaves out: its own, and those that `notebooks/conftest.py` adds."""
+    collector = SimpleNamespace(path=LESSONS[0], skip_compare=tuple(NBVAL_SKIPS))
+    spec = importlib.util.spec_from_file_location("notebooks_conftest", LESSONS[0].parent / "conftest.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.pytest_collectstart(collector)
+    return set(collector.skip_compare)
+
+
+def uncompared_outputs(cells: list[Any]) -> list[str]:
+    """Sources of cells with an output that has forms, but none that nbval compares: a wrong one would pass."""
+    skipped = skipped_forms()
+    return [
+        cell.source
+        for cell in cells
+        for output in cell.outputs
+        if "data" in output and not set(output.data) - skipped and not NOT_COMPARED & set(cell.metadata.get("tags", []))
+    ]
+
+
+def test_every_output_has_a_form_that_is_compared(notebook: nbformat.NotebookNode) -> None:
+    assert uncompared_outputs(code_cells(notebook)) == [], "print a line about it, or give it a text form"
+
+
+@pytest.mark.parametrize(
+    ("forms", "compared"),
+    [
+        ({"application/vnd.plotly.v1+json": {}}, False),  # what plotly 7 stores of a figure
+        ({"application/vnd.plotly.v1+json": {}, "text/html": "<div>"}, False),
+        ({"image/png": "AA=="}, False),
+        ({"image/png": "AA==", "text/plain": "<Figure>"}, True),
+        ({"text/plain": "7"}, True),
+    ],
+)
+def test_an_output_that_holds_only_skipped_forms_is_seen(forms: dict[str, Any], compared: bool) -> None:
+    cell = nbformat.v4.new_code_cell("figure", outputs=[nbformat.v4.new_output("display_data", data=forms)])
+    assert uncompared_outputs([cell]) == ([] if compared else ["figure"])
+
+
+def test_nbval_skips_what_this_file_says() -> None:
+    """If nbval skips more one day, the list above has to grow."""
+    plugin = Path(nbval.plugin.__file__).read_text(encoding="utf-8")
+    named = re.search(r"self\.skip_compare = \((.*?)\n        \)", plugin, re.DOTALL)
+    assert named is not None
+    added = re.search(r"self\.skip_compare = self\.skip_compare \+ \((.*?)\)", plugin)
+    assert added is not None
+    forms = set(re.findall(r"^ *'([a-z]+/[^']+)'", named[1], re.MULTILINE)) | set(re.findall(r"'([^']+)'", added[1]))
+    assert forms == NBVAL_SKIPS
 
 
 def test_what_is_not_compared_says_why(notebook: nbformat.NotebookNode) -> None:
@@ -180,5 +236,7 @@ def test_every_exercise_is_a_stub_with_a_check(notebook: nbformat.NotebookNode) 
             assert [argument.arg for argument in function.args.args] == list(
                 inspect.signature(task.reference).parameters
             )
+            announced = f"def {function.name}({ast.unparse(function.args)}):\n    # {task.form}\n    raise Not"
+            assert announced in source, "the stub says which kinds and shapes come in and go out"
             assert f"ml.check({function.name})" in source + "".join(sources[i + 1 : i + 2])
     assert found >= 1

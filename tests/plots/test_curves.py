@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
+from matplotlib import font_manager
+from matplotlib.figure import Figure
 
 from motionlab.plots.curves import (
     figure_to_png,
@@ -48,3 +53,12 @@ def test_pictures_are_repeatable() -> None:
     assert svg.startswith("<svg") and svg.rstrip().endswith("</svg>")
     assert svg == figure_to_svg(figure())
     assert figure_to_png(figure()).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("draw", [figure_to_svg, figure_to_png])
+def test_a_drawn_figure_leaves_no_open_font(draw: Callable[[Figure], object]) -> None:
+    """matplotlib's fonts keep every letter of a logarithmic axis: a process that draws for days would grow."""
+    figure = loss_figure({"FSQ": ([1, 2, 3], [0.5, 0.03, 0.002])})
+    first = draw(figure)
+    assert font_manager._get_font.cache_info().currsize == 0  # type: ignore[attr-defined]
+    assert draw(figure) == first

@@ -26,6 +26,7 @@ import torch
 from motionlab.config import to_mapping
 from motionlab.environment import usable_path
 from motionlab.errors import InputError
+from motionlab.jobs.ablations.failures import refuse_failed
 from motionlab.jobs.ablations.results import Row, key_of, load_rows, open_file
 from motionlab.jobs.ablations.strategy_measure import (
     MEASURE,
@@ -42,7 +43,6 @@ from motionlab.jobs.ablations.tokenizer import (
     fill_file,
     grid_points,
     parse_grid,
-    refuse_failed,
     seconds_of,
 )
 from motionlab.jobs.ablations.tokenizer_point import Point
@@ -122,7 +122,7 @@ def ablate_strategies(
         todo = [point for point in points if key_of(point) not in held]
         train = functools.partial(run_point, run=str(run))
         failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
-    refuse_failed(failed, todo)
+    refuse_failed(failed, points, USUAL.get)
     rows = {key_of(row.point): row for row in load_strategies(out)}
     return [rows[key_of(point)] for point in points]
 

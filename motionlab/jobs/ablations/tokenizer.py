@@ -32,8 +32,17 @@ from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
 from motionlab.files.litter import sweep
 from motionlab.files.lock import IN_USE, locked
+from motionlab.jobs.ablations.failures import Failed, grid_error, point_name, refuse_failed
 from motionlab.jobs.ablations.results import Row, append_row, key_of, load_rows, start_file
-from motionlab.jobs.ablations.tokenizer_point import Point, Result, canonical, check_key, point_config, train_point
+from motionlab.jobs.ablations.tokenizer_point import (
+    Point,
+    Result,
+    canonical,
+    check_key,
+    point_config,
+    train_point,
+    usual_value,
+)
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
@@ -99,9 +108,13 @@ def grid_points(
             fix="Name fewer values, or allow it with --max-points.",
         )
     keys = sorted(axes, key=lambda key: key != "seed")  # the seed is the outermost loop, the rest keep their order
-    points = [
-        canonical(dict(zip(keys, chosen, strict=True))) for chosen in itertools.product(*(axes[key] for key in keys))
-    ]
+    points = []
+    for chosen in itertools.product(*(axes[key] for key in keys)):
+        point = dict(zip(keys, chosen, strict=True))
+        try:
+            points.append(canonical(point))
+        except InputError as error:
+            raise grid_error(point, error) from error
     return list({key_of(point): point for point in points}.values())
 
 
@@ -145,7 +158,7 @@ def ablate(
         if everything:
             with atomic_path(out.with_suffix(".png")) as path:
                 path.write_bytes(figure_to_png(overview_figure(everything)))
-    refuse_failed(failed, todo)
+    refuse_failed(failed, points, usual_value)
     rows = {key_of(row.point): row for row in everything}
     return [rows[key_of(point)] for point in points]
 
@@ -168,7 +181,7 @@ def fill_file(
     say: Callable[[str], None],
     numbers: Callable[[Any], str],
     seconds: float | None = None,
-) -> list[str]:
+) -> Failed:
     """Train the points that are to do and append each to the file when it is done.
 
     Args:
@@ -178,35 +191,28 @@ def fill_file(
         seconds: of one training, where something is known, for an estimate of the whole.
 
     Returns:
-        a text per point that failed.
+        the points that failed, each with its error.
     """
     count = min(workers or _physical_cores(), max(len(todo), 1))
     estimate = f", about {seconds * len(todo) / count / 60:.0f} min" if seconds and todo else ""
     there = f"{len(points) - len(todo):,} of them in {printable(out)}"
     say(f"{len(points):,} points, {there}; {count} at a time{estimate}")
-    failed, began = [], time.perf_counter()
+    failed: Failed = []
+    began = time.perf_counter()
     for done, (point, outcome) in enumerate(_train_all(todo, train, count), start=1):
         if isinstance(outcome, InputError):
-            failed.append(f"{_name(point)} ({outcome})")
-            say(f"{done}/{len(todo)} {_name(point)}: FAILED: {outcome}")
+            failed.append((point, outcome))
+            say(f"{done}/{len(todo)} {point_name(point)}: FAILED: {outcome}")
             continue
         append_row(out, Row(point, outcome))
         left = (time.perf_counter() - began) / done * (len(todo) - done)
-        say(f"{done}/{len(todo)} {_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
+        say(f"{done}/{len(todo)} {point_name(point)}: {numbers(outcome)}, {left / 60:.0f} min left")
     return failed
 
 
 def seconds_of(rows: Sequence[Row]) -> float | None:
     """The usual time of one training, by the points that a file holds; None when it holds none."""
     return statistics.median(row.result.seconds for row in rows) if rows else None
-
-
-def refuse_failed(failed: Sequence[str], todo: Sequence[Point]) -> None:
-    """Raise an InputError that names the first of the points that failed."""
-    if failed:
-        raise InputError(
-            f"{len(failed)} of {len(todo)} points", found=failed[0], expected="a trained point", fix="Change the grid."
-        )
 
 
 def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
@@ -255,12 +261,6 @@ def _physical_cores() -> int:
     import psutil
 
     return psutil.cpu_count(logical=False) or 1
-
-
-def _name(point: Mapping[str, Any]) -> str:
-    return " ".join(
-        printable(value if key in ("quantizer", "strategy") else f"{key}={value}") for key, value in point.items()
-    )
 
 
 def _numbers(result: Result) -> str:

@@ -197,7 +197,13 @@ def train_point(config: RunConfig, splits: Splits) -> Trained:
     began = time.perf_counter()
     with temporary_folder("training") as folder:  # the numbers are kept, the weights are not
         stage = FunctionStage(model, batches, step, title=f"{shape.quantizer} {shape.codebook_size}")
-        fit(stage, settings, folder, device=device)
+        try:
+            fit(stage, settings, folder, device=device)
+        except InputError as error:
+            if folder not in error.fix:
+                raise
+            fix = "Lower lr, or use a longer warm-up."  # the batches that it kept in the folder go with it
+            raise InputError(error.where, found=error.found, expected=error.expected, fix=fix) from error
     seconds = time.perf_counter() - began
     usage = count_codes(model, batches, USAGE_BATCHES).summary()
     errors, _ = measure_tokenizer(model, next(iter(splits.tests.values())), normalizer.to(device))

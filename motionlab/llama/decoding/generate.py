@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,6 +49,7 @@ def generate(
     samples: int = 1,
     use_cache: bool = True,
     compiled: bool | None = None,
+    on_token: Callable[[int], None] | None = None,
 ) -> list[Generated]:
     """Generate motions for each row of text.
 
@@ -60,6 +61,7 @@ def generate(
         use_cache: False runs the whole sequence again for every token. Slow; it exists to check the cache.
         compiled: True compiles the steps where there is a compiler (else a warning says what is missing), False does
             not; None does so on a GPU, see `compiled.choose_compiled`.
+        on_token: is told after each step how many tokens the longest motion has, to show progress.
 
     Returns:
         `B * samples` motions.
@@ -92,7 +94,7 @@ def generate(
     try:
         with torch.inference_mode(), _threads(model, count if sampling.guidance == 1.0 else 2 * count, use_cache):
             reader = _reader(model, text, text_mask, sampling, use_cache, compiled)
-            tokens = _write(reader, samples, noise, stops, sampling, model.end_token).cpu()
+            tokens = _write(reader, samples, noise, stops, sampling, model.end_token, on_token).cpu()
     finally:
         model.train(training)
     # Cloned out of inference mode.
@@ -132,7 +134,13 @@ def _reader(
 
 
 def _write(
-    reader: Reader, samples: int, noise: Tensor, stops: Tensor | None, sampling: Sampling, end_token: int
+    reader: Reader,
+    samples: int,
+    noise: Tensor,
+    stops: Tensor | None,
+    sampling: Sampling,
+    end_token: int,
+    on_token: Callable[[int], None] | None = None,
 ) -> Tensor:
     """The loop: `[n, max_tokens]`, filled with END after the end of a row.
 
@@ -159,6 +167,8 @@ def _write(
             logits = forbid_ngrams(logits, before, sampling.no_repeat_ngram)
         chosen = choose_tokens(logits, noise[:, step], sampling)  # [rows]
         live[:, step] = chosen
+        if on_token is not None:
+            on_token(step + 1)
         goes_on = chosen != end_token if stops is None else stops > step + 1  # [rows]
         left = int(goes_on.sum())
         if step + 1 == sampling.max_tokens or left == 0:

@@ -6,26 +6,38 @@ from pathlib import Path
 
 import torch
 
+from motionlab.errors import InputError
 from motionlab.files import write_text
+from motionlab.motion.formats.euler_curves import euler_curves
 from motionlab.motion.motion import Motion
-from motionlab.motion.rotations import matrix_to_euler_zyx
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton
 
+UNITS = {"m": 1.0, "cm": 100.0}  # name -> of them in a metre
 
-def write_bvh(path: str | Path, motion: Motion) -> None:
-    """Write a motion as BVH: 22 joints, metres, y up, rotations Rz Ry Rx in degrees, 6 decimals.
+
+def write_bvh(path: str | Path, motion: Motion, *, unit: str = "m") -> None:
+    """Write a motion as BVH: 22 joints, y up, rotations Rz Ry Rx in degrees, 6 decimals.
+
+    The format itself has no unit. Blender reads the numbers as metres unless its import scale is changed; many motion
+    capture files and tools count in centimetres. No angle jumps by more than 180 degrees between two frames.
 
     The root's OFFSET is zero and its position channels are the pelvis itself. (The script published with the 272
     features adds the rest pelvis on top of it, and its bodies stand 22 cm below the floor.)
 
+    Args:
+        unit: of offsets and positions, "m" or "cm".
+
     Raises:
-        InputError: the motion is normalised, or the file cannot be written. No partial file is left.
+        InputError: another unit, the motion is normalised, or the file cannot be written. No partial file is left.
     """
+    if unit not in UNITS:
+        raise InputError("unit", found=repr(unit), expected=" or ".join(UNITS), fix="Choose one of these.")
+    scale = UNITS[unit]
     rotations = motion.rotations().double()  # [T, 22, 3, 3]
-    root_position = motion.joints("rotations")[:, 0].double()  # [T, 3]
-    offsets = (motion.skeleton or canonical_skeleton()).offsets.double()
+    root_position = scale * motion.joints("rotations")[:, 0].double()  # [T, 3]
+    offsets = scale * (motion.skeleton or canonical_skeleton()).offsets.double()
     order = _depth_first(0)
-    angles = matrix_to_euler_zyx(rotations[:, order])  # [T, 22, 3], Z Y X
+    angles = euler_curves(rotations[:, order])  # [T, 22, 3], Z Y X
     table = torch.cat((root_position, angles.flatten(1)), dim=1)  # [T, 3 + 66]
     rows = [" ".join(f"{value:.6f}" for value in row) for row in (table + 0.0).tolist()]
     lines = ["HIERARCHY", *_write_joint(0, offsets.tolist(), "")]

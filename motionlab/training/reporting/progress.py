@@ -27,6 +27,57 @@ def progress_kind(stream: TextIO) -> Kind:
     return "bar" if stream.isatty() else "lines"
 
 
+def say(text: str, kind: Kind, stream: TextIO | None = None) -> None:
+    """A line about what begins, on stderr: stdout is for results. Nothing when `kind` is silent."""
+    if kind != "silent":
+        print(text, file=stream or sys.stderr, flush=True)
+
+
+class Tally:
+    """Counts what is done of something that is no training: tokens written, clips scored. A context manager.
+
+    >>> import io
+    >>> with Tally("scoring", total=10, unit="clip", kind="lines", stream=(out := io.StringIO())) as tally:
+    ...     for done in range(1, 9):
+    ...         tally.update(done)
+    >>> print(out.getvalue(), end="")
+    scoring: 2 of 10 clips
+    scoring: 4 of 10 clips
+    scoring: 6 of 10 clips
+    scoring: 8 of 10 clips
+    """
+
+    PARTS = 5  # plain lines, however much it is
+
+    def __init__(self, title: str, total: int, unit: str, kind: Kind, stream: TextIO | None = None) -> None:
+        self.title, self.total, self.unit, self.kind = title, total, unit, kind
+        self.stream = stream if stream is not None else sys.stderr
+        self.shown = 0
+        self.bar = (
+            tqdm(desc=title, total=total, file=self.stream, unit=f" {unit}", dynamic_ncols=True)
+            if kind == "bar"
+            else None
+        )
+
+    def update(self, done: int) -> None:
+        """Show that `done` of the total are done. A line is printed when the next fifth is."""
+        if self.bar is not None:
+            self.bar.update(done - self.shown)
+            self.shown = done
+        elif self.kind == "lines" and done * self.PARTS // self.total > self.shown * self.PARTS // self.total:
+            print(f"{self.title}: {done:,} of {self.total:,} {self.unit}s", file=self.stream, flush=True)
+            self.shown = done
+
+    def __enter__(self) -> Tally:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
 class Progress:
     """Progress of a run of `steps` steps, `start` of them done. Use it as a context manager.
 

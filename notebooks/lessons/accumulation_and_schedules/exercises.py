@@ -211,6 +211,7 @@ EXERCISES = register(
         _diagnose_shares,
         "With these shares accumulation IS the big batch, whatever the sizes.",
         ("Write the mean over all items as a sum over micro-batches of (something) times (their mean).", "n / sum"),
+        form="counts: list of A ints -> list of A floats",
     ),
     Exercise(
         "accum.accumulate",
@@ -221,6 +222,7 @@ EXERCISES = register(
             "What belongs inside the loop over micro-batches, and what only before or after it?",
             "zero_grad; for each x: (model(x).sum() / total).backward(); then step.",
         ),
+        form="model(x): x [n, 3] -> losses [n]; batches: list of [n_i, 3] -> None",
     ),
     Exercise(
         "schedule.total_steps",
@@ -231,6 +233,7 @@ EXERCISES = register(
             "First the micro-batches that one process sees in an epoch, then the steps they make.",
             "epochs * ceil(ceil(clips / (batch_size * processes)) / accumulation)",
         ),
+        form="five ints -> int",
     ),
     Exercise(
         "schedule.warmup_cosine",
@@ -241,5 +244,6 @@ EXERCISES = register(
             "Two pieces: step < warmup, and the rest. In the second, progress runs from 0 to 1 and stays there.",
             "(step + 1) / warmup; progress = min(1, (step - warmup) / (steps - warmup)); floor + (1 - floor) * ...",
         ),
+        form="three ints, floor: float -> float",
     ),
 )

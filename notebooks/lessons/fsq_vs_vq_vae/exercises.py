@@ -202,6 +202,7 @@ EXERCISES = register(
             "You need something whose VALUE is x.round() and whose GRADIENT is that of x.",
             "Write the result as x + something. What must the something be, and must a gradient flow through it?",
         ),
+        form="x [n] -> [n]",
     ),
     Exercise(
         "fsq.steps_to_index",
@@ -212,6 +213,7 @@ EXERCISES = register(
             "Think of hours, minutes and seconds: each digit has its own weight, a product of ranges.",
             "Shift each step by level // 2, multiply by 1, L1, L1*L2, ..., and add up, all in int64.",
         ),
+        form="steps [..., d] (whole numbers as floats), levels: d ints -> int64 [...]",
     ),
     Exercise(
         "usage.perplexity",
@@ -222,6 +224,7 @@ EXERCISES = register(
             "torch.bincount counts each code without a [tokens, codebook_size] matrix.",
             "p = counts / total; leave out zeros; entropy = -(p * p.log2()).sum(); the answer is 2 ** entropy.",
         ),
+        form="indices: int64 of any shape, such as [n] or [B, n] -> float",
     ),
     Exercise(
         "fsq.bits_per_frame",
@@ -232,6 +235,7 @@ EXERCISES = register(
             "One of K equally likely codes is worth log2 K bits. K is the product of the levels.",
             "math.log2(math.prod(levels)), divided by the frames of a token: 2 ** down_t.",
         ),
+        form="levels: d ints, down_t: int -> float",
     ),
     Exercise(
         "fsq.level_shares",
@@ -242,5 +246,6 @@ EXERCISES = register(
             "Round, shift so that the lowest level is 0, count.",
             "torch.bincount(index, minlength=levels) counts; divide by how many numbers there were.",
         ),
+        form="bounded [n], levels: int -> [levels]",
     ),
 )

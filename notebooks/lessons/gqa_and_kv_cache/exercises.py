@@ -215,6 +215,7 @@ EXERCISES = register(
             "How many query heads share one key-value head?",
             "With 8 and 2 it is 4: heads 0 to 3 read 0, heads 4 to 7 read 1. Which division does that?",
         ),
+        form="three ints -> int",
     ),
     Exercise(
         "cache.cache_size",
@@ -225,6 +226,7 @@ EXERCISES = register(
             "Each layer keeps, for each motion and position, n_kv_heads vectors of dim / n_head numbers. Twice.",
             "2 * n_layer * batch * length * n_kv_heads * (dim // n_head) * number_bytes",
         ),
+        form="seven ints -> int",
     ),
     Exercise(
         "cache.positions_read",
@@ -235,6 +237,7 @@ EXERCISES = register(
             "Write 3 tokens after a text of 2 by hand: which positions does each pass read?",
             "With the cache: prompt, then 1 per token, but not the last. Without: sum(prompt + t for t in range(new)).",
         ),
+        form="two ints, cached: bool -> int",
     ),
     Exercise(
         "cache.cached_attention",
@@ -245,6 +248,7 @@ EXERCISES = register(
             "Store first, so that the token can look at itself. How many slots are in use then?",
             "scores = keys[: used + 1] @ query / len(query) ** 0.5, then scores.softmax(0) @ values[: used + 1].",
         ),
+        form="query, key, value [hd]; keys, values [slots, hd]; used: int -> [hd]",
     ),
     Exercise(
         "cache.slots_to_keep",
@@ -255,5 +259,6 @@ EXERCISES = register(
             "A key may stay if everything that its token could see is unchanged. What does a text slot see?",
             "Another text: 0. The same text: its length, plus the codes up to the first that differs.",
         ),
+        form="four lists of ints -> int",
     ),
 )

@@ -176,6 +176,7 @@ EXERCISES = register(
             "Two questions per place: is it a motion code (below codebook_size), and does the coin say that it goes?",
             "replaced = (torch.rand(tokens.shape) >= keep) & (tokens < codebook_size); then torch.where.",
         ),
+        form="tokens int64 [B, S], keep: float, codebook_size: int -> int64 [B, S]",
     ),
     Exercise(
         "strategies.rate_for_each_clip",
@@ -186,6 +187,7 @@ EXERCISES = register(
             "torch.rand gives numbers from 0 to 1. Which shape lets one number count for a whole row of [B, S]?",
             "lowest + (1 - lowest) * torch.rand(batch, 1).",
         ),
+        form="lowest: float, batch: int -> [batch, 1]",
     ),
     Exercise(
         "strategies.masked_labels",
@@ -196,6 +198,7 @@ EXERCISES = register(
             "The loss leaves out labels of -100. Which places must be left out?",
             "torch.where(masked, tokens, -100); nothing is shifted.",
         ),
+        form="tokens int64 [B, S], masked bool [B, S] -> int64 [B, S]",
     ),
     Exercise(
         "strategies.still_masked",
@@ -206,5 +209,6 @@ EXERCISES = register(
             "A quarter of a cosine starts at 1 with a flat slope and ends at 0 with a steep one.",
             "int(length * math.cos(math.pi / 2 * look / looks)); the last look is exactly 0.",
         ),
+        form="three ints -> int",
     ),
 )

@@ -239,6 +239,7 @@ EXERCISES = register(
             "All numbers between two powers of two have the same distance. How many are there in between?",
             "2 ** (floor(log2(size)) - mantissa_bits)",
         ),
+        form="x: float, mantissa_bits: int -> float",
     ),
     Exercise(
         "amp.next_scale",
@@ -249,6 +250,7 @@ EXERCISES = register(
             "Three cases: it overflowed; this good step completes the row; it is just one more good step.",
             "overflow: (scale / 2, 0); streak + 1 == interval: (scale * 2, 0); else (scale, streak + 1).",
         ),
+        form="scale: float, streak: int, overflow: bool, interval: int -> (float, int)",
     ),
     Exercise(
         "amp.amp_step",
@@ -259,6 +261,7 @@ EXERCISES = register(
             "Which of the calls change the gradients? The clipping threshold applies to the true gradient.",
             "scale(loss).backward(); unscale_; clip_grad_norm_; scaler.step; update; zero_grad; compare get_scale().",
         ),
+        form="loss: tensor without dimensions, parameters: list, clip: float -> bool",
     ),
     Exercise(
         "amp.frozen_share",
@@ -269,5 +272,6 @@ EXERCISES = register(
             "Round the weights to bf16, add the change in bf16, and see which came out the same.",
             "stored = weights.bfloat16(); (stored + torch.tensor(change).bfloat16() == stored), then the mean.",
         ),
+        form="weights [n] in float32, change: float -> float",
     ),
 )

@@ -150,6 +150,7 @@ EXERCISES = register(
             "Think of one output channel first: which numbers does it need to compute one value?",
             "It needs channels_in * kernel weights and one bias; there are channels_out such channels.",
         ),
+        form="three ints -> int",
     ),
     Exercise(
         "memory.parameter_bytes",
@@ -160,6 +161,7 @@ EXERCISES = register(
             "Three things have as many numbers as the model has parameters, or a multiple of that.",
             "Weights 1, gradients 1, optimizer 0, 1 or 2 numbers per parameter; each number has 4 bytes.",
         ),
+        form="parameters: int, optimizer: str -> int",
     ),
     Exercise(
         "memory.largest_batch",
@@ -170,6 +172,7 @@ EXERCISES = register(
             "How much of the budget is left for clips?",
             "Divide the rest by per_clip and round down with //; mind a budget that is too small for anything.",
         ),
+        form="three ints -> int",
     ),
     Exercise(
         "memory.count_codes",
@@ -180,5 +183,6 @@ EXERCISES = register(
             "torch.bincount(indices.reshape(-1), minlength=codebook_size) counts one batch.",
             "Start with zeros of shape [codebook_size] and add the counts of each batch to them.",
         ),
+        form="batches: list of int64 of any shape, codebook_size: int -> int64 [codebook_size]",
     ),
 )

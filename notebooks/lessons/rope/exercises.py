@@ -192,6 +192,7 @@ EXERCISES = register(
             "x[0::2] are the first numbers of all pairs, x[1::2] the second ones. Each pair has its own angle.",
             "(a, b) becomes (a cos - b sin, a sin + b cos). torch.stack([...], dim=1).flatten() weaves them together.",
         ),
+        form="x [hd], position: int, theta: float -> [hd]",
     ),
     Exercise(
         "rope.half_split_order",
@@ -202,6 +203,7 @@ EXERCISES = register(
             "Write it down for head_dim = 8: the first ones of all pairs, then the second ones.",
             "torch.arange(head_dim).view(-1, 2) has one pair per row. Read it column by column.",
         ),
+        form="head_dim: int -> int64 [head_dim]",
     ),
     Exercise(
         "rope.pairs_that_turn",
@@ -212,6 +214,7 @@ EXERCISES = register(
             "Pair i turns by theta ** (-2 * i / head_dim) radians per position. How many after `length` positions?",
             "Count the i in range(head_dim // 2) with length * frequency >= 2 * math.pi.",
         ),
+        form="head_dim: int, theta: float, length: int -> int",
     ),
     Exercise(
         "rope.turns_in",
@@ -222,6 +225,7 @@ EXERCISES = register(
             "Which numbers are large, and which are between -1 and 1? bfloat16 has 8 significant bits.",
             "Make positions, frequencies, angles and cosines in float32. The last thing is .to(dtype).",
         ),
+        form="dtype: a torch.dtype, two ints -> two tensors [length, head_dim / 2] in dtype",
     ),
     Exercise(
         "rope.longer_base",
@@ -232,5 +236,6 @@ EXERCISES = register(
             "The slowest of hd / 2 pairs has the frequency theta ** (-(hd - 2) / hd). Divide it by factor.",
             "new ** ((hd - 2) / hd) = theta ** ((hd - 2) / hd) * factor. Raise both sides to hd / (hd - 2).",
         ),
+        form="theta, factor: floats, head_dim: int -> float",
     ),
 )

@@ -117,6 +117,7 @@ EXERCISES = register(
             "m n results, each a sum of k products: how many multiplications and additions is that?",
             "2 m k n operations; m k + k n + m n numbers, each of number_bytes.",
         ),
+        form="four ints -> float",
     ),
     Exercise(
         "scaling.loss_factors",
@@ -127,6 +128,7 @@ EXERCISES = register(
             "Wanted: sum over processes of n_r loss_r, divided by all labels N. DDP gives the sum divided by R.",
             "So each process multiplies its mean loss by n_r R / N.",
         ),
+        form="labels: list of R ints -> list of R floats",
     ),
     Exercise(
         "scaling.zero_bytes",
@@ -137,5 +139,6 @@ EXERCISES = register(
             "Start from DDP: 4 + 4 + 8 bytes per parameter. Each stage divides one more part by the number of GPUs.",
             "Stage 1: the moments (8 bytes). Stage 2: also the gradients (4). Stage 3: also the weights (4).",
         ),
+        form="three ints -> float",
     ),
 )

@@ -41,5 +41,6 @@ EXERCISES = register(
             "How many tokens do 4 frames need at 4 frames per token? And 5 frames?",
             "math.ceil(frames / frames_per_token) works; so does -(-frames // frames_per_token).",
         ),
+        form="two ints -> int",
     ),
 )

@@ -252,6 +252,7 @@ EXERCISES = register(
             "A mean is a sum divided by a number. Which tokens are in the sum, and which number is it?",
             "weights = mask.float()[..., None]; sum of states * weights over the tokens; divide by weights.sum(1).",
         ),
+        form="states [N, L, d], mask bool [N, L] -> [N, d]",
     ),
     Exercise(
         "text.span_target",
@@ -262,6 +263,7 @@ EXERCISES = register(
             "Walk through the words. When does a new sentinel have to be written? Only where a run begins.",
             "Remember whether the word before was cut out. After the loop append the next sentinel and 1.",
         ),
+        form="ids: list of ints, mask: list of as many bools -> list of ints",
     ),
     Exercise(
         "text.att_2d_mask",
@@ -272,6 +274,7 @@ EXERCISES = register(
             "Give each token the number of its block first: how many blocks have started up to here?",
             "block = att.cumsum(1); block[:, None, :] <= block[:, :, None]; and with pad on both sides.",
         ),
+        form="pad, att: int64 [B, N], 0 or 1 -> bool [B, N, N]",
     ),
     Exercise(
         "text.answer_all",
@@ -282,5 +285,6 @@ EXERCISES = register(
             "Two loops: over the sentences, and over the tokens of an answer. In which one does cache = None belong?",
             "for each sentence: cache, token = None, 0; then token, cache = decoder.step(...) until the token is 1.",
         ),
+        form="sentences: list of lists of ints -> list of lists of ints",
     ),
 )

@@ -235,6 +235,7 @@ EXERCISES = register(
             "Place i predicts token i + 1. So the labels are the tokens moved one place to the left.",
             "labels = [IGNORE] * (text_slots - 1) + codes + [end] + [IGNORE]",
         ),
+        form="codes: list of n ints, two ints -> two lists of text_slots + n + 1 ints",
     ),
     Exercise(
         "stage2.probabilities",
@@ -247,6 +248,7 @@ EXERCISES = register(
             "A top_p of 1 keeps all: return the softmax as it is, because its sum rounds to 1 before the last code.",
             "Put the kept values back with scatter(-1, order, ...), and divide by their sum.",
         ),
+        form="logits [K], two floats -> [K]",
     ),
     Exercise(
         "stage2.write_codes",
@@ -258,6 +260,7 @@ EXERCISES = register(
             "END is a token that you look at and do not keep.",
             "Two ways out of the loop, so two places that return.",
         ),
+        form="next_logits(list of ints) -> [K]; two ints -> (list of ints, str)",
     ),
     Exercise(
         "stage2.soft_choice",
@@ -269,5 +272,6 @@ EXERCISES = register(
             "x - x.detach() is zero, and its gradient is that of x.",
             "return hard + soft - soft.detach()",
         ),
+        form="h [n, d], grid [K, d], table [K, dim], temperature: float -> [n, dim]",
     ),
 )

@@ -268,6 +268,7 @@ EXERCISES = register(
             "How many places are there for a window of 8 in a clip of 8 frames? And of 9? Multiply u by that number.",
             "Clone the cut. In its row 0 set 0:2 and 74:140 to 0, and 2:8 to (1, 0, 0, 0, 1, 0).",
         ),
+        form="features [T, 272], window: int, 0 <= u < 1 -> [window, 272]",
     ),
     Exercise(
         "stage1.smooth_l1",
@@ -278,6 +279,7 @@ EXERCISES = register(
             "Draw it: a parabola in the middle, straight lines outside, and no jump at 1.",
             "size = (a - b).abs(); torch.where(size < 1, ..., ...); then the mean.",
         ),
+        form="a, b of the same shape -> tensor without dimensions",
     ),
     Exercise(
         "stage1.train_step",
@@ -288,6 +290,7 @@ EXERCISES = register(
             "Five lines: the output, the loss with two parts, and three calls in the right order.",
             "loss = smooth_l1(output.reconstruction, x) + output.quantized.loss; zero_grad, backward, step; .item().",
         ),
+        form="x [B, T, 272] -> float",
     ),
     Exercise(
         "stage1.error_mm",
@@ -298,5 +301,6 @@ EXERCISES = register(
             "The network's numbers are standard deviations. What has to happen before they are metres?",
             "denormalize, decode_positions, subtract joint 0 of each frame, norm over the last axis, mean, times 1000.",
         ),
+        form="restored, real [T, 272] (normalised) -> float",
     ),
 )

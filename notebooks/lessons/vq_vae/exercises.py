@@ -223,6 +223,7 @@ EXERCISES = register(
             "|z - c|^2 = |z|^2 - 2 z.c + |c|^2. Which of the three terms is the same for every code?",
             "The nearest code has the largest z.c - |c|^2 / 2; z @ codebook.T holds all products. Take the argmax.",
         ),
+        form="z [n, D], codebook [K, D] -> int64 [n]",
     ),
     Exercise(
         "vq.losses",
@@ -233,6 +234,7 @@ EXERCISES = register(
             "Ask for each loss: which one should it move? Detach the other one.",
             "z.detach() - codes moves the codes, z - codes.detach() moves z. The rest is straight-through.",
         ),
+        form="z, codes [n, D], beta: float -> [n, D] and a tensor without dimensions",
     ),
     Exercise(
         "vq.ema_step",
@@ -243,6 +245,7 @@ EXERCISES = register(
             "Counts and sums are averaged over time, separately; only at the end is one divided by the other.",
             "hits: torch.bincount(indices, minlength=K). sums: torch.zeros_like(total).index_add(0, indices, z).",
         ),
+        form="count [K], total [K, D], z [n, D], indices int64 [n], decay: float -> [K], [K, D], [K, D]",
     ),
     Exercise(
         "vq.rescue",
@@ -253,5 +256,6 @@ EXERCISES = register(
             "A code IS its sum divided by its count. So what must both be, for the code to be a vector of the batch?",
             "dead = count < limit; torch.where(dead, 1.0, count), and the drawn vectors themselves as sums.",
         ),
+        form="count [K], total [K, D], z [n, D], limit: float -> [K] and [K, D]",
     ),
 )

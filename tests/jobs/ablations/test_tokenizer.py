@@ -244,7 +244,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_a_point_that_fails_does_not_stop_the_others(tmp_path: Path, trained: list[Any]) -> None:
     out = tmp_path / "out.jsonl"
     said: list[str] = []
-    with pytest.raises(InputError, match="2 of 4 points: found fsq .*lr=1.0 .*loss nan"):
+    with pytest.raises(InputError, match="2 of 4 points failed; fsq .*lr=1.0 .*loss nan.*Change lr=1.0 in the grid"):
         grid = {**GRID, "quantizer": ["fsq"], "lr": [1.0, 0.001]}
         job.ablate(out, grid, workers=1, corpus=CORPUS, say=said.append)
     assert [row["lr"] for row in load_rows(out)] == [0.001, 0.001]

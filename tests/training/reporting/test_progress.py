@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from motionlab.training.reporting.progress import LINES, Progress, progress_kind
+from motionlab.training.reporting.progress import LINES, Kind, Progress, Tally, progress_kind, say
 
 
 class Terminal(io.StringIO):
@@ -39,3 +39,25 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTIONLAB_PROFILE", "cpu")
     text = run(Terminal())
     assert "200/200" in text and "loss=0.5" in text and "items/s=10" in text
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("lines", 5), ("silent", 0)])
+def test_a_tally_prints_a_line_for_each_fifth_and_nothing_when_silent(kind: Kind, expected: int) -> None:
+    out = io.StringIO()
+    with Tally("generating", 150, "token", kind, out) as tally:
+        for done in range(1, 151):
+            tally.update(done)
+    assert len(out.getvalue().splitlines()) == expected
+
+
+def test_a_tally_is_a_bar_on_a_terminal() -> None:
+    out = io.StringIO()
+    with Tally("scoring", 4, "clip", "bar", out) as tally:
+        tally.update(4)
+    assert "4/4" in out.getvalue()
+
+
+def test_what_is_being_done_is_said_on_stderr(capsys):
+    say("loading", "lines")
+    say("loading", "silent")
+    assert tuple(capsys.readouterr()) == ("", "loading\n")

@@ -1,0 +1,126 @@
+"""The judge of a run: the action classifier, and how long each action lasts in the clips that it learned from.
+
+Its frame labels alone cannot count. Two kicks one after the other are one long run of "kick", and so is one slow kick.
+The lengths tell the two apart as far as that is possible: a run that is longer than every kick of the training clips
+was probably more than one. The judge knows the actions of its training clips and no others; a motion of another kind
+gets the name of whichever of them it resembles most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from motionlab.data.splits import Clips
+from motionlab.errors import InputError
+from motionlab.evaluation.actions import ActionClassifier, spans
+from motionlab.motion.motion import Motion
+from motionlab.motion.normalizer import Normalizer
+from motionlab.training.checkpoints.tensor_files import load_into, read_tensors, write_tensors
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Frames of one action in the training clips."""
+
+    shortest: int
+    median: float
+    longest: int
+
+
+@dataclass(frozen=True)
+class SeenAction:
+    """An action that was recognised in a motion: its frames, and how often it was probably done in them."""
+
+    name: str
+    frames: int
+    usual: Lengths
+    fps: float = Motion.fps
+
+    @property
+    def times(self) -> int:
+        """1, unless it lasts longer than every training clip of it; then how often the median length fits."""
+        if self.frames <= self.usual.longest:
+            return 1
+        return max(2, round(self.frames / self.usual.median))
+
+    def __str__(self) -> str:
+        """
+        >>> print(SeenAction("kick", 90, Lengths(36, 44, 57)))
+        kick 3.0 s (one lasts 1.2 to 1.9 s in the training clips: about 2 of them)
+        """
+        text = f"{self.name} {self.frames / self.fps:.1f} s"
+        if self.times == 1:
+            return text
+        usual = f"{self.usual.shortest / self.fps:.1f} to {self.usual.longest / self.fps:.1f} s"
+        return f"{text} (one lasts {usual} in the training clips: about {self.times} of them)"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A trained classifier with the lengths of the actions that it knows."""
+
+    classifier: ActionClassifier
+    lengths: Mapping[str, Lengths]
+
+    @torch.inference_mode()
+    def actions_in(self, features: Tensor, min_frames: int = 8) -> list[SeenAction]:
+        """The actions of a motion `[T, 272]` in order; runs shorter than `min_frames` are taken for transitions."""
+        self.classifier.eval()
+        labels = [self.classifier.actions[i] for i in self.classifier(features[None].float())[0].argmax(-1).tolist()]
+        return [SeenAction(name, stop - start, self.lengths[name]) for name, start, stop in spans(labels, min_frames)]
+
+    def save(self, path: str | Path) -> None:
+        """Write weights, names and lengths as one safetensors file."""
+        lengths = {name: [length.shortest, length.median, length.longest] for name, length in self.lengths.items()}
+        write_tensors(path, self.classifier.state_dict(), {"actions": self.classifier.actions, "lengths": lengths})
+
+    @classmethod
+    def load(cls, path: str | Path, normalizer: Normalizer) -> Judge:
+        """Read what `save` wrote; `normalizer` is that of the run.
+
+        Raises:
+            InputError: no such file, or not the file of a judge.
+        """
+        state, description = read_tensors(path)
+        try:
+            actions = [str(name) for name in description["actions"]]
+            lengths = {name: Lengths(*description["lengths"][name]) for name in actions}
+            classifier = ActionClassifier(actions, normalizer)
+        except (KeyError, TypeError, ValueError) as error:
+            fix = "Make it again with: motionlab evaluate."
+            raise InputError(path, found="another kind of file", expected="a saved judge", fix=fix) from error
+        load_into(classifier, state, where=path)
+        return cls(classifier.eval(), lengths)
+
+
+def action_lengths(clips: Clips) -> dict[str, Lengths]:
+    """How long each action lasts, equal neighbours joined: walking on is still one walk."""
+    found: dict[str, list[int]] = {}
+    for i in range(len(clips)):
+        for name, group in groupby(clips.segments(i), lambda segment: segment.action):
+            segments = list(group)
+            found.setdefault(name, []).append(segments[-1].stop - segments[0].start)
+    return {name: Lengths(min(frames), median(frames), max(frames)) for name, frames in found.items()}
+
+
+def describe_actions(actions: Sequence[SeenAction]) -> str:
+    """How many actions were recognised, and which.
+
+    >>> usual = Lengths(36, 44, 57)
+    >>> describe_actions([SeenAction("walk", 60, Lengths(32, 77, 130)), SeenAction("kick", 50, usual)])
+    '2 actions: walk 2.0 s, kick 1.7 s'
+    >>> describe_actions([])
+    'no action'
+    """
+    count = sum(action.times for action in actions)
+    if not count:
+        return "no action"
+    about = "about " if any(action.times > 1 for action in actions) else ""
+    return f"{about}{count} {'action' if count == 1 else 'actions'}: {', '.join(map(str, actions))}"
