@@ -14,15 +14,17 @@ from itertools import groupby
 from pathlib import Path
 from statistics import median
 
+import msgspec
 import torch
 from torch import Tensor
 
 from motionlab.data.splits import Clips
-from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, spans
+from motionlab.files.reading import refusing
+from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.motion.motion import Motion
 from motionlab.motion.normalizer import Normalizer
-from motionlab.training.checkpoints.tensor_files import load_into, read_tensors, write_tensors
+from motionlab.training.checkpoints.tensor_files import load_into
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,14 @@ class SeenAction:
 
 
 @dataclass(frozen=True)
+class Known:
+    """The description in the file of a judge: its actions, and shortest, median and longest of each in frames."""
+
+    actions: list[str]
+    lengths: dict[str, tuple[int, float, int]]
+
+
+@dataclass(frozen=True)
 class Judge:
     """A trained classifier with the lengths of the actions that it knows."""
 
@@ -89,13 +99,10 @@ class Judge:
             InputError: no such file, or not the file of a judge.
         """
         state, description = read_tensors(path)
-        try:
-            actions = [str(name) for name in description["actions"]]
-            lengths = {name: Lengths(*description["lengths"][name]) for name in actions}
-            classifier = ActionClassifier(actions, normalizer)
-        except (KeyError, TypeError, ValueError) as error:
-            fix = "Make it again with: motionlab evaluate."
-            raise InputError(path, found="another kind of file", expected="a saved judge", fix=fix) from error
+        with refusing(path, expected="a saved judge", fix="Make it again with: motionlab evaluate."):
+            known = msgspec.convert(description, Known)
+            lengths = {name: Lengths(*known.lengths[name]) for name in known.actions}
+        classifier = ActionClassifier(known.actions, normalizer)
         load_into(classifier, state, where=path)
         return cls(classifier.eval(), lengths)
 
