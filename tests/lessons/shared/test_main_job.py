@@ -17,6 +17,13 @@ METRICS = {
     "environment": {"torch": "2"},
     "tokenizers": {
         "fsq": {
+            "parameters": 9,
+            "frames_per_token": 2,
+            "tokens": 900,
+            "used": 824,
+            "perplexity": 500.0,
+            "entropy_bits": 9.0,
+            "dead": 176,
             "codebook_size": 1000,
             "used_fraction": 0.824,
             "errors": {"test_seen": SPLIT},
@@ -27,7 +34,12 @@ METRICS = {
     "generation": {
         "test_seen": {
             "score": {"real": 1.0, "reconstructed": 0.95, "generated": 0.9, "other caption": 0.2},
-            "players": [{"caption": "walks"}],
+            "players": [{"caption": "walks", "files": {}}],
+            "clips": 1,
+            "stopped_by_limit": 0,
+            "tokens_per_second": 90.0,
+            "frames_real": 60.0,
+            "frames_generated": 58.0,
         }
     },
     "secret": 1,
