@@ -30,7 +30,7 @@ from motionlab.files.records import parse_record
 from motionlab.jobs.ablations.tokenizer_point import KEYS, SETTINGS, Point, Result, usual_value
 
 T = TypeVar("T")
-EXPECTED, FIX = "a result file", "Make one: motionlab ablate tokenizer --grid seed=0."
+EXPECTED, FIX = "a result file", "Restore the file, or move it away: motionlab ablate makes a new one."
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,16 @@ def open_file(
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add one line, whole or not at all for every later reader."""
-    line = json.dumps({"point": row.point, "result": asdict(row.result)}) + "\n"
+    """Add one line, whole or not at all for every later reader.
+
+    Raises:
+        InputError: a number that is not finite, which no reader of the file would take; nothing is written.
+    """
+    try:
+        line = json.dumps({"point": row.point, "result": asdict(row.result)}, allow_nan=False) + "\n"
+    except ValueError:
+        found = "a result with NaN or infinity"
+        raise InputError(path, found=found, expected="finite numbers", fix="Change the point.") from None
     with open(path, "rb+") as file:
         whole = file.read().rfind(b"\n") + 1
         file.truncate(whole)  # half a line of a killed process
