@@ -114,7 +114,12 @@ class Run:
     @cached_property
     def normalizer(self) -> Normalizer:
         """Statistics of the training split."""
-        return Normalizer.load(self._need("normalizer.safetensors"))
+        path = self._need("normalizer.safetensors")
+        try:
+            return Normalizer.load(path)
+        except InputError as error:
+            fix = f"Remove the file; this makes it again, without training: {self._command('run')}."
+            raise InputError(path, found=error.found, expected=error.expected, fix=fix) from error
 
     @cached_property
     def text(self) -> TextCache:
@@ -209,10 +214,8 @@ class Run:
             if not has_checkpoint(path.parent / "checkpoints"):
                 raise  # someone copied the weights in
             stage, _, variant = name.partition("-")
-            words = ["motionlab", "train", stage, *(["--variant", variant] if variant else [])]
-            words += ["--preset", str(self.folder / "config.yaml")]
-            words += ["--out", str(self.folder.parent), "--name", self.folder.name]
-            fix = f"Write it again from the checkpoint, without training: {shlex.join(words)}."
+            command = self._command("train", stage, *(["--variant", variant] if variant else []))
+            fix = f"Write it again from the checkpoint, without training: {command}."
             raise InputError(path, found=error.found, expected=error.expected, fix=fix) from error
 
     def _need(self, name: str) -> Path:
@@ -222,9 +225,14 @@ class Run:
                 path,
                 found="no such file",
                 expected="a run that got this far",
-                fix=f"Continue it with: motionlab run --out {self.folder.parent} --name {self.folder.name}.",
+                fix=f"Continue it with: {self._command('run')}.",
             )
         return path
+
+    def _command(self, *words: str) -> str:
+        """A command line that works in this folder, with the settings of this run."""
+        place = ["--preset", str(self.folder / "config.yaml"), "--out", str(self.folder.parent)]
+        return shlex.join(["motionlab", *words, *place, "--name", self.folder.name])
 
 
 def _check_config(path: Path) -> None:

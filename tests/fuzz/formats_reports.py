@@ -55,10 +55,8 @@ def _results(name: str) -> Any:
 def _finite_rows(rows: list[Any]) -> None:
     for row in rows:
         for value in vars(row.result).values():
-            if isinstance(value, list):  # null in a list is read as NaN: nothing was measured there
-                assert not any(math.isinf(number) for number in value)
-            else:
-                assert value is None or math.isfinite(value)
+            numbers = value if isinstance(value, list) else [value]
+            assert all(number is None or math.isfinite(number) for number in numbers)
 
 
 def _make_training(folder: Path) -> list[Path]:

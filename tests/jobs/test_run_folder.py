@@ -134,3 +134,22 @@ def test_damaged_numbers_are_one_error(tmp_path, content):
     with pytest.raises(InputError, match=r"metrics\.json: found .*, expected the numbers of a run.*Remove the file"):
         run.record(a=1)
     assert (run.folder / "metrics.json").read_bytes() == content
+
+
+def test_a_run_that_stopped_early_names_the_command_with_its_own_settings(tmp_path):
+    """Without --preset it would be the settings of tiny, which the run refuses."""
+    run = Run.create(tmp_path / "a run", load_config("ci"))
+    with pytest.raises(InputError, match="Continue it with") as caught:
+        run.tokenizer()
+    words = shlex.split(caught.value.fix.removeprefix("Continue it with: ").removesuffix("."))
+    place = ["--preset", str(run.folder / "config.yaml"), "--out", str(tmp_path), "--name", "a run"]
+    assert words == ["motionlab", "run", *place]
+
+
+def test_a_damaged_normalizer_says_how_it_is_made_again(finished_run, tmp_path):
+    folder = shutil.copytree(finished_run.folder, tmp_path / "run")
+    data = bytearray((folder / "normalizer.safetensors").read_bytes())
+    data[-5] ^= 4
+    (folder / "normalizer.safetensors").write_bytes(data)
+    with pytest.raises(InputError, match="changed content.*Remove the file.*motionlab run --preset .*config.yaml"):
+        _ = Run.open(folder).normalizer

@@ -24,6 +24,7 @@ PEOPLE = frozenset(
 )
 BE = frozenset("is are was were be been being isn't wasn't".split())
 HAVE = frozenset("has have had having".split())
+NOTHING = frozenset("nothing anything something much little".split())  # "nothing left to do"
 # "right" after these is a side whatever follows: "turns right after a step", "to the right behind the chair".
 POINTING = re.compile(
     r"(?:turn|veer|curv|swerv|steer|pivot|rotat|spin|sidestep)\w*"
@@ -39,22 +40,24 @@ ROUND = frozenset("direction circle motion turn rotation manner spin fashion way
 OPEN = frozenset("way direction place position spot track path one thing".split())  # the correct one, or that side's?
 CORRECT = frozenset("angle angles angled moment time order speed height distance amount answer".split())
 
-_COUNTER = r"(?:counter|anti|contra)[\s\u2010-\u2015-]*clockwise"
+_GAP = r"[\s\u2010-\u2015-]*"
+_CLOCKWISE = f"clock{_GAP}wise"
+_COUNTER = f"(?:counter|anti|contra){_GAP}{_CLOCKWISE}"
 # Also inside "leftward", "left-handed", "righty", "turn_left" and "rights", not inside "upright" or "rights himself".
 _ENDS = r"(?![a-z])|(?:wards?|most|y)(?![a-z])|hand|s(?![a-z]|\s+\w+sel[fv])"
-_ENGLISH = rf"(?<![a-z])(?:{_COUNTER}|clockwise|ccw|cw|left|right)(?={_ENDS})"
-_CHINESE = "顺时针|逆时针|反时针|順時針|逆時針|[左右]+"
+_ENGLISH = rf"(?<![a-z])(?:{_COUNTER}|{_CLOCKWISE}|ccw|cw|left|right)(?={_ENDS})"
+_CHINESE = "[顺逆反]时[针钟]|[順逆反]時[針鐘]|[左右]+"
 # Words of two sides or of none. The pairs mean "to both sides" in whichever order.
 _KEPT_CHINESE = re.compile(
     "左顾右盼|左思右想|左摇右晃|左摇右摆|左躲右闪|左闪右避|左邻右舍|左冲右突|左拥右抱|左右为难|座右铭|无出其右|相左"
 )
-_OTHER = r"(?<![a-z])southpaw(?![a-z])|o['\u2019]clock"
+_LETTER = r"(?-i:(?<![\w-])[LR](?![\w-]))"  # "L arm", "steps R"; not "L-shaped"
+_OTHER = rf"(?<![a-z])southpaw(?![a-z])|o['\u2019]clock|{_LETTER}"
 _WORD = re.compile(f"{_ENGLISH}|{_KEPT_CHINESE.pattern}|{_CHINESE}|{_OTHER}", re.IGNORECASE)
 _OPPOSITE = {
-    "left": "right", "clockwise": "counterclockwise", "cw": "ccw", "左": "右", "顺时针": "逆时针", "順時針": "逆時針",
+    "left": "right", "clockwise": "counterclockwise", "cw": "ccw", "左": "右",
 }  # fmt: skip
 _OPPOSITE |= {other: word for word, other in _OPPOSITE.items()}
-_OPPOSITE["反时针"] = "顺时针"
 
 
 @dataclass(frozen=True)
@@ -127,8 +130,11 @@ def _read(text: str) -> MirroredCaption:
 
 def _one_spelling(text: str) -> str:
     """`text` with one word for counterclockwise."""
-    spelled = re.sub(_COUNTER, lambda match: _cased(match[0], "counterclockwise"), text, flags=re.IGNORECASE)
-    return spelled.replace("反时针", "逆时针")
+
+    def spelled(match: re.Match[str]) -> str:
+        return _cased(match[0], "clockwise" if match[0][:5].lower() == "clock" else "counterclockwise")
+
+    return re.sub("反(?=[时時])", "逆", re.sub(f"{_COUNTER}|{_CLOCKWISE}", spelled, text, flags=re.IGNORECASE))
 
 
 def _verdict(text: str, match: re.Match[str]) -> str:
@@ -137,7 +143,7 @@ def _verdict(text: str, match: re.Match[str]) -> str:
     before, after = _neighbours(text, match)
     if word in ("left", "right") and not text[match.end() :][:1].isalpha():  # leftward, righthand: sides
         return _left(before, after) if word == "left" else _right(before, after)
-    if word.endswith("clock") or word == "southpaw":  # "at three o'clock" may be a direction
+    if word.endswith("clock") or word in ("southpaw", "l", "r"):  # "at three o'clock" may be a direction
         return "unsure"
     if word.startswith("counter ") and before[-1:] == ["the"] and not ROUND.intersection(after[:1]):
         return "unsure"  # "around the counter clockwise"
@@ -148,17 +154,18 @@ def _verdict(text: str, match: re.Match[str]) -> str:
 
 def _left(before: list[str], after: list[str]) -> str:
     previous, following = before[-1] if before else "", after[0] if after else ""
-    if following == "alone":
+    if following == "alone" or previous in NOTHING:
         return "none"
     if previous in SUBJECTS:  # "he left the room"
         return "unsure" if following in BODY else "none"
     if following in BODY or following == "of" or following in HANDED:
         return "side"
-    if previous in HAVE and following in ("", *DETERMINERS):
+    have = previous in HAVE or previous.endswith(("'ve", "\u2019ve"))
+    if have and following in ("", *DETERMINERS):
         return "none"
     if previous in PEOPLE and following in DETERMINERS:  # but "turns the person left" may be meant without one
         return "none"
-    if previous in BE or previous in PEOPLE or previous in HAVE:
+    if previous in BE or previous in PEOPLE or have:
         return "unsure"
     pointed = bool(POINTING.fullmatch(previous))
     return "unsure" if not pointed and (following in DETERMINERS or following in STAYED) else "side"
@@ -202,8 +209,11 @@ def _neighbours(text: str, match: re.Match[str]) -> tuple[list[str], list[str]]:
 
 def _opposite(word: str) -> str:
     lower = word.lower()
-    if "clockwise" in lower:
-        other = "counterclockwise" if lower == "clockwise" else "clockwise"
+    if re.search(_CLOCKWISE, lower):
+        other = "counterclockwise" if re.fullmatch(_CLOCKWISE, lower) else "clockwise"
+    elif lower[1:2] in ("时", "時"):
+        clockwise = "顺" if lower[1] == "时" else "順"
+        other = ("逆" if lower[0] == clockwise else clockwise) + lower[1:]
     else:
         other = _OPPOSITE.get(lower) or "".join(_OPPOSITE[one] for one in lower)  # 左右左
     return _cased(word, other)

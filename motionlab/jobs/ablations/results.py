@@ -30,7 +30,7 @@ from motionlab.files.records import parse_record
 from motionlab.jobs.ablations.tokenizer_point import KEYS, SETTINGS, Point, Result, usual_value
 
 T = TypeVar("T")
-EXPECTED, FIX = "a result file", "Make one: motionlab ablate tokenizer --grid seed=0."
+EXPECTED, FIX = "a result file", "Restore the file, or move it away: motionlab ablate makes a new one."
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,16 @@ def open_file(
 
 
 def append_row(path: Path, row: Row) -> None:
-    """Add one line, whole or not at all for every later reader."""
-    line = json.dumps({"point": row.point, "result": _to_json(asdict(row.result))}, allow_nan=False) + "\n"
+    """Add one line, whole or not at all for every later reader.
+
+    Raises:
+        InputError: a number that is not finite, which no reader of the file would take; nothing is written.
+    """
+    try:
+        line = json.dumps({"point": row.point, "result": asdict(row.result)}, allow_nan=False) + "\n"
+    except ValueError:
+        found = "a result with NaN or infinity"
+        raise InputError(path, found=found, expected="finite numbers", fix="Change the point.") from None
     with open(path, "rb+") as file:
         whole = file.read().rfind(b"\n") + 1
         file.truncate(whole)  # half a line of a killed process
@@ -183,26 +191,9 @@ def _read(path: Path, result: type[Any]) -> tuple[dict[str, Any], list[Row]]:
     for number, line in enumerate(lines[1:], start=2):
         record = _record(line, _Line, path, number)
         with refusing(f"{path}, line {number}", expected=EXPECTED, fix=FIX):
-            row = Row(record.point, msgspec.convert(_from_json(record.result), result))
+            row = Row(record.point, msgspec.convert(record.result, result))
         rows.setdefault(key_of(row.point), row)
     return header, list(rows.values())
-
-
-def _to_json(result: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: null replaces the mean of a bin of positions that no clip reaches."""
-
-    def number(value: Any) -> Any:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return {key: [number(part) for part in v] if isinstance(v, list) else number(v) for key, v in result.items()}
-
-
-def _from_json(result: dict[str, Any]) -> dict[str, Any]:
-    """The same the other way round, for lists: a number that is null stays None, "without meaning here"."""
-    return {
-        key: [math.nan if part is None else part for part in value] if isinstance(value, list) else value
-        for key, value in result.items()
-    }
 
 
 @dataclass

@@ -7,6 +7,7 @@ decoders that can end a motion themselves, the score with their own end is given
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,8 @@ class StrategyResult:
         masked_loss: of masked modelling, at masked places of validation clips, over all shares of masks.
         clean_accuracy, own_accuracy: by position, bins of 8 codes; true history, and nothing but own codes.
         clean_nats, own_nats: minus the logarithm of the probability of the true code, likewise.
-        distance_accuracy, distance_nats: after 0, 1, 2 ... own codes that follow true ones.
+        distance_accuracy, distance_nats: after 0, 1, 2 ... own codes that follow true ones. In all six, None where no
+            clip has a code.
         score_seen, score_unseen: action score of motions generated with the length given (`exact_`: share that is
             exactly right); `score_free_`: with their own end; `score_other`: against other captions, chance.
         score_fewer_looks: of iterative decoding with fewer looks.
@@ -67,12 +69,12 @@ class StrategyResult:
     train_loss: float | None
     noisy_loss: list[float] | None
     masked_loss: float | None
-    clean_accuracy: list[float]
-    own_accuracy: list[float]
-    clean_nats: list[float]
-    own_nats: list[float]
-    distance_accuracy: list[float]
-    distance_nats: list[float]
+    clean_accuracy: list[float | None]
+    own_accuracy: list[float | None]
+    clean_nats: list[float | None]
+    own_nats: list[float | None]
+    distance_accuracy: list[float | None]
+    distance_nats: list[float | None]
     score_seen: float
     score_unseen: float
     exact_seen: float
@@ -151,7 +153,7 @@ def _next_loss(model: MotionLlama, batches: Sequence[Sequences], share: float) -
     return round(loss / labels, 4), round(accuracy / labels, 4)
 
 
-def _curves(ground: Ground, model: MotionLlama) -> dict[str, list[float]]:
+def _curves(ground: Ground, model: MotionLlama) -> dict[str, list[float | None]]:
     """Accuracy and nats by position and by distance."""
     batch = ground.batch(curve_clips(ground, MEASURE["curve_clips"]), held_out=True).to(model.llama_proj.weight.device)
     sampling, places, width = ground.run.config.sampling, MEASURE["places"], MEASURE["bin"]
@@ -268,5 +270,5 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _rounded(curve: Tensor) -> list[float]:
-    return [round(float(value), 4) for value in curve]
+def _rounded(curve: Tensor) -> list[float | None]:
+    return [None if math.isnan(value) else round(value, 4) for value in curve.tolist()]

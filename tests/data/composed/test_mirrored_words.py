@@ -27,6 +27,8 @@ SIDES = [
     ("左撇子用左手", "右撇子用右手"),
     ("出拳：左右左", "出拳：右左右"),
     ("順時針轉", "逆時針轉"),
+    ("顺时钟转", "逆时钟转"),
+    ("順時鐘轉", "逆時鐘轉"),
     ("", ""),
 ]
 NO_SIDES = [
@@ -40,6 +42,9 @@ NO_SIDES = [
     "bends the knees at right angles",
     "lands right side up",
     "rights himself",
+    "has nothing left to do",
+    "they've left the room",
+    "walks an L-shaped path",
     "走两米左右",
     "左右闪躲",
     "左顾右盼",
@@ -56,6 +61,8 @@ UNSURE = [
     "turns the right way",
     "turns to three o'clock",
     "southpaw stance",
+    "raises the L arm",
+    "steps with R",
     "walks around the counter clockwise",
     "kicks left into the air",  # clear, but its mirror image is not
     "左右出拳",
@@ -70,7 +77,17 @@ def test_sides_are_swapped_and_swapped_back(text, expected):
 
 
 @pytest.mark.parametrize(
-    "spelling", ["counter clockwise", "counter-clockwise", "anticlockwise", "anti-clockwise", "逆时针", "反时针"]
+    "spelling",
+    [
+        "counter clockwise",
+        "counter-clockwise",
+        "anticlockwise",
+        "anti-clockwise",
+        "anti-clock-wise",
+        "counter clock wise",
+        "逆时针",
+        "反时针",
+    ],
 )
 def test_every_spelling_of_counterclockwise(spelling):
     clockwise = "clockwise" if spelling.isascii() else "顺时针"
@@ -123,3 +140,12 @@ def test_every_bundled_caption_can_be_mirrored(samples):
     assert sum(bool(words.swapped) for words in read) == 177
     assert [text for text, words in zip(texts, read, strict=True) if words.kept] == ["一个人防守着移动，左右闪躲"]
     assert all(mirror_caption(words.text) == text for text, words in zip(texts, read, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("spins clock-wise", "spins counterclockwise"), ("反時針轉", "順時針轉"), ("CLOCK WISE", "COUNTERCLOCKWISE")],
+)
+def test_clockwise_in_other_spellings(text, expected):
+    mirrored = mirror_words(text)
+    assert mirrored.text == expected and not mirrored.unsure

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lessons.masking_vs_teacher_forcing.strategy_times import time_strategies
@@ -19,6 +20,7 @@ from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult
 from motionlab.jobs.ablations.strategy_point import STRATEGIES, open_ground, point_settings, train_decoder
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.objectives.strategies import MaskedModelling
+from motionlab.views.strategies import over_seeds, position_figure
 
 SMALL = {
     **MEASURE, "curve_clips": 4, "places": 16, "bin": 8, "starts": [4, 8], "distance": 5, "captions": 2, "looks": 3,
@@ -166,3 +168,17 @@ def test_the_committed_results_are_complete(root: Path) -> None:
     whole = {name for name, seeds in by_strategy.items() if sorted(seeds) == [0, 1, 2]}
     assert whole >= {"teacher_forcing", "keep_90", "keep_50", "masked"}, "what lesson 08 draws conclusions from"
     assert path.stat().st_size < 100_000
+
+
+def test_places_that_no_clip_reaches_have_no_number_and_the_file_can_be_read(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (strategy_measure, job):
+        monkeypatch.setattr(module, "MEASURE", {**SMALL, "places": 64})  # clips have 40 codes at most
+    out = tmp_path / "out.jsonl"
+    rows = job.ablate_strategies(finished_run.folder, out, GRID, workers=1, say=lambda line: None)
+    assert rows == load_rows(out, StrategyResult)
+    for row in rows:
+        assert row["clean_accuracy"][0] is not None and row["clean_accuracy"][-1] is row["own_nats"][-1] is None
+    assert np.isnan(over_seeds(rows, "own_nats")["masked"][0, -1])
+    position_figure(rows)

@@ -235,7 +235,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         "other.jsonl": "[1]\n",
     }.items():
         (tmp_path / name).write_text(text)
-        with pytest.raises(InputError, match=f"{name}.*motionlab ablate tokenizer"):
+        with pytest.raises(InputError, match=f"{name}.*motionlab ablate"):
             load_rows(tmp_path / name)
     with pytest.raises(InputError, match="missing.jsonl"):
         load_rows(tmp_path / "missing.jsonl")
@@ -353,3 +353,14 @@ def test_the_committed_results_are_complete(root: Path) -> None:
     held = {ablate_results.key_of(row.point) for row in rows}
     assert {ablate_results.key_of(point) for point in wanted} == held
     assert path.stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_result_that_no_reader_takes_is_not_written(tmp_path: Path, number: float) -> None:
+    path = tmp_path / "out.jsonl"
+    ablate_results.start_file(path, point_config())
+    append_row(path, Row(canonical({"seed": 0}), NUMBERS))
+    before = path.read_text()
+    with pytest.raises(InputError, match="NaN or infinity"):
+        append_row(path, Row(canonical({"seed": 1}), replace(NUMBERS, mpjpe_mm=number)))
+    assert path.read_text() == before and len(load_rows(path)) == 1
