@@ -81,6 +81,7 @@ def describe_runs(out: str | Path, names: Sequence[str] = ()) -> str:
     Raises:
         InputError: no such run (the nearest name is given).
     """
+    names = [printable(name) for name in names]  # a training is known by the name that is shown
     trainings = _chosen(find_trainings(out), names, out)
     if not trainings:
         return f"no training in {out} yet; begin with: motionlab train tokenizer --preset tiny"

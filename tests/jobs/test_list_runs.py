@@ -92,3 +92,9 @@ def test_a_damaged_summary_is_said_and_hides_no_other(out: Path, capsys: pytest.
 def test_a_damaged_run_does_not_hide_the_others(out: Path, name: str, content: bytes) -> None:
     (out / "second" / name).write_bytes(content)
     assert len(describe_runs(out).splitlines()) == 7
+
+
+def test_a_run_is_found_by_its_name_and_by_the_one_that_is_shown(finished_run, tmp_path):
+    shutil.copytree(finished_run.folder, tmp_path / "red\x1b[31m")
+    raw, shown = (describe_runs(tmp_path, [name]) for name in ("red\x1b[31m", "red\\x1b[31m"))
+    assert raw == shown and "red\\x1b[31m/llama" in raw
