@@ -130,7 +130,8 @@ def read_yaml(text: str, where: object) -> Any:
         found = " ".join((error.problem or "").split()).removeprefix("found ")
         raise InputError(where, found=found, expected="each key once, with a value", fix="Fix that line.") from None
     except (yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        endless = isinstance(error, RecursionError)
+        reason = "a value that holds itself, or too many in one another" if endless else " ".join(str(error).split())
         raise InputError(
             where, found=f"no valid YAML ({reason})", expected="key: value lines", fix="Fix it, or quote the text."
         ) from None

@@ -158,12 +158,14 @@ def environment() -> dict[str, str]:
 
 
 def _environment_rows() -> Iterator[Row]:
+    from motionlab.environment import connect_seconds, launch
     from motionlab.runtime import check_environment
 
-    try:
-        check_environment()
-    except InputError as error:
-        yield Row("environment", f"{error.found}; {error.expected} is expected", "missing", error.fix)
+    for check in (check_environment, launch, connect_seconds):
+        try:
+            check()
+        except InputError as error:
+            yield Row("environment", f"{error.found}; {error.expected} is expected", "missing", error.fix)
 
 
 def _python_row() -> Row:

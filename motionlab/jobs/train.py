@@ -33,7 +33,7 @@ from motionlab.training.reporting.loggers import check_loggers
 def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str | None = None) -> Path:
     """Train (or continue to train) one stage, write its report and return its folder.
 
-    The resolved settings are printed first and kept as `config.yaml`.
+    The resolved settings are printed before the training begins, and kept as `config.yaml`.
 
     Args:
         name: one of `motionlab.jobs.stages.STAGES`.
@@ -49,13 +49,14 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
     with connected(config.device) as world:
         if world.is_first:
             check_loggers(getattr(config, f"{name}_training").loggers)
-        print(printable(to_yaml(config), lines=True), flush=True)
         with using(folder) if world.is_first else nullcontext():
             with world.first_alone():
                 run = Run.planned(folder, config)
                 splits = prepare(config.corpus)
                 require_splits(run, splits)  # before anything of the run is changed
+                kind.check_run(run)
                 run.save_config()
+            print(printable(to_yaml(config), lines=True), flush=True)
             stage = kind(run, splits, variant)
             train(stage)
             if world.is_first:

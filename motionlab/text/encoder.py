@@ -151,7 +151,7 @@ def check_token_counts(captions: Sequence[str], counts: Sequence[int], max_token
             f"caption '{captions[worst][:40]}...'",
             found=f"{counts[worst]} tokens",
             expected=f"at most {max_tokens}",
-            fix=f"Shorten the caption, or raise text.max_tokens to {counts[worst]}.",
+            fix=f"Shorten the caption, or raise text.max_tokens to {counts[worst]} if the encoder reads as many.",
         )
 
 

@@ -46,7 +46,7 @@ def test_what_is_not_finite_is_read_as_such() -> None:
         ("!!float 1:30", "'1:30', which is no float"),
         ("{[1]: 2}", "unhashable key"),
         ("!!python/object/apply:os.system [ls]", "python/object"),
-        ("&a [*a]", "no valid YAML"),
+        ("&a [*a]", "a value that holds itself"),
         ("!!int 1_000", "'1_000', which is no int"),
         ("9" * 5000, "999..., which is no int"),
         ("{[1]: 2}", "mine.yaml: found unhashable key"),

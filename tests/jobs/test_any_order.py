@@ -126,3 +126,12 @@ def test_a_chain_of_commands_on_one_folder(order: list[str], tmp_path: Path) -> 
     for command in order:
         assert call(command, tmp_path / "runs" / "ci") == 0, command
     assert (tmp_path / "runs" / "ci" / "report.html").is_file()
+
+
+def test_a_decoder_without_a_tokenizer_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "runs" / "ci"
+    assert call("train llama", folder) == 2
+    assert "expected a trained tokenizer" in capsys.readouterr().err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

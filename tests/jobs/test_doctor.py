@@ -129,6 +129,13 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> 
     assert expected in find(doctor.doctor(), "threads").value
 
 
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "WORLD_SIZE", "MOTIONLAB_CONNECT_SECONDS"])
+def test_a_wrong_variable_is_a_row(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "abc")
+    row = find(doctor.doctor(), "environment")
+    assert row.status == "missing" and f"{name}=abc" in row.value
+
+
 def test_a_kernel_that_starts_another_python(monkeypatch: pytest.MonkeyPatch) -> None:
     kernelspec = pytest.importorskip("jupyter_client.kernelspec")
     spec = SimpleNamespace(argv=["/opt/other/bin/python", "-m", "ipykernel_launcher"], display_name="Python 3")

@@ -154,7 +154,7 @@ def _verdict(text: str, match: re.Match[str]) -> str:
 
 def _left(before: list[str], after: list[str]) -> str:
     previous, following = before[-1] if before else "", after[0] if after else ""
-    if following == "alone" or previous in NOTHING:
+    if following == "alone" or previous in NOTHING or before[:-1] == ["no"]:  # "no time left"
         return "none"
     if previous in SUBJECTS:  # "he left the room"
         return "unsure" if following in BODY else "none"

@@ -75,6 +75,18 @@ class LlamaStage(RunStage[Sequences]):
         super().check(config, variant)
         check_buildable(config, [config.tokenizer.quantizer])
 
+    @classmethod
+    def check_run(cls, run: Run) -> None:
+        """Refuse a run without a trained tokenizer."""
+        path = run.tokenizer_folder(run.config.tokenizer.quantizer) / "model.safetensors"
+        if not path.is_file():
+            raise InputError(
+                path,
+                found="no such file",
+                expected="a trained tokenizer, whose tokens the decoder learns",
+                fix="Train it first, with the same --preset, --out and --name: motionlab train tokenizer.",
+            )
+
     def _sequences(
         self, clips: Clips, codes: Sequence[Tensor], text_drop: float = 0.0, edge_drop: float = 0.0
     ) -> SequenceBatches:

@@ -62,6 +62,10 @@ class RunStage(Stage[Batch]):
                 fix="Leave it out.",
             )
 
+    @classmethod
+    def check_run(cls, run: Run) -> None:
+        """Refuse a run that lacks what this stage builds on, before anything is written. Nothing is lacking here."""
+
     def make(self) -> nn.Module:
         """A new model with random weights."""
         raise NotImplementedError

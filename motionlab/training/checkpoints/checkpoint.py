@@ -30,7 +30,7 @@ from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.training.checkpoints.tensor_files import load_into
 
 FORMAT = 1
-RESTORE = "Restore the file, or train again."
+RESTORE = "Restore the file, or remove the folder of the training to begin it anew."
 
 
 @dataclass(frozen=True)

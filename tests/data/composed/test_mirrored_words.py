@@ -43,6 +43,7 @@ NO_SIDES = [
     "lands right side up",
     "rights himself",
     "has nothing left to do",
+    "there is no time left",
     "they've left the room",
     "walks an L-shaped path",
     "走两米左右",
