@@ -339,12 +339,19 @@ def test_an_interrupt_is_told(
     assert capsys.readouterr().err == told
 
 
+def hear_ctrl_c() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM cannot be caught")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_other_work_that_is_stopped_leaves_no_half_of_it(number: int, code: int, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "motionlab", "prepare", "--preset", "ci", "corpus.n_train=5000"]
     environment = {**os.environ, "MOTIONLAB_CACHE": str(tmp_path / "cache")}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=hear_ctrl_c
+    ) as process:
         assert process.stderr is not None
         while process.poll() is None and not list(tmp_path.glob("cache/.corpus-*/train")):
             time.sleep(0.1)
@@ -359,7 +366,9 @@ def test_other_work_that_is_stopped_leaves_no_half_of_it(number: int, code: int,
 def test_a_training_that_is_stopped_saves_and_says_so(number: int, code: int, tmp_path: Path) -> None:
     words = ["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "tokenizer_training.steps=100000"]
     command = [sys.executable, "-m", "motionlab", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+    ) as process:
         assert process.stdout is not None and process.stderr is not None
         history = tmp_path / "ci" / "tokenizer-fsq" / "history.csv"
         while process.poll() is None and not (history.exists() and history.read_text().count("\n") > 1):
