@@ -135,8 +135,9 @@ def require_finite(tensors: Mapping[str, torch.Tensor], where: object, fix: str)
 def _digests(path: Path) -> tuple[str, str | None]:
     """What the content of a file adds up to, and what it says itself."""
     expected = "a safetensors file"
-    if not path.is_file():
-        raise InputError(path, found=what_is_there(path), expected=expected, fix="Check the path.")
+    with refusing(path, expected=expected, fix="Check the path."):  # a name may be longer than a system takes
+        if not path.is_file():
+            raise InputError(path, found=what_is_there(path), expected=expected, fix="Check the path.")
     with refusing(path, expected=expected, fix=_COPY_AGAIN), open(path, "rb") as file:
         stat = os.fstat(file.fileno())
         key = (stat.st_size, stat.st_mtime_ns, stat.st_ino)

@@ -203,7 +203,8 @@ class TextCache:
         if index.file == self._file:
             return
         path = folder / Path(index.file).name
-        content = _bytes(path) or b""
+        with refusing(index_path, expected="an index", fix=_MAKE_AGAIN):  # a name may be longer than a system takes
+            content = _bytes(path) or b""
         if hashlib.sha256(content).hexdigest() != index.sha256:
             raise InputError(
                 path,

@@ -135,6 +135,8 @@ def test_a_file_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_folder_and_a_pipe_are_no_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="a folder, expected a safetensors file"):
         read_tensors(tmp_path)
+    with pytest.raises(InputError, match="File name too long"):
+        read_tensors(tmp_path / ("x" * 300))
     os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer for ever
     with pytest.raises(InputError, match="no regular file"):
         read_tensors(tmp_path / "pipe")

@@ -160,7 +160,7 @@ def read_record(folder: str | Path, name: str = "last") -> tuple[Path, dict[str,
             expected=f"format {FORMAT}",
             fix="Use the version of motionlab that wrote it.",
         )
-    if Path(commit.tensors).name != commit.tensors:
+    if Path(commit.tensors).name != commit.tensors or len(commit.tensors.encode(errors="replace")) > 255:
         raise InputError(path, found=f"tensors {commit.tensors!r}", expected="a name in this folder", fix=RESTORE)
     return path.parent / commit.tensors, record
 
