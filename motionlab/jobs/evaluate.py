@@ -31,6 +31,7 @@ from motionlab.evaluation.actions import (
 )
 from motionlab.evaluation.judge import Judge, action_lengths, describe_actions
 from motionlab.evaluation.tokenizer import reconstruct
+from motionlab.files import sha256
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
 from motionlab.jobs.prepare import bind_splits, encode_captions, require_splits
@@ -177,8 +178,9 @@ def _remove_others(folder: Path, generation: Mapping[str, Any]) -> None:
 
 def _keep(folder: Path, stem: str, caption: str, tracks: dict[str, torch.Tensor]) -> dict[str, Any]:
     """Write the motions of one player and describe it for the report."""
-    files = {}
+    files, digests = {}, {}
     for label, features in tracks.items():
         files[label] = f"{stem}-{label}.npy"
         Motion(features, name=caption).save(folder / files[label])
-    return {"caption": caption, "files": files}
+        digests[label] = sha256(folder / files[label])
+    return {"caption": caption, "files": files, "sha256": digests}

@@ -59,6 +59,7 @@ class Player:
 
     caption: str
     files: dict[str, str]
+    sha256: dict[str, str] = field(default_factory=dict)
     wanted: list[str] | None = None
     found: list[str] | None = None
 

@@ -13,7 +13,7 @@ from typing import Any
 from motionlab.config import to_yaml
 from motionlab.cost.parameters import parameter_rows
 from motionlab.errors import InputError, printable
-from motionlab.files import write_text
+from motionlab.files import sha256, write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, usage_figure
@@ -280,19 +280,28 @@ def _llama_figures(run: Run) -> list[Any]:
     ]
 
 
+def _motion(run: Run, player: Mapping[str, Any], label: str) -> Motion:
+    """One track of a player, as it was written."""
+    path = run.folder / "motions" / Path(player["files"][label]).name
+    motion = Motion.load(path)
+    if player.get("sha256", {}).get(label, sha256(path)) != sha256(path):
+        fix = f"Generate it again: motionlab evaluate --run {run.folder}."
+        raise InputError(path, found="changed content", expected="the motion as it was written", fix=fix)
+    return motion
+
+
 def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     players = []
     for split, values in metrics["generation"].items():
         for player in values["players"]:
             tracks = [
-                Track(NAMES.get(label, label), Motion.load(run.folder / "motions" / file).joints(), COLORS.get(label))
-                for label, file in player["files"].items()
+                Track(NAMES.get(label, label), _motion(run, player, label).joints(), COLORS.get(label))
+                for label in player["files"]
             ]
             note = "not judged"
             if "wanted" in player:
-                found = (
-                    player.get("recognised") or ", ".join(player["found"]) or "nothing"
-                )  # older runs have names only
+                # Runs of earlier versions have names only.
+                found = player.get("recognised") or ", ".join(player["found"]) or "nothing"
                 note = f"asked for {', '.join(player['wanted'])}; recognised in the generated motion: {found}"
             players.append(
                 {

@@ -95,6 +95,7 @@ def test_how_it_ended(stage: Path, ended: str, words: str) -> None:
 
 def test_a_training_without_validation_has_a_report(stage: Path) -> None:
     change(stage, validation={}, best_validation={}, best=None, best_step=None)
+    (stage / "history.jsonl").unlink()
     (stage / "history.csv").write_text("step,loss,lr\n1,0.5,0.1\n2,0.25,0.1\n")
     assert "Validation" not in as_markdown(training_report(stage))
     write_training_report(stage)
@@ -107,6 +108,7 @@ def test_text_of_a_person_is_text(stage: Path) -> None:
 
 def test_text_that_a_terminal_would_act_on_is_escaped(stage: Path) -> None:
     change(stage, warnings=["\x1b[31mred"], ended="\x1b[2J", facts={"\x07": "\ud800", "parameters": "a\nb\x1b"})
+    (stage / "history.jsonl").unlink()
     (stage / "history.csv").write_text("step,loss,lr,val_$a$\n1,0.5,0.1,2\n2,0.25,0.1,3\n")
     write_training_report(stage)
     for name in ("report.html", "report.md", "report.json"):

@@ -1,7 +1,8 @@
 """The history of a training: a CSV file that a spreadsheet opens and a plot reads, and its rows as JSON lines.
 
 One row for every `log_every` steps and for every validation. An empty cell means "not measured in this row". The CSV
-file is the one that is read again; `history.jsonl` is for programs that follow a run: a line of it never changes.
+file is the one that is read again; `history.jsonl` is for programs that follow a run: a line of it never changes. Each
+is the other's check: a number that a broken disk changed in one of them is found when the history is read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.files.reading import read_text, refusing
+from motionlab.files.records import parse_record
 
 Row = dict[str, float]
 FIRST_COLUMNS = ("step", "items", "seconds", "skipped", "lr", "grad_norm", "items_per_second", "loss")
@@ -84,15 +86,17 @@ class History:
         """Read a history file. A last line without its newline was cut by a crash and is left out.
 
         Raises:
-            InputError: no such file, or a line that is not numbers under the header (the line is named).
+            InputError: no such file, a line that is not numbers under the header (the line is named), or a number that
+                `history.jsonl` next to it has otherwise.
         """
-        history = cls(rows=_read_rows(Path(path)))
-        return history
+        rows = _read_rows(Path(path))
+        _compare(Path(path), rows)
+        return cls(rows=rows)
 
     @classmethod
     def resume(cls, path: str | Path, step: int) -> History:
         """Continue a history file, without the rows beyond the resumed step: they will be written again."""
-        rows = _read_rows(Path(path)) if Path(path).exists() else []
+        rows = cls.read(path).rows if Path(path).exists() else []
         return cls(path, [row for row in rows if row["step"] <= step])
 
     def _all_columns(self) -> list[str]:
@@ -131,6 +135,28 @@ def _append(path: Path, line: str) -> None:
 def _as_json(row: Mapping[str, float]) -> str:
     """One line of JSON, which has no nan and no inf: null replaces both."""
     return json.dumps({name: value if math.isfinite(value) else None for name, value in row.items()}) + "\n"
+
+
+def _compare(path: Path, rows: Sequence[Row]) -> None:
+    """Compare rows with the lines of `history.jsonl`; a kill may leave a row more in one of the two."""
+    twin = path.with_suffix(".jsonl")
+    if not twin.is_file():
+        return
+    fix = f"Restore the file that was changed, or remove {twin.name}."
+    lines = read_text(twin, expected="the rows of a history", fix=fix).split("\n")[:-1]
+    told = [parse_record(line, dict[str, float | None], twin, expected="rows of a history", fix=fix) for line in lines]
+    by_step = {row.get("step"): row for row in told}
+    for row in rows:
+        other = by_step.get(row["step"], row)
+        for name in {**row, **other}:
+            here, there = (_finite(numbers.get(name)) for numbers in (row, other))
+            if here != there:
+                where = f"{path}, step {row['step']}"
+                raise InputError(where, found=f"{name} {here}", expected=f"{there}, as in {twin.name}", fix=fix)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _cell(value: float | None) -> str:

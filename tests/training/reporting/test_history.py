@@ -128,3 +128,27 @@ def test_a_history_has_whole_steps_and_plain_numbers(text: str, tmp_path: Path) 
 def test_a_number_without_end_becomes_infinite_and_is_no_overflow(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text(f"step,loss\n1,{'9' * 400}\n")
     assert History.read(tmp_path / "history.csv").column("loss") == [math.inf]
+
+
+@pytest.mark.parametrize("name", ["history.csv", "history.jsonl"])
+def test_a_number_that_changed_in_one_of_the_two_files_is_found(tmp_path: Path, name: str) -> None:
+    rows = [{"step": 1, "loss": 0.5, "val_loss": float("nan")}, {"step": 2, "loss": 0.25}]
+    History(tmp_path / "history.csv", rows)
+    assert len(History.read(tmp_path / "history.csv").rows) == 2
+    changed = (tmp_path / name).read_text().replace("0.25", "0.35")
+    (tmp_path / name).write_text(changed)
+    with pytest.raises(InputError, match=r"history.csv, step 2: found loss 0\.[23]5, expected 0\.[23]5, as in"):
+        History.read(tmp_path / "history.csv")
+    with pytest.raises(InputError, match="step 2"):
+        History.resume(tmp_path / "history.csv", 2)
+    (tmp_path / "history.jsonl").unlink()
+    assert len(History.read(tmp_path / "history.csv").rows) == 2
+
+
+def test_a_row_that_a_kill_left_in_one_of_the_two_files_is_no_fault(tmp_path: Path) -> None:
+    History(tmp_path / "history.csv", [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25}])
+    twin = tmp_path / "history.jsonl"
+    whole = twin.read_text()
+    for left in (whole.splitlines(keepends=True)[0], whole[:-5], whole + '{"step": 3, "loss"'):
+        twin.write_text(left)
+        assert len(History.read(tmp_path / "history.csv").rows) == 2
