@@ -31,7 +31,7 @@ from motionlab.data.building import building
 from motionlab.errors import InputError
 from motionlab.files import sha256
 from motionlab.files.reading import read_bytes, read_text, refusing
-from motionlab.files.records import parse_record
+from motionlab.files.records import parse_record, typed
 from motionlab.motion.features import DIM, check_features, reset_first_row
 from motionlab.motion.frame_rate import same_rate
 from motionlab.motion.motion import Motion
@@ -321,7 +321,7 @@ def _read_index(path: Path) -> Index:
     facts = parse_record(text, dict[str, Any], path, expected="the index of a store", fix=_FIX)
     if facts.get("format") != FORMAT:
         raise InputError(path, found="another format", expected=f"a store of format {FORMAT}", fix=_FIX)
-    index = parse_record(text, Index, path, expected="the index of a store", fix=_FIX)
+    index = typed(facts, Index, path, expected="the index of a store", fix=_FIX)
     if _digest(facts) != index.sha256:
         raise InputError(path, found="changed content", expected="the digest of all", fix=_FIX)
     return index

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from motionlab.errors import InputError
 from motionlab.files.reading import read_text, refusing
-from motionlab.files.weights import shown
 
 QUANTISED = ("quantization_config", "compression_config", "quantization", "quant_config")
 """Keys under which programs say how weights were quantised."""
@@ -82,8 +81,9 @@ class ForeignConfig:
 
     def refuse(self, key: str, found: object, expected: object) -> NoReturn:
         """Raise the InputError of a field."""
-        words = "nothing" if found is None else shown(found)
-        raise InputError(f"{self.where}: {shown(key)}", found=words, expected=expected, fix=self.fix)
+        words = f"a {type(found).__name__}" if isinstance(found, dict | list) else str(found)[:120]
+        where = f"{self.where}: {key[:120]}"
+        raise InputError(where, found="nothing" if found is None else words, expected=expected, fix=self.fix)
 
     def _value(self, key: str, default: object) -> Any:
         value = self.values.get(key)

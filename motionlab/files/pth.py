@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from motionlab.errors import InputError
-from motionlab.files.weights import bare_names, check_tensors, shown
+from motionlab.errors import InputError, printable
+from motionlab.files.reading import reason
+from motionlab.files.weights import bare_names, check_tensors
 
 
 class Inert:
@@ -54,10 +55,9 @@ def read_pth(path: str | Path, *, skip_classes: bool = False) -> object:
             content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         require_members(_tensors_in(content), path)
     except Exception as error:  # damaged bytes make nearly any exception: UnpicklingError, EOFError, RuntimeError, ...
-        reason = shown(" ".join(str(error).split())) or type(error).__name__
         raise InputError(
             path,
-            found=f"content that cannot be read ({reason})",
+            found=f"content that cannot be read ({reason(error)})",
             expected="a whole PyTorch checkpoint with weights only, in torch's zip format",
             fix="Copy or download the file again; if it holds other objects, save only the state dict of the model.",
         ) from None
@@ -83,7 +83,7 @@ def state_of(content: object, key: str, where: object, fix: str) -> dict[str, Te
     if not state:
         kind = f"a {type(content).__name__}"
         if isinstance(content, Mapping) and content:
-            kind = "keys " + ", ".join(shown(name, 40) for name in list(content)[:5])
+            kind = "keys " + ", ".join(printable(name)[:40] for name in list(content)[:5])
         raise InputError(
             where, found=f"{kind} without a state dict", expected=f"a state dict under the key {key!r}", fix=fix
         )

@@ -73,6 +73,11 @@ def parse_record(text: str, kind: type[T], where: object, *, expected: str, fix:
     stored = values.pop(DIGEST_KEY, None)
     if stored is not None and stored != _digest(values):
         raise InputError(where, found="changed content", expected=f"{expected}, as it was written", fix=fix)
+    return typed(values, kind, where, expected=expected, fix=fix)
+
+
+def typed(values: Any, kind: type[T], where: object, *, expected: str, fix: str) -> T:
+    """Values that were parsed already as an instance of `kind`; an InputError names the first that does not fit."""
     with refusing(where, expected=expected, fix=fix):
         return msgspec.convert(values, kind)
 

@@ -42,18 +42,6 @@ _REASONS = (
 Entry = TypeVar("Entry")
 
 
-def shown(value: object, limit: int = 120) -> str:
-    """A value for a message: on one line, without control characters, not too long.
-
-    >>> shown("a\\nb"), shown([1, [2]])
-    ('a\\\\nb', 'a list')
-    """
-    if isinstance(value, dict | list):
-        return f"a {type(value).__name__}"
-    text = str(value)
-    return (text if text.isprintable() else repr(text)[1:-1])[:limit]
-
-
 class Header(NamedTuple):
     """A tensor without its numbers; `dtype` is torch's name such as "float32", or the file's own for others."""
 

@@ -18,20 +18,19 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import torch
 
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.errors import InputError
 from motionlab.evaluation.judge import Judge
 from motionlab.files import records, sha256, write_text
-from motionlab.files.reading import read_text, refusing
+from motionlab.files.reading import read_text
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.jobs.metrics import Metrics
@@ -138,7 +137,9 @@ class Run:
         """A trained tokenizer, in eval mode; the run's own one by default."""
         quantizer = quantizer or self.config.tokenizer.quantizer
         config = self.config.tokenizer
-        return self._load(lambda: make_tokenizer(config, quantizer), f"tokenizer-{quantizer}", config.depth)
+        name = f"tokenizer-{quantizer}"
+        state, path = self._weights(name), self.folder / name / "model.safetensors"
+        return _filled(lambda: make_tokenizer(config, quantizer), state, path, config.depth)
 
     def tokenizer_digests(self) -> dict[str, str]:
         """All that decides the tokens of a motion: the digests of the tokenizer's weights and of the normaliser."""
@@ -150,8 +151,8 @@ class Run:
     @cached_property
     def llama(self) -> MotionLlama:
         """The trained decoder, in eval mode. Its codes must be those of the run's tokenizer."""
-        path = self._need("llama/model.safetensors")
-        codebook_size = infer_arguments(self._weights("llama"), path)["codebook_size"]
+        state, path = self._weights("llama"), self.folder / "llama" / "model.safetensors"
+        codebook_size = infer_arguments(state, path)["codebook_size"]
         check_codebook(self.tokenizer().codebook_size, codebook_size)
         if read_record(self.folder / "llama"):
             require(
@@ -160,8 +161,11 @@ class Run:
                 fix="Remove the folder llama and train the decoder again, or bring back the part that it learned from.",
             )
         config, text_dim = self.config, self.text.dim
-        return self._load(
-            lambda: make_llama(config, codebook_size=codebook_size, text_dim=text_dim), "llama", config.llama.n_layer
+        return _filled(
+            lambda: make_llama(config, codebook_size=codebook_size, text_dim=text_dim),
+            state,
+            path,
+            config.llama.n_layer,
         )
 
     @property
@@ -182,28 +186,12 @@ class Run:
             return {}
         expected, fix = "the numbers of a run", "Remove the file; its numbers are measured again."
         values = records.read_record(path, dict[str, Any], expected=expected, fix=fix, finite=False)
-        with refusing(path, expected=expected, fix=fix):
-            msgspec.convert(values, Metrics)
+        records.typed(values, Metrics, path, expected=expected, fix=fix)
         return values
 
     def record(self, **values: Any) -> None:
         """Add numbers to `metrics.json`, atomically."""
         records.write_record(self.folder / "metrics.json", {**self.metrics, **values})
-
-    def _load(self, make: Callable[[], Model], name: str, layers: int) -> Model:
-        state, path = self._weights(name), self.folder / name / "model.safetensors"
-        if layers > len(state):  # even without memory, many layers take their time
-            raise InputError(
-                path,
-                found=f"{len(state)} tensors",
-                expected=f"the weights of {layers} layers",
-                fix="Use the configuration that the weights were trained with.",
-            )
-        with torch.device("meta"):  # the settings are compared with the file before memory is taken for them
-            check_fits(make(), state, where=path)
-        model = make()
-        load_into(model, state, where=path)
-        return model.eval()
 
     def _weights(self, name: str) -> dict[str, torch.Tensor]:
         """The weights of the stage in the folder `name`; for damaged ones the error says what writes them again."""
@@ -233,6 +221,22 @@ class Run:
         """A command line that works in this folder, with the settings of this run."""
         place = ["--preset", str(self.folder / "config.yaml"), "--out", str(self.folder.parent)]
         return shlex.join(["motionlab", *words, *place, "--name", self.folder.name])
+
+
+def _filled(make: Callable[[], Model], state: Mapping[str, torch.Tensor], path: Path, layers: int) -> Model:
+    """The model with the weights of `path`, in eval mode; its size is compared with them before it is made."""
+    if layers > len(state):  # even without memory, many layers take their time
+        raise InputError(
+            path,
+            found=f"{len(state)} tensors",
+            expected=f"the weights of {layers} layers",
+            fix="Use the configuration that the weights were trained with.",
+        )
+    with torch.device("meta"):
+        check_fits(make(), state, where=path)
+    model = make()
+    load_into(model, state, where=path)
+    return model.eval()
 
 
 def _check_config(path: Path) -> None:

@@ -25,7 +25,7 @@ import torch
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.files.reading import read_text
-from motionlab.files.records import parse_record, record_text
+from motionlab.files.records import parse_record, record_text, typed
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.training.checkpoints.tensor_files import load_into
 
@@ -152,7 +152,7 @@ def read_record(folder: str | Path, name: str = "last") -> tuple[Path, dict[str,
     text = read_text(path, expected=expected, fix=RESTORE)
     # A loss that was NaN may stand among the numbers of the last steps.
     record = parse_record(text, dict[str, Any], path, expected=expected, fix=RESTORE, finite=False)
-    commit = parse_record(text, Commit, path, expected=expected, fix=RESTORE, finite=False)
+    commit = typed(record, Commit, path, expected=expected, fix=RESTORE)
     if commit.format != FORMAT:
         raise InputError(
             path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Literal, TextIO
+from typing import Any, Literal, Self, TextIO
 
 from tqdm import tqdm
 
@@ -33,7 +33,22 @@ def say(text: str, kind: Kind, stream: TextIO | None = None) -> None:
         print(text, file=stream or sys.stderr, flush=True)
 
 
-class Tally:
+class WithBar:
+    """A context manager that closes its bar at the end, if it has one."""
+
+    bar: tqdm[Any] | None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class Tally(WithBar):
     """Counts what is done of something that is no training: tokens written, clips scored. A context manager.
 
     >>> import io
@@ -68,17 +83,8 @@ class Tally:
             print(f"{self.title}: {done:,} of {self.total:,} {self.unit}s", file=self.stream, flush=True)
             self.shown = done
 
-    def __enter__(self) -> Tally:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
-class Progress:
+class Progress(WithBar):
     """Progress of a run of `steps` steps, `start` of them done. Use it as a context manager.
 
     >>> import io
@@ -125,12 +131,3 @@ class Progress:
                 flush=True,
             )
             self.shown = step
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
