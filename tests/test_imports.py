@@ -16,7 +16,7 @@ import pytest
 ORDER = (
     "errors", "lazy_names", "files", "environment", "runtime", "config", "quantizers", "motion", "training", "text",
     "data", "tokenizer", "llama", "evaluation", "cost", "plots", "jobs", "views", "widgets", "teaching",
-    "command_end", "cli", "__main__",
+    "command_end", "commands", "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.
 # The command line asks for the version.

@@ -36,8 +36,8 @@ from motionlab.errors import InputError, MissingExtra
 from motionlab.files import atomic_path, sha256, write_text
 from motionlab.motion.features import crop, encode
 from motionlab.motion.formats.bvh import parse_bvh
-from motionlab.motion.formats.deepmimic import read_deepmimic
-from motionlab.motion.formats.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh, retarget_deepmimic
+from motionlab.motion.formats.deepmimic import read_deepmimic, retarget_deepmimic
+from motionlab.motion.retargeting.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh
 from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
 from motionlab.text.minilm import MiniLM
 

@@ -12,9 +12,9 @@ import torch
 from motionlab.data.composed.samples import CAPTIONS, read_captions, samples_dir
 from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.formats.bvh_write import write_bvh
-from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, ROW_LENGTH, read_deepmimic
-from motionlab.motion.formats.retarget import find_map, retarget_bvh, retarget_deepmimic
+from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, ROW_LENGTH, read_deepmimic, retarget_deepmimic
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.retarget import find_map, retarget_bvh
 from tests.fuzz.registry import Format, register
 
 

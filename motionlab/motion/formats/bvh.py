@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.formats.registry import Format, any_file
+from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
 from motionlab.motion.frame_rate import whole_rate
 from motionlab.motion.rotations import yaw_matrix
 
@@ -296,3 +298,31 @@ def _axis_rotation(axis: int, angle: Tensor) -> Tensor:
     matrix = yaw_matrix(angle)
     shift = [(row - axis + 1) % 3 for row in range(3)]
     return matrix[:, shift][:, :, shift]
+
+
+def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
+    clip = read_bvh(path)
+    rest: list[Tensor] = []  # [3] each
+    for joint, parent in enumerate(clip.parents):
+        rest.append(torch.zeros(3, dtype=torch.float64) if parent < 0 else rest[parent] + clip.offsets[joint])
+    yield Reading(
+        SourceMotion(
+            name=path.stem,
+            joints=clip.names,
+            parents=clip.parents,
+            times=torch.arange(len(clip), dtype=torch.float64) / (options.fps or clip.fps),
+            positions=clip.joints(),
+            rotations=clip.world_rotations(),
+            rest=torch.stack(rest),
+        )
+    )
+
+
+FORMAT = Format(
+    name="BVH",
+    suffixes=(".bvh",),
+    carries="a skeleton of any shape and its rotations",
+    loses="the unit and which way is up; both are found from the poses",
+    recognises=any_file,
+    read=_read,
+)

@@ -14,12 +14,17 @@ The layout is that of Peng et al., "DeepMimic" (2018); the `pybullet` package ca
 | 21:25   | right ankle, quaternion          |         |                                 |
 
 Quaternions are (w, x, y, z), relative to the parent; angles are radians about the joint's own z axis. Axes: x forward,
-y up, z to the right. `retarget.retarget_deepmimic` turns a clip into the 22 joints and the axes of this package.
+y up, z to the right.
+
+The bones of our skeleton were made from this body, so its joints come out exactly where they are: `retarget_deepmimic`
+changes axes (a point becomes `M p`, a rotation `M R M^T`) and the rest pose of the arms, and nothing else.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +33,16 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.formats.registry import Format
+from motionlab.motion.formats.source import Reading, ReadOptions
+from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.resampling import frame_times, sample_linear, sample_quaternions
+from motionlab.motion.rotations import axis_angle_to_matrix, quaternion_to_matrix
+from motionlab.motion.skeleton import JOINT_NAMES, canonical_skeleton, forward_kinematics
 
 ROW_LENGTH = 44
+# (x forward, y up, z right) -> (x left, y up, z forward)
+_AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 LARGEST = 1e6  # metres, radians or seconds
 QUATERNIONS: dict[str, int] = {
     "root": 4,
@@ -119,6 +132,35 @@ def read_deepmimic(source: str | Path | bytes, name: str | None = None) -> DeepM
     )
 
 
+def retarget_deepmimic(clip: DeepMimicClip, fps: float = 30.0) -> tuple[Tensor, Tensor]:
+    """A DeepMimic clip on the 22 joints, at a steady frame rate.
+
+    Returns:
+        local rotations `[T, 22, 3, 3]` and pelvis position `[T, 3]` in metres, float64.
+    """
+    moments = frame_times(float(clip.times[-1]), fps, len(clip.times))
+    axes = torch.tensor(_AXES, dtype=torch.float64)
+    turned: dict[str, Tensor] = {}
+    for joint, quaternion in clip.quaternions.items():
+        turned[joint] = axes @ quaternion_to_matrix(sample_quaternions(quaternion, clip.times, moments)) @ axes.T
+    for joint, angle in clip.angles.items():
+        about_z = torch.stack((angle * 0, angle * 0, angle), dim=-1)  # [T, 3]
+        turned[joint] = axes @ axis_angle_to_matrix(sample_linear(about_z, clip.times, moments)) @ axes.T
+
+    rotations = torch.eye(3, dtype=torch.float64).repeat(len(moments), len(JOINT_NAMES), 1, 1)  # [T, 22, 3, 3]
+    names = {"root": "pelvis", "chest": "spine2"}
+    for joint, rotation in turned.items():
+        rotations[:, JOINT_NAMES.index(names.get(joint, joint))] = rotation
+    for side, sign in (("left", -1.0), ("right", 1.0)):
+        # DeepMimic's arms hang in its rest pose, ours point sideways: A turns the T-pose arm down.
+        down = axis_angle_to_matrix(torch.tensor([0.0, 0.0, sign * math.pi / 2], dtype=torch.float64))
+        shoulder, elbow = JOINT_NAMES.index(f"{side}_shoulder"), JOINT_NAMES.index(f"{side}_elbow")
+        rotations[:, shoulder] = rotations[:, shoulder] @ down
+        rotations[:, elbow] = down.T @ rotations[:, elbow] @ down
+    root_position = sample_linear(clip.root_position, clip.times, moments) @ axes.T
+    return rotations, root_position
+
+
 def _parse(source: str | Path | bytes, where: str) -> Any:
     try:
         content = source if isinstance(source, bytes) else Path(source).read_bytes()
@@ -139,3 +181,24 @@ def _wrong(where: str, found: str) -> InputError:
         expected=f"a DeepMimic motion: JSON with 'Frames', rows of {ROW_LENGTH} numbers",
         fix="Use a humanoid3d motion file; other bodies (for example laikago) have another layout.",
     )
+
+
+def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
+    rotations, pelvis = retarget_deepmimic(read_deepmimic(path))
+    joints = forward_kinematics(rotations, pelvis, canonical_skeleton(torch.float64).offsets)
+    yield Reading(Motion.from_joints_rotations(joints.float(), rotations.float(), name=path.stem))
+
+
+def _begins_as_json(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(64).lstrip().startswith(b"{")
+
+
+FORMAT = Format(
+    name="DeepMimic",
+    suffixes=(".txt", ".json"),
+    carries="rotations of 12 joints and the place of the root, at irregular times",
+    loses="collars, spine in parts, toes, wrists",
+    recognises=_begins_as_json,
+    read=_read,
+)

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motionlab.errors import InputError
-from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, DeepMimicClip, read_deepmimic
-from motionlab.motion.formats.retarget import frame_times, retarget_deepmimic
+from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, DeepMimicClip, read_deepmimic, retarget_deepmimic
+from motionlab.motion.retargeting.resampling import frame_times
 
 ROW = [0.1, 0, 0.9, 0] + [1, 0, 0, 0] * 4 + [-0.5] + [1, 0, 0, 0] * 2 + [0.5] + [1, 0, 0, 0] + [-0.4]
 ROW += [1, 0, 0, 0] * 2 + [0.6]

@@ -16,8 +16,9 @@ from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
 from motionlab.motion.formats.bvh import BvhClip, read_bvh
 from motionlab.motion.formats.bvh_write import write_bvh
-from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, read_deepmimic
-from motionlab.motion.formats.retarget import (
+from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, read_deepmimic, retarget_deepmimic
+from motionlab.motion.retargeting.resampling import frame_times
+from motionlab.motion.retargeting.retarget import (
     _BONE_TO,
     CMU_MAP,
     KNOWN_MAPS,
@@ -25,10 +26,8 @@ from motionlab.motion.formats.retarget import (
     TOES_MAP,
     BvhMap,
     find_map,
-    frame_times,
     least_rotation,
     retarget_bvh,
-    retarget_deepmimic,
 )
 from motionlab.motion.rotations import matrix_from_6d
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics

@@ -1,4 +1,4 @@
-"""Put motion of other bodies on the 22 joints: from DeepMimic clips and from BVH files.
+"""Put motion of other bodies on the 22 joints.
 
 Two ideas carry everything.
 
@@ -9,7 +9,7 @@ direction of the source's rest bone, then `G A` (`G` the source joint's world ro
 the source has its own. Of all such `A` the least rotation is taken, because it adds no twist about the bone.
 
 Bone lengths are ours afterwards, so hands and feet end up a few centimetres away from the source's: directions are
-kept, not places. Only DeepMimic joints are kept exactly, because our bones were made from that body.
+kept, not places.
 """
 
 from __future__ import annotations
@@ -22,13 +22,11 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.motion.formats.bvh import BvhClip
-from motionlab.motion.formats.deepmimic import DeepMimicClip
-from motionlab.motion.rotations import axis_angle_to_matrix, matrix_to_quaternion, quaternion_to_matrix, slerp
+from motionlab.motion.formats.source import SourceMotion
+from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.resampling import frame_times, sample_linear, sample_quaternions
+from motionlab.motion.rotations import axis_angle_to_matrix, matrix_to_quaternion, quaternion_to_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
-
-MOST_PER_ROW = 100  # frames made for each frame of a file
-# (x forward, y up, z right) -> (x left, y up, z forward)
-_DEEPMIMIC_AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 
 # The bone that gives a joint its direction. The pelvis and the head keep the source's rotation as it is; feet and
 # wrists end the tree and use the correction of the joint above.
@@ -130,35 +128,6 @@ def find_map(clip: BvhClip, where: object = "BVH") -> BvhMap:
     )
 
 
-def retarget_deepmimic(clip: DeepMimicClip, fps: float = 30.0) -> tuple[Tensor, Tensor]:
-    """A DeepMimic clip on the 22 joints, at a steady frame rate.
-
-    Returns:
-        local rotations `[T, 22, 3, 3]` and pelvis position `[T, 3]` in metres, float64.
-    """
-    moments = frame_times(float(clip.times[-1]), fps, len(clip.times))
-    axes = torch.tensor(_DEEPMIMIC_AXES, dtype=torch.float64)
-    turned: dict[str, Tensor] = {}
-    for joint, quaternion in clip.quaternions.items():
-        turned[joint] = axes @ quaternion_to_matrix(_sample_quaternions(quaternion, clip.times, moments)) @ axes.T
-    for joint, angle in clip.angles.items():
-        about_z = torch.stack((angle * 0, angle * 0, angle), dim=-1)  # [T, 3]
-        turned[joint] = axes @ axis_angle_to_matrix(_sample_linear(about_z, clip.times, moments)) @ axes.T
-
-    rotations = torch.eye(3, dtype=torch.float64).repeat(len(moments), len(JOINT_NAMES), 1, 1)  # [T, 22, 3, 3]
-    names = {"root": "pelvis", "chest": "spine2"}
-    for joint, rotation in turned.items():
-        rotations[:, JOINT_NAMES.index(names.get(joint, joint))] = rotation
-    for side, sign in (("left", -1.0), ("right", 1.0)):
-        # DeepMimic's arms hang in its rest pose, ours point sideways: A turns the T-pose arm down.
-        down = axis_angle_to_matrix(torch.tensor([0.0, 0.0, sign * math.pi / 2], dtype=torch.float64))
-        shoulder, elbow = JOINT_NAMES.index(f"{side}_shoulder"), JOINT_NAMES.index(f"{side}_elbow")
-        rotations[:, shoulder] = rotations[:, shoulder] @ down
-        rotations[:, elbow] = down.T @ rotations[:, elbow] @ down
-    root_position = _sample_linear(clip.root_position, clip.times, moments) @ axes.T
-    return rotations, root_position
-
-
 def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor, Tensor]:
     """A BVH clip on the 22 joints, at a steady frame rate, scaled so that the legs have our length.
 
@@ -186,13 +155,13 @@ def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor
 
     moments = frame_times((len(clip) - 1) / clip.fps, fps, len(clip))
     times = torch.arange(len(clip), dtype=torch.float64) / clip.fps
-    local = _sample_quaternions(matrix_to_quaternion(clip.rotations), times, moments)
+    local = sample_quaternions(matrix_to_quaternion(clip.rotations), times, moments)
     resampled = BvhClip(
         names=clip.names,
         parents=clip.parents,
         offsets=clip.offsets,
         rotations=quaternion_to_matrix(local),
-        root_position=_sample_linear(clip.root_position, times, moments),
+        root_position=sample_linear(clip.root_position, times, moments),
         fps=fps,
     )
     world = axes @ resampled.world_rotations() @ axes.T  # [T, J, 3, 3]
@@ -216,51 +185,77 @@ def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor
     return torch.stack(rotations, dim=1), hips * scale
 
 
-def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
-    """Times `0, 1/fps, 2/fps, ...` up to `duration`, `[T]` seconds.
-
-    A duration that misses a frame by rounding (37.9999 frames) still has that frame.
+@dataclass(frozen=True, eq=False)
+class Retargeted:
+    """A motion on our 22 joints, and what it was made from.
 
     Args:
-        rows: frames of the source. One number in a file says how long they last; it must not decide how much is made.
+        motion: on the 22 joints, in metres, y up.
+        mapping: our joint name to the name in the source.
+        reference: `[T, 22, 3]` places of the source's own joints at the frames of `motion`, in our axes and scaled to
+            metres; NaN where the source has no such joint. The verdict compares the two.
+        notes: what was assumed, dropped or repaired, in whole sentences.
+    """
+
+    motion: Motion
+    mapping: dict[str, str]
+    reference: Tensor
+    notes: tuple[str, ...] = ()
+
+
+def retarget(source: SourceMotion, fps: float = 30.0) -> Retargeted:
+    """A motion of any body on the 22 joints, at a steady frame rate.
 
     Raises:
-        InputError: more than 100 frames for each row, which is no motion any more.
-
-    >>> len(frame_times(1.0, 30.0))
-    31
+        InputError: the body is not understood.
     """
-    if rows is not None and not duration * fps <= MOST_PER_ROW * rows:
+    if source.rotations is None or source.rest is None:
         raise InputError(
-            "motion",
-            found=f"{rows:,} frames that last {duration:.3g} s",
-            expected=f"at most {MOST_PER_ROW / fps:.3g} s between two frames",
-            fix="Correct the time step in the file.",
+            source.name,
+            found="places of joints without rotations",
+            expected="rotations and a rest pose",
+            fix="Export the motion as BVH.",
         )
-    return torch.arange(math.floor(duration * fps + 1e-6) + 1, dtype=torch.float64) / fps
+    body = _known_body(source)
+    index = {ours: source.joints.index(theirs) for ours, theirs in body.joints.items()}
+    axes = torch.tensor(body.axes, dtype=torch.float64)
+    rest = source.rest.double() @ axes.T  # [J, 3]
+    corrections = _rest_corrections(index, rest)
+    world = axes @ source.rotations.double() @ axes.T  # [T, J, 3, 3]
+    ours: list[Tensor] = []  # world rotations, [T, 3, 3] each
+    for joint, name in enumerate(JOINT_NAMES):
+        parent = PARENTS[joint]
+        ours.append(world[:, index[name]] @ corrections[name] if name in index else ours[parent])
+    local = torch.stack(
+        [turn if PARENTS[joint] < 0 else ours[PARENTS[joint]].mT @ turn for joint, turn in enumerate(ours)], dim=1
+    )  # [T, 22, 3, 3]
+    scale = _leg_length(_rest_of_ours(), {name: joint for joint, name in enumerate(JOINT_NAMES)}) / _leg_length(
+        rest, index
+    )
+    places = scale * source.positions.double() @ axes.T  # [T, J, 3]
+    pelvis = (places[:, index["left_hip"]] + places[:, index["right_hip"]]) / 2
+    moments = frame_times(float(source.times[-1]), fps, len(source))
+    local = quaternion_to_matrix(sample_quaternions(matrix_to_quaternion(local), source.times, moments))
+    joints = forward_kinematics(
+        local, sample_linear(pelvis, source.times, moments), canonical_skeleton(torch.float64).offsets
+    )
+    reference = torch.full_like(joints, torch.nan)  # [T', 22, 3]
+    for name, at in index.items():
+        reference[:, JOINT_NAMES.index(name)] = sample_linear(places[:, at], source.times, moments)
+    motion = Motion.from_joints_rotations(joints.float(), local.float(), fps=fps, name=source.name)
+    return Retargeted(motion, dict(body.joints), reference)
 
 
-def _bracket(times: Tensor, moments: Tensor) -> tuple[Tensor, Tensor]:
-    """Index of the frame before each moment and how far it is on the way to the next, `[T'], [T']`."""
-    before = (torch.searchsorted(times, moments, right=True) - 1).clamp(0, len(times) - 2)
-    return before, ((moments - times[before]) / (times[before + 1] - times[before])).clamp(0, 1)
-
-
-def _sample_linear(values: Tensor, times: Tensor, moments: Tensor) -> Tensor:
-    """`[T, n] -> [T', n]`."""
-    if len(times) == 1:
-        return values.expand(len(moments), -1)
-    before, part = _bracket(times, moments)
-    return torch.lerp(values[before], values[before + 1], part[:, None])
-
-
-def _sample_quaternions(values: Tensor, times: Tensor, moments: Tensor) -> Tensor:
-    """`[T, ..., 4] -> [T', ..., 4]`."""
-    if len(times) == 1:
-        return values.expand(len(moments), *values.shape[1:])
-    before, part = _bracket(times, moments)
-    part = part.reshape(-1, *[1] * (values.ndim - 2)).expand(len(moments), *values.shape[1:-1])
-    return slerp(values[before], values[before + 1], part)
+def _known_body(source: SourceMotion) -> BvhMap:
+    for known in KNOWN_MAPS:
+        if set(known.joints.values()) <= set(source.joints):
+            return known
+    raise InputError(
+        source.name,
+        found="joints " + ", ".join(source.joints[:40]),
+        expected="a body of one of the kinds " + ", ".join(known.name for known in KNOWN_MAPS),
+        fix="Rename the joints.",
+    )
 
 
 def _rest_positions(clip: BvhClip) -> Tensor:

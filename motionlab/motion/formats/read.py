@@ -1,0 +1,61 @@
+"""Read motions from any file that a format of the registry knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from motionlab.errors import InputError
+from motionlab.motion.formats import bvh, deepmimic
+from motionlab.motion.formats.registry import Format
+from motionlab.motion.formats.source import Reading, ReadOptions
+from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.retarget import retarget
+
+FORMATS: tuple[Format, ...] = (bvh.FORMAT, deepmimic.FORMAT)
+
+
+def find_format(path: str | Path) -> Format:
+    """The format of a file, by its suffix and, where several share one, by its beginning.
+
+    Raises:
+        InputError: no format knows such files; those that there are are listed.
+    """
+    path = Path(path)
+    for known in FORMATS:
+        if path.suffix.lower() in known.suffixes and known.recognises(path):
+            return known
+    suffixes = sorted({suffix for known in FORMATS for suffix in known.suffixes})
+    raise InputError(
+        path,
+        found="a file of no known format",
+        expected=", ".join(suffixes),
+        fix="See `motionlab formats` for what can be read.",
+    )
+
+
+def read_file(path: str | Path, options: ReadOptions | None = None) -> Iterator[Reading]:
+    """The motions of a file, each on the body of the file.
+
+    Raises:
+        InputError: no such format, or a file that its format cannot read.
+    """
+    return find_format(path).read(Path(path), options or ReadOptions())
+
+
+def read_motion(path: str | Path, *, fps: float = 30.0, options: ReadOptions | None = None) -> Motion:
+    """The one motion of a file, on our 22 joints.
+
+    Args:
+        fps: frames a second of the result.
+
+    Raises:
+        InputError: as `read_file`; several motions in the file; a body that cannot be retargeted.
+    """
+    readings = list(read_file(path, options))
+    if len(readings) != 1:
+        raise InputError(
+            path, found=f"{len(readings)} motions", expected="one", fix="Use read_file, or `motionlab import`."
+        )
+    motion = readings[0].motion
+    return motion.resample(fps=fps) if isinstance(motion, Motion) else retarget(motion, fps=fps).motion
