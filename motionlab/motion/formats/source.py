@@ -45,7 +45,7 @@ class SourceMotion:
 
     def __post_init__(self) -> None:
         frames, joints = len(self.times), len(self.joints)
-        shapes = [("positions", self.positions, (frames, joints, 3))]
+        shapes: list[tuple[str, Tensor, tuple[int, ...]]] = [("positions", self.positions, (frames, joints, 3))]
         if self.rotations is not None:
             shapes.append(("rotations", self.rotations, (frames, joints, 3, 3)))
         if self.rest is not None:
