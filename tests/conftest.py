@@ -39,7 +39,7 @@ def golden() -> Callable[[str], Any]:
     """`golden("motion272.npz")` opens a file of reference values made with the original code base.
 
     The files are not part of the repository. `MOTIONLAB_GOLDEN` names their folder; without it, a folder
-    `shared/golden` next to the repository is used. A test without its file is skipped, and the skip names the file.
+    `shared/golden` next to the repository is used. A test without its file is skipped by name.
     """
     import numpy as np
 
@@ -52,6 +52,24 @@ def golden() -> Callable[[str], Any]:
         return np.load(path, allow_pickle=False)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def real_motion() -> Callable[[str], Path]:
+    """`real_motion("cmu_12_01_walk.bvh")`: a real file of a public repository, one for each skeleton convention.
+
+    The files are not part of the repository. `MOTIONLAB_REAL_MOTION` names their folder; without it, a folder
+    `shared/real_motion` next to the repository is used. A test without its file is skipped by name.
+    """
+    folder = Path(os.environ.get("MOTIONLAB_REAL_MOTION") or ROOT.parent / "shared" / "real_motion")
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.is_file():
+            pytest.skip(f"motion file {name} is not here; set MOTIONLAB_REAL_MOTION to the folder that holds it")
+        return path
+
+    return find
 
 
 @pytest.fixture(scope="session")
