@@ -125,6 +125,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         rotations,
         measure_rest(positions, rotations, parents),
         metres_per_unit=1.0,
+        up="y",
     )
     captions, notes = _captions(path.with_name(META))
     yield Reading(motion, captions, notes)

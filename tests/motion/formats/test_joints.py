@@ -66,6 +66,15 @@ def test_a_tree_follows_from_our_names_in_any_order(tmp_path: Path, places: np.n
     assert read(tmp_path / "a.npz")[0].parents == (-1,) * 22  # children first: no tree that a SourceMotion may have
 
 
+def test_an_archive_may_have_a_tree(tmp_path: Path, places: np.ndarray) -> None:
+    values = {"joints": places[:, :3], "names": ["a", "b", "c"], "fps": 30}
+    np.savez(tmp_path / "a.npz", parents=np.array([-1, 0, 1]), **values)
+    assert read(tmp_path / "a.npz")[0].parents == (-1, 0, 1)
+    np.savez(tmp_path / "a.npz", parents=np.array([2, 0, 1]), **values)
+    with pytest.raises(InputError, match="parents come after"):
+        read(tmp_path / "a.npz")
+
+
 def test_times_of_an_archive(tmp_path: Path, places: np.ndarray) -> None:
     times = 3.0 + np.cumsum(np.linspace(0.01, 0.05, FRAMES))
     np.savez(tmp_path / "a.npz", joints=places, times=times)
