@@ -1,8 +1,9 @@
-"""Compare the claims of a C3D file with its length, before the C++ library that reads it believes them.
+"""The bytes of a C3D file: a header, a chain of parameters, and the places of markers frame by frame.
 
-A file begins with a header of 512 bytes: where the parameters are, how many points and frames there are, where their
-numbers begin. The parameters are a chain of records, each with its own length and dimensions. A damaged file claims
-places outside itself, and a library that follows them ends the process. (The layout is that of the C3D user guide.)
+The header of 512 bytes says where the parameters are, how many points and frames there are, and where their numbers
+begin. The parameters are a chain of records, each with its own length and dimensions. Every claim is compared with the
+length of the file before it is followed. (The layout is that of the C3D user guide. ezc3d, which reads more of it, asks
+for gigabytes or ends the process when a file is damaged, so it only writes the files of the tests.)
 """
 
 from __future__ import annotations
@@ -12,13 +13,35 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from motionlab.files.reading import read_bytes, refusing
 
 BLOCK = 512
 LARGEST_FILE = 1 << 30
-ORDERS = {84: "<", 85: "<", 86: ">"}  # Intel, DEC, SGI
+DEC = 85
+ORDERS = {84: "<", DEC: "<", 86: ">"}  # Intel, DEC, SGI
 _SIZES = {-1: 1, 1: 1, 2: 2, 4: 4}  # bytes of a letter, a byte, an integer, a float
-_NEEDED = ("POINT:USED", "POINT:FRAMES", "POINT:RATE", "POINT:LABELS", "POINT:SCALE")
+_LONGEST = 0xFFFF  # frames that the header has room for
+
+
+@dataclass(frozen=True, eq=False)
+class C3dFile:
+    """Places of markers, and what the file says about them.
+
+    Args:
+        labels: a name for each of the `N` markers, "" where the file has none.
+        points: `[T, N, 3]` float64, NaN where a marker was hidden.
+        rate: frames a second; 0 when the file does not say.
+        unit: as the file writes it, "mm" in most.
+        up: `POINT:Y_SCREEN`, the axis that a screen shows upwards, "+Z" in most; "" when the file does not say.
+    """
+
+    labels: tuple[str, ...]
+    points: np.ndarray
+    rate: float
+    unit: str
+    up: str
 
 
 @dataclass(frozen=True)
@@ -27,22 +50,26 @@ class _Parameter:
     dims: tuple[int, ...]
     values: bytes
 
-    def first(self, order: str) -> float:
-        """The first number; 0 without one, or where it is text or of a format that Python does not have."""
-        code = {1: "b", 2: "H", 4: "f"}.get(self.kind)
-        if code is None or len(self.values) < _SIZES[self.kind]:
-            return 0.0
-        return float(struct.unpack_from(order + code, self.values)[0])
+    def texts(self) -> list[str]:
+        """Its texts without the blanks around them; none where it holds numbers."""
+        if self.kind != -1 or not self.dims:
+            return []
+        length, text = self.dims[0], self.values.decode("latin-1")
+        return [text[at : at + length].strip(" \0") for at in range(0, len(text), length)] if length else []
 
 
-def check_c3d(path: Path, *, expected: str, fix: str) -> None:
-    """Raise InputError for a file whose header or parameters lead outside it, or that lacks numbers it announces."""
+def read_c3d(path: Path, *, expected: str, fix: str) -> C3dFile:
+    """The markers of a file.
+
+    Raises:
+        InputError: no such file, no C3D file, or one that leads outside itself or lacks numbers it announces.
+    """
     content = read_bytes(path, expected=expected, fix=fix, most=LARGEST_FILE)
     with refusing(path, expected=expected, fix=fix):
-        _check(content)
+        return _parse(content)
 
 
-def _check(content: bytes) -> None:
+def _parse(content: bytes) -> C3dFile:
     if len(content) < 2 * BLOCK or content[1] != 0x50 or not content[0]:
         raise ValueError("no header of a C3D file")
     start = (content[0] - 1) * BLOCK
@@ -51,36 +78,52 @@ def _check(content: bytes) -> None:
     blocks, processor = content[start + 2], content[start + 3]
     if processor not in ORDERS:
         raise ValueError(f"processor type {processor}")
-    order = ORDERS[processor]
-    end = start + blocks * BLOCK
+    order, end = ORDERS[processor], start + blocks * BLOCK
     if not blocks or end > len(content):
         raise ValueError(f"{blocks} blocks of parameters in {len(content):,} bytes")
     parameters = _parameters(content[start:end], order)
-    missing = [name for name in _NEEDED if name not in parameters]
-    if missing:
-        raise ValueError(f"no parameter {', '.join(missing)}")
     points, analog, first, last = struct.unpack_from(order + "4H", content, 2)
-    scale = 0.0 if processor == 85 else struct.unpack_from(order + "f", content, 12)[0]
-    if not math.isfinite(scale):
+    scale = float(_floats(content[12:16], processor)[0])
+    data = (struct.unpack_from(order + "H", content, 16)[0] - 1) * BLOCK
+    if not math.isfinite(scale) or scale == 0:
         raise ValueError(f"scale {scale}")
-    (data_block,) = struct.unpack_from(order + "H", content, 16)
-    data = (data_block - 1) * BLOCK
-    if data < end or data > len(content):
+    if not start < data <= len(content):
         raise ValueError(f"numbers at byte {data:,} of {len(content):,}")
     if last < first or points == 0:
         raise ValueError(f"{points} points in frames {first} to {last}")
-    used = int(parameters["POINT:USED"].first(order))
-    if used != points:
-        raise ValueError(f"{points} points in the header and {used} in the parameters")
-    if parameters["POINT:LABELS"].kind != -1 or len(parameters["POINT:LABELS"].dims) > 2:
-        raise ValueError("labels that are no texts")
     size = 4 if scale < 0 else 2
-    bytes_a_frame = (4 * points + analog) * size
-    frames = last - first + 1
-    if last == 0xFFFF:  # the header has no room for more; the parameters say how many
-        frames = (len(content) - data) // bytes_a_frame
-    if frames * bytes_a_frame > len(content) - data:
-        raise ValueError(f"{len(content) - data:,} bytes for {frames:,} frames of {bytes_a_frame:,} bytes")
+    row = (4 * points + analog) * size  # bytes of a frame
+    frames = (len(content) - data) // row if last == _LONGEST else last - first + 1
+    if frames * row > len(content) - data:
+        raise ValueError(f"{len(content) - data:,} bytes for {frames:,} frames of {row:,} bytes")
+    numbers = content[data : data + frames * row]
+    values = _floats(numbers, processor) if scale < 0 else np.frombuffer(numbers, dtype=f"{order}i2")
+    table = values.reshape(frames, -1)[:, : 4 * points].reshape(frames, points, 4).astype(np.float64)
+    places = table[..., :3] * (1.0 if scale < 0 else scale)
+    places[(table[..., 3] < 0) | ~np.isfinite(places).all(-1) | (places == 0).all(-1)] = np.nan
+    labels: list[str] = []
+    for name in ("POINT:LABELS", *(f"POINT:LABELS{number}" for number in range(2, 10))):
+        labels += parameters[name].texts() if name in parameters else []
+    rate = parameters.get("POINT:RATE")
+    return C3dFile(
+        tuple((labels + [""] * points)[:points]),
+        places,
+        float(_floats(rate.values[:4], processor)[0]) if rate is not None and rate.kind == 4 and rate.values else 0.0,
+        _text(parameters, "POINT:UNITS"),
+        _text(parameters, "POINT:Y_SCREEN"),
+    )
+
+
+def _floats(content: bytes, processor: int) -> np.ndarray:
+    """Numbers of 4 bytes. DEC has the halves of each swapped, and exponents that are 2 higher."""
+    if processor != DEC:
+        return np.frombuffer(content, dtype=f"{ORDERS[processor]}f4")
+    swapped = np.frombuffer(content, dtype="<u2").reshape(-1, 2)[:, ::-1].copy()
+    return swapped.view("<f4")[:, 0] / np.float32(4)
+
+
+def _text(parameters: dict[str, _Parameter], name: str) -> str:
+    return next(iter(parameters[name].texts()), "") if name in parameters else ""
 
 
 def _parameters(section: bytes, order: str) -> dict[str, _Parameter]:
