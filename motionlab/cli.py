@@ -136,12 +136,12 @@ def run(
 
 @app.command()
 def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
-    """Compose the corpus and keep it in the cache."""
+    """Make the motions of a run ready and keep them in the cache."""
     config = load_config(preset, overrides or [])
+    from motionlab.jobs.prepare import describe_splits
     from motionlab.jobs.prepare import prepare as job
 
-    for split, clips in job(config.corpus).named().items():
-        print(f"{printable(split):<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
+    print(describe_splits(job(config)))
 
 
 @app.command("config")
@@ -250,7 +250,7 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
 
     this = Run.open(run, overrides or [])
     with using(run):
-        scored = job(this, prepare(this.config.corpus), show=True)
+        scored = job(this, prepare(this.config), show=True)
         this.save_config()  # what the numbers of the folder were made with
         for split, result in scored.items():
             scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
