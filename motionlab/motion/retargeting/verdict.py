@@ -70,7 +70,6 @@ LIMITS: tuple[Limit, ...] = (
     Limit("height_m", 0.8, None, "The body is {value:.2f} m long, smaller than a person; the unit may be wrong."),
     Limit("height_m", None, 2.4, "The body is {value:.2f} m long, larger than a person; the unit may be wrong."),
     Limit("upside_down_share", None, 0.5, "The head is below the hips in {value:.0%} of the frames."),
-    Limit("movement_cm", 0.1, None, "Nothing moves: no joint goes further than {value:.2f} cm."),
     Limit("jerk_m_s3", None, 2000, "The motion trembles: a jerk of {value:,.0f} m/s^3 (limit {limit:,.0f})."),
 )  # fmt: skip
 

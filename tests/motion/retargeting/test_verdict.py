@@ -103,9 +103,9 @@ def test_motion_that_no_person_makes_is_doubtful(change: Callable[..., torch.Ten
     assert any(reason in sentence for sentence in verdict.reasons), verdict.reasons
 
 
-def test_a_body_that_nobody_moves_is_doubtful() -> None:
-    still = WALK.features[:1].expand(40, -1)
-    assert judge(Motion(still)).reasons == ("Nothing moves: no joint goes further than 0.00 cm.",)
+def test_a_body_that_stands_still_is_right() -> None:
+    verdict = judge(Motion(WALK.features[:1].expand(40, -1)))
+    assert (verdict.verdict, verdict.measures["static_share"], verdict.measures["movement_cm"]) == ("right", 1.0, 0.0)
 
 
 @pytest.mark.parametrize(("fps", "word"), [(1.0, "key frames"), (1000.0, "more than cameras"), (None, ""), (0.0, "")])
