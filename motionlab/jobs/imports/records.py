@@ -17,10 +17,12 @@ from typing import Any
 from motionlab.errors import InputError
 from motionlab.files import cannot_write, write_text
 from motionlab.files.records import parse_json, typed
+from motionlab.motion.retargeting.verdict import Word
 
 CLIPS, LOG = "clips.jsonl", "import.jsonl"
 MOTIONS, QUARANTINE = "motions", "quarantine"
 VERSION = 1
+LONGEST_LINE = 1 << 26  # letters of a line of the log: a file may have many motions
 _EXPECTED, _FIX = "a line of an import", "Import again into another folder, or with --overwrite."
 
 
@@ -52,7 +54,7 @@ class ClipEntry:
     source: str = ""
     subject: str | None = None
     mirrored: bool = False
-    verdict: str = "right"
+    verdict: Word = "right"
     reasons: list[str] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -107,16 +109,16 @@ class Log:
         """
         if not self.path.is_file():
             return
-        with open(self.path, encoding="utf-8", errors="replace") as file:
-            lines = [line for line in file if line.endswith("\n") and line.strip()]
-        for number, line in enumerate(lines, start=1):
-            where = f"{self.path}, line {number}"
-            values = parse_json(line, where, expected=_EXPECTED, fix=_FIX)
-            if number == 1:
-                self._compare(typed(values, Settings, where, expected=_EXPECTED, fix=_FIX))
-            else:
-                entry = typed(values, FileEntry, where, expected=_EXPECTED, fix=_FIX)
-                self.known[entry.path] = entry
+        with open(self.path, encoding="utf-8", errors="replace", newline="\n") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), start=1):
+                if not line.endswith("\n"):
+                    return
+                where = f"{self.path}, line {number}"
+                values = parse_json(line, where, expected=_EXPECTED, fix=_FIX)
+                if number == 1:
+                    self._compare(typed(values, Settings, where, expected=_EXPECTED, fix=_FIX))
+                else:
+                    self._take(typed(values, FileEntry, where, expected=_EXPECTED, fix=_FIX), where)
 
     def write(self, entries: Sequence[FileEntry]) -> None:
         """Write the whole log anew, whole or not at all."""
@@ -130,6 +132,13 @@ class Log:
                 file.write(_line(asdict(entry)))
         except OSError as error:
             raise cannot_write(self.path, error) from error
+
+    def _take(self, entry: FileEntry, where: str) -> None:
+        for clip in entry.clips:  # files that may be removed later: nothing but clips of this folder
+            places = [f"{folder}/{clip.name}.npz" for folder in (MOTIONS, QUARANTINE)]
+            if clip.file and (clip.file not in places or any(sign in clip.name for sign in "/\\\0")):
+                raise InputError(where, found=f"file {clip.file[:80]!r}", expected="one of the clip's name", fix=_FIX)
+        self.known[entry.path] = entry
 
     def _compare(self, before: Settings) -> None:
         for name, value in asdict(self.settings).items():

@@ -152,7 +152,7 @@ def _shown(folder: Path, entry: FileEntry, clip: ClipEntry, strip: bool) -> dict
     return {
         "name": printable(clip.name),
         "source": printable(entry.source),
-        "facts": f"{clip.format}, {clip.frames} frames",
+        "facts": f"{clip.format}, {clip.frames} frames" if clip.frames else clip.format,
         "reasons": [printable(reason) for reason in clip.reasons],
         "notes": [printable(note) for note in clip.notes],
         "captions": [printable(text) for text in clip.captions[:3]],

@@ -351,4 +351,5 @@ def _between(joints: Tensor, start: str, end: str) -> Tensor:
 
 
 def _unit_vectors(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    unit: Tensor = vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    return unit
