@@ -22,10 +22,12 @@ from motionlab.files.litter import temporary_prefix
 from motionlab.jobs import import_motions as job
 from motionlab.jobs.import_motions import ImportResult, import_motions
 from motionlab.jobs.imports import one_file
+from motionlab.jobs.imports.known_formats import missing_packages
 from motionlab.jobs.imports.records import CLIPS, LOG
 from motionlab.jobs.imports.summary import summary_lines
 from motionlab.jobs.imports.table import PAGE, read_verdicts
 from motionlab.motion.formats.bvh_write import write_bvh
+from motionlab.motion.formats.read import FORMATS
 from motionlab.motion.motion import Motion
 from tests.fuzz.mutators import mutate
 
@@ -218,7 +220,14 @@ def test_the_registry_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["formats"])
     out = capsys.readouterr().out
     assert not end.value.code
-    assert "BVH                   .bvh" in out and "carries a skeleton of any shape" in out and "loses the unit" in out
+    assert len([line for line in out.splitlines() if not line.startswith(" ")]) == len(FORMATS)
+    assert "BVH: .bvh" in out and "carries a skeleton of any shape" in out and "loses the unit" in out
+
+
+def test_an_extra_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["torch>=2", 'ezc3d>=1.7; extra == "c3d"', "numpy>=1; extra == 'both'", 'nothere>=1; extra == "both"']
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
+    assert missing_packages("both") == ["nothere"] and missing_packages("unknown") == ["unknown"]
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
@@ -367,7 +376,7 @@ REAL_RIGHT = (
     "cmu_12_01_walk.bvh", "cmu_renamed_jumping_jacks.bvh", "mvn_chain_z_up_dab.bvh", "mixed_orders_z_up.bvh",
     "rest_y_up_motion_z_up.bvh", "rokoko_dance.bvh", "smpl_names_generated.bvh", "no_neck_walk.bvh",
     "short_names_no_toes_walk.bvh", "mocapbank_chest_names.bvh", "makehuman_leaf_hips_z_up_walk.bvh",
-    "mixamo_positions_on_every_joint.bvh", "geno_one_frame.bvh",
+    "mixamo_positions_on_every_joint.bvh", "geno_one_frame.bvh", "kimodo_soma_motion.npz",
 )  # fmt: skip
 
 

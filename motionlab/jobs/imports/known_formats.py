@@ -10,14 +10,14 @@ from motionlab.motion.formats.read import FORMATS
 from motionlab.motion.formats.registry import Format
 
 WIDTH = 110  # letters of a line
-_INDENT = 22
+_INDENT = 4
 
 
 def format_lines() -> list[str]:
     """For each format its name, suffixes, what it carries and loses, and whether its extra is installed."""
     lines = []
     for known in FORMATS:
-        lines.append(f"{known.name:<{_INDENT}}{', '.join(known.suffixes)}")
+        lines.append(f"{known.name}: {', '.join(known.suffixes)}")
         lines += _part("carries", known.carries) + _part("loses", known.loses)
         if known.extra is not None:
             lines += _part("needs", _need(known))
