@@ -92,8 +92,16 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         times_at(len(places["pelvis"]), fps),
         torch.stack([places[name] for name in joints], dim=1),
         metres_per_unit=1.0,
+        up=_up(point),
     )
     yield Reading(motion, notes=("Joint centres were estimated from markers on the skin.", *notes))
+
+
+def _up(point: Any) -> str | None:
+    """The axis that the file draws upwards on a screen, `POINT:Y_SCREEN`, when it says so: "+Z" is "z"."""
+    value = str((point["Y_SCREEN"]["value"] or [""])[0]).strip().lower() if "Y_SCREEN" in point else ""
+    axis = value.removeprefix("+")
+    return axis if axis in ("x", "y", "z", "-x", "-y", "-z") else None
 
 
 def _by_name(path: Path, labels: list[str], values: np.ndarray) -> dict[str, np.ndarray]:

@@ -87,7 +87,7 @@ def retarget(
         del places[foot]
     check_person(places, source.name)
     rest = None if source.rest is None else places_by_name(source.rest.double(), index)
-    axes, up, certain = upright(places, rest, up)
+    axes, up, certain = upright(places, rest, up or source.up)
     if not certain:
         notes.append(f"Which way is up is not certain; {up} was taken.")
     places = {name: value @ axes.T for name, value in places.items()}  # y up from here on

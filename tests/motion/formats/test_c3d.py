@@ -14,6 +14,7 @@ from motionlab.errors import InputError
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.source import ReadOptions, SourceMotion
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.skeleton import JOINT_NAMES
 from tests.motion.formats.markers import markers, write_c3d
 
@@ -63,6 +64,21 @@ def test_medial_markers_give_the_middle(tmp_path: Path) -> None:
         values[f"{side}KNM"] = 2 * centre - values[f"{side}KNE"]
     found, _ = read(write(tmp_path / "a.c3d", values))
     assert float(away(found, motion)[:, found.joints.index("left_knee")].max()) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("written", "up"), [("+Z", "z"), ("-Y", "-y"), ("Z", "z"), ("", None), (None, None), ("up", None)]
+)
+def test_up_is_what_a_screen_shows_upwards(tmp_path: Path, written: str | None, up: str | None) -> None:
+    assert read(write(tmp_path / "a.c3d", markers(sample()), up=written))[0].up == up
+
+
+def test_a_person_who_sits_is_turned_by_the_axis_of_the_file(tmp_path: Path) -> None:
+    motion = sample("boxing_sit")
+    found, _ = read(write(tmp_path / "a.c3d", markers(motion), up="+Z"))
+    made = retarget(found, keep_start=True).motion
+    away = (made.joints() - made.joints()[:, :1]) - (motion.joints() - motion.joints()[:, :1])
+    assert float(away[..., 1].abs().mean()) < 0.05
 
 
 def test_units_are_those_of_the_file_unless_given(tmp_path: Path) -> None:
