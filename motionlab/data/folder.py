@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from motionlab.data.captions_file import SUFFIXES, Caption, clip_key, read_caption_lines, read_timed_captions
@@ -102,7 +103,7 @@ def folder_splits(
     ).hexdigest()  # fmt: skip
     blocks = [records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE)]
     units = [
-        Unit(f"{key[:8]}-{number:05d}", lambda left_out, block=block: _clips(folder, block, texts, limits, left_out))
+        Unit(f"{number:05d}-{key[:8]}", partial(_clips, folder, block, texts, limits))
         for number, block in enumerate(blocks)
     ]
 

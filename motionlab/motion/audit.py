@@ -87,7 +87,8 @@ def _quantile(values: Tensor, share: float) -> float:
 
 def _jerk(joints: Tensor, fps: float) -> Tensor:
     """Mean over the joints of the third difference, `[T, 22, 3] -> [T - 3]` m/s^3."""
-    return joints.diff(n=3, dim=0).norm(dim=-1).mean(-1) * fps**3
+    jerk: Tensor = joints.diff(n=3, dim=0).norm(dim=-1).mean(-1) * fps**3
+    return jerk
 
 
 def _skate(joints: Tensor, fps: float, floor: float) -> float:

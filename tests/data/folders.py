@@ -21,7 +21,7 @@ def short_samples(count: int) -> list[Sample]:
     return [sample for sample in load_samples() if 64 <= len(sample.motion) <= 160][:count]
 
 
-def write_imported(folder: Path, samples: Sequence[Sample], **changes: Mapping[str, Any]) -> Path:
+def write_imported(folder: Path, samples: Sequence[Sample], **changes: Any) -> Path:
     """A folder as `motionlab import` writes it; `changes` are fields of the records, by the name of a clip."""
     (folder / "motions").mkdir(parents=True)
     lines = []

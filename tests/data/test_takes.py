@@ -17,7 +17,7 @@ MANY = entries(*((f"clip{i}-{part}", f"take{i}") for i in range(60) for part in 
 
 def test_a_take_is_on_one_side_and_shares_are_kept() -> None:
     decision = split_by_take(MANY, validation_share=0.1, test_share=0.2)
-    sides = {}
+    sides: dict[str, str] = {}
     for entry, side in zip(MANY, decision.sides, strict=True):
         assert sides.setdefault(entry.take, side) == side
     counts = [list(sides.values()).count(name) for name in ("train", "validation", "test")]

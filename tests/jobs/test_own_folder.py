@@ -40,6 +40,13 @@ def write_plain(folder: Path, count: int) -> Path:
     return folder
 
 
+def command_line(arguments: list[str]) -> int:
+    """The exit code of a command."""
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    return int(stop.value.code or 0)
+
+
 def settings(folder: Path, *more: str) -> list[str]:
     return ["data.source=folder", f"data.path={folder}", *SHORT, *more]
 
@@ -53,7 +60,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, plain: Path) -> Run:
     """One command. Tests must not change its folder."""
     out = tmp_path_factory.mktemp("runs")
-    assert cli.main(["run", "--preset", "ci", *settings(plain), "--out", str(out), "--name", "own"]) == 0
+    assert command_line(["run", "--preset", "ci", *settings(plain), "--out", str(out), "--name", "own"]) == 0
     return Run.open(out / "own")
 
 
@@ -62,7 +69,7 @@ def test_one_command_leads_to_a_trained_run_and_generate(trained: Run, tmp_path:
     assert "Takes are kept whole: 4 to learn from, 1 to validate on and 1 to test on" in page
     assert [row["clips"] for row in trained.metrics["corpus"].values()] == [4, 1, 1]
     out = tmp_path / "walk.bvh"
-    assert cli.main(["generate", "a person walks", "--run", str(trained.folder), "--out", str(out)]) == 0
+    assert command_line(["generate", "a person walks", "--run", str(trained.folder), "--out", str(out)]) == 0
     assert out.read_text().startswith("HIERARCHY")
 
 
@@ -84,8 +91,8 @@ def test_a_finished_run_trains_nothing_again(trained: Run, plain: Path, monkeypa
 def test_a_training_continues_where_it_was(tmp_path: Path, plain: Path) -> None:
     more = settings(plain, "tokenizer_training.schedule=constant")
     command = ["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "--name", "r", *more]
-    assert cli.main(command) == 0
-    assert cli.main([*command, "tokenizer_training.steps=8"]) == 0
+    assert command_line(command) == 0
+    assert command_line([*command, "tokenizer_training.steps=8"]) == 0
     folder = tmp_path / "r" / "tokenizer-fsq"
     assert read_record(folder / "checkpoints")[1]["counters"]["step"] == 8
     assert History.read(folder / "history.csv").rows[-1]["step"] == 8
@@ -97,7 +104,7 @@ def test_other_motions_are_refused_and_a_moved_folder_is_not(trained: Run, plain
         run(load_config("ci", settings(other, "name=own")), trained.folder)
     moved = write_plain(tmp_path / "moved", 6)
     run(load_config("ci", settings(moved, "name=own")), trained.folder)
-    assert cli.main(["evaluate", "--run", str(trained.folder), f"data.path={plain}"]) == 0
+    assert command_line(["evaluate", "--run", str(trained.folder), f"data.path={plain}"]) == 0
 
 
 def test_a_changed_caption_is_another_folder(trained: Run, tmp_path: Path) -> None:
@@ -117,7 +124,7 @@ def test_nothing_is_written_when_the_motions_are_not_there(tmp_path: Path, capsy
     ):
         for command in (["run"], ["train", "tokenizer"]):
             arguments = [*command, "--preset", preset, *texts, "--out", str(tmp_path / "runs")]
-            assert cli.main(arguments) == 2
+            assert command_line(arguments) == 2
             assert told in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
 
@@ -149,7 +156,7 @@ def test_clips_without_text_train_a_tokenizer_only_when_asked(tmp_path: Path) ->
     config = settings(folder, "data.captions=optional")
     with pytest.raises(InputError, match="no clip to learn from"):
         prepare(load_config("ci", settings(folder)))
-    assert cli.main(["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "--name", "r", *config]) == 0
+    assert command_line(["train", "tokenizer", "--preset", "ci", "--out", str(tmp_path), "--name", "r", *config]) == 0
     with pytest.raises(InputError, match="no captions"):
         run(load_config("ci", config), tmp_path / "r")
 
