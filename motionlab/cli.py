@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import data
+from motionlab.commands import data, import_motions
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -46,6 +46,7 @@ ablate_app = typer.Typer(
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
 app.add_typer(data.app)
+app.add_typer(import_motions.app)
 
 
 def _print_version(wanted: bool) -> None:
