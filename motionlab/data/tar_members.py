@@ -43,7 +43,7 @@ def read_members(path: Path, wanted: tuple[str, ...], fault: Fault) -> Iterator[
     try:
         with tarfile.open(path, "r|*", tarinfo=_Info) as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # tarfile keeps all, a kilobyte each
+                archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all, a kilobyte each
                 name = member.name
                 parts = PurePosixPath(name).parts
                 if not name.lower().endswith(wanted) or PurePosixPath(name).name.startswith("._"):

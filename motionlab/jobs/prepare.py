@@ -69,7 +69,7 @@ def prepare(config: RunConfig, processes: int = 1) -> Splits:
     elif is_imported(folder):
         splits = folder_splits(folder, cache, limits, shares)
     else:
-        imported, captions = import_folder(folder, cache)
+        imported, captions = import_folder(folder, cache, processes)
         name = f"folder {folder.name}"
         splits = folder_splits(imported, cache, limits, shares, captions=captions, name=name)
     return _with_window(splits, config.tokenizer.window)
