@@ -42,8 +42,8 @@ def put(path: Path, motion: Motion = WALK) -> Path:
 
 
 def doubtful(path: Path) -> Path:
-    """A file whose frames are a second apart."""
-    text, changes = re.subn(r"Frame Time: \S+", "Frame Time: 1.0", put(path).read_text())
+    """A file that says 1,000 frames a second."""
+    text, changes = re.subn(r"Frame Time: \S+", "Frame Time: 0.001", put(path).read_text())
     assert changes == 1
     path.write_text(text)
     return path
@@ -112,18 +112,18 @@ def test_one_faulty_file_is_one_line(tmp_path: Path) -> None:
 
 def test_doubtful_clips_are_in_quarantine_unless_asked_for(tmp_path: Path) -> None:
     put(tmp_path / "in/walk.bvh")
-    doubtful(tmp_path / "in/keys.bvh")
+    doubtful(tmp_path / "in/fast.bvh")
     result = run(tmp_path / "in", out=tmp_path / "out")
     assert result.counts["doubtful"] == 1 and result.kept == 1
-    keys, walk = rows(tmp_path / "out")
-    assert keys["file"] == "quarantine/keys.npz" and walk["file"] == "motions/walk.npz"
-    assert keys["reasons"] == ["The file says 1 frames a second, which are key frames; give --fps."]
+    fast, walk = rows(tmp_path / "out")
+    assert fast["file"] == "quarantine/fast.npz" and walk["file"] == "motions/walk.npz"
+    assert fast["reasons"] == ["The file says 1000 frames a second, more than cameras take; give --fps."]
     page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
-    assert page.index("keys") < page.index("walk</b>") and "data:image/png;base64," in page
-    assert "http" not in page.replace("http-equiv", "") and "source_fps 1<" in page
+    assert page.index("fast") < page.index("walk</b>") and "data:image/png;base64," in page
+    assert "http" not in page.replace("http-equiv", "") and "source_fps 1000<" in page
     kept = run(tmp_path / "in", out=tmp_path / "kept", keep_doubtful=True)
-    assert kept.kept == 2 and rows(tmp_path / "kept")[0]["file"] == "motions/keys.npz"
-    told = run(tmp_path / "in/keys.bvh", out=tmp_path / "told", fps=30.0)
+    assert kept.kept == 2 and rows(tmp_path / "kept")[0]["file"] == "motions/fast.npz"
+    told = run(tmp_path / "in/fast.bvh", out=tmp_path / "told", fps=30.0)
     assert told.counts["right"] == 1
 
 
@@ -140,10 +140,12 @@ def test_captions_find_their_clips(tmp_path: Path) -> None:
     assert result.captions_without_motion == ["lost", "walk"] and result.without_caption == []
     assert "captions without a motion: 2 (lost, walk)" in summary_lines(result)
     (tmp_path / "in/captions.txt").write_text("run\tfrom the folder itself\n")
+    (tmp_path / "in/captions.csv").write_text("name,caption,start,end\nrun,he turns,0.1,0.2\n")
     again = run(tmp_path / "in", out=tmp_path / "out")
     assert [row["captions"] for row in rows(tmp_path / "out") if row["name"] == "run"] == [["from the folder itself"]]
     assert again.without_caption == ["a__walk", "b__walk"] and again.skipped == 3
     assert "motions without a caption: 2 (a__walk, b__walk)" in summary_lines(again)
+    assert any(line.startswith("captions of parts of motions, left out: 1") for line in summary_lines(again))
     with pytest.raises(InputError, match="no file"):
         run(tmp_path / "in", out=tmp_path / "new", captions=tmp_path / "no.csv")
     assert not (tmp_path / "new").exists()
