@@ -181,7 +181,7 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "walk.bvh", tmp_path / "in" / name)
     os.makedirs(tmp_path / "in/A")
     shutil.copy(tmp_path / "walk.bvh", tmp_path / "in/A/con.bvh")
-    shutil.copy(tmp_path / "walk.bvh", os.fsencode(tmp_path / "in") + b"/\xff.bvh")
+    shutil.copy(os.fsencode(tmp_path / "walk.bvh"), os.fsencode(tmp_path / "in") + b"/\xff.bvh")
     result = run(tmp_path / "in", out=tmp_path / "out")
     names = [clip.name for clip in result.clips]
     assert len({name.casefold() for name in names}) == 7 and result.counts["right"] == 7
@@ -380,6 +380,29 @@ REAL_RIGHT = (
     "short_names_no_toes_walk.bvh", "mocapbank_chest_names.bvh", "makehuman_leaf_hips_z_up_walk.bvh",
     "mixamo_positions_on_every_joint.bvh", "geno_one_frame.bvh", "kimodo_soma_motion.npz",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["cmu_12_01_walk", "rokoko_dance", "mocapbank_chest_names", "short_names_no_toes_walk"]
+)
+def test_swapped_names_and_a_mirrored_axis_are_seen(
+    name: str, real_motion: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Also without toes: knees tell."""
+    tree, rows_text = real_motion(f"{name}.bvh").read_text().split("MOTION")
+    other = {"Left": "Right", "Right": "Left"}
+    swapped = re.sub("Left|Right", lambda found: other[found[0]], tree)
+    (tmp_path / "swapped.bvh").write_text(f"{swapped}MOTION{rows_text}")
+    flips = [-1.0 if turn in ("Xposition", "Yrotation", "Zrotation") else 1.0
+             for turn in re.findall(r"[XYZ](?:position|rotation)", tree)]  # fmt: skip
+    tree = re.sub(r"OFFSET\s+(\S+)", lambda found: f"OFFSET {-float(found[1])}", tree)
+    lines = rows_text.strip().splitlines()
+    lines[2:] = [" ".join(str(s * float(v)) for s, v in zip(flips, row.split(), strict=True)) for row in lines[2:]]
+    (tmp_path / "mirrored.bvh").write_text(tree + "MOTION\n" + "\n".join(lines) + "\n")
+    result = run(tmp_path, out=tmp_path / "out")
+    assert len(result.clips) == 2
+    for clip in result.clips:
+        assert clip.verdict == "doubtful" and "left and right are swapped" in clip.reasons[0]
 
 
 def test_real_files_are_right(real_motion: Callable[[str], Path], tmp_path: Path) -> None:
