@@ -7,6 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from motionlab.errors import InputError
+
+MOST = 30_000_000  # joints of all frames together: 31 joints for more than two hours at 120 frames a second
+
+
+def check_size(where: object, frames: int, joints: int) -> None:
+    """Refuse a motion whose matrices would fill gigabytes; small files can describe such.
+
+    Raises:
+        InputError: more than 30 million joints in all frames together.
+    """
+    if frames * joints > MOST:
+        raise InputError(
+            where, found=f"{frames:,} frames of {joints:,} joints", expected=f"at most {MOST:,} of both multiplied",
+            fix="Cut the motion into several files.",
+        )  # fmt: skip
+
 
 def world_rotations(parents: Sequence[int], rotations: Tensor) -> Tensor:
     """`[T, J, 3, 3]` relative to the parent -> relative to the world. Parents come before children, -1 for none."""
