@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from motionlab.errors import InputError
-from motionlab.motion.formats import asf_amc, bvh, deepmimic
+from motionlab.motion.formats import asf_amc, bvh, deepmimic, fbx, gltf
 from motionlab.motion.formats.registry import Format
 from motionlab.motion.formats.source import Reading, ReadOptions
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.retarget import retarget
 
-FORMATS: tuple[Format, ...] = (bvh.FORMAT, asf_amc.FORMAT, deepmimic.FORMAT)
+FORMATS: tuple[Format, ...] = (bvh.FORMAT, asf_amc.FORMAT, gltf.FORMAT, fbx.FORMAT, deepmimic.FORMAT)
 
 
 def find_format(path: str | Path) -> Format:
