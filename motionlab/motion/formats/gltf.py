@@ -111,17 +111,17 @@ def _tracks(file: GltfFile, animation: dict[str, Any], nodes: int) -> dict[tuple
     for channel in file.items(animation, "channels"):
         target = file.dictionary(channel.get("target"), "target")
         path = target.get("path")
-        if path not in WIDTHS or "node" not in target:
+        if not isinstance(path, str) or path not in WIDTHS or "node" not in target:
             continue  # morph targets, and properties that extensions move
         node = file.integer(target["node"], "node", nodes - 1)
         sampler = samplers[file.integer(channel.get("sampler"), "sampler", len(samplers) - 1)]
-        result[node, str(path)] = Track(file, sampler, str(path))
+        result[node, path] = Track(file, sampler, path)
     return result
 
 
 def _moments(file: GltfFile, tracks: dict[tuple[int, str], Track], fps: float | None) -> NDArray[np.float64]:
     """Seconds, `[T]`: those of all keys together, or a steady rate where keys are far apart or a rate is asked for."""
-    keys = np.unique(np.concatenate([track.times for track in tracks.values()]))
+    keys: NDArray[np.float64] = np.unique(np.concatenate([track.times for track in tracks.values()]))
     keys = keys[np.append(True, np.diff(keys) > SAME_TIME)]
     if fps is None and (len(keys) == 1 or float(np.diff(keys).max()) <= SPARSE + SAME_TIME):
         return keys
@@ -129,7 +129,8 @@ def _moments(file: GltfFile, tracks: dict[tuple[int, str], Track], fps: float | 
     if duration > LONGEST or duration * (fps or FPS) > 1000 * LONGEST:
         file.fail(f"keys over {duration:.3g} s", f"at most {LONGEST:g} s")
     steps: NDArray[np.float64] = np.arange(int(duration * (fps or FPS) + 1e-3) + 1) / (fps or FPS)
-    return keys[0] + steps
+    steps += keys[0]
+    return steps
 
 
 def _world(order: list[int], parents: list[int], local: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:

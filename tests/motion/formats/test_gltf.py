@@ -105,7 +105,8 @@ def test_steps_hold_until_the_next_key(tmp_path: Path) -> None:
 def test_cubic_splines_use_their_tangents(tmp_path: Path) -> None:
     """x(t) = t^3 - 2 t on keys at 0, 2 and 3, given by its values and slopes, is met in between."""
     times = [0.0, 2.0, 3.0]
-    triples = [row for t in times for row in ([3 * t * t - 2, 0, 0], [t**3 - 2 * t, 0, 0], [3 * t * t - 2, 0, 0])]
+    slopes, places = ([[f(t), 0.0, 0.0] for t in times] for f in (lambda t: 3 * t * t - 2, lambda t: t**3 - 2 * t))
+    triples = [row for slope, place in zip(slopes, places, strict=True) for row in (slope, place, slope)]
     (found,) = read(one_track("translation", "CUBICSPLINE", times, triples).write(tmp_path / "a.glb"), fps=10)
     moments = np.arange(31) / 10
     np.testing.assert_allclose(found.positions[:, 0, 0], moments**3 - 2 * moments, atol=1e-6)
