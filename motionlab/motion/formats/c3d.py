@@ -134,7 +134,7 @@ def close_gaps(path: object, found: dict[str, np.ndarray], fps: float) -> tuple[
     Raises:
         InputError: a needed marker is hidden for longer than 0.2 s between frames in which all were seen.
     """
-    seen = np.stack([np.isfinite(found[name]).all(1) for name in NEEDED]).all(0)  # [T]
+    seen: np.ndarray = np.logical_and.reduce([np.isfinite(found[name]).all(1) for name in NEEDED])  # [T]
     if not seen.any():
         never = [name for name in NEEDED if not np.isfinite(found[name]).all(1).any()]
         raise wrong(path, f"no frame that shows {', '.join(never) or 'all markers at once'}", "one at least", _FIX)
@@ -232,7 +232,8 @@ def _elbow_axis(shoulder: Tensor, elbow: Tensor, wrist: Tensor) -> Tensor:
 
 
 def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    result: Tensor = vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    return result
 
 
 def _across(vector: Tensor, unit: Tensor) -> Tensor:

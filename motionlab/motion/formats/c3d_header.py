@@ -95,12 +95,14 @@ def _parameters(section: bytes, order: str) -> dict[str, _Parameter]:
     while at + 2 <= len(section):
         letters, group = struct.unpack_from("bb", section, at)
         if letters == 0 and group == 0:
+            if any(section[at:]):  # the chain broke off: a library may see other records there
+                raise ValueError(f"no parameter at byte {at} of {len(section)}, and more behind it")
             break
         name_end = at + 2 + abs(letters)
         if letters == 0 or group == 0 or name_end + 2 > len(section):
             raise ValueError(f"a parameter without a name or a group at byte {at} of the parameters")
         name = section[at + 2 : name_end].decode("latin-1").upper()
-        (step,) = struct.unpack_from(order + "h", section, name_end)
+        (step,) = struct.unpack_from(order + "H", section, name_end)
         following = name_end + step if step else len(section)
         if not name_end < following <= len(section):
             raise ValueError(f"parameter {name[:20]!r} leads to byte {following} of {len(section)}")

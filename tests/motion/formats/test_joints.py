@@ -66,7 +66,7 @@ def test_a_tree_follows_from_our_names_in_any_order(tmp_path: Path, places: np.n
 
 
 def test_an_archive_may_have_a_tree(tmp_path: Path, places: np.ndarray) -> None:
-    values = {"joints": places[:, :3], "names": ["a", "b", "c"], "fps": 30}
+    values: dict[str, Any] = {"joints": places[:, :3], "names": ["a", "b", "c"], "fps": 30}
     np.savez(tmp_path / "a.npz", parents=np.array([-1, 0, 1]), **values)
     assert read(tmp_path / "a.npz")[0].parents == (-1, 0, 1)
     np.savez(tmp_path / "a.npz", parents=np.array([2, 0, 1]), **values)
@@ -94,7 +94,8 @@ def test_times_of_an_archive(tmp_path: Path, places: np.ndarray) -> None:
     ],
 )
 def test_wrong_archives(tmp_path: Path, places: np.ndarray, changes: dict[str, Any], words: str) -> None:
-    np.savez(tmp_path / "a.npz", **({"joints": places, "fps": 30} | changes))
+    values: dict[str, Any] = {"joints": places, "fps": 30}
+    np.savez(tmp_path / "a.npz", **(values | changes))
     with pytest.raises(InputError, match=words):
         read(tmp_path / "a.npz")
 
