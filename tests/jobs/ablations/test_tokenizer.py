@@ -44,9 +44,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTIONLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(ablate_point, "USAGE_BATCHES", 2)
-        job._corpus.cache_clear()
+        job._motions.cache_clear()
         yield
-        job._corpus.cache_clear()
+        job._motions.cache_clear()
 
 
 @pytest.fixture(scope="module")
