@@ -10,7 +10,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.motion.formats.euler_curves import ORDERS, euler_curves
-from motionlab.motion.formats.registry import Writer, WriteOptions
+from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.motion import Motion
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton
 
@@ -101,7 +101,7 @@ WRITER = Writer(
     name="BVH",
     key="bvh",
     suffixes=(".bvh",),
-    loses="nothing of a motion whose bones keep their length",
+    loses="bones that change their length",
     write=_write,
     takes=("unit", "order", "up"),
 )

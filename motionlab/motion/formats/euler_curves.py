@@ -2,8 +2,8 @@
 
 A program that draws between two frames interpolates each channel of a BVH file on its own. From 179 to -179 degrees it
 would turn a joint once around its axis, although the two rotations are 2 degrees apart. Three freedoms avoid that, and
-none changes a rotation: whole turns of a channel, the second solution (for the order ZYX: Z + 180, 180 - Y, X + 180), and
-where the middle angle is +-90 degrees (gimbal lock) any split of one turn between the first and the last.
+none changes a rotation: whole turns of a channel, the second solution (for the order ZYX: Z + 180, 180 - Y, X + 180),
+and where the middle angle is +-90 degrees (gimbal lock) any split of one turn between the first and the last.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ become T - 1 rows:
 | 193:259 | 66   | steps of all joints to the next frame, in the facing of this one                              |
 | 259:263 | 4    | left ankle, left foot, right ankle, right foot: moved less than sqrt(0.002) m to the next frame |
 
-The 6D entries are no rotations of a body: each is the least rotation that turns a bone from its direction in a rest pose
-with hanging arms, along five chains that all begin at the turn of the root. The twist of a limb is not in them.
+The 6D entries are no rotations of a body: each is the least rotation that turns a bone from its direction in a rest
+pose with hanging arms, along five chains that all begin at the turn of the root. The twist of a limb is not in them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.files import atomic_path
 from motionlab.motion.formats.facing import facing, turn_to_z
-from motionlab.motion.formats.registry import Writer, WriteOptions
+from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.motion import Motion
 from motionlab.motion.rotations import quaternion_to_matrix
 from motionlab.motion.skeleton import JOINT_NAMES
@@ -122,7 +122,7 @@ def _bone_turns(places: Tensor, turn: Tensor) -> Tensor:
 
 
 def least_turn(start: Tensor, end: Tensor) -> Tensor:
-    """The smallest rotation from each direction `[T, 3]` to the other, `[T, 3, 3]`; a half turn where they are opposite."""
+    """The smallest rotation from each direction `[T, 3]` to the other, `[T, 3, 3]`; half a turn for opposite ones."""
     start, end = (value / value.norm(dim=-1, keepdim=True).clamp(min=1e-12) for value in (start, end))
     quaternion = torch.cat((1 + (start * end).sum(-1, keepdim=True), torch.linalg.cross(start, end)), dim=-1)
     side = torch.roll(start, 1, dims=-1)  # rest bones lie along an axis, so this is across them

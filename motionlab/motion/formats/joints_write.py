@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from motionlab.files import atomic_path, write_text
-from motionlab.motion.formats.registry import Writer, WriteOptions
+from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.motion import Motion
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 

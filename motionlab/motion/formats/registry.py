@@ -1,7 +1,7 @@
 """The formats that motions are read from and written to: one entry per format, one file per entry.
 
-A new format is one file in this folder that ends in `FORMAT = Format(...)`, and one line in `FORMATS` of `read.py`. A new
-way out is a file that ends in `WRITER = Writer(...)`, and one line in `WRITERS` of `write.py`.
+A new format is one file in this folder that ends in `FORMAT = Format(...)`, and one line in `FORMATS` of `read.py`. A
+new way out is a file that ends in `WRITER = Writer(...)`, and one line in `WRITERS` of `write.py`.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Writer:
         fps: the only frame rate of the format; None: any.
         takes: fields of `WriteOptions` that `write` heeds.
         decode: places of the joints `[T, 22, 3]` in metres out of such a file, where no `Format` reads it.
+        skips: frames at the beginning of a motion that such a file lacks.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Writer:
     fps: float | None = None
     takes: tuple[str, ...] = ()
     decode: Callable[[Path], Tensor] | None = None
+    skips: int = 0
 
 
 def any_file(path: Path) -> bool:

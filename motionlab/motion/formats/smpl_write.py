@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motionlab.files import atomic_path
 from motionlab.motion.formats.bvh_write import Z_UP
-from motionlab.motion.formats.registry import Writer, WriteOptions
+from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.motion import Motion
 from motionlab.motion.rotations import matrix_to_axis_angle
 
