@@ -142,7 +142,7 @@ def pfnn_vectors(motion: Motion) -> PfnnVectors:
 
 
 def _trajectory(root: Tensor, forward: Tensor, turn: Tensor, now: Tensor, at: Tensor) -> tuple[Tensor, ...]:
-    """x and z of the pelvis and of its direction at frames `at` `[N, n]`, seen from frames `now` `[N]`; `[N, n]` each."""
+    """x, z of the pelvis and of its direction at frames `at` `[N, n]`, seen from frames `now` `[N]`; `[N, n]` each."""
     places = (root[at] - root[now, None]) @ turn[now].mT  # [N, n, 3]
     directions = forward[at] @ turn[now].mT
     return places[..., 0], places[..., 2], directions[..., 0], directions[..., 2]
