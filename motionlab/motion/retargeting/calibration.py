@@ -29,6 +29,7 @@ from motionlab.motion.retargeting.standing import STRAIGHT, standing_score
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 LOOSE = 10.0  # degrees that hips may turn against the pelvis, or collars against the chest
+POSED = 5.0  # degrees; a person nearer to a T-pose than this stands in one, and it serves as a rest pose would
 ONE_AXIS = 0.9  # length of the mean of a hinge's directions; 1 for a perfect hinge
 BENT = 0.2  # sine of the bend from which a limb shows its plane
 
@@ -62,7 +63,13 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
     at = int(score.argmin())
     pose = pose_rotations({name: value[at] for name, value in places.items()})
     corrections = {name: world[name][at].mT @ pose[name] for name in world}
-    hinged = [name for name in HINGES if _use_hinge(corrections, world, places, name)]
+    hinged = []
+    if float(score[at]) > POSED:
+        hinged = [name for name in HINGES if _use_hinge(corrections, world, places, name)]
+    for side in ("left", "right"):
+        elbow, wrist = f"{side}_elbow", f"{side}_wrist"
+        if elbow in world and wrist in world:  # a hand goes on where its forearm points
+            corrections[wrist] = world[wrist][at].mT @ world[elbow][at] @ corrections[elbow]
     why = "The rest pose of the file does not stand" if rest is not None else "The file has no rest pose"
     notes = [f"{why}; turns about the length of bones are measured from the pose at {float(times[at]):.2f} s."]
     if hinged:

@@ -17,7 +17,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.body import check_person, own_skeleton, scale_of
+from motionlab.motion.retargeting.body import check_person, own_skeleton, scale_of, without_direction
 from motionlab.motion.retargeting.calibration import calibrate, world_of_ours
 from motionlab.motion.retargeting.floor import floor_height
 from motionlab.motion.retargeting.frames import leg_length, places_by_name
@@ -80,12 +80,17 @@ def retarget(
     notes: list[str | None] = []
     index = find_joints(source.joints, source.parents, source.name, mapping)
     places = places_by_name(source.positions.double(), index)
+    for foot in without_direction(places):
+        notes.append(f"{source.joints[index.pop(foot)]} lies in the ankle, so the foot follows the ankle's rotation alone.")
+        del places[foot]
     check_person(places, source.name)
-    axes, up, certain = upright(places, up)
+    rest = None if source.rest is None else places_by_name(source.rest.double(), index)
+    axes, up, certain = upright(places, rest, up or source.up)
     if not certain:
         notes.append(f"Which way is up is not certain; {up} was taken.")
     places = {name: value @ axes.T for name, value in places.items()}  # y up from here on
-    scale, note = scale_of(_leg_length(source, index), body, metres_per_unit or source.metres_per_unit)
+    leg = leg_length(places if rest is None else rest) or leg_length(places)  # a rest pose has bones exactly
+    scale, note = scale_of(leg, body, metres_per_unit or source.metres_per_unit)
     notes.append(note)
 
     if source.rotations is None:
@@ -94,7 +99,7 @@ def retarget(
         notes.append("The source has places only; turns about the length of straight limbs are a guess.")
     else:
         turns = {name: axes @ source.rotations[:, at].double() @ axes.T for name, at in index.items()}
-        rest = None if source.rest is None else places_by_name(source.rest.double() @ axes.T, index)
+        rest = None if rest is None else {name: value @ axes.T for name, value in rest.items()}
         calibration = calibrate(turns, places, rest, source.times)
         world = world_of_ours(turns, places, calibration)
         notes += calibration.notes
@@ -127,12 +132,6 @@ def retarget(
         _as_decoded(reference, joints, local),
         tuple(text for text in notes if text),
     )
-
-
-def _leg_length(source: SourceMotion, index: Mapping[str, int]) -> float:
-    """Of the rest pose, which has the bones exactly; of the poses where there is none."""
-    rest = 0.0 if source.rest is None else leg_length(places_by_name(source.rest.double(), index))
-    return rest or leg_length(places_by_name(source.positions.double(), index))
 
 
 def _local(world: Tensor) -> Tensor:
