@@ -52,6 +52,7 @@ _EXPORTS = {
     "read_bvh": "motionlab.motion.formats.bvh",
     "write_bvh": "motionlab.motion.formats.bvh_write",
     "JOINT_NAMES": "motionlab.motion.skeleton",
+    "check_motion": "motionlab.motion.retargeting.diagnose",
     "read_checkpoint": "motionlab.training.checkpoints.checkpoint",
     "fit": "motionlab.training.loop",
     "make_optimizer": "motionlab.training.optimizer",

@@ -27,7 +27,7 @@ from motionlab.training.reporting.history import History
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return prepare(load_config("ci").corpus)
+    return prepare(load_config("ci"))
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ import msgspec
 import torch
 
 from motionlab.config import RunConfig, to_mapping
-from motionlab.data.composed.corpus import corpus_digest
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.files.reading import read_text, refusing
@@ -75,14 +74,19 @@ def load_rows(path: str | Path, result: type[Any] = Result) -> list[Row]:
     return _read(Path(path), result)[1]
 
 
-def start_file(path: Path, config: RunConfig) -> list[Row]:
+def start_file(path: Path, config: RunConfig, digest: str) -> list[Row]:
     """Make the result file of a tokenizer ablation, or open one to continue; return what it already holds.
+
+    Args:
+        digest: of the motions that its points are trained on.
 
     Raises:
         InputError: it holds results of other settings, or on other motions.
     """
     ours = shared_settings(config)
-    ours["corpus"] |= {"digest": corpus_digest(config.corpus)[:16]}  # other samples, other clips
+    if config.data.source != "composed":
+        ours = {"data": {"source": config.data.source}, **ours}
+    ours["corpus"] |= {"digest": digest[:16]}  # other samples, other clips
     return open_file(path, ours, lambda: {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours})
 
 

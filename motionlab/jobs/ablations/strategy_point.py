@@ -111,7 +111,7 @@ class Ground:
 def open_ground(folder: str | Path) -> Ground:
     """The run, its corpus from the cache, and its codes."""
     run = Run.open(folder)
-    splits = prepare(run.config.corpus)
+    splits = prepare(run.config)
     return Ground(run, splits, training_codes(run, splits))
 
 
