@@ -10,7 +10,7 @@ import typer
 from motionlab.environment import usable_path
 from motionlab.errors import printable
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 def _path(path: Path) -> Path:

@@ -1,7 +1,7 @@
 """What a file lost of a motion, measured: the file is read again and compared with what was written into it.
 
-Places and rotations of joints with our names are compared as the file has them. Only where it has no rotations are these
-solved from the places, by retargeting.
+Places and rotations of joints with our names are compared as the file has them. Only where it has no rotations are
+these solved from the places, by retargeting.
 """
 
 from __future__ import annotations
@@ -71,9 +71,10 @@ def measure_loss(path: str | Path, motion: Motion, writer: Writer, options: Writ
     else:
         # An .npy cannot say its frame rate; every other file has to say the right one.
         rate = motion.fps if path.suffix.lower() == ".npy" else None
-        again = next(iter(read_file(path, ReadOptions(fps=rate)))).motion
+        options = options or WriteOptions()
+        again = next(iter(read_file(path, ReadOptions(fps=rate, unit=options.unit or "m")))).motion
         if isinstance(again, SourceMotion) and again.rotations is not None:
-            joints, rotations = _as_written(again, again.rotations, options or WriteOptions())
+            joints, rotations = _as_written(again, again.rotations, options)
             fps = whole_rate(again.fps) if len(again) > 1 else motion.fps
         else:
             if isinstance(again, SourceMotion):

@@ -194,7 +194,7 @@ def read_pfnn(path: str | Path) -> PfnnVectors:
     expected = f"Xun [N, {len(X_COLUMNS)}], Yun [N, {len(Y_COLUMNS)}] and Pun [N] of 22 joints"
     fix = "Write it with `motionlab convert MOTION --to pfnn`."
     arrays = read_arrays(path, expected=expected, fix=fix)
-    with refusing(path, expected=expected, fix=fix):
+    with refusing(path, expected=expected, fix=fix), np.errstate(over="ignore"):  # infinity is refused below
         parts = [torch.from_numpy(arrays[name].astype(np.float32)) for name in ("Xun", "Yun", "Pun")]
         count = len(parts[0])
         shapes = [(count, len(X_COLUMNS)), (count, len(Y_COLUMNS)), (count,)]
