@@ -27,7 +27,7 @@ from motionlab.files.reading import read_bytes
 from motionlab.motion.formats.bvh_rows import read_rows
 from motionlab.motion.formats.bvh_tree import BvhJoint, BvhText, decode, read_motion_header, read_tree
 from motionlab.motion.formats.euler_angles import euler_to_matrix
-from motionlab.motion.formats.joint_tree import rest_places, world_places, world_rotations
+from motionlab.motion.formats.joint_tree import check_size, rest_places, world_places, world_rotations
 from motionlab.motion.formats.registry import Format, any_file
 from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
 from motionlab.motion.frame_rate import whole_rate
@@ -129,6 +129,7 @@ def _parse(content: str, where: object, fps: float | None = None) -> tuple[list[
     frames, fps = read_motion_header(text, fps)
     table, said = read_rows(text, frames, sum(len(joint.channels) for joint in joints))
     notes += said
+    check_size(where, len(table), len(joints))
     roots = [index for index, joint in enumerate(joints) if joint.parent < 0]
     clips, column = [], 0
     for start, end in zip(roots, [*roots[1:], len(joints)], strict=True):

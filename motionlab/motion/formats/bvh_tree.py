@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from motionlab.errors import InputError
+from motionlab.motion.formats.joint_tree import unique_names
 
 LARGEST = 1e9  # of any unit: sums and products of larger numbers overflow far from here
 _COMMENTS = ("#", "//", ";")
@@ -146,7 +147,10 @@ def read_tree(text: BvhText) -> tuple[list[BvhJoint], list[str]]:
             text.fail(f"'{word[:40]}'", "'MOTION'")
     if not any(joint.channels for joint in joints):
         text.fail("no CHANNELS at any joint", "channels, which say what the numbers of a row mean")
-    return joints, _make_unique(joints)
+    names, notes = unique_names([joint.name for joint in joints])
+    for joint, name in zip(joints, names, strict=True):
+        joint.name = name
+    return joints, notes
 
 
 def _read_root(text: BvhText, joints: list[BvhJoint]) -> None:
@@ -194,26 +198,6 @@ def _read_channels(text: BvhText) -> list[str]:
             text.fail(f"channel '{word[:40]}'", "each of " + ", ".join(_CHANNELS) + " at most once")
         channels.append(channel)
     return channels
-
-
-def _make_unique(joints: list[BvhJoint]) -> list[str]:
-    """The first joint of a name keeps it; the others become `name#2`, `name#3` ..."""
-    taken = {joint.name for joint in joints}
-    seen: dict[str, int] = {}
-    renamed = []
-    for joint in joints:
-        name = joint.name
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] == 1:
-            continue
-        while f"{name}#{seen[name]}" in taken:
-            seen[name] += 1
-        joint.name = f"{name}#{seen[name]}"
-        taken.add(joint.name)
-        renamed.append(joint.name)
-    if not renamed:
-        return []
-    return [f"{len(renamed)} joints have the name of another one and got a number: {', '.join(renamed[:10])}."]
 
 
 def read_motion_header(text: BvhText, fps: float | None) -> tuple[int, float]:
