@@ -66,7 +66,7 @@ def test_bvh_to_bvh_is_the_same_motion(spin: Path, tmp_path: Path) -> None:
 
 def test_other_rates(spin: Path, tmp_path: Path) -> None:
     (done,) = convert(spin, tmp_path / "b.bvh", fps=60)
-    assert (len(done.motion), done.source_frames, done.source_fps) == (265, 133, pytest.approx(30))
+    assert (len(done.motion), done.source_frames) == (265, 133) and done.source_fps == pytest.approx(30)
     assert "(265 frames at 60 fps, from 133 at 30)" in done.lines()[0]
     assert done.loss is not None and done.loss.fps == 60
     (slow,) = convert(spin, tmp_path / "c.bvh", source_fps=15)

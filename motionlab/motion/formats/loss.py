@@ -17,11 +17,14 @@ from motionlab.motion.formats.bvh_write import UNITS, Z_UP
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.formats.source import ReadOptions, SourceMotion
-from motionlab.motion.frame_rate import whole_rate
+from motionlab.motion.frame_rate import same_rate, whole_rate
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.rotations import matrix_to_axis_angle, yaw_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
+
+
+DOUBTED = 10.0  # frames per second: files of fewer are likely to be key frames, and readers ask for the rate
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,17 @@ def measure_loss(path: str | Path, motion: Motion, writer: Writer, options: Writ
     if writer.decode is not None:
         joints, fps = writer.decode(path), writer.fps or motion.fps
     else:
-        # An .npy cannot say its frame rate; every other file has to say the right one.
-        rate = motion.fps if path.suffix.lower() == ".npy" else None
+        # An .npy cannot say its frame rate, and a reader doubts less than 10; else the file has to say the right one.
+        rate = motion.fps if path.suffix.lower() == ".npy" or motion.fps < DOUBTED else None
         options = options or WriteOptions()
         again = next(iter(read_file(path, ReadOptions(fps=rate, unit=options.unit or "m")))).motion
         if isinstance(again, SourceMotion) and again.rotations is not None:
             joints, rotations = _as_written(again, again.rotations, options)
             fps = whole_rate(again.fps) if len(again) > 1 else motion.fps
+            if not same_rate(fps, motion.fps):  # a reader may put frames between keys that are far apart
+                moments = torch.arange(len(motion), dtype=torch.float64) / motion.fps
+                at = torch.searchsorted(again.times.double(), moments - 1e-3).clamp(max=len(again) - 1)
+                joints, rotations, fps = joints[at], rotations[at], motion.fps
         else:
             if isinstance(again, SourceMotion):
                 again = retarget(again, fps=motion.fps, body="own", keep_start=True, keep_heights=True).motion

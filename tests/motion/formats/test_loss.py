@@ -34,7 +34,7 @@ def lost(folder: Path, motion: Motion, name: str, to: str | None = None) -> Loss
 
 @pytest.mark.parametrize("motion", [stiff(SAMPLES[name]) for name in NAMES], ids=lambda motion: motion.name)
 def test_formats_with_rotations_lose_nothing(motion: Motion, tmp_path: Path) -> None:
-    for name, to in (("a.bvh", None), ("a.npz", "amass"), ("a.npy", "smpl85"), ("b.npy", "272")):
+    for name, to in (("a.bvh", None), ("a.glb", None), ("a.npz", "amass"), ("a.npy", "smpl85"), ("b.npy", "272")):
         loss = lost(tmp_path, motion, name, to)
         assert loss.rotations is not None
         assert loss.joints[1] < 0.05 and loss.rotations[1] < 0.01, (name, loss)
@@ -50,6 +50,13 @@ def test_formats_of_places_lose_twist(motion: Motion, tmp_path: Path) -> None:
         assert 0.05 < loss.rotations[0] < 25, (name, loss)
         assert loss.fps == (20 if to == "263" else 30)
         assert loss.frames == (len(motion.resample(fps=20)) - 1 if to == "263" else len(motion))
+
+
+def test_few_frames_per_second(tmp_path: Path) -> None:
+    motion = stiff(SAMPLES["walk"]).resample(fps=5)
+    for name in ("a.bvh", "a.glb"):
+        loss = lost(tmp_path, motion, name)
+        assert loss.joints[1] < 0.05 and loss.frames == len(motion), (name, loss)
 
 
 def test_smpl_loses_the_bones(tmp_path: Path) -> None:
