@@ -212,7 +212,7 @@ def runs(
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
     run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="File to write: .bvh, .npy, .gif or .html.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")],
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,

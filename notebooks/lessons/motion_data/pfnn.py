@@ -85,7 +85,8 @@ class PhaseFunctionedNetwork(nn.Module):
         shares = catmull_rom(phase)
         for layer in self.layers[:-1]:
             x = F.elu(layer(self.dropout(x), shares))
-        return self.layers[-1](self.dropout(x), shares)
+        y: Tensor = self.layers[-1](self.dropout(x), shares)
+        return y
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ def join(parts: list[PfnnVectors]) -> PfnnVectors:
 
 def error(network: PhaseFunctionedNetwork, vectors: PfnnVectors) -> Tensor:
     """Mean squared error of the scaled columns, a scalar."""
-    return (network(vectors.x, vectors.phase) - vectors.y).square().mean()
+    return F.mse_loss(network(vectors.x, vectors.phase), vectors.y)
 
 
 def train_epoch(

@@ -42,7 +42,7 @@ class Glb:
     def values(self, index: int) -> np.ndarray:
         accessor = self.json["accessors"][index]
         view = self.json["bufferViews"][accessor["bufferView"]]
-        dtype = {5126: np.dtype("<f4"), 5121: np.dtype("u1")}[accessor["componentType"]]
+        dtype = np.dtype({5126: "<f4", 5121: "u1"}[accessor["componentType"]])
         shape = (accessor["count"], SIZES[accessor["type"]])
         assert view["byteOffset"] % 4 == 0 and view["byteLength"] == shape[0] * shape[1] * dtype.itemsize
         values = np.frombuffer(self.binary, dtype, shape[0] * shape[1], view["byteOffset"]).reshape(shape)
@@ -124,8 +124,8 @@ def test_every_corner_of_the_figure_follows_one_joint(tmp_path: Path) -> None:
     torch.testing.assert_close(distance, distance[:1].expand_as(distance), atol=1e-5, rtol=0)
     # The bone that ends at the left knee belongs to the left hip and has a corner at both.
     thigh = moved[:, owner == JOINT_NAMES.index("left_hip")]
-    for joint in ("left_hip", "left_knee"):
-        gap = (thigh - world[:, JOINT_NAMES.index(joint), None, :3, 3]).norm(dim=-1).min(1).values
+    for end in ("left_hip", "left_knee"):
+        gap = (thigh - world[:, JOINT_NAMES.index(end), None, :3, 3]).norm(dim=-1).min(1).values
         assert float(gap.max()) < 1e-5
 
 

@@ -129,6 +129,6 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, change: str) -> None:
         arrays["Xun"] = arrays["Xun"][:, :-1]
     else:
         arrays["Pun"][1] = np.nan
-    np.savez(tmp_path / "other.npz", **arrays)
+    np.savez(tmp_path / "other.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"other\.npz"):
         read_pfnn(tmp_path / "other.npz")
