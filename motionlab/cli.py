@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import data, import_motions
+from motionlab.commands import convert, data, import_motions
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -45,6 +45,7 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
+app.add_typer(convert.app)
 app.add_typer(data.app)
 app.add_typer(import_motions.app)
 
@@ -212,7 +213,7 @@ def runs(
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
     run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="File to write: .bvh, .npy, .gif or .html.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")],
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,

@@ -8,19 +8,27 @@ import textwrap
 
 from motionlab.motion.formats.read import FORMATS
 from motionlab.motion.formats.registry import Format
+from motionlab.motion.formats.write import WRITERS
 
 WIDTH = 110  # letters of a line
 _INDENT = 4
 
 
 def format_lines() -> list[str]:
-    """For each format its name, suffixes, what it carries and loses, and whether its extra is installed."""
+    """For each format its name, suffixes, what it carries and loses, and whether its extra is installed.
+
+    After those that are read come those that are written.
+    """
     lines = []
     for known in FORMATS:
         lines.append(f"{known.name}: {', '.join(known.suffixes)}")
         lines += _part("carries", known.carries) + _part("loses", known.loses)
         if known.extra is not None:
             lines += _part("needs", _need(known))
+    lines.append("Written by `motionlab convert`:")
+    for writer in WRITERS:
+        lines.append(f"{writer.name}: {', '.join(writer.suffixes)} (--to {writer.key})")
+        lines += _part("loses", writer.loses)
     return lines
 
 
