@@ -135,7 +135,7 @@ def test_a_broken_file_is_named_and_the_rest_is_used(tmp_path: Path, capsys: pyt
     (folder / "broken.bvh").write_text("HIERARCHY\nnothing\n")
     splits = prepare(load_config("ci", settings(folder)))
     assert sum(map(len, splits.named().values())) == 4
-    assert "left out" in capsys.readouterr().out and len(describe_splits(splits).splitlines()) == 4
+    assert "broken.bvh" in capsys.readouterr().out and len(describe_splits(splits).splitlines()) == 4
 
 
 def test_a_folder_is_imported_once(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
