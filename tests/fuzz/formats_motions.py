@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from motionlab.data.composed.samples import CAPTIONS, read_captions, samples_dir
-from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, ROW_LENGTH, read_deepmimic, retarget_deepmimic
+from motionlab.motion.formats.read import read_file
+from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.retarget import find_map, retarget_bvh
+from motionlab.motion.retargeting.retarget import retarget
 from tests.fuzz.registry import Format, register
 
 
@@ -25,8 +26,10 @@ def _make_bvh(folder: Path) -> list[Path]:
 
 
 def _read_bvh(folder: Path) -> Any:
-    clip = read_bvh(folder / "walk.bvh")
-    return len(clip), retarget_bvh(clip, find_map(clip))
+    source = next(read_file(folder / "walk.bvh")).motion
+    assert isinstance(source, SourceMotion)
+    motion = retarget(source).motion
+    return len(source), (motion.rotations(), motion.root()[0])
 
 
 def _make_deepmimic(folder: Path) -> list[Path]:

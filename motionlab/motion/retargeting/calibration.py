@@ -2,9 +2,9 @@
 
 `G_j C_j` is our joint's rotation in the world, `G_j` the source's; `C_j` never changes over a clip. Where the file's
 rest pose is a person who stands, `C_j` comes from it. Where all bones of the rest pose lie along one axis, or helper
-joints between pelvis and hips were turned by a network, it says nothing, and two things of the clip itself are used: the
-frame in which the person stands straightest takes the place of the rest pose, and knees and elbows, which bend about one
-axis only, tell how thigh and shin, upper arm and forearm are turned about their length.
+joints between pelvis and hips were turned by a network, it says nothing, and two things of the clip itself are used.
+The frame in which the person stands straightest takes the place of the rest pose. Knees and elbows, which bend about
+one axis only, tell how thigh and shin, upper arm and forearm are turned about their length.
 """
 
 from __future__ import annotations

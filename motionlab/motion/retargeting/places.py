@@ -12,13 +12,13 @@ from torch import Tensor
 
 from motionlab.motion.retargeting.frames import (
     Places,
-    angle_between,
     chest_frame,
     filled,
     frame,
-    leg_length,
     least_rotation,
+    leg_length,
     pelvis_frame,
+    unit,
 )
 from motionlab.motion.retargeting.rest_pose import OURS, SPINE, last_spine, towards
 from motionlab.motion.retargeting.standing import standing_score
@@ -99,9 +99,8 @@ def chest_over_time(places: Places) -> Tensor:
 def hinge_normal(places: Places, name: str) -> Tensor:
     """`upper x lower` of a limb, `[T, 3]`; its length is the sine of the bend."""
     middle, end = limb(name)
-    upper, lower = places[middle] - places[name], places[end] - places[middle]
-    upper, lower = (bone / bone.norm(dim=-1, keepdim=True).clamp(min=1e-12) for bone in (upper, lower))
-    return torch.linalg.cross(upper, lower, dim=-1)
+    normal: Tensor = torch.linalg.cross(unit(places[middle] - places[name]), unit(places[end] - places[middle]), dim=-1)
+    return normal
 
 
 def limb(name: str) -> tuple[str, str]:
@@ -136,9 +135,3 @@ def _hinged(start: Tensor, name: str, places: Places) -> Tensor:
 
 def _between(start: Tensor, end: Tensor, part: float) -> Tensor:
     return quaternion_to_matrix(slerp(matrix_to_quaternion(start), matrix_to_quaternion(end), part))
-
-
-def bend_of(places: Places, name: str) -> Tensor:
-    """Degrees between the two bones of a limb, `[T]`."""
-    middle, end = limb(name)
-    return angle_between(places[middle] - places[name], places[end] - places[middle])

@@ -1,9 +1,9 @@
 """Put motion of any body on the 22 joints.
 
-The road: which joint is which (`names.py`), which way is up (`up.py`), whether it is a person and how large (`body.py`),
-where the motion begins (`start.py`), how joints are turned (`calibration.py` from rotations, `places.py` without),
-a steady frame rate (`resampling.py`), the floor (`floor.py`). Directions of bones are kept. With the canonical body,
-places are not: bones have our lengths afterwards, so hands end up a few centimetres away from the source's.
+The road: which joint is which (`names.py`), whether it is a person and how large (`body.py`), which way is up
+(`up.py`), where the motion begins (`start.py`), how joints are turned (`calibration.py` from rotations, `places.py`
+without), a steady frame rate (`resampling.py`), the floor (`floor.py`). Directions of bones are kept. With the
+canonical body, places are not: bones have our lengths afterwards, so hands end up a few centimetres away.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def retarget(
     index = find_joints(source.joints, source.parents, source.name, mapping)
     places = places_by_name(source.positions.double(), index)
     for foot in without_direction(places):
-        notes.append(f"{source.joints[index.pop(foot)]} lies in the ankle, so the foot follows the ankle's rotation alone.")
+        notes.append(
+            f"{source.joints[index.pop(foot)]} lies in the ankle, so the foot follows the ankle's rotation alone."
+        )
         del places[foot]
     check_person(places, source.name)
     rest = None if source.rest is None else places_by_name(source.rest.double(), index)

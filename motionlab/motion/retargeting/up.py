@@ -1,9 +1,9 @@
 """Which way is up in a file: the poses tell, because people stand on their feet and keep to one floor.
 
-The rest pose alone does not: files exist whose rest pose has y up and whose motion has z up. Three signs are added up for
-each of the six directions along an axis. Head above hips above feet is right for whoever stands. A floor, that is a
-lowest point which stays at one height, is right for whoever crawls or turns over. The rest pose helps with those who lie
-still, and y where a file has no rest pose that stands.
+The rest pose alone does not: files exist whose rest pose has y up and whose motion has z up. Three signs are added up
+for each of the six directions along an axis. Head above hips above feet is right for whoever stands. A floor, that is
+a lowest point which stays at one height, is right for whoever crawls or turns over. The rest pose helps with those who
+lie still, and y where a file has no rest pose that stands.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.motion.retargeting.frames import Places, leg_length
+from motionlab.motion.retargeting.frames import Places, leg_length, unit
 from motionlab.motion.retargeting.rest_pose import stands
 
 EXPECTED = 0.3  # for the direction that the rest pose has up; a person who stands scores 0.9
@@ -52,8 +52,8 @@ def upright(places: Places, rest: Places | None = None, up: str | None = None) -
 def _scores(places: Places, rest: Places | None) -> dict[str, float]:
     leg = leg_length(places)
     ankles = (places["left_ankle"] + places["right_ankle"]) / 2
-    trunk = _unit(places["top"] - places["middle"])  # [T, 3]
-    legs = _unit(places["middle"] - ankles)
+    trunk = unit(places["top"] - places["middle"])  # [T, 3]
+    legs = unit(places["middle"] - ankles)
     standing = ((trunk + legs) / 2).mean(0)  # [3]: 1 along the axis that a person stands on
     everything = torch.stack([value for name, value in places.items() if name != "top"], dim=1)  # [T, n, 3]
     scores = {}
@@ -66,7 +66,3 @@ def _scores(places: Places, rest: Places | None) -> dict[str, float]:
             if sign * float(expected[axis]) > 0.9 * float(expected.norm()):
                 scores[direction] += EXPECTED
     return scores
-
-
-def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-12)
