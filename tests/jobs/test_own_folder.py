@@ -14,6 +14,7 @@ import pytest
 from motionlab import cli
 from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.jobs.ablations.strategies import ablate_strategies
 from motionlab.jobs.ablations.tokenizer import ablate, parse_grid
 from motionlab.jobs.main_job import run
 from motionlab.jobs.plain_folder import import_folder
@@ -178,6 +179,14 @@ def test_an_ablation_trains_on_the_folder(plain: Path, tmp_path: Path) -> None:
         ablate(out, parse_grid(grid[:-2]), workers=1, corpus={"n_train": 20})
     with pytest.raises(InputError, match="2 values"):
         ablate(out, parse_grid([*grid[:-1], "data.path=a,b"]), workers=1)
+
+
+def test_strategies_are_compared_on_the_folder(trained: Run, tmp_path: Path) -> None:
+    (row,) = ablate_strategies(
+        trained.folder, tmp_path / "out.jsonl", {"strategy": ["teacher_forcing"], "steps": [2]}, workers=1
+    )
+    assert row.result.score_seen is row.result.exact_unseen is None
+    assert row.result.loss > 0 and row.result.multimodality >= 0
 
 
 def test_motionmillion_trains_both_stages(tmp_path: Path) -> None:
