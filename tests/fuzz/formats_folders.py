@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def _make_captions(kind: str) -> Callable[[Path], list[Path]]:
         return [path]
 
     return make
+
+
+def _read_captions(kind: str, folder: Path) -> dict[str, list[Caption]]:
+    return read_timed_captions(folder / f"captions.{kind}")
 
 
 def _are_captions(found: dict[str, list[Caption]]) -> None:
@@ -99,7 +104,7 @@ for _kind in CAPTIONS:
         Format(
             f"captions.{_kind}",
             _make_captions(_kind),
-            lambda folder, kind=_kind: read_timed_captions(folder / f"captions.{kind}"),
+            partial(_read_captions, _kind),
             _are_captions,
             ("bytes", "text", "json") if _kind.startswith("json") else ("bytes", "text"),
         )
