@@ -45,9 +45,8 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
-app.add_typer(convert.app)
-app.add_typer(data.app)
-app.add_typer(import_motions.app)
+for _subject in (convert, data, import_motions):
+    app.add_typer(_subject.app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -75,6 +75,7 @@ def folder_splits(
     *,
     captions: Mapping[str, Sequence[Caption]] | None = None,
     name: str = "",
+    notes: Sequence[str] = (),
 ) -> Splits:
     """The clips of an imported folder as splits, packed in the cache.
 
@@ -82,6 +83,7 @@ def folder_splits(
         cache: folder of the caches.
         captions: more captions, by the name of a clip or of the file that it was imported from.
         name: what to call the source in messages; the folder by default.
+        notes: more sentences for a reader of the report.
 
     Raises:
         InputError: no such folder, a line or a clip that cannot be read, or no clip that can be used.
@@ -96,8 +98,8 @@ def folder_splits(
     key = hashlib.sha256(
         json.dumps(
             [
-                FORMAT, asdict(limits), asdict(shares), unused,
-                [[asdict(record), _stat(folder / record.file)] for record in records],
+                FORMAT, asdict(limits), asdict(shares), unused, list(notes),
+                [[asdict(record), _stat(folder / record.file) if record.file else []] for record in records],
                 {name: [asdict(caption) for caption in some] for name, some in texts.items()},
             ],
             sort_keys=True,
@@ -111,8 +113,7 @@ def folder_splits(
 
     def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
         decision = shares(entries)
-        notes = [*decision.notes, *_unused(unused)]
-        return Decision(decision.sides, notes, decision.also)
+        return Decision(decision.sides, [*decision.notes, *_unused(unused), *notes], decision.also)
 
     return packed_splits(cache / f"data-{key[:16]}", key, name or f"folder {folder.name}", units, decide)
 
@@ -144,6 +145,9 @@ def read_clips(folder: str | Path) -> Iterator[ClipRecord]:
                 text = line.decode()
             record = parse_record(text, ClipRecord, where, expected=_EXPECTED, fix=_FIX)
             parts = Path(record.file).parts
+            if not parts and record.verdict == "refused":  # such a clip has no file
+                yield record
+                continue
             if not parts or Path(record.file).is_absolute() or ".." in parts or "\0" in record.file:
                 raise InputError(where, found=f"file {record.file[:60]!r}", expected="a file in the folder", fix=_FIX)
             yield record

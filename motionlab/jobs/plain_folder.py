@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from motionlab.data.captions_file import Caption
@@ -15,17 +17,27 @@ from motionlab.data.folder import CLIPS, gather_captions
 from motionlab.errors import InputError, printable
 from motionlab.files import sha256, write_text
 from motionlab.files.lock import locked
+from motionlab.files.reading import read_text
 from motionlab.jobs.import_motions import import_motions
 from motionlab.jobs.imports.files import list_files
 from motionlab.jobs.imports.summary import summary_lines
 
-FORMAT = 2  # raise it when the same files give other motions than before
-WHOLE = "imported"  # a file that says that the import was finished
+FORMAT = 4  # raise it when the same files give other motions than before
+WHOLE = "imported.txt"  # a file that says that the import was finished, and what was not read
 _DAYS = 7 * 24 * 3600.0
 
 
-def import_folder(folder: Path, cache: Path, processes: int = 1) -> tuple[Path, dict[str, list[Caption]]]:
-    """The imported folder in the cache, made when it is not there yet, and the captions of the plain one.
+@dataclass(frozen=True)
+class Imported:
+    """An imported folder in the cache, the captions of the plain one, and sentences about files that were not read."""
+
+    folder: Path
+    captions: dict[str, list[Caption]]
+    notes: list[str]
+
+
+def import_folder(folder: Path, cache: Path, processes: int = 1) -> Imported:
+    """Import a plain folder into the cache, unless it is there.
 
     An import that was killed continues; other processes wait until it is done.
 
@@ -53,5 +65,16 @@ def import_folder(folder: Path, cache: Path, processes: int = 1) -> tuple[Path, 
                 fix = "See `motionlab import` for the verdict on each file."
                 raise InputError(folder, found=printable(found), expected="at least one", fix=fix)
             print("\n".join(map(printable, told)), flush=True)
-            write_text(target / WHOLE, "")
-    return target, captions
+            refused = {clip.source: " ".join(clip.reasons) for clip in result.clips if clip.verdict == "refused"}
+            write_text(target / WHOLE, "\n".join(_unread({**refused, **result.unreadable, **result.broken})))
+    notes = read_text(target / WHOLE, expected="files that were not read", fix="Delete the folder.").splitlines()
+    return Imported(target, captions, notes)
+
+
+def _unread(reasons: Mapping[str, str]) -> list[str]:
+    """A sentence about the files that could not be read, or whose body or motion was refused."""
+    if not reasons:
+        return []
+    named = [printable(f"{name} ({reason})"[:200]) for name, reason in list(reasons.items())[:3]]
+    more = f" and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
+    return [f"{len(reasons):,} file{'s' if len(reasons) > 1 else ''} could not be used: {'; '.join(named)}{more}."]

@@ -69,9 +69,11 @@ def prepare(config: RunConfig, processes: int = 1) -> Splits:
     elif is_imported(folder):
         splits = folder_splits(folder, cache, limits, shares)
     else:
-        imported, captions = import_folder(folder, cache, processes)
-        name = f"folder {folder.name}"
-        splits = folder_splits(imported, cache, limits, shares, captions=captions, name=name)
+        there = import_folder(folder, cache, processes)
+        splits = folder_splits(
+            there.folder, cache, limits, shares,
+            captions=there.captions, name=f"folder {folder.name}", notes=there.notes,
+        )  # fmt: skip
     return _with_window(splits, config.tokenizer.window)
 
 

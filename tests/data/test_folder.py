@@ -100,7 +100,7 @@ def test_what_is_left_out_is_counted_by_name(tmp_path: Path) -> None:
         samples,
         **{
             names_of[0]: {"captions": []},
-            names_of[1]: {"verdict": "refused"},
+            names_of[1]: {"verdict": "refused", "file": ""},
             names_of[2]: {"file": "motions/gone.npz"},
         },
     )

@@ -79,7 +79,7 @@ def test_the_card_counts_what_a_run_would_see(folder: Path, tmp_path: Path) -> N
     assert train["fps"] == 30 and train["takes"] == train["clips"] and len(train["seconds"]) == 7
     assert "in quarantine" in card["note"] and len(card["digest"]) == 64
     page = (tmp_path / "out" / "card.html").read_text(encoding="utf-8")
-    for words in ("Action types", "seconds: shortest", "in quarantine", "posture"):
+    for words in ("Action types", "seconds: shortest", "in quarantine", *train["actions"]):
         assert words in text and words in page, words
     assert "<script" not in page and "http" not in page
 

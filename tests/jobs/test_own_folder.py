@@ -14,6 +14,7 @@ import pytest
 from motionlab import cli
 from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.jobs.ablations.strategies import ablate_strategies
 from motionlab.jobs.ablations.tokenizer import ablate, parse_grid
 from motionlab.jobs.main_job import run
 from motionlab.jobs.plain_folder import import_folder
@@ -130,18 +131,18 @@ def test_nothing_is_written_when_the_motions_are_not_there(tmp_path: Path, capsy
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_broken_file_is_named_and_the_rest_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_file_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
     folder = write_plain(tmp_path / "mine", 4)
     (folder / "broken.bvh").write_text("HIERARCHY\nnothing\n")
     splits = prepare(load_config("ci", settings(folder)))
     assert sum(map(len, splits.named().values())) == 4
-    assert "left out" in capsys.readouterr().out and len(describe_splits(splits).splitlines()) == 4
+    assert "1 file could not be used: broken.bvh (" in splits.note and splits.note in describe_splits(splits)
 
 
 def test_a_folder_is_imported_once(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, captions = import_folder(plain, tmp_path)
+    first = import_folder(plain, tmp_path)
     monkeypatch.setattr("motionlab.jobs.plain_folder.import_motions", lambda *_, **__: pytest.fail("read again"))
-    assert import_folder(plain, tmp_path) == (first, captions) and len(captions) == 6
+    assert import_folder(plain, tmp_path) == first and len(first.captions) == 6 and not first.notes
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -178,6 +179,14 @@ def test_an_ablation_trains_on_the_folder(plain: Path, tmp_path: Path) -> None:
         ablate(out, parse_grid(grid[:-2]), workers=1, corpus={"n_train": 20})
     with pytest.raises(InputError, match="2 values"):
         ablate(out, parse_grid([*grid[:-1], "data.path=a,b"]), workers=1)
+
+
+def test_strategies_are_compared_on_the_folder(trained: Run, tmp_path: Path) -> None:
+    (row,) = ablate_strategies(
+        trained.folder, tmp_path / "out.jsonl", {"strategy": ["teacher_forcing"], "steps": [2]}, workers=1
+    )
+    assert row.result.score_seen is row.result.exact_unseen is None
+    assert row.result.loss > 0 and row.result.multimodality >= 0
 
 
 def test_motionmillion_trains_both_stages(tmp_path: Path) -> None:

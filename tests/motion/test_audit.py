@@ -31,7 +31,7 @@ def jitter(joints: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lift(joints: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
-    joints[6:, :, 1] += 1.0
+    joints[3:, :, 1] += 1.0
     return joints, rotations
 
 
