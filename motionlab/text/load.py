@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from motionlab.errors import InputError
 from motionlab.text.encoder import THREE_CHOICES, TextEncoder
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """The arguments of `load_text_encoder`: what another process needs to encode the same."""
+
+    kind: str = "minilm"
+    folder: str | None = None
+    max_tokens: int = 150
+    pooled: bool = False
+
+    def load(self) -> TextEncoder:
+        """The encoder.
+
+        Raises:
+            InputError: as `load_text_encoder`.
+        """
+        return load_text_encoder(self.kind, self.folder, max_tokens=self.max_tokens, pooled=self.pooled)
 
 
 def load_text_encoder(
@@ -15,7 +34,7 @@ def load_text_encoder(
 
     Args:
         max_tokens: longest caption, in tokens; a longer one is an error, it is never cut.
-        pooled: MiniLM only: one vector per caption instead of one per token.
+        pooled: one vector per caption instead of one per token.
 
     Raises:
         InputError: an unknown kind, a setting that the kind does not have, or a T5 folder that is missing.
@@ -30,10 +49,8 @@ def load_text_encoder(
         return MiniLM(pooled=pooled, max_tokens=max_tokens)
     if kind != "t5":
         raise InputError("text.encoder", found=repr(kind), expected="minilm or t5", fix=THREE_CHOICES)
-    if pooled:
-        raise InputError("text.pooled", found="true", expected="false with text.encoder=t5", fix="Set it to false.")
     if folder is None:
         raise InputError("text.folder", found="nothing", expected="the folder of a T5 model", fix=THREE_CHOICES)
     from motionlab.text.t5 import T5Folder
 
-    return T5Folder(folder, max_tokens=max_tokens)
+    return T5Folder(folder, max_tokens=max_tokens, pooled=pooled)
