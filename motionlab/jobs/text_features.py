@@ -18,7 +18,7 @@ import torch
 from motionlab.config import RunConfig, TextConfig
 from motionlab.data.splits import Splits
 from motionlab.jobs.engines import map_parts
-from motionlab.runtime import cache_dir
+from motionlab.runtime import cache_dir, choose_device
 from motionlab.text.cache import TextCache
 from motionlab.text.load import EncoderSettings
 from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
@@ -37,9 +37,9 @@ class Part:
     captions: tuple[str, ...]
 
 
-def encoder_settings(config: TextConfig) -> EncoderSettings:
+def encoder_settings(config: TextConfig, device: str = "cpu") -> EncoderSettings:
     """The encoder of a config."""
-    return EncoderSettings(config.encoder, config.folder, config.max_tokens, config.pooled)
+    return EncoderSettings(config.encoder, config.folder, config.max_tokens, config.pooled, device)
 
 
 def encode_many(
@@ -114,6 +114,8 @@ def encode_splits(
 ) -> tuple[int, int]:
     """Encode all captions of the motions of a run; how many different captions are new, and how many clips there are.
 
+    On the device of the config, as the models; several workers share it.
+
     Raises:
         InputError: as `encode_many`, or a clip without captions.
     """
@@ -129,7 +131,7 @@ def encode_splits(
         done = encode_many(
             captions,
             cache_dir() / "text",
-            encoder_settings(config.text),
+            encoder_settings(config.text, choose_device(config.device).value),
             engine=engine,
             workers=workers,
             address=address,

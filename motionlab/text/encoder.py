@@ -207,8 +207,8 @@ def encode_blocks(
         for start in range(0, len(rows), size):
             some = rows[start : start + size]
             filled = [some[at % len(some)] for at in range(size)]
-            ids = torch.tensor([token_ids[row] for row in filled])  # [B, L]
-            block = run(ids, torch.ones_like(ids, dtype=torch.bool)).float().cpu()  # [B, L, dim]
-            for row, found in zip(some, block, strict=False):
-                states[row] = found.clone()
+            block = torch.tensor([token_ids[row] for row in filled])  # [B, L]
+            found = run(block, torch.ones_like(block, dtype=torch.bool)).float().cpu()  # [B, L, dim]
+            for row, own in zip(some, found, strict=False):
+                states[row] = own.clone()
     return states

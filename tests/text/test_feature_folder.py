@@ -17,6 +17,7 @@ from motionlab.files.lock import IN_USE, locked
 from motionlab.files.tensors import read_tensors
 from motionlab.text import feature_folder as module
 from motionlab.text.feature_folder import MANY, SHARDS, FeatureFolder
+from motionlab.text.shard import Shard
 
 IDENTITY = {"encoder": "fake/1", "dim": 2}
 
@@ -94,7 +95,7 @@ def test_a_file_that_disappears_between_list_and_look(tmp_path: Path, monkeypatc
     for i in range(MANY - 1):
         add(writer, "x" * (1 + i))
     opened: list[Path] = []
-    whole = module.Shard
+    whole = Shard
 
     def slow(path: Path, *arguments: Any) -> Any:
         opened.append(path)
