@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -42,7 +43,7 @@ def test_two_workers_give_the_bits_of_one_process(
     here = TextCache(tmp_path / "here", settings.load()).features(CAPTIONS)
     assert encode_many(CAPTIONS[:5], tmp_path / "there", settings) == 5
     told: list[int] = []
-    choice = {"engine": engine, "workers": 2}
+    choice: dict[str, Any] = {"engine": engine, "workers": 2}
     assert encode_many([*CAPTIONS, *CAPTIONS], tmp_path / "there", settings, on_part=told.append, **choice) == 43
     assert told[-1] == 43 and len(told) == 7
     found = TextCache(tmp_path / "there", name=settings.load().name).features(CAPTIONS)

