@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,33 @@ def test_more_captions_than_a_window(
     monkeypatch.setattr(module, "_WINDOW", 10)
     assert encode_many(iter(CAPTIONS), tmp_path, settings) == len(CAPTIONS)
     assert TextCache(tmp_path).missing(CAPTIONS) == []
+
+
+_KILLED = """
+import sys
+from motionlab.jobs import text_features
+from motionlab.text.load import EncoderSettings
+
+text_features._PART = 4
+captions = [line.strip() for line in sys.stdin]
+settings = EncoderSettings("t5", sys.argv[2], 60)
+text_features.encode_many(captions, sys.argv[1], settings, on_part=lambda done: print(done, flush=True))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is POSIX")
+def test_after_a_kill_only_the_rest_is_encoded(tmp_path: Path, settings: EncoderSettings) -> None:
+    command = [sys.executable, "-c", _KILLED, str(tmp_path), str(settings.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("\n".join(CAPTIONS))
+        process.stdin.close()
+        done = int(process.stdout.readline())
+        process.kill()
+    rest = encode_many(CAPTIONS, tmp_path, settings)
+    assert 0 < done and rest <= len(CAPTIONS) - done
+    here = TextCache(None, settings.load()).features(CAPTIONS)
+    assert torch.equal(TextCache(tmp_path).features(CAPTIONS).states, here.states)
 
 
 def test_a_caption_that_cannot_be_read_stops_it_and_the_others_stay(tmp_path: Path, settings: EncoderSettings) -> None:
