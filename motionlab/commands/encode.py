@@ -34,6 +34,6 @@ def encode(
     from motionlab.jobs.prepare import prepare
     from motionlab.jobs.text_features import encode_splits
 
-    splits = prepare(config.corpus)
+    splits = prepare(config)
     new, clips = encode_splits(config, splits, engine=engine, workers=workers, address=address)
     print(f"the captions of {clips:,} clips have features; {new:,} were encoded now")

@@ -108,7 +108,7 @@ def test_the_command_leaves_nothing_for_the_training(
         line = capsys.readouterr().out
         assert line.startswith("the captions of ") and (not line.endswith("; 0 were encoded now\n")) == expected
     config = load_config("ci", [*words[3:], "text.pooled=true"])
-    cache, splits = text_cache(config.text), prepare(config.corpus)
+    cache, splits = text_cache(config.text), prepare(config)
     captions = [some for split in splits.named().values() for i in range(len(split)) for some in split.captions(i)]
     assert cache.missing(captions) == [] and set(cache.token_counts(captions)) == {1}
     assert encoder_settings(config.text).load().name == cache.name

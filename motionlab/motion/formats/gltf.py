@@ -31,7 +31,7 @@ FPS = 30.0  # where keys are far apart: the motion is what lies between them
 SPARSE = 0.1  # seconds without a key
 SAME_TIME = 1e-4  # seconds: key times are float32, and tracks round them in their own way
 LONGEST = 3600.0  # seconds of a motion that is sampled
-MOST_NODES = 20_000
+MOST_NODES, MOST_ANIMATIONS = 20_000, 1000
 _PLACES = {"translation": (0.0, 0.0, 0.0), "rotation": (0.0, 0.0, 0.0, 1.0), "scale": (1.0, 1.0, 1.0)}
 
 
@@ -161,6 +161,9 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         raise InputError(path, found="no animation", expected="at least one", fix="Export the file with its animation.")
     if len(nodes) > MOST_NODES:
         file.fail(f"{len(nodes):,} nodes", f"at most {MOST_NODES:,}")
+    if len(animations) > MOST_ANIMATIONS:
+        file.fail(f"{len(animations):,} animations", f"at most {MOST_ANIMATIONS:,}")
+    frames = 0  # of all animations: they may share the bytes of one
     parents, vrm = _parents(file, nodes), _vrm_names(file)
     for number, animation in enumerate(animations, start=1):
         tracks = _tracks(file, animation, len(nodes))
@@ -168,7 +171,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
             continue
         order = _ordered(file, parents, {node for node, _ in tracks} | set(vrm))
         moments = _moments(file, tracks, options.fps)
-        check_size(path, len(moments), len(order))
+        frames += len(moments)
+        check_size(path, frames, len(order))
         still = [{key: torch.from_numpy(x)[None] for key, x in _rest(file, nodes[node]).items()} for node in order]
         moving = [
             {
