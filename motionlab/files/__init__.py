@@ -6,6 +6,7 @@
 | `litter.py` | names of temporary files, and their removal after a kill |
 | `lock.py` | one process at a time in a folder |
 | `reading.py` | the door: size before reading, and one kind of error for whatever a parser raises |
+| `numbers.py` | numbers out of text, many at once |
 | `records.py` | JSON with a type for each field and a digest of itself |
 | `tensors.py` | safetensors with a digest of itself |
 | `weights.py` | tensors by name from elsewhere: names of wrappers, kinds of numbers, tensors without a place |

@@ -48,6 +48,7 @@ class GltfFile:
         if version != "2.0":
             self.fail(f"version {str(version)[:20]}")
         self._buffers: dict[int, bytes] = {}
+        self._lists: dict[str, list[dict[str, Any]]] = {}
 
     def fail(self, found: str, expected: str = _EXPECTED) -> NoReturn:
         raise InputError(self.path, found=found, expected=expected, fix=_FIX)
@@ -75,7 +76,9 @@ class GltfFile:
 
     def entry(self, key: str, index: Any) -> dict[str, Any]:
         """One of the document's lists by its index."""
-        entries = self.items(self.document, key)
+        if key not in self._lists:  # a file of many animations asks for thousands
+            self._lists[key] = self.items(self.document, key)
+        entries = self._lists[key]
         return entries[self.integer(index, f"index into {key}", len(entries) - 1)]
 
     def numbers(self, value: Any, count: int, what: str) -> NDArray[np.float64]:

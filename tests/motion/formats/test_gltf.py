@@ -103,15 +103,15 @@ def test_steps_hold_until_the_next_key(tmp_path: Path) -> None:
 
 
 def test_cubic_splines_use_their_tangents(tmp_path: Path) -> None:
-    """x(t) = t^3 - 2 t on keys at 0, 2 and 3, given by its values and slopes, is met in between."""
+    """x = t^3 - 2 t up to 2, then a straight line of slope 5: the key at 2 is left by another slope than it is met."""
     times = [0.0, 2.0, 3.0]
     triples: list[list[float]] = []
-    for t in times:
-        slope = [3 * t * t - 2, 0.0, 0.0]
-        triples += [slope, [t**3 - 2 * t, 0.0, 0.0], slope]
+    for arriving, value, leaving in ((99.0, 0.0, -2.0), (10.0, 4.0, 5.0), (5.0, 9.0, 99.0)):
+        triples += [[arriving, 0.0, 0.0], [value, 0.0, 0.0], [leaving, 0.0, 0.0]]
     (found,) = read(one_track("translation", "CUBICSPLINE", times, triples).write(tmp_path / "a.glb"), fps=10)
     moments = np.arange(31) / 10
-    np.testing.assert_allclose(found.positions[:, 0, 0], moments**3 - 2 * moments, atol=1e-6)
+    expected = np.where(moments <= 2, moments**3 - 2 * moments, 4 + 5 * (moments - 2))
+    np.testing.assert_allclose(found.positions[:, 0, 0], expected, atol=1e-6)
 
 
 def test_cubic_splines_of_turns_are_unit_quaternions(tmp_path: Path) -> None:
