@@ -9,9 +9,12 @@ from motionlab.errors import InputError
 from motionlab.files.reading import what_is_there
 from motionlab.motion.formats import (
     amass,
+    asf_amc,
     bvh,
     c3d,
     deepmimic,
+    fbx,
+    gltf,
     humanml263,
     joints,
     joints_csv,
@@ -28,6 +31,9 @@ from motionlab.motion.retargeting.retarget import retarget
 
 FORMATS: tuple[Format, ...] = (
     bvh.FORMAT,
+    asf_amc.FORMAT,
+    gltf.FORMAT,
+    fbx.FORMAT,
     deepmimic.FORMAT,
     # Numpy files, told apart by the names and shapes in their headers.
     motion272.FORMAT,
