@@ -40,7 +40,7 @@ def content(processor: int, scale: float, analog: int = 0) -> bytes:
     head = bytes([2, 0x50]) + struct.pack(order + "5H", 2, analog, 5, 6, 0)
     head += floats(np.array([scale]), processor) + struct.pack(order + "H", 3)
     table = np.zeros((2, 8 + analog))
-    table[:, :8] = np.concatenate((np.nan_to_num(PLACES), [[[0], [0]], [[0], [-1]]]), axis=-1).reshape(2, 8)
+    table[:, :8] = np.concatenate((np.nan_to_num(PLACES, nan=5.0), [[[0], [0]], [[0], [-1]]]), axis=-1).reshape(2, 8)
     if scale < 0:
         numbers = floats(table, processor)
     else:
