@@ -405,6 +405,14 @@ def test_swapped_names_and_a_mirrored_axis_are_seen(
         assert clip.verdict == "doubtful" and "left and right are swapped" in clip.reasons[0]
 
 
+def test_the_skeleton_of_amc_files_is_no_motion(real_motion: Callable[[str], Path], tmp_path: Path) -> None:
+    for name in ("cmu_02.asf", "cmu_02_03_run.amc"):
+        shutil.copy(real_motion(name), tmp_path / name)
+    result = run(tmp_path, out=tmp_path / "out")
+    assert [clip.name for clip in result.clips] == ["cmu_02_03_run"] and not result.unreadable
+    assert result.counts["right"] == 1
+
+
 def test_real_files_are_right(real_motion: Callable[[str], Path], tmp_path: Path) -> None:
     result = run(*(real_motion(name) for name in REAL_RIGHT), out=tmp_path / "out")
     wrong = {clip.name: clip.reasons for clip in result.clips if clip.verdict != "right"}

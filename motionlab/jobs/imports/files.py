@@ -89,7 +89,10 @@ def list_files(
         files.setdefault(path.resolve(), (path, source))
     named = {path for given in inputs if not given.is_dir() for path in [given]}
     motions, texts = [], {}
+    with_motion = {path.parent for path, _ in files.values() if path.suffix.lower() == ".amc"}
     for path, source in files.values():
+        if path.suffix.lower() == ".asf" and path.parent in with_motion:
+            continue  # the skeleton of the .amc files next to it
         if path.stem.lower() == "captions" and path.suffix.lower() in CAPTION_SUFFIXES and path not in named:
             listing.captions.append(path)
         elif _is_motion(path):
