@@ -117,7 +117,7 @@ def unique_names(
     Names differ also where a file system does not tell small letters from capitals.
 
     >>> unique_names(["a/walk.bvh", "b/walk.bvh", "run.bvh", "run.npz"], ["1", "2", "3", "4"])
-    ['a__walk', 'b__walk', 'run', 'run_npz']
+    ['a__walk', 'b__walk', 'run_bvh', 'run_npz']
     """
     known = known or {}
     names = [known.get(path, "") for path in paths]
