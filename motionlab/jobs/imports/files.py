@@ -89,7 +89,10 @@ def list_files(
         files.setdefault(path.resolve(), (path, source))
     named = {path for given in inputs if not given.is_dir() for path in [given]}
     motions, texts = [], {}
+    with_motion = {path.parent for path, _ in files.values() if path.suffix.lower() == ".amc"}
     for path, source in files.values():
+        if path.suffix.lower() == ".asf" and path.parent in with_motion:
+            continue  # the skeleton of the .amc files next to it
         if path.stem.lower() == "captions" and path.suffix.lower() in CAPTION_SUFFIXES and path not in named:
             listing.captions.append(path)
         elif _is_motion(path):
@@ -114,7 +117,7 @@ def unique_names(
     Names differ also where a file system does not tell small letters from capitals.
 
     >>> unique_names(["a/walk.bvh", "b/walk.bvh", "run.bvh", "run.npz"], ["1", "2", "3", "4"])
-    ['a__walk', 'b__walk', 'run', 'run_npz']
+    ['a__walk', 'b__walk', 'run_bvh', 'run_npz']
     """
     known = known or {}
     names = [known.get(path, "") for path in paths]
