@@ -21,7 +21,7 @@ class TextConfig(Section):
     folder: str | None = setting(
         None, "folder of the T5 weights, when encoder is t5", test=is_path, says="the path of a folder"
     )
-    pooled: bool = setting(False, "one vector per caption instead of one per word piece; minilm only")
+    pooled: bool = setting(False, "one vector per caption instead of one per word piece")
     max_tokens: int = setting(
         48,
         "longest caption in word pieces; a longer one is an error, never cut silently",
@@ -34,4 +34,3 @@ class TextConfig(Section):
         self.require("folder", self.folder is None or self.encoder == "t5", "null, or encoder: t5 with it")
         room = self.encoder != "minilm" or self.max_tokens <= MINILM_POSITIONS
         self.require("max_tokens", room, f"at most {MINILM_POSITIONS}: minilm has no more positions", "Lower it.")
-        self.require("pooled", not (self.pooled and self.encoder == "t5"), "false with encoder: t5")

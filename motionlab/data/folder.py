@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from motionlab.data.captions_file import SUFFIXES, Caption, clip_key, read_caption_lines, read_timed_captions
@@ -74,6 +75,7 @@ def folder_splits(
     *,
     captions: Mapping[str, Sequence[Caption]] | None = None,
     name: str = "",
+    notes: Sequence[str] = (),
 ) -> Splits:
     """The clips of an imported folder as splits, packed in the cache.
 
@@ -81,6 +83,7 @@ def folder_splits(
         cache: folder of the caches.
         captions: more captions, by the name of a clip or of the file that it was imported from.
         name: what to call the source in messages; the folder by default.
+        notes: more sentences for a reader of the report.
 
     Raises:
         InputError: no such folder, a line or a clip that cannot be read, or no clip that can be used.
@@ -88,13 +91,15 @@ def folder_splits(
     folder = Path(folder)
     records = list(read_clips(folder))
     added = dict(captions) if captions is not None else gather_captions(folder, {record.name for record in records})
-    texts = {record.name: captions_of(record, added) for record in records}
-    unused = sorted(set(added) - {key for record in records for key in _keys(record)})
+    counts = Counter(_file_name(record) for record in records)
+    once = {name for name, count in counts.items() if count == 1}
+    texts = {record.name: captions_of(record, added, once) for record in records}
+    unused = sorted(set(added) - {key for record in records for key in _keys(record, once)})
     key = hashlib.sha256(
         json.dumps(
             [
-                FORMAT, asdict(limits), asdict(shares), unused,
-                [[asdict(record), _stat(folder / record.file)] for record in records],
+                FORMAT, asdict(limits), asdict(shares), unused, list(notes),
+                [[asdict(record), _stat(folder / record.file) if record.file else []] for record in records],
                 {name: [asdict(caption) for caption in some] for name, some in texts.items()},
             ],
             sort_keys=True,
@@ -102,14 +107,13 @@ def folder_splits(
     ).hexdigest()  # fmt: skip
     blocks = [records[start : start + AT_ONCE] for start in range(0, len(records), AT_ONCE)]
     units = [
-        Unit(f"{key[:8]}-{number:05d}", lambda left_out, block=block: _clips(folder, block, texts, limits, left_out))
+        Unit(f"{number:05d}-{key[:8]}", partial(_clips, folder, block, texts, limits))
         for number, block in enumerate(blocks)
     ]
 
     def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
         decision = shares(entries)
-        notes = [*decision.notes, *_unused(unused)]
-        return Decision(decision.sides, notes, decision.also)
+        return Decision(decision.sides, [*decision.notes, *_unused(unused), *notes], decision.also)
 
     return packed_splits(cache / f"data-{key[:16]}", key, name or f"folder {folder.name}", units, decide)
 
@@ -141,6 +145,9 @@ def read_clips(folder: str | Path) -> Iterator[ClipRecord]:
                 text = line.decode()
             record = parse_record(text, ClipRecord, where, expected=_EXPECTED, fix=_FIX)
             parts = Path(record.file).parts
+            if not parts and record.verdict == "refused":  # such a clip has no file
+                yield record
+                continue
             if not parts or Path(record.file).is_absolute() or ".." in parts or "\0" in record.file:
                 raise InputError(where, found=f"file {record.file[:60]!r}", expected="a file in the folder", fix=_FIX)
             yield record
@@ -167,10 +174,14 @@ def gather_captions(folder: str | Path, stems: Iterable[str]) -> dict[str, list[
     return {name: captions for name, captions in found.items() if captions}
 
 
-def captions_of(record: ClipRecord, added: Mapping[str, Sequence[Caption]]) -> list[Caption]:
-    """The captions of a clip: those that were imported, and those that a captions file has for it."""
+def captions_of(record: ClipRecord, added: Mapping[str, Sequence[Caption]], once: Container[str]) -> list[Caption]:
+    """The captions of a clip: those that were imported, and those that a captions file has for it.
+
+    Args:
+        once: names of files, without folders, that mean one clip only.
+    """
     captions = [Caption(text) for text in record.captions if text.strip()]
-    for key in _keys(record):
+    for key in _keys(record, once):
         captions += [caption for caption in added.get(key, ()) if caption not in captions]
     return captions
 
@@ -218,13 +229,18 @@ def _clips(
         yield from clips_of(record.name, record.take, motion, texts[record.name], limits, left_out)
 
 
-def _keys(record: ClipRecord) -> list[str]:
-    """The names by which a captions file may mean a clip: its own, that of its take, and both without folders."""
+def _keys(record: ClipRecord, once: Container[str]) -> list[str]:
+    """The names by which a captions file may mean a clip: its own, that of its take, and the latter without folders."""
     keys = [record.name, clip_key(record.name)]
     if not record.mirrored:  # the words of a mirrored twin are not those of its original
-        source = clip_key(re.sub(r"[:#].*$", "", record.source))
-        keys += [source, source.rpartition("/")[2]]
+        keys.append(clip_key(record.source))
+        if _file_name(record) in once:
+            keys.append(_file_name(record))
     return list(dict.fromkeys(key for key in keys if key))
+
+
+def _file_name(record: ClipRecord) -> str:
+    return clip_key(record.source).rpartition("/")[2]
 
 
 def _stat(path: Path) -> list[int]:

@@ -50,12 +50,23 @@ _FIX = "Set data.path to the folder that holds them; for other motions use data.
 
 @dataclass
 class Tree:
-    """The files of a download or a checkout, by what they hold."""
+    """The files of a download or a checkout, by what they hold: names below `folder`, two millions of them perhaps."""
 
-    motions: list[Path] = field(default_factory=list)  # .npy
-    archives: list[Path] = field(default_factory=list)  # of motions
-    texts: list[Path] = field(default_factory=list)  # .txt, or archives of them
-    lists: list[Path] = field(default_factory=list)  # of splits, or archives of them
+    folder: Path
+    motions: list[str] = field(default_factory=list)  # .npy
+    archives: list[str] = field(default_factory=list)  # of motions
+    texts: list[str] = field(default_factory=list)  # .txt, or archives of them
+    lists: list[str] = field(default_factory=list)  # of splits, or archives of them
+
+    def digest(self, *settings: object) -> str:
+        """Changes with any name, size or time of a file, and with the settings; no file is read."""
+        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+        for part in (self.motions, self.archives, self.texts, self.lists):
+            digest.update(b"part")
+            for name in part:
+                found = (self.folder / name).stat()
+                digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
 
 class Texts:
@@ -100,26 +111,21 @@ def motionmillion_splits(folder: str | Path, cache: Path, limits: Limits, shares
     """
     folder = Path(folder)
     tree = find_files(folder)
-    stats = [
-        [part, path.relative_to(folder).as_posix(), *_stat(path)]
-        for part, paths in asdict(tree).items()
-        for path in paths
-    ]
-    key = hashlib.sha256(json.dumps([FORMAT, asdict(limits), asdict(shares), stats]).encode()).hexdigest()
+    key = tree.digest(FORMAT, asdict(limits), asdict(shares))
     target = cache / f"data-{key[:16]}"
     with temporary_folder("texts") as scratch:
         texts = Texts(Path(scratch))
         listed: dict[str, list[str]] = {}
         met = LeftOut()
         if not (target / "data.json").is_file():
-            read_texts(tree, folder, texts, met)
-            listed, chosen = read_lists(tree, folder, met)
+            read_texts(tree, texts, met)
+            listed, chosen = read_lists(tree, met)
         known = {*texts.places, *(name for names in listed.values() for name in names)}
-        sources: list[tuple[str, Sequence[Path]]] = [(path.name, [path]) for path in tree.archives]
-        sources += [("files", tree.motions[at : at + AT_ONCE]) for at in range(0, len(tree.motions), AT_ONCE)]
+        parts = [[name] for name in tree.archives]
+        parts += [tree.motions[at : at + AT_ONCE] for at in range(0, len(tree.motions), AT_ONCE)]
         units = [
-            Unit(f"{number:05d}-{key[:8]}", partial(_clips, paths, folder, known, texts, limits))
-            for number, (_, paths) in enumerate(sources)
+            Unit(f"{number:05d}-{key[:8]}", partial(_clips, folder, names, known, texts, limits))
+            for number, names in enumerate(parts)
         ]
 
         def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
@@ -149,7 +155,7 @@ def find_files(folder: Path) -> Tree:
     Raises:
         InputError: no motion among them.
     """
-    tree, seen = Tree(), set[tuple[int, int]]()
+    tree, seen = Tree(folder), set[tuple[int, int]]()
     for at, folders, names in os.walk(folder, followlinks=True):
         status = os.stat(at)
         if (status.st_dev, status.st_ino) in seen:  # a link that leads back
@@ -158,47 +164,49 @@ def find_files(folder: Path) -> Tree:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith((".", "VQVAE_", "mean_std")))
         for name in sorted(names):
-            path = Path(at) / name
-            above = [part.lower() for part in path.relative_to(folder).parts]
-            if name.startswith(".") or not path.is_file():
+            path = Path(at, name).relative_to(folder)
+            above, place = [part.lower() for part in path.parts], path.as_posix()
+            if name.startswith(".") or not (folder / path).is_file():
                 continue
             is_list = any(part.startswith("split") for part in above)
             is_text = any(part.startswith("text") for part in above)
             if is_archive(path):
-                (tree.lists if is_list else tree.texts if is_text else tree.archives).append(path)
+                (tree.lists if is_list else tree.texts if is_text else tree.archives).append(place)
             elif path.suffix == ".npy" and name.lower() not in ("mean.npy", "std.npy"):
-                tree.motions.append(path)
+                tree.motions.append(place)
             elif path.suffix == ".txt" and is_list:
-                tree.lists.append(path)
+                tree.lists.append(place)
             elif path.suffix == ".txt" and is_text:
-                tree.texts.append(path)
+                tree.texts.append(place)
     if not tree.motions and not tree.archives:
         raise InputError(folder, found="no .npy and no archive", expected=_EXPECTED, fix=_FIX)
     return tree
 
 
-def read_texts(tree: Tree, folder: Path, texts: Texts, met: LeftOut) -> None:
+def read_texts(tree: Tree, texts: Texts, met: LeftOut) -> None:
     """Put all captions, also those in archives, into `texts`."""
-    for path in tree.texts:
+    for place in tree.texts:
+        path = tree.folder / place
         if is_archive(path):
             for name, content in read_members(path, (".txt",), met.add):
                 if len(content) <= LARGEST_CAPTIONS:
                     texts.add(_plain(PurePosixPath(name).with_suffix("").parts), content)
         else:
             content = read_bytes(path, expected="captions", fix="Leave the file out.", most=LARGEST_CAPTIONS)
-            texts.add(_plain(path.relative_to(folder).with_suffix("").parts), content)
+            texts.add(_plain(PurePosixPath(place).with_suffix("").parts), content)
 
 
-def read_lists(tree: Tree, folder: Path, met: LeftOut) -> tuple[dict[str, list[str]], str]:
+def read_lists(tree: Tree, met: LeftOut) -> tuple[dict[str, list[str]], str]:
     """The names of each split, and which list they are from; of several lists that for text to motion."""
     found: dict[str, dict[str, list[str]]] = {}
-    for path in tree.lists:
+    for file in tree.lists:
+        path = tree.folder / file
         members: Iterator[tuple[str, bytes]]
         if is_archive(path):
             members = read_members(path, (".txt",), met.add)
         else:
             content = read_bytes(path, expected="names of clips", fix="Leave the file out.", most=LARGEST_TEXT)
-            members = iter([(path.relative_to(folder).as_posix(), content)])
+            members = iter([(file, content)])
         for name, content in members:
             place = PurePosixPath(name)
             if place.stem in LISTS:
@@ -248,11 +256,11 @@ def _plain(parts: Sequence[str]) -> str:
 
 
 def _clips(
-    paths: Sequence[Path], folder: Path, known: set[str], texts: Texts, limits: Limits, left_out: LeftOut
+    folder: Path, files: Sequence[str], known: set[str], texts: Texts, limits: Limits, left_out: LeftOut
 ) -> Iterator[Clip]:
     """The clips in an archive, or in some files."""
-    for path in paths:
-        place = list(path.relative_to(folder).parts)
+    for file in files:
+        path, place = folder / file, PurePosixPath(file).parts
         if is_archive(path):
             stem = path.name.split(".tar")[0].removesuffix(".tgz")
             members = read_members(path, (".npy",), left_out.add)
@@ -260,7 +268,7 @@ def _clips(
                 name = clip_name([*place[:-1], stem], PurePosixPath(inner).with_suffix("").parts, known)
                 yield from _clip(name, content, texts, limits, left_out)
         else:
-            name = clip_name([], path.relative_to(folder).with_suffix("").parts, known)
+            name = clip_name([], PurePosixPath(file).with_suffix("").parts, known)
             try:
                 content = read_bytes(path, expected="a motion", fix="Leave it out.")
             except InputError as error:
@@ -293,8 +301,3 @@ def _write_resolved(target: Path) -> None:
         if not path.is_file():
             store = MotionStore.open(target / split)
             write_text(path, "".join(f"{store.name(i)}\n" for i in range(len(store))))
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns

@@ -120,9 +120,6 @@ def clips_of(
     name: str, take: str, motion: Motion, captions: Sequence[Caption], limits: Limits, left_out: LeftOut
 ) -> Iterator[Clip]:
     """A motion with its captions as clips at 30 fps: the whole, and each part that timed captions are about."""
-    if name in limits.quarantine:
-        left_out.add(name, "in quarantine")
-        return
     motion = motion.resample(fps=FPS)
     spans: dict[tuple[float, float], list[str]] = {}
     for caption in captions:
@@ -141,6 +138,9 @@ def clips_of(
                 left_out.add(label, "a caption of a part after the end")
                 continue
             part = motion.crop(first, last)
+        if name in limits.quarantine or label in limits.quarantine:
+            left_out.add(label, "in quarantine")
+            continue
         if float(part.features.abs().max()) > LARGEST:
             left_out.add(label, "with numbers that are no motion")
         elif len(part) < limits.min_frames:

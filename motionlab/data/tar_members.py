@@ -8,9 +8,11 @@ that ends early, as half a download does, gives what it holds and then says so.
 from __future__ import annotations
 
 import tarfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+
+from motionlab.errors import is_out_of_memory
+from motionlab.files.reading import reason
 
 LARGEST_MEMBER = 1 << 28  # bytes of a file in an archive
 LARGEST_HEADER = 1 << 20  # bytes of a long name or of a list of attributes
@@ -43,7 +45,7 @@ def read_members(path: Path, wanted: tuple[str, ...], fault: Fault) -> Iterator[
     try:
         with tarfile.open(path, "r|*", tarinfo=_Info) as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # tarfile keeps all, a kilobyte each
+                archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps all, a kilobyte each
                 name = member.name
                 parts = PurePosixPath(name).parts
                 if not name.lower().endswith(wanted) or PurePosixPath(name).name.startswith("._"):
@@ -59,6 +61,7 @@ def read_members(path: Path, wanted: tuple[str, ...], fault: Fault) -> Iterator[
                     if file is not None:
                         yield name, file.read()
                         count += 1
-    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError) as error:
-        text = " ".join(str(error).split())[:100] or type(error).__name__
-        fault(path.name, f"an archive that is damaged or ends early after {count:,} files ({text})")
+    except Exception as error:  # tarfile meets damage with a dozen kinds of them
+        if is_out_of_memory(error):
+            raise
+        fault(path.name, f"an archive that is damaged or ends early after {count:,} files ({reason(error)})")

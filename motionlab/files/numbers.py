@@ -83,7 +83,7 @@ def _parse_block(text: bytes) -> NDArray[np.float64]:
     mantissa = _eight_digits(late, np.minimum(digits, 8))
     if bool((digits > 8).any()):
         mantissa += _eight_digits(early, np.clip(digits - 8, 0, 8)) * np.uint64(10**8)
-    values = mantissa / _POWERS[np.minimum(decimals, 16)]
+    values: NDArray[np.float64] = mantissa / _POWERS[np.minimum(decimals, 16)]
     np.negative(values, out=values, where=minus)
     odd = (digits < 1) | (digits > 16) | (mantissa > _EXACT)
     if several is not None:

@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from motionlab.data.captions_file import clip_key, read_captions
+from motionlab.data.captions_file import clip_key, read_timed_captions
 from motionlab.errors import InputError
 from motionlab.files import sha256
 from motionlab.files.lock import using
@@ -50,6 +50,7 @@ class ImportResult:
         unknown: suffix -> number of files that no format reads.
         broken: folder or link that cannot be read -> why.
         captions_without_motion: names in the captions file that are no clip.
+        parts: captions about a part of a motion, which are left out.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class ImportResult:
     unknown: dict[str, int]
     broken: dict[str, str]
     captions_without_motion: list[str]
+    parts: int = 0
 
     @property
     def clips(self) -> list[ClipEntry]:
@@ -116,7 +118,7 @@ def import_motions(
     folder, paths = Path(out), [Path(path) for path in inputs]
     settings = _settings(fps, unit, keep_doubtful)
     _usable(folder)
-    own = {} if captions is None else dict(read_captions(captions))
+    own, parts = _whole_captions([] if captions is None else [Path(captions)])
     with using(folder):
         if overwrite:
             _remove(folder)
@@ -124,9 +126,7 @@ def import_motions(
         log.read()
         listing = _listed(paths, folder, log)
         if captions is None:
-            for path in listing.captions:
-                for name, texts in read_captions(path).items():
-                    own[name] = [*own.get(name, []), *texts]
+            own, parts = _whole_captions(listing.captions)
         given = {str(source.path.resolve()) for source in listing.sources}
         others = [entry for path, entry in log.known.items() if path not in given]
         log.write(list(log.known.values()))
@@ -141,7 +141,7 @@ def import_motions(
         log.write(entries)
         entries, unused = with_captions(entries, own)
         result = ImportResult(
-            folder, entries, len(listing.sources) - len(todo), dict(listing.unknown), listing.broken, unused
+            folder, entries, len(listing.sources) - len(todo), dict(listing.unknown), listing.broken, unused, parts
         )
         write_clips(folder, entries)
         write_verdicts(result.folder, result.entries, result.counts, result.unknown, result.broken)
@@ -174,6 +174,18 @@ def with_captions(
             clips.append(replace(clip, captions=list(dict.fromkeys([*clip.captions, *texts]))))
         found.append(replace(entry, clips=clips))
     return found, sorted(set(captions) - used)
+
+
+def _whole_captions(paths: Sequence[Path]) -> tuple[dict[str, list[str]], int]:
+    """The captions of whole motions in some files, by name, and how many are about parts."""
+    found: dict[str, list[str]] = {}
+    parts = 0
+    for path in paths:
+        for name, captions in read_timed_captions(path).items():
+            texts = [caption.text for caption in captions if caption.whole]
+            found[name] = [*found.get(name, []), *texts]
+            parts += len(captions) - len(texts)
+    return found, parts
 
 
 def _file_key(entry: FileEntry) -> str:

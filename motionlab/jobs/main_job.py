@@ -66,12 +66,13 @@ def run(config: RunConfig, folder: str | Path) -> Path:
 def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precision: Choice) -> Path:
     """The stages, one after the other."""
     this = Run.planned(folder, config)
+    known = None
     if config.data.source != "composed" or (this.folder / "config.yaml").exists():
         # Other motions, or none, are refused before anything of the run is changed.
-        splits = prepare(config, processes=threads)
-        require_splits(this, splits)
-        check_tests(splits)
-        tell(splits)
+        known = prepare(config, processes=threads)
+        require_splits(this, known)
+        check_tests(known)
+        tell(known)
     this.save_config()
     print(f"run {config.name} in {printable(this.folder)}\ndevice: {device}, {threads} threads", flush=True)
     print(f"precision: {precision}", flush=True)
@@ -79,7 +80,7 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
     this.record(environment=environment(this.folder))
 
     with _stage(this, "corpus"):
-        splits = prepare(config, processes=threads)
+        splits = known or prepare(config, processes=threads)
         fit_normalizer(this, splits)
         record_machine(this, splits)
     with _stage(this, "text features"):  # before the trainings: a caption that cannot be read is found now

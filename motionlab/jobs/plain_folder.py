@@ -1,90 +1,80 @@
-"""A plain folder of motion files, brought into the form that `motionlab import` writes, in the cache.
+"""A plain folder of motion files, imported into the cache.
 
-It is known by the content of its files: a folder that was imported before is not imported again, and one changed file
-makes a new import.
+It is known by the content of its files: a folder that was imported before is not imported again. Captions are read
+here, because they may be about parts of a motion, which an imported clip does not know.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from motionlab.data.building import building
 from motionlab.data.captions_file import Caption
 from motionlab.data.folder import CLIPS, gather_captions
-from motionlab.errors import InputError
-from motionlab.files import sha256
-from motionlab.files.litter import sweep
+from motionlab.errors import InputError, printable
+from motionlab.files import sha256, write_text
 from motionlab.files.lock import locked
-from motionlab.motion.formats.read import FORMATS, read_file
-from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.retarget import retarget
+from motionlab.files.reading import read_text
+from motionlab.jobs.import_motions import import_motions
+from motionlab.jobs.imports.files import list_files
+from motionlab.jobs.imports.summary import summary_lines
 
-FORMAT = 1  # raise it when the same files give other motions than before
+FORMAT = 4  # raise it when the same files give other motions than before
+WHOLE = "imported.txt"  # a file that says that the import was finished, and what was not read
 _DAYS = 7 * 24 * 3600.0
 
 
-def motion_files(folder: Path) -> list[Path]:
-    """The files in a folder, and in the folders in it, whose suffix a format has; links are not followed out of it.
+@dataclass(frozen=True)
+class Imported:
+    """An imported folder in the cache, the captions of the plain one, and sentences about files that were not read."""
 
-    Raises:
-        InputError: no such folder, or no motion in it.
-    """
-    if not folder.is_dir():
-        raise InputError(folder, found="no such folder", expected="a folder of motions", fix="Check data.path.")
-    suffixes = {suffix for known in FORMATS for suffix in known.suffixes} - {".json", ".txt", ".csv"}
-    inside = folder.resolve()
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and path.is_file() and path.resolve().is_relative_to(inside)
-    )
-    if not found:
-        fix = "Check data.path; `motionlab formats` lists what can be read."
-        raise InputError(folder, found="no motion file", expected=f"files {', '.join(sorted(suffixes))}", fix=fix)
-    return found
+    folder: Path
+    captions: dict[str, list[Caption]]
+    notes: list[str]
 
 
-def import_folder(folder: Path, cache: Path) -> tuple[Path, dict[str, list[Caption]]]:
-    """The imported folder in the cache, made when it is not there yet, and the captions of the plain one.
+def import_folder(folder: Path, cache: Path, processes: int = 1) -> Imported:
+    """Import a plain folder into the cache, unless it is there.
+
+    An import that was killed continues; other processes wait until it is done.
 
     Raises:
         InputError: no motion file, none that can be read, or captions that cannot be read.
     """
-    files = motion_files(folder)
-    stems = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+    listing = list_files([folder], cache)
+    if not listing.sources:
+        fix = "Check data.path; `motionlab formats` lists what can be read."
+        raise InputError(folder, found="no motion file", expected="files of a known format", fix=fix)
+    stems = [source.source.removesuffix(source.path.suffix) for source in listing.sources]
     captions = gather_captions(folder, stems)
-    digests = [[path.relative_to(folder).as_posix(), sha256(path)] for path in files]
+    digests = sorted([source.source, sha256(source.path)] for source in listing.sources)
     key = hashlib.sha256(json.dumps([FORMAT, digests]).encode()).hexdigest()
     target = cache / f"import-{key[:16]}"
     with locked(target.with_name(f"{target.name}.lock.json"), wait=_DAYS):
-        if not (target / CLIPS).is_file():
-            sweep(cache, depth=1)
-            with building(target) as temporary:
-                _import(folder, files, temporary)
-    return target, captions
+        if not (target / WHOLE).is_file() or not (target / CLIPS).is_file():
+            nothing = target.with_name(f"{target.name}.captions.txt")
+            write_text(nothing, "")  # so that the captions in the folder are left to us
+            result = import_motions([folder], target, captions=nothing, workers=processes)
+            nothing.unlink()
+            told = [line for line in summary_lines(result) if not line.startswith("motions without a caption")]
+            if not result.kept:
+                found = f"no motion that can be used. {' '.join(told[:3])}"
+                fix = "See `motionlab import` for the verdict on each file."
+                raise InputError(folder, found=printable(found), expected="at least one", fix=fix)
+            print("\n".join(map(printable, told)), flush=True)
+            refused = {clip.source: " ".join(clip.reasons) for clip in result.clips if clip.verdict == "refused"}
+            write_text(target / WHOLE, "\n".join(_unread({**refused, **result.unreadable, **result.broken})))
+    notes = read_text(target / WHOLE, expected="files that were not read", fix="Delete the folder.").splitlines()
+    return Imported(target, captions, notes)
 
 
-def _import(folder: Path, files: Sequence[Path], out: Path) -> None:
-    """Read and retarget every file; what cannot be read is said, and the rest goes on."""
-    (out / "motions").mkdir()
-    lines, refused = [], []
-    for path in files:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        try:
-            for number, reading in enumerate(read_file(path)):
-                name = stem.replace("/", "__") + (f"_{number}" if number else "")
-                made = reading.motion
-                motion = made if isinstance(made, Motion) else retarget(made).motion
-                file = f"motions/{name}.npz"
-                motion.save(out / file)
-                entry = {"name": name, "file": file, "captions": list(reading.captions), "source": stem}
-                lines.append(json.dumps({**entry, "verdict": "right"}, ensure_ascii=False) + "\n")
-        except InputError as error:
-            refused.append(error)
-            print(f"left out: {error}", flush=True)
-    if not lines:
-        raise refused[0]
-    (out / CLIPS).write_text("".join(lines), encoding="utf-8")
+def _unread(reasons: Mapping[str, str]) -> list[str]:
+    """A sentence about the files that could not be read, or whose body or motion was refused."""
+    if not reasons:
+        return []
+    named = [printable(f"{name} ({reason})"[:200]) for name, reason in list(reasons.items())[:3]]
+    more = f" and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
+    return [f"{len(reasons):,} file{'s' if len(reasons) > 1 else ''} could not be used: {'; '.join(named)}{more}."]

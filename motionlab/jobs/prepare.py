@@ -26,6 +26,8 @@ from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import cache_dir
 from motionlab.text.cache import TextCache
 
+_CAPTIONS = 1 << 16  # in memory together, while those are looked for that have no features yet
+
 
 def check_data(config: RunConfig) -> None:
     """Raise an InputError, before anything is written, when the settings name motions that are not there."""
@@ -69,9 +71,11 @@ def prepare(config: RunConfig, processes: int = 1) -> Splits:
     elif is_imported(folder):
         splits = folder_splits(folder, cache, limits, shares)
     else:
-        imported, captions = import_folder(folder, cache)
-        name = f"folder {folder.name}"
-        splits = folder_splits(imported, cache, limits, shares, captions=captions, name=name)
+        there = import_folder(folder, cache, processes)
+        splits = folder_splits(
+            there.folder, cache, limits, shares,
+            captions=there.captions, name=f"folder {folder.name}", notes=there.notes,
+        )  # fmt: skip
     return _with_window(splits, config.tokenizer.window)
 
 
@@ -177,11 +181,16 @@ def check_captions(run: Run, splits: Splits, *names: str) -> None:
         InputError: names the first clip without captions, or with one that the text encoder cannot read.
     """
     splits.require_captions(*names)
-    captions: dict[str, list[str]] = {}
+    text, captions, count = run.text, dict[str, list[str]](), 0
     for name in names:
         clips = splits.named()[name]
-        captions |= {splits.clip_name(name, i): clips.captions(i) for i in range(len(clips))}
-    encode_captions(run.text, captions)
+        for i in range(len(clips)):
+            captions[splits.clip_name(name, i)] = some = clips.captions(i)
+            count += len(some)
+            if count >= _CAPTIONS:
+                encode_captions(text, captions)
+                captions, count = {}, 0
+    encode_captions(text, captions)
 
 
 def encode_captions(text: TextCache, captions: Mapping[str, Sequence[str]]) -> None:
@@ -194,16 +203,22 @@ def encode_captions(text: TextCache, captions: Mapping[str, Sequence[str]]) -> N
         InputError: names the first clip with a caption that the text encoder cannot read.
     """
     try:
-        text.token_counts([caption for some in captions.values() for caption in some])
+        _encode_missing(text, [caption for some in captions.values() for caption in some])
     except InputError:
         for clip, some in captions.items():
             try:
-                text.token_counts(some)
+                _encode_missing(text, some)
             except InputError as error:
                 raise InputError(
                     f"{clip}, {error.where}", found=error.found, expected=error.expected, fix=error.fix
                 ) from None
         raise
+
+
+def _encode_missing(text: TextCache, captions: Sequence[str]) -> None:
+    missing = text.missing(captions)
+    if missing:
+        text.encode(missing)
 
 
 def fit_normalizer(run: Run, splits: Splits) -> Normalizer:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.motion.half_precision import in_float32
+from motionlab.motion.half_precision import HALF, in_float32
 from motionlab.motion.rotations import (
     heading_vector,
     matrix_from_6d,
@@ -51,6 +51,7 @@ FEATURE_SLICES: dict[str, slice] = {
 }
 # Row 0 of 2:8: no turn. (It is the 6D notation of the identity.)
 NO_TURN = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_AT_REST = torch.tensor((0.0, 0.0, *NO_TURN))  # row 0 of 0:8
 
 
 @in_float32
@@ -171,6 +172,13 @@ def reset_first_row(features: Tensor) -> Tensor:
     return torch.cat((first, features[..., 1:, :]), dim=-2)
 
 
+def clear_first_row(features: Tensor) -> None:
+    """`reset_first_row` in place, `[..., T, 272]`."""
+    first = features[..., 0, :]  # [..., 272]
+    first[..., : HEADING.stop] = _AT_REST.to(first)
+    first[..., VELOCITIES] = 0
+
+
 def check_features(features: Tensor, where: object) -> None:
     """Raise `InputError` unless `features` is `[T, 272]` (or batched), floating point, and free of NaN and infinity.
 
@@ -186,6 +194,9 @@ def check_features(features: Tensor, where: object) -> None:
         )
     if not features.is_floating_point():
         raise InputError(where, found=f"dtype {features.dtype}", expected="a floating point dtype", fix="Convert it.")
+    wide = torch.float32 if features.dtype in HALF else features.dtype
+    if torch.isfinite(features.sum(dtype=wide)):  # one pass; a sum with NaN or infinity in it is never finite
+        return
     bad = ~torch.isfinite(features)
     if bad.any():
         *_, frame, dim = bad.nonzero()[0].tolist()

@@ -42,8 +42,8 @@ def put(path: Path, motion: Motion = WALK) -> Path:
 
 
 def doubtful(path: Path) -> Path:
-    """A file whose frames are a second apart."""
-    text, changes = re.subn(r"Frame Time: \S+", "Frame Time: 1.0", put(path).read_text())
+    """A file that says 1,000 frames a second."""
+    text, changes = re.subn(r"Frame Time: \S+", "Frame Time: 0.001", put(path).read_text())
     assert changes == 1
     path.write_text(text)
     return path
@@ -112,18 +112,18 @@ def test_one_faulty_file_is_one_line(tmp_path: Path) -> None:
 
 def test_doubtful_clips_are_in_quarantine_unless_asked_for(tmp_path: Path) -> None:
     put(tmp_path / "in/walk.bvh")
-    doubtful(tmp_path / "in/keys.bvh")
+    doubtful(tmp_path / "in/fast.bvh")
     result = run(tmp_path / "in", out=tmp_path / "out")
     assert result.counts["doubtful"] == 1 and result.kept == 1
-    keys, walk = rows(tmp_path / "out")
-    assert keys["file"] == "quarantine/keys.npz" and walk["file"] == "motions/walk.npz"
-    assert keys["reasons"] == ["The file says 1 frames a second, which are key frames; give --fps."]
+    fast, walk = rows(tmp_path / "out")
+    assert fast["file"] == "quarantine/fast.npz" and walk["file"] == "motions/walk.npz"
+    assert fast["reasons"] == ["The file says 1000 frames a second, more than cameras take; give --fps."]
     page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
-    assert page.index("keys") < page.index("walk</b>") and "data:image/png;base64," in page
-    assert "http" not in page.replace("http-equiv", "") and "source_fps 1<" in page
+    assert page.index("fast") < page.index("walk</b>") and "data:image/png;base64," in page
+    assert "http" not in page.replace("http-equiv", "") and "source_fps 1000<" in page
     kept = run(tmp_path / "in", out=tmp_path / "kept", keep_doubtful=True)
-    assert kept.kept == 2 and rows(tmp_path / "kept")[0]["file"] == "motions/keys.npz"
-    told = run(tmp_path / "in/keys.bvh", out=tmp_path / "told", fps=30.0)
+    assert kept.kept == 2 and rows(tmp_path / "kept")[0]["file"] == "motions/fast.npz"
+    told = run(tmp_path / "in/fast.bvh", out=tmp_path / "told", fps=30.0)
     assert told.counts["right"] == 1
 
 
@@ -140,10 +140,12 @@ def test_captions_find_their_clips(tmp_path: Path) -> None:
     assert result.captions_without_motion == ["lost", "walk"] and result.without_caption == []
     assert "captions without a motion: 2 (lost, walk)" in summary_lines(result)
     (tmp_path / "in/captions.txt").write_text("run\tfrom the folder itself\n")
+    (tmp_path / "in/captions.csv").write_text("name,caption,start,end\nrun,he turns,0.1,0.2\n")
     again = run(tmp_path / "in", out=tmp_path / "out")
     assert [row["captions"] for row in rows(tmp_path / "out") if row["name"] == "run"] == [["from the folder itself"]]
     assert again.without_caption == ["a__walk", "b__walk"] and again.skipped == 3
     assert "motions without a caption: 2 (a__walk, b__walk)" in summary_lines(again)
+    assert any(line.startswith("captions of parts of motions, left out: 1") for line in summary_lines(again))
     with pytest.raises(InputError, match="no file"):
         run(tmp_path / "in", out=tmp_path / "new", captions=tmp_path / "no.csv")
     assert not (tmp_path / "new").exists()
@@ -179,7 +181,7 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
         shutil.copy(tmp_path / "walk.bvh", tmp_path / "in" / name)
     os.makedirs(tmp_path / "in/A")
     shutil.copy(tmp_path / "walk.bvh", tmp_path / "in/A/con.bvh")
-    shutil.copy(tmp_path / "walk.bvh", os.fsencode(tmp_path / "in") + b"/\xff.bvh")
+    shutil.copy(os.fsencode(tmp_path / "walk.bvh"), os.fsencode(tmp_path / "in") + b"/\xff.bvh")
     result = run(tmp_path / "in", out=tmp_path / "out")
     names = [clip.name for clip in result.clips]
     assert len({name.casefold() for name in names}) == 7 and result.counts["right"] == 7
@@ -378,6 +380,29 @@ REAL_RIGHT = (
     "short_names_no_toes_walk.bvh", "mocapbank_chest_names.bvh", "makehuman_leaf_hips_z_up_walk.bvh",
     "mixamo_positions_on_every_joint.bvh", "geno_one_frame.bvh", "kimodo_soma_motion.npz",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", ["cmu_12_01_walk", "rokoko_dance", "mocapbank_chest_names", "short_names_no_toes_walk"]
+)
+def test_swapped_names_and_a_mirrored_axis_are_seen(
+    name: str, real_motion: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Also without toes: knees tell."""
+    tree, rows_text = real_motion(f"{name}.bvh").read_text().split("MOTION")
+    other = {"Left": "Right", "Right": "Left"}
+    swapped = re.sub("Left|Right", lambda found: other[found[0]], tree)
+    (tmp_path / "swapped.bvh").write_text(f"{swapped}MOTION{rows_text}")
+    flips = [-1.0 if turn in ("Xposition", "Yrotation", "Zrotation") else 1.0
+             for turn in re.findall(r"[XYZ](?:position|rotation)", tree)]  # fmt: skip
+    tree = re.sub(r"OFFSET\s+(\S+)", lambda found: f"OFFSET {-float(found[1])}", tree)
+    lines = rows_text.strip().splitlines()
+    lines[2:] = [" ".join(str(s * float(v)) for s, v in zip(flips, row.split(), strict=True)) for row in lines[2:]]
+    (tmp_path / "mirrored.bvh").write_text(tree + "MOTION\n" + "\n".join(lines) + "\n")
+    result = run(tmp_path, out=tmp_path / "out")
+    assert len(result.clips) == 2
+    for clip in result.clips:
+        assert clip.verdict == "doubtful" and "left and right are swapped" in clip.reasons[0]
 
 
 def test_real_files_are_right(real_motion: Callable[[str], Path], tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from motionlab.files import write_text
 from motionlab.files.reading import read_text, refusing
 from motionlab.files.records import parse_record
 from motionlab.jobs.ablations.tokenizer_point import KEYS, SETTINGS, Point, Result, usual_value
+from motionlab.jobs.prepare import data_digest
 
 T = TypeVar("T")
 EXPECTED, FIX = "a result file", "Restore the file, or move it away: motionlab ablate makes a new one."
@@ -74,11 +75,8 @@ def load_rows(path: str | Path, result: type[Any] = Result) -> list[Row]:
     return _read(Path(path), result)[1]
 
 
-def start_file(path: Path, config: RunConfig, digest: str) -> list[Row]:
+def start_file(path: Path, config: RunConfig) -> list[Row]:
     """Make the result file of a tokenizer ablation, or open one to continue; return what it already holds.
-
-    Args:
-        digest: of the motions that its points are trained on.
 
     Raises:
         InputError: it holds results of other settings, or on other motions.
@@ -86,7 +84,7 @@ def start_file(path: Path, config: RunConfig, digest: str) -> list[Row]:
     ours = shared_settings(config)
     if config.data.source != "composed":
         ours = {"data": {"source": config.data.source}, **ours}
-    ours["corpus"] |= {"digest": digest[:16]}  # other samples, other clips
+    ours["corpus"] |= {"digest": data_digest(config)[:16]}  # other samples, other clips
     return open_file(path, ours, lambda: {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours})
 
 

@@ -42,7 +42,7 @@ from motionlab.jobs.ablations.tokenizer_point import (
     train_point,
     usual_value,
 )
-from motionlab.jobs.prepare import check_data, data_digest, prepare
+from motionlab.jobs.prepare import check_data, prepare
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
 from motionlab.plots.curves import figure_to_png
@@ -151,7 +151,7 @@ def ablate(
     config = point_config(corpus=corpus, data=data)
     check_data(config)
     with alone(out):
-        there = start_file(out, config, data_digest(config))
+        there = start_file(out, config)
         held = {key_of(row.point) for row in there}
         todo = [point for point in points if key_of(point) not in held]
         if todo:

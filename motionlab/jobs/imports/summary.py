@@ -20,6 +20,9 @@ def summary_lines(result: ImportResult) -> list[str]:
     if result.captions_without_motion:
         names = result.captions_without_motion
         lines.append(f"captions without a motion: {len(names):,} ({_some(names)})")
+    if result.parts:
+        fix = "data.source=folder with the folder of the files cuts them"
+        lines.append(f"captions of parts of motions, left out: {result.parts:,} ({fix})")
     lacking = result.without_caption
     if lacking and len(lacking) < sum(bool(clip.file) for clip in result.clips):
         lines.append(f"motions without a caption: {len(lacking):,} ({_some(lacking)})")

@@ -73,10 +73,8 @@ class BvhClip:
         Args:
             world: `world_rotations()`, where they are known already.
         """
-        positions = self.offsets.repeat(len(self), 1, 1)  # [T, J, 3]
-        for joint, steps in {0: self.root_position, **(self.moving or {})}.items():
-            positions[:, joint] = steps
-        return world_places(self.parents, self.world_rotations() if world is None else world, positions)
+        tracks = {0: self.root_position, **(self.moving or {})}
+        return world_places(self.parents, self.world_rotations() if world is None else world, self.offsets, tracks)
 
 
 def read_bvh(path: str | Path) -> BvhClip:

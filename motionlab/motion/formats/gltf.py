@@ -31,7 +31,7 @@ FPS = 30.0  # where keys are far apart: the motion is what lies between them
 SPARSE = 0.1  # seconds without a key
 SAME_TIME = 1e-4  # seconds: key times are float32, and tracks round them in their own way
 LONGEST = 3600.0  # seconds of a motion that is sampled
-MOST_NODES = 20_000
+MOST_NODES, MOST_ANIMATIONS = 20_000, 1000
 _PLACES = {"translation": (0.0, 0.0, 0.0), "rotation": (0.0, 0.0, 0.0, 1.0), "scale": (1.0, 1.0, 1.0)}
 
 
@@ -111,17 +111,17 @@ def _tracks(file: GltfFile, animation: dict[str, Any], nodes: int) -> dict[tuple
     for channel in file.items(animation, "channels"):
         target = file.dictionary(channel.get("target"), "target")
         path = target.get("path")
-        if path not in WIDTHS or "node" not in target:
+        if not isinstance(path, str) or path not in WIDTHS or "node" not in target:
             continue  # morph targets, and properties that extensions move
         node = file.integer(target["node"], "node", nodes - 1)
         sampler = samplers[file.integer(channel.get("sampler"), "sampler", len(samplers) - 1)]
-        result[node, str(path)] = Track(file, sampler, str(path))
+        result[node, path] = Track(file, sampler, path)
     return result
 
 
 def _moments(file: GltfFile, tracks: dict[tuple[int, str], Track], fps: float | None) -> NDArray[np.float64]:
     """Seconds, `[T]`: those of all keys together, or a steady rate where keys are far apart or a rate is asked for."""
-    keys = np.unique(np.concatenate([track.times for track in tracks.values()]))
+    keys: NDArray[np.float64] = np.unique(np.concatenate([track.times for track in tracks.values()]))
     keys = keys[np.append(True, np.diff(keys) > SAME_TIME)]
     if fps is None and (len(keys) == 1 or float(np.diff(keys).max()) <= SPARSE + SAME_TIME):
         return keys
@@ -129,7 +129,8 @@ def _moments(file: GltfFile, tracks: dict[tuple[int, str], Track], fps: float | 
     if duration > LONGEST or duration * (fps or FPS) > 1000 * LONGEST:
         file.fail(f"keys over {duration:.3g} s", f"at most {LONGEST:g} s")
     steps: NDArray[np.float64] = np.arange(int(duration * (fps or FPS) + 1e-3) + 1) / (fps or FPS)
-    return keys[0] + steps
+    steps += keys[0]
+    return steps
 
 
 def _world(order: list[int], parents: list[int], local: list[dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -160,6 +161,9 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         raise InputError(path, found="no animation", expected="at least one", fix="Export the file with its animation.")
     if len(nodes) > MOST_NODES:
         file.fail(f"{len(nodes):,} nodes", f"at most {MOST_NODES:,}")
+    if len(animations) > MOST_ANIMATIONS:
+        file.fail(f"{len(animations):,} animations", f"at most {MOST_ANIMATIONS:,}")
+    frames = 0  # of all animations: they may share the bytes of one
     parents, vrm = _parents(file, nodes), _vrm_names(file)
     for number, animation in enumerate(animations, start=1):
         tracks = _tracks(file, animation, len(nodes))
@@ -167,7 +171,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
             continue
         order = _ordered(file, parents, {node for node, _ in tracks} | set(vrm))
         moments = _moments(file, tracks, options.fps)
-        check_size(path, len(moments), len(order))
+        frames += len(moments)
+        check_size(path, frames, len(order))
         still = [{key: torch.from_numpy(x)[None] for key, x in _rest(file, nodes[node]).items()} for node in order]
         moving = [
             {

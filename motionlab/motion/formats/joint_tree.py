@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,23 +35,25 @@ def world_rotations(parents: Sequence[int], rotations: Tensor) -> Tensor:
     return torch.stack(result, dim=1)
 
 
-def world_places(parents: Sequence[int], world: Tensor, positions: Tensor) -> Tensor:
+def world_places(
+    parents: Sequence[int], world: Tensor, offsets: Tensor, tracks: Mapping[int, Tensor] | None = None
+) -> Tensor:
     """`[T, J, 3]`, places of the joints.
 
     Args:
         world: `[T, J, 3, 3]`, as `world_rotations` gives them.
-        positions: `[J, 3]` or `[T, J, 3]`, of each joint from its parent in the axes of the parent; of a joint without
-            a parent: its place.
+        offsets: `[J, 3]`, of each joint from its parent in the axes of the parent; its place, without a parent.
+        tracks: `[T, 3]` in the place of the offset, for joints that move in the axes of their parent.
     """
     result: list[Tensor] = []
     for joint, parent in enumerate(parents):
-        step = positions[..., joint, :]
+        track = (tracks or {}).get(joint)
         if parent < 0:
-            result.append(step.expand(len(world), 3))
-        elif step.dim() == 1:
-            result.append(result[parent] + world[:, parent] @ step)
+            result.append(offsets[joint].expand(len(world), 3) if track is None else track)
+        elif track is None:
+            result.append(result[parent] + world[:, parent] @ offsets[joint])
         else:
-            result.append(result[parent] + (world[:, parent] @ step[..., None])[..., 0])
+            result.append(result[parent] + (world[:, parent] @ track[..., None])[..., 0])
     return torch.stack(result, dim=1)
 
 

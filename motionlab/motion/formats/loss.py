@@ -23,7 +23,6 @@ from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.rotations import matrix_to_axis_angle, yaw_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
-
 DOUBTED = 10.0  # frames per second: files of fewer are likely to be key frames, and readers ask for the rate
 
 

@@ -82,14 +82,14 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
     return Calibration(corrections, loose, tuple(notes))
 
 
-def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Calibration) -> Tensor:
-    """Rotations in the world of all 22 joints, `[T, 22, 3, 3]`. A joint that the source lacks does not bend."""
-    turned = {name: world[name] @ correction for name, correction in calibration.corrections.items()}
+def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Calibration, rows: Tensor) -> Tensor:
+    """Rotations in the world of all 22 joints at some rows, `[R, 22, 3, 3]`. A joint that is missing does not bend."""
+    turned = {name: world[name][rows] @ correction for name, correction in calibration.corrections.items()}
     if calibration.loose or "pelvis" not in turned:
-        turned["pelvis"] = pelvis_over_time(places)
+        turned["pelvis"] = pelvis_over_time(places)[rows]
         last = last_spine(places)
         if last is not None:
-            turned[last] = chest_over_time(places)
+            turned[last] = chest_over_time(places)[rows]
     result: list[Tensor] = []
     for name, parent in zip(JOINT_NAMES, PARENTS, strict=True):
         result.append(turned[name] if name in turned else result[parent])

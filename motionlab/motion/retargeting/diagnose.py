@@ -205,7 +205,8 @@ def leg_length(joints: Tensor) -> float:
 def _sides(joints: Tensor) -> list[Finding]:
     """Feet and knees point against left x up: a left that is right, or a mirrored axis. Joints cannot tell which."""
     feet, knees = feet_forward(joints), knees_forward(joints)
-    if feet < -0.3 and knees < 0.05:
+    # A body whose file has no toes was given feet that point forward; its knees still tell.
+    if (feet < -0.3 and knees < 0.05) or knees < -0.06:
         text = (
             "Feet and knees point backwards: left and right are swapped, or one axis is mirrored. Exchange the sides."
         )

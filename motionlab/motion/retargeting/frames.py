@@ -129,4 +129,4 @@ def _cross_matrix(v: Tensor) -> Tensor:
     """K with K w = v x w, `[..., 3] -> [..., 3, 3]`."""
     x, y, z = v.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
+    return torch.unflatten(torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1), -1, (3, 3))

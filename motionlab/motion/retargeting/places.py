@@ -32,6 +32,7 @@ HINGES = {
     "left_shoulder": (0.0, -1.0, 0.0),
     "right_shoulder": (0.0, 1.0, 0.0),
 }
+NEARLY_STRAIGHT = 0.35  # sine of the bend, 20 degrees; dancers and kicks reach 13 beyond straight
 STIFF = 0.1  # weight of the least rotation against the sine of the bend: a straight limb has no plane
 
 
@@ -128,7 +129,13 @@ def _hinged(start: Tensor, name: str, places: Places) -> Tensor:
         return least
     axis = torch.tensor(HINGES[name], dtype=torch.float64)
     usual = (least @ axis[:, None])[..., 0]
-    turned = along(bone, STIFF * usual + hinge_normal(places, name), ours, axis)
+    normal = hinge_normal(places, name)
+    if name.endswith("hip"):
+        # A leg a little more than straight bends "the other way": its plane is the same, not its sign. An arm can turn
+        # so far in the shoulder that the other way is real.
+        beyond = ((normal * usual).sum(-1) < 0) & (normal.norm(dim=-1) < NEARLY_STRAIGHT)
+        normal = torch.where(beyond[:, None], -normal, normal)
+    turned = along(bone, STIFF * usual + normal, ours, axis)
     bad = ~torch.isfinite(turned).all(-1).all(-1)
     return torch.where(bad[:, None, None], least, turned)
 

@@ -20,9 +20,9 @@ SECOND = TEXT.split("MOTION")[0].removeprefix("HIERARCHY\n").replace("Hips", "Ot
 ROWS = TEXT.split("0.0333333\n")[1].splitlines()
 
 
-def readings(path: Path, content: str | bytes, **options: float) -> list[Reading]:
+def readings(path: Path, content: str | bytes, fps: float | None = None) -> list[Reading]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return list(read_file(path, ReadOptions(**options)))
+    return list(read_file(path, ReadOptions(fps=fps)))
 
 
 def motion(reading: Reading) -> SourceMotion:

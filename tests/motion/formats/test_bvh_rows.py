@@ -14,7 +14,7 @@ from motionlab.motion.formats.bvh_tree import BvhText
 WORDS = ("0", "-0.5", "12.25", "1e-3", "3.14159", ".5", "-7", "x", "1e12", "9" * 17)
 
 
-def outcome(read, content: str, frames: int, columns: int) -> object:
+def outcome(read, content: str, frames: int, columns: int) -> tuple[list[list[float]], list[str]] | str:
     try:
         table, notes = read(BvhText(content, "walk.bvh"), frames, columns)
         return table.tolist(), notes

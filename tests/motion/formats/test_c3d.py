@@ -130,7 +130,7 @@ def test_files_that_claim_more_than_they_hold(tmp_path: Path) -> None:
     cases = {
         "no header of a C3D file": b"x" * 2000,
         "frames of": content[: len(content) // 2],
-        "4000 points in the header": bytes(changed),
+        "frames of 64,000 bytes": bytes(changed),
         "parameters at byte": b"\xff" + content[1:],
         "processor type": content[:515] + b"\x00" + content[516:],
     }

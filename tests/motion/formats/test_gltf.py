@@ -105,14 +105,24 @@ def test_steps_hold_until_the_next_key(tmp_path: Path) -> None:
 def test_cubic_splines_use_their_tangents(tmp_path: Path) -> None:
     """x(t) = t^3 - 2 t on keys at 0, 2 and 3, given by its values and slopes, is met in between."""
     times = [0.0, 2.0, 3.0]
-    triples = [row for t in times for row in ([3 * t * t - 2, 0, 0], [t**3 - 2 * t, 0, 0], [3 * t * t - 2, 0, 0])]
+    triples: list[list[float]] = []
+    for t in times:
+        slope = [3 * t * t - 2, 0.0, 0.0]
+        triples += [slope, [t**3 - 2 * t, 0.0, 0.0], slope]
     (found,) = read(one_track("translation", "CUBICSPLINE", times, triples).write(tmp_path / "a.glb"), fps=10)
     moments = np.arange(31) / 10
     np.testing.assert_allclose(found.positions[:, 0, 0], moments**3 - 2 * moments, atol=1e-6)
 
 
 def test_cubic_splines_of_turns_are_unit_quaternions(tmp_path: Path) -> None:
-    triples = [[9, 9, 9, 9], [0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0], [HALF, 0, 0, HALF], [9, 9, 9, 9]]
+    triples: list[list[float]] = [
+        [9, 9, 9, 9],
+        [0, 0, 0, 1],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [HALF, 0, 0, HALF],
+        [9, 9, 9, 9],
+    ]
     (found,) = read(one_track("rotation", "CUBICSPLINE", [0, 1], triples).write(tmp_path / "a.glb"), fps=2)
     assert found.rotations is not None
     np.testing.assert_allclose(torch.linalg.det(found.rotations), 1, atol=1e-12)
@@ -208,6 +218,7 @@ def changed(key: str, *path: Any, value: Any) -> Any:
     [
         (changed("asset", "version", value="1.0"), "version 1.0"),
         (changed("animations", slice(None), value=[]), "no animation"),
+        (lambda document: document["animations"].extend([{}] * 1000), "1,001 animations"),
         (changed("nodes", 2, "children", value=[3, 1]), "node 1 with two parents"),
         (changed("nodes", 1, "children", value=[1]), "with two parents"),
         (changed("nodes", 1, "children", value=[99]), "child 99"),

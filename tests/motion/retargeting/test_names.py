@@ -274,6 +274,18 @@ FAMILIES: dict[str, tuple[str, dict[str, str]]] = {
             **{"left_hip": "upperleg01.L", "left_knee": "lowerleg01.L", "left_ankle": "foot.L"},
         },
     ),
+    "S 3ds Max Biped": (
+        person(
+            "Bip01(Bip01_Pelvis(Bip01_Spine(Bip01_Spine1(Bip01_Neck(Bip01_Head ARMS)) LEGS)))",
+            "Bip01_L_Clavicle Bip01_L_UpperArm Bip01_L_Forearm Bip01_L_Hand Bip01_L_Finger0",
+            "Bip01_L_Thigh Bip01_L_Calf Bip01_L_Foot Bip01_L_Toe0",
+            ("_L_", "_R_"),
+        ),
+        {
+            **{"left_hip": "Bip01_L_Thigh", "left_foot": "Bip01_L_Toe0", "left_collar": "Bip01_L_Clavicle"},
+            **{"neck": "Bip01_Neck", "left_elbow": "Bip01_L_Forearm", "spine3": "Bip01_Spine1"},
+        },
+    ),
     "Unreal": (
         person(
             "root(pelvis(spine_01(spine_02(spine_03(neck_01(head) ARMS))) LEGS))",

@@ -269,3 +269,13 @@ def test_bodies_without_lengths_are_refused() -> None:
 def test_a_wrong_unit_is_named() -> None:
     result = retarget(source_of(sample("walk"), Rig(scale=100)), metres_per_unit=1.0)
     assert any("legs would be 83.1 m long" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("name", ["spinkick", "dance_b", "spin", "walk"])
+def test_a_leg_that_is_more_than_straight_does_not_flip(name: str) -> None:
+    motion = sample(name)
+    result = retarget(source_of(motion, Rig(places_only=True)))
+    steps = [
+        turned(rotations[1:], rotations[:-1]).max() for rotations in (result.motion.rotations(), motion.rotations())
+    ]
+    assert steps[0] < steps[1] + 25  # degrees from one frame to the next

@@ -97,7 +97,11 @@ def test_the_layout_of_amass_with_y_up_is_seen(tmp_path: Path) -> None:
 def test_names_of_the_smplx_package(tmp_path: Path, up: str) -> None:
     motion = sample("walk")
     body, travel = parameters(motion) if up == "y" else to_z_up(*parameters(motion))
-    arrays = {"global_orient": body[:, None, :3], "body_pose": body[:, 3:].reshape(-1, 21, 3), "transl": travel}
+    arrays: dict[str, Any] = {
+        "global_orient": body[:, None, :3],
+        "body_pose": body[:, 3:].reshape(-1, 21, 3),
+        "transl": travel,
+    }
     np.savez(tmp_path / "a.npz", **arrays, fps=30)
     torch.testing.assert_close(read(tmp_path / "a.npz").features, motion.features, atol=5e-6, rtol=0)
 
@@ -164,7 +168,8 @@ def test_frames_are_resampled_by_their_times(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_archives(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    arrays = {"poses": np.zeros((5, 156)), "trans": np.zeros((5, 3)), "mocap_framerate": 120.0} | changes
+    arrays: dict[str, Any] = {"poses": np.zeros((5, 156)), "trans": np.zeros((5, 3)), "mocap_framerate": 120.0}
+    arrays |= changes
     np.savez(tmp_path / "a.npz", **{name: value for name, value in arrays.items() if value is not None})
     with pytest.raises(InputError, match=words):
         list(read_file(tmp_path / "a.npz"))
