@@ -11,15 +11,17 @@ from pathlib import Path
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.motion_files import find_target, write_target
 from motionlab.motion.formats.loss import Loss, measure_loss
+from motionlab.motion.formats.numpy_motion import UNITS as SOURCE_UNITS
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.registry import WriteOptions, Writer
-from motionlab.motion.formats.source import Reading, ReadOptions
+from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
 from motionlab.motion.frame_rate import same_rate, whole_rate
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.retarget import BODIES, retarget
 from motionlab.motion.skeleton import Skeleton
 
 RATES = (1.0, 1000.0)  # frames per second that can be asked for
+FASTEST_GIF = 50.0  # frames per second; above, most viewers play slower
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def convert(
     to: str | None = None,
     fps: float | None = None,
     source_fps: float | None = None,
+    source_unit: str | None = None,
     body: str = "own",
     options: WriteOptions | None = None,
     measure: bool = True,
@@ -77,6 +80,7 @@ def convert(
         to: name of the format where the ending does not say it; see `find_writer`.
         fps: frames per second of the files; None keeps those of the source, or takes those of the format.
         source_fps: frames per second of the source, instead of what its file says.
+        source_unit: "m", "cm", "mm" or "in", instead of what its file says or the legs imply.
         body: "own" keeps the bones of the source, "canonical" gives it those of the bundled samples.
         options: unit, order of rotations and axis that points up, for formats that have them.
         measure: read each file again and compare.
@@ -97,10 +101,14 @@ def convert(
         )
     if out.is_dir():
         raise InputError(out, found="a folder", expected="the name of a file", fix="Add a name with an ending.")
+    if source_unit is not None and source_unit not in SOURCE_UNITS:
+        raise InputError(
+            "--source-unit", found=repr(source_unit), expected=" or ".join(SOURCE_UNITS), fix="Choose one of these."
+        )
     if body not in BODIES:
         raise InputError("--body", found=repr(body), expected=" or ".join(BODIES), fix="Choose one of these.")
     _refuse_itself(source, out)
-    readings = iter(read_file(source, ReadOptions(fps=source_fps)))
+    readings = _in_unit(read_file(source, ReadOptions(fps=source_fps, unit=source_unit)), source_unit)
     first = list(itertools.islice(readings, 2))
     if not first:
         raise InputError(source, found="no motion", expected="at least one", fix="Use another file.")
@@ -118,6 +126,9 @@ def _convert(
         path = out.with_name(f"{out.stem}-{number:04d}{out.suffix}") if several else out
         _refuse_itself(source, path)
         motion, notes = _on_our_joints(reading, fps, body)
+        if path.suffix.lower() == ".gif" and writer is None and motion.fps > FASTEST_GIF and fps is None:
+            notes = (*notes, f"A GIF shows at most {FASTEST_GIF:g} frames per second: resampled to {Motion.fps:g}.")
+            motion = motion.resample(fps=Motion.fps)
         caption = reading.captions[0] if reading.captions else motion.name
         write_target(path, motion, writer, options, caption)
         loss: Loss | None = None
@@ -128,6 +139,14 @@ def _convert(
                 notes = (*notes, f"The loss was not measured: {error}")
         frames = len(reading.motion)
         yield Converted(path, motion, frames, reading.motion.fps, loss, notes, writer.loses if writer else "")
+
+
+def _in_unit(readings: Iterator[Reading], unit: str | None) -> Iterator[Reading]:
+    """The readings, with the unit that a person gave, also where the format has none of its own."""
+    for reading in readings:
+        if unit is not None and isinstance(reading.motion, SourceMotion):
+            reading = replace(reading, motion=replace(reading.motion, metres_per_unit=SOURCE_UNITS[unit]))
+        yield reading
 
 
 def _on_our_joints(reading: Reading, fps: float | None, body: str) -> tuple[Motion, tuple[str, ...]]:

@@ -75,6 +75,23 @@ def test_other_rates(spin: Path, tmp_path: Path) -> None:
         convert(spin, tmp_path / "d.npy", to="263", fps=30)
 
 
+def test_the_unit_of_the_source(spin: Path, tmp_path: Path) -> None:
+    """A BVH has no unit: said to be inches, the body is 39 times smaller than in metres."""
+    heights = []
+    for unit in ("m", "in"):
+        (done,) = convert(spin, tmp_path / "b.bvh", source_unit=unit)
+        heights.append(float(done.motion.joints()[:, 0, 1].mean()))
+    assert heights[0] == pytest.approx(float(SPIN.joints()[:, 0, 1].mean()), abs=0.05)
+    assert heights[1] == pytest.approx(0.0254 * heights[0], rel=1e-3)
+
+
+def test_a_gif_of_a_fast_motion_is_resampled_and_says_so(spin: Path, tmp_path: Path) -> None:
+    convert_60 = convert(spin, tmp_path / "fast.bvh", fps=60)
+    assert next(convert_60).motion.fps == 60
+    (done,) = convert(tmp_path / "fast.bvh", tmp_path / "a.gif")
+    assert done.motion.fps == 30 and "resampled to 30" in done.notes[-1]
+
+
 def test_a_source_on_the_22_joints(tmp_path: Path) -> None:
     row = [0.0] * ROW_LENGTH
     row[0], row[2] = 0.1, 0.9
@@ -109,6 +126,7 @@ def test_several_motions_are_several_files(spin: Path, tmp_path: Path, monkeypat
         ("a.bvh", {"fps": 0.0}, "--fps: found 0, expected 1 to 1000"),
         ("a.bvh", {"fps": float("nan")}, "--fps: found nan"),
         ("a.bvh", {"source_fps": 1e9}, r"--source-fps: found 1e\+09"),
+        ("a.bvh", {"source_unit": "ell"}, "--source-unit: found 'ell', expected m or cm or mm or in"),
         ("a.bvh", {"body": "mine"}, "--body: found 'mine', expected canonical or own"),
         ("in", {}, "found ending ''"),
         ("in/spin.bvh", {}, "found the file that is read"),

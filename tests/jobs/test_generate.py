@@ -18,7 +18,7 @@ from motionlab.motion.motion import Motion
 PROMPT = "a person walks forward, then kicks"
 
 
-@pytest.mark.parametrize("suffix", [".bvh", ".npy", ".gif", ".html"])
+@pytest.mark.parametrize("suffix", [".bvh", ".glb", ".npy", ".csv", ".gif", ".html"])
 def test_every_format(finished_run, tmp_path, suffix):
     out = tmp_path / f"walk{suffix}"
     result = generate_file(PROMPT, finished_run.folder, out, max_tokens=6)
