@@ -88,7 +88,8 @@ class TextCache:
         facts = identity(encoder) if encoder is not None else _only_encoder(folder, name)
         self.name, self.dim = str(facts["encoder"]), int(str(facts["dim"]))
         self.identity = digest_of(facts)
-        short = re.sub(r"[^\w.-]+", "_", self.name)
+        # A file system takes names of 255 bytes.
+        short = re.sub(r"[^\w.-]+", "_", self.name).encode()[:200].decode(errors="ignore")
         self.folder = None if folder is None else Path(folder) / f"{short}-{self.identity[:8]}"
         self._store: FeatureFolder | MemoryFeatures = MemoryFeatures()
         if self.folder is not None:

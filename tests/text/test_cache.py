@@ -208,8 +208,9 @@ def test_a_caption_that_cannot_be_read_loses_no_other(tmp_path: Path, fake: Any,
     assert len(TextCache(tmp_path).features(captions)) == 64
 
 
-def test_names_with_any_character(tmp_path: Path, fake: Any) -> None:
-    fake.name = "../a b:c/é"
+@pytest.mark.parametrize("name", ["../a b:c/é", "走" * 300])
+def test_names_of_any_length_with_any_character(tmp_path: Path, fake: Any, name: str) -> None:
+    fake.name = name
     TextCache(tmp_path / "cache", fake).features(FIRST)
     assert TextCache(tmp_path / "cache").name == fake.name
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
