@@ -67,7 +67,8 @@ class StrategyResult:
             exactly right); `score_free_`: with their own end; `score_other`: against other captions, chance. None where
             clips do not say their actions.
         score_fewer_looks: of iterative decoding with fewer looks.
-        diversity, multimodality: mean pose distance in mm over captions, and over motions of one caption.
+        diversity, multimodality: mean pose distance in mm over captions (None for a single one), and over motions of
+            one caption.
         seconds_a_step: median. seconds: the whole training.
     """
 
@@ -90,7 +91,7 @@ class StrategyResult:
     score_free_unseen: float | None
     score_other: float | None
     score_fewer_looks: list[float] | None
-    diversity: float
+    diversity: float | None
     multimodality: float
     seconds_a_step: float
     seconds: float
@@ -114,7 +115,7 @@ def reference_numbers(ground: Ground) -> dict[str, Any]:
         if ground.judges(name):
             found[f"real_{name}"] = round(_mean(_score(ground, store, real)), 4)
             found[f"reconstructed_{name}"] = round(_mean(_score(ground, store, made)), 4)
-        if name == "seen":
+        if name == "seen" and len(real) > 1:
             found["diversity_real"] = round(mean_distance(real), 2)
             found["diversity_reconstructed"] = round(mean_distance(made), 2)
     lengths = [len(ground.codes.validation[i]) for i in curve_clips(ground, MEASURE["curve_clips"])]
@@ -193,7 +194,7 @@ def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
             free = write_motions(ground, model, captions, None)
             numbers[f"score_free_{name}"] = round(_mean(_score(ground, store, free)), 4)
         if name == "seen":
-            numbers["diversity"] = round(mean_distance(made), 2)
+            numbers["diversity"] = round(mean_distance(made), 2) if len(made) > 1 else None
             if judged:
                 numbers["score_other"] = round(_mean(_score(ground, store, made, shift=1)), 4)
             if judged and model.mask_token is not None:
