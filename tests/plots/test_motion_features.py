@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from motionlab.data.composed.samples import load_samples
@@ -14,10 +15,10 @@ def test_a_curve_for_each_number_and_a_mark_at_the_frame() -> None:
     motion = load_samples()[0].motion
     view = compute_features(motion, 0.5, "heading")
     front, above, right = feature_figure(view).axes
-    curves = [line for line in right.lines if len(line.get_xdata()) == len(motion)]
+    curves = [line for line in right.lines if np.size(line.get_xdata()) == len(motion)]
     assert [line.get_label() for line in curves] == view.labels
-    assert list(curves[2].get_ydata()) == motion.features[:, 4].tolist()
-    assert right.lines[-1].get_xdata()[0] == view.frame / 30
+    assert np.asarray(curves[2].get_ydata()).tolist() == motion.features[:, 4].tolist()
+    assert np.asarray(right.lines[-1].get_xdata())[0] == view.frame / 30
     assert len(front.lines) == 21 and len(above.lines) == 3  # bones; path, its start, the moment
 
 
@@ -27,4 +28,4 @@ def test_the_first_path_is_drawn_last_and_features_without_spread_are_crosses() 
     spread = torch.ones(272)
     spread[[3, 5]] = 0.0
     lines = spread_of_features_figure({"one": spread}, FEATURE_SLICES).axes[0].lines
-    assert [len(line.get_xdata()) for line in lines[:2]] == [270, 2] and lines[1].get_marker() == "x"
+    assert [np.size(line.get_xdata()) for line in lines[:2]] == [270, 2] and lines[1].get_marker() == "x"
