@@ -1,188 +1,35 @@
-"""Put motion of other bodies on the 22 joints.
+"""Put motion of any body on the 22 joints.
 
-Two ideas carry everything.
-
-*Change of axes.* If `M` turns the source's axes into ours, a point becomes `M p` and a rotation `M R M^T`.
-
-*Change of rest pose.* A joint angle only means something relative to a rest pose. If `A` turns our rest bone into the
-direction of the source's rest bone, then `G A` (`G` the source joint's world rotation) puts our bone exactly where
-the source has its own. Of all such `A` the least rotation is taken, because it adds no twist about the bone.
-
-Bone lengths are ours afterwards, so hands and feet end up a few centimetres away from the source's: directions are
-kept, not places.
+The road: which joint is which (`names.py`), which way is up (`up.py`), whether it is a person and how large (`body.py`),
+where the motion begins (`start.py`), how joints are turned (`calibration.py` from rotations, `places.py` without),
+a steady frame rate (`resampling.py`), the floor (`floor.py`). Directions of bones are kept. With the canonical body,
+places are not: bones have our lengths afterwards, so hands end up a few centimetres away from the source's.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.motion.formats.bvh import BvhClip
 from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.body import check_person, own_skeleton, scale_of
+from motionlab.motion.retargeting.calibration import calibrate, world_of_ours
+from motionlab.motion.retargeting.floor import floor_height
+from motionlab.motion.retargeting.frames import leg_length, places_by_name
+from motionlab.motion.retargeting.names import find_joints
+from motionlab.motion.retargeting.places import rotations_from_places
 from motionlab.motion.retargeting.resampling import frame_times, sample_linear, sample_quaternions
-from motionlab.motion.rotations import axis_angle_to_matrix, matrix_to_quaternion, quaternion_to_matrix
+from motionlab.motion.retargeting.start import first_frame
+from motionlab.motion.retargeting.up import upright
+from motionlab.motion.rotations import heading_vector, matrix_to_quaternion, quaternion_to_matrix, yaw_matrix_of
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
 
-# The bone that gives a joint its direction. The pelvis and the head keep the source's rotation as it is; feet and
-# wrists end the tree and use the correction of the joint above.
-_BONE_TO = {
-    "left_hip": "left_knee",
-    "left_knee": "left_ankle",
-    "left_ankle": "left_foot",
-    "spine1": "spine2",
-    "spine2": "spine3",
-    "spine3": "neck",
-    "neck": "head",
-    "left_collar": "left_shoulder",
-    "left_shoulder": "left_elbow",
-    "left_elbow": "left_wrist",
-}
-_SAME_AS = {"left_foot": "left_ankle", "left_wrist": "left_elbow"}
-for _table in (_BONE_TO, _SAME_AS):
-    _table.update({k.replace("left", "right"): v.replace("left", "right") for k, v in list(_table.items())})
-
-
-@dataclass(frozen=True)
-class BvhMap:
-    """Which joint of a BVH body plays which of the 22 joints. Joints that are not named do not bend.
-
-    Args:
-        name: what to call this kind of body in messages.
-        joints: our joint name to the file's joint name; the pelvis, hips, knees and ankles are needed.
-        axes: rows of the rotation from the file's axes to (x left, y up, z forward).
-    """
-
-    name: str
-    joints: dict[str, str]
-    axes: tuple[tuple[float, float, float], ...] = field(default=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-
-
-def _both_sides(middle: dict[str, str], left: dict[str, str]) -> dict[str, str]:
-    """Add the right side: the same names with the word for left replaced."""
-    right = {k.replace("left", "right"): v.replace("Left", "Right").replace("left", "right") for k, v in left.items()}
-    return {**middle, **left, **right}
-
-
-CMU_MAP = BvhMap(
-    "CMU (cgspeed)",
-    _both_sides(
-        {
-            "pelvis": "Hips",
-            "spine1": "LowerBack",
-            "spine2": "Spine",
-            "spine3": "Spine1",
-            "neck": "Neck",
-            "head": "Head",
-        },
-        {
-            "left_hip": "LeftUpLeg",
-            "left_knee": "LeftLeg",
-            "left_ankle": "LeftFoot",
-            "left_foot": "LeftToeBase",
-            "left_collar": "LeftShoulder",
-            "left_shoulder": "LeftArm",
-            "left_elbow": "LeftForeArm",
-            "left_wrist": "LeftHand",
-        },
-    ),
-)
-TOES_MAP = BvhMap(
-    "21 joints with toes",
-    _both_sides(
-        {"pelvis": "Hips", "spine2": "Ab", "spine3": "Chest", "neck": "Neck", "head": "Head"},
-        {
-            "left_hip": "LeftHip",
-            "left_knee": "LeftKnee",
-            "left_ankle": "LeftAnkle",
-            "left_foot": "LeftToes",
-            "left_collar": "LeftCollar",
-            "left_shoulder": "LeftShoulder",
-            "left_elbow": "LeftElbow",
-            "left_wrist": "LeftWrist",
-        },
-    ),
-)
-OWN_MAP = BvhMap("motionlab", {name: name for name in JOINT_NAMES})
-KNOWN_MAPS = (OWN_MAP, CMU_MAP, TOES_MAP)
-
-
-def find_map(clip: BvhClip, where: object = "BVH") -> BvhMap:
-    """The known map whose joints are all in the file.
-
-    Raises:
-        InputError: none fits; the message lists the joints of the file.
-    """
-    for known in KNOWN_MAPS:
-        if set(known.joints.values()) <= set(clip.names):
-            return known
-    raise InputError(
-        where,
-        found="joints " + ", ".join(clip.names[:40]),
-        expected="a body of one of the kinds " + ", ".join(known.name for known in KNOWN_MAPS),
-        fix="Write a BvhMap for this body and pass it to retarget_bvh.",
-    )
-
-
-def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor, Tensor]:
-    """A BVH clip on the 22 joints, at a steady frame rate, scaled so that the legs have our length.
-
-    The pelvis is put in the middle between the hips: there the scaled legs reach the floor wherever the source's do.
-    (Bodies differ in how far their hips sit below their root: 10 cm in the CMU files, 0 here.)
-
-    Returns:
-        local rotations `[T, 22, 3, 3]` and pelvis position `[T, 3]` in metres, float64.
-
-    Raises:
-        InputError: the file lacks a joint that the map names, or its legs have no length.
-    """
-    missing = [name for name in body.joints.values() if name not in clip.names]
-    if missing:
-        raise InputError(
-            f"BVH body {body.name}",
-            found="no joint " + ", ".join(missing),
-            expected="all joints of the map",
-            fix="Use another BvhMap; find_map(clip) looks for one that fits.",
-        )
-    source = {ours: clip.names.index(theirs) for ours, theirs in body.joints.items()}
-    axes = torch.tensor(body.axes, dtype=torch.float64)
-    rest = _rest_positions(clip) @ axes.T  # [J, 3]
-    corrections = _rest_corrections(source, rest)
-
-    moments = frame_times((len(clip) - 1) / clip.fps, fps, len(clip))
-    times = torch.arange(len(clip), dtype=torch.float64) / clip.fps
-    local = sample_quaternions(matrix_to_quaternion(clip.rotations), times, moments)
-    resampled = BvhClip(
-        names=clip.names,
-        parents=clip.parents,
-        offsets=clip.offsets,
-        rotations=quaternion_to_matrix(local),
-        root_position=sample_linear(clip.root_position, times, moments),
-        fps=fps,
-    )
-    world = axes @ resampled.world_rotations() @ axes.T  # [T, J, 3, 3]
-
-    ours: list[Tensor] = []  # world rotations, [T, 3, 3] each
-    rotations: list[Tensor] = []
-    for joint, name in enumerate(JOINT_NAMES):
-        parent = PARENTS[joint]
-        if name in source:
-            turn = world[:, source[name]] @ corrections[name]
-        else:
-            turn = ours[parent]  # not in the file: does not bend
-        ours.append(turn)
-        rotations.append(turn if parent < 0 else ours[parent].mT @ turn)
-
-    scale = _leg_length(_rest_of_ours(), {name: joint for joint, name in enumerate(JOINT_NAMES)}) / _leg_length(
-        rest, source
-    )
-    places = resampled.joints() @ axes.T  # [T, J, 3]
-    hips = (places[:, source["left_hip"]] + places[:, source["right_hip"]]) / 2
-    return torch.stack(rotations, dim=1), hips * scale
+BODIES = ("canonical", "own")
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +39,8 @@ class Retargeted:
     Args:
         motion: on the 22 joints, in metres, y up.
         mapping: our joint name to the name in the source.
-        reference: `[T, 22, 3]` places of the source's own joints at the frames of `motion`, in our axes and scaled to
-            metres; NaN where the source has no such joint. The verdict compares the two.
+        reference: `[T, 22, 3]` places of the source's own joints at the frames of `motion`, scaled to metres, in the
+            world of `motion.joints()`; NaN where the source has no such joint. The verdict compares the two.
         notes: what was assumed, dropped or repaired, in whole sentences.
     """
 
@@ -203,119 +50,100 @@ class Retargeted:
     notes: tuple[str, ...] = ()
 
 
-def retarget(source: SourceMotion, fps: float = 30.0) -> Retargeted:
+def retarget(
+    source: SourceMotion,
+    fps: float = 30.0,
+    *,
+    mapping: Mapping[str, str] | None = None,
+    up: str | None = None,
+    metres_per_unit: float | None = None,
+    body: str = "canonical",
+    keep_start: bool = False,
+    keep_heights: bool = False,
+) -> Retargeted:
     """A motion of any body on the 22 joints, at a steady frame rate.
 
+    Args:
+        mapping: our joint name to the source's, for joints that are not found by name.
+        up: axis of the source that points up, "y", "z", "-y", ...; found from the poses when not given.
+        metres_per_unit: replaces what the source says.
+        body: "canonical" gives every motion our bones, scaled by the length of the legs, so that the motions of a data
+            set share one body. "own" keeps the source's bones (`Motion.skeleton`).
+        keep_start: keep T-poses before the motion.
+        keep_heights: keep heights as the source has them, instead of putting the floor at 0.
+
     Raises:
-        InputError: the body is not understood.
+        InputError: the body is not a person, or is not understood; the message says which joint is missing.
     """
-    if source.rotations is None or source.rest is None:
-        raise InputError(
-            source.name,
-            found="places of joints without rotations",
-            expected="rotations and a rest pose",
-            fix="Export the motion as BVH.",
-        )
-    body = _known_body(source)
-    index = {ours: source.joints.index(theirs) for ours, theirs in body.joints.items()}
-    axes = torch.tensor(body.axes, dtype=torch.float64)
-    rest = source.rest.double() @ axes.T  # [J, 3]
-    corrections = _rest_corrections(index, rest)
-    world = axes @ source.rotations.double() @ axes.T  # [T, J, 3, 3]
-    ours: list[Tensor] = []  # world rotations, [T, 3, 3] each
-    for joint, name in enumerate(JOINT_NAMES):
-        parent = PARENTS[joint]
-        ours.append(world[:, index[name]] @ corrections[name] if name in index else ours[parent])
-    local = torch.stack(
-        [turn if PARENTS[joint] < 0 else ours[PARENTS[joint]].mT @ turn for joint, turn in enumerate(ours)], dim=1
-    )  # [T, 22, 3, 3]
-    scale = _leg_length(_rest_of_ours(), {name: joint for joint, name in enumerate(JOINT_NAMES)}) / _leg_length(
-        rest, index
+    if body not in BODIES:
+        raise InputError("body", found=repr(body), expected=" or ".join(BODIES), fix="Choose one of these.")
+    notes: list[str | None] = []
+    index = find_joints(source.joints, source.parents, source.name, mapping)
+    places = places_by_name(source.positions.double(), index)
+    check_person(places, source.name)
+    axes, up, certain = upright(places, up)
+    if not certain:
+        notes.append(f"Which way is up is not certain; {up} was taken.")
+    places = {name: value @ axes.T for name, value in places.items()}  # y up from here on
+    scale, note = scale_of(_leg_length(source, index), body, metres_per_unit or source.metres_per_unit)
+    notes.append(note)
+
+    if source.rotations is None:
+        solved = rotations_from_places(places)
+        world = torch.stack([solved[name] for name in JOINT_NAMES], dim=1)  # [T, 22, 3, 3]
+        notes.append("The source has places only; turns about the length of straight limbs are a guess.")
+    else:
+        turns = {name: axes @ source.rotations[:, at].double() @ axes.T for name, at in index.items()}
+        rest = None if source.rest is None else places_by_name(source.rest.double() @ axes.T, index)
+        calibration = calibrate(turns, places, rest, source.times)
+        world = world_of_ours(turns, places, calibration)
+        notes += calibration.notes
+
+    begin, note = (0, None) if keep_start else first_frame(places, source.times, scale)
+    notes.append(note)
+    places = {name: scale * value[begin:] for name, value in places.items()}  # metres from here on
+    world, times = world[begin:], source.times[begin:].double() - float(source.times[begin])
+
+    skeleton = own_skeleton(world, places, source.name) if body == "own" else None
+    offsets = (skeleton or canonical_skeleton(torch.float64)).offsets
+    moments = frame_times(float(times[-1]), fps, len(times))
+    local = quaternion_to_matrix(sample_quaternions(matrix_to_quaternion(_local(world)), times, moments))
+    # Our pelvis is the point between our hips: there, scaled legs reach the floor wherever the source's do.
+    pelvis = sample_linear(places["pelvis" if skeleton else "middle"], times, moments)
+    joints = forward_kinematics(local, pelvis, offsets)  # [T', 22, 3]
+    reference = torch.full_like(joints, torch.nan)
+    for name in index:
+        reference[:, JOINT_NAMES.index(name)] = sample_linear(places[name], times, moments)
+
+    floor = 0.0 if keep_heights else floor_height(joints)
+    joints[..., 1] -= floor
+    reference[..., 1] -= floor
+    motion = Motion.from_joints_rotations(
+        joints.float(), local.float(), fps=fps, name=source.name, skeleton=skeleton, ground=False
     )
-    places = scale * source.positions.double() @ axes.T  # [T, J, 3]
-    pelvis = (places[:, index["left_hip"]] + places[:, index["right_hip"]]) / 2
-    moments = frame_times(float(source.times[-1]), fps, len(source))
-    local = quaternion_to_matrix(sample_quaternions(matrix_to_quaternion(local), source.times, moments))
-    joints = forward_kinematics(
-        local, sample_linear(pelvis, source.times, moments), canonical_skeleton(torch.float64).offsets
-    )
-    reference = torch.full_like(joints, torch.nan)  # [T', 22, 3]
-    for name, at in index.items():
-        reference[:, JOINT_NAMES.index(name)] = sample_linear(places[:, at], source.times, moments)
-    motion = Motion.from_joints_rotations(joints.float(), local.float(), fps=fps, name=source.name)
-    return Retargeted(motion, dict(body.joints), reference)
-
-
-def _known_body(source: SourceMotion) -> BvhMap:
-    for known in KNOWN_MAPS:
-        if set(known.joints.values()) <= set(source.joints):
-            return known
-    raise InputError(
-        source.name,
-        found="joints " + ", ".join(source.joints[:40]),
-        expected="a body of one of the kinds " + ", ".join(known.name for known in KNOWN_MAPS),
-        fix="Rename the joints.",
+    return Retargeted(
+        motion,
+        {name: source.joints[at] for name, at in index.items()},
+        _as_decoded(reference, joints, local),
+        tuple(text for text in notes if text),
     )
 
 
-def _rest_positions(clip: BvhClip) -> Tensor:
-    """`[J, 3]`, all rotations zero."""
-    places: list[Tensor] = []
-    for joint, parent in enumerate(clip.parents):
-        places.append(torch.zeros_like(clip.offsets[0]) if parent < 0 else places[parent] + clip.offsets[joint])
-    return torch.stack(places)
+def _leg_length(source: SourceMotion, index: Mapping[str, int]) -> float:
+    """Of the rest pose, which has the bones exactly; of the poses where there is none."""
+    rest = 0.0 if source.rest is None else leg_length(places_by_name(source.rest.double(), index))
+    return rest or leg_length(places_by_name(source.positions.double(), index))
 
 
-def _rest_corrections(source: dict[str, int], rest: Tensor) -> dict[str, Tensor]:
-    """For every mapped joint the least rotation `[3, 3]` from our rest bone to the source's."""
-    offsets = canonical_skeleton(torch.float64).offsets
-    result = {name: torch.eye(3, dtype=torch.float64) for name in JOINT_NAMES}
-    for name, child in _BONE_TO.items():
-        if name in source and child in source:
-            theirs = rest[source[child]] - rest[source[name]]
-            result[name] = least_rotation(offsets[JOINT_NAMES.index(child)], theirs)
-    for name, above in _SAME_AS.items():
-        result[name] = result[above]
-    return result
+def _local(world: Tensor) -> Tensor:
+    """Rotations in the world to rotations relative to the parent, `[T, 22, 3, 3]`."""
+    rest = world[:, PARENTS[1:]].mT @ world[:, 1:]
+    return torch.cat((world[:, :1], rest), dim=1)
 
 
-def least_rotation(start: Tensor, end: Tensor) -> Tensor:
-    """The smallest rotation `[3, 3]` that turns direction `start` into direction `end`; identity for a zero vector.
-
-    >>> turned = least_rotation(torch.tensor([0.0, 2.0, 0.0]), torch.tensor([1.0, 0.0, 0.0]))
-    >>> print([round(x) for x in (turned @ torch.tensor([0.0, 1.0, 0.0])).tolist()])
-    [1, 0, 0]
-    """
-    lengths = start.norm() * end.norm()
-    if float(lengths) < 1e-9:
-        return torch.eye(3, dtype=start.dtype)
-    cross = torch.linalg.cross(start, end) / lengths
-    cosine = (start @ end) / lengths
-    sine = cross.norm()
-    if float(sine) < 1e-9:
-        if float(cosine) > 0:
-            return torch.eye(3, dtype=start.dtype)
-        # Opposite directions: any axis across `start` will do; take the one furthest from it.
-        axis = torch.linalg.cross(start, torch.eye(3, dtype=start.dtype)[start.abs().argmin()])
-        return axis_angle_to_matrix(math.pi * axis / axis.norm())
-    return axis_angle_to_matrix(cross / sine * torch.atan2(sine, cosine))
-
-
-def _rest_of_ours() -> Tensor:
-    """`[22, 3]`, the T-pose."""
-    rest = torch.eye(3, dtype=torch.float64).expand(len(JOINT_NAMES), 3, 3)
-    offsets = canonical_skeleton(torch.float64).offsets
-    return forward_kinematics(rest, torch.zeros(3, dtype=torch.float64), offsets)
-
-
-def _leg_length(rest: Tensor, index: dict[str, int]) -> float:
-    """Hip to knee to ankle, mean of both legs, in the units of `rest` `[J, 3]`."""
-    length = 0.0
-    for side in ("left", "right"):
-        hip, knee, ankle = (rest[index[f"{side}_{joint}"]] for joint in ("hip", "knee", "ankle"))
-        length += float((knee - hip).norm() + (ankle - knee).norm()) / 2
-    if length <= 0:
-        raise InputError(
-            "BVH", found="legs without length", expected="offsets from hip to ankle", fix="Check the OFFSET lines."
-        )
-    return length
+def _as_decoded(points: Tensor, joints: Tensor, local: Tensor) -> Tensor:
+    """Points `[T, n, 3]` moved as the 272 features move a clip: start above the origin, facing +z."""
+    start = joints[0, 0].clone()
+    start[1] = 0
+    cosine, sine = heading_vector(local[0, 0])
+    return (points - start) @ yaw_matrix_of(cosine, -sine).mT

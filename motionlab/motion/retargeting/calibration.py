@@ -1,0 +1,152 @@
+"""How each joint of a file is turned when ours is in its T-pose: the correction between two bodies.
+
+`G_j C_j` is our joint's rotation in the world, `G_j` the source's; `C_j` never changes over a clip. Where the file's
+rest pose is a person who stands, `C_j` comes from it. Where all bones of the rest pose lie along one axis, or helper
+joints between pelvis and hips were turned by a network, it says nothing, and two things of the clip itself are used: the
+frame in which the person stands straightest takes the place of the rest pose, and knees and elbows, which bend about one
+axis only, tell how thigh and shin, upper arm and forearm are turned about their length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from motionlab.motion.retargeting.frames import Places, angle_between, chest_left, leg_length
+from motionlab.motion.retargeting.places import (
+    HINGES,
+    along,
+    chest_over_time,
+    hinge_normal,
+    limb,
+    pelvis_over_time,
+)
+from motionlab.motion.retargeting.rest_pose import OURS, last_spine, pose_rotations, stands
+from motionlab.motion.retargeting.standing import STRAIGHT, standing_score
+from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
+
+LOOSE = 10.0  # degrees that hips may turn against the pelvis, or collars against the chest
+ONE_AXIS = 0.9  # length of the mean of a hinge's directions; 1 for a perfect hinge
+BENT = 0.2  # sine of the bend from which a limb shows its plane
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Args:
+    corrections: our joint name to `C_j`, `[3, 3]`.
+    loose: whether hips or collars move against the joint that should carry them, so that pelvis and chest must be
+        taken from places in each frame.
+    notes: how it was found, where the rest pose did not tell.
+    """
+
+    corrections: dict[str, Tensor]
+    loose: bool
+    notes: tuple[str, ...] = ()
+
+
+def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, times: Tensor) -> Calibration:
+    """Corrections for the joints of a source.
+
+    Args:
+        world: our joint name to the source joint's rotation in the world, `[T, 3, 3]`.
+        places: of the same joints over time, `[T, 3]`, in the same axes.
+        rest: their places when all rotations are the identity, `[3]`.
+        times: `[T]` seconds, for notes.
+    """
+    if rest is not None and stands(rest) and _agrees(world, places, rest):
+        return Calibration({name: turn for name, turn in pose_rotations(rest).items() if name in world}, loose=False)
+    score = standing_score(places)  # [T]
+    at = int(score.argmin())
+    pose = pose_rotations({name: value[at] for name, value in places.items()})
+    corrections = {name: world[name][at].mT @ pose[name] for name in world}
+    hinged = [name for name in HINGES if _use_hinge(corrections, world, places, name)]
+    why = "The rest pose of the file does not stand" if rest is not None else "The file has no rest pose"
+    notes = [f"{why}; turns about the length of bones are measured from the pose at {float(times[at]):.2f} s."]
+    if hinged:
+        notes.append("Knees and elbows tell them for " + ", ".join(name.replace("_", " ") for name in hinged) + ".")
+    if float(score[at]) > STRAIGHT:
+        notes.append("Nobody stands straight in this motion, so turns about the length of bones may be off.")
+    loose = not (_rigid(world, places))
+    if loose:
+        notes.append("Hips or collars move against pelvis and chest; these two are taken from places of joints.")
+    return Calibration(corrections, loose, tuple(notes))
+
+
+def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Calibration) -> Tensor:
+    """Rotations in the world of all 22 joints, `[T, 22, 3, 3]`. A joint that the source lacks does not bend."""
+    turned = {name: world[name] @ correction for name, correction in calibration.corrections.items()}
+    if calibration.loose or "pelvis" not in turned:
+        turned["pelvis"] = pelvis_over_time(places)
+        last = last_spine(places)
+        if last is not None:
+            turned[last] = chest_over_time(places)
+    result: list[Tensor] = []
+    for name, parent in zip(JOINT_NAMES, PARENTS, strict=True):
+        result.append(turned[name] if name in turned else result[parent])
+    return torch.stack(result, dim=1)
+
+
+def _agrees(world: Mapping[str, Tensor], places: Places, rest: Places) -> bool:
+    """Whether hips and collars sit in the poses where the rest pose has them."""
+    for name, line, resting in _carried(world, places, rest):
+        if resting is not None and float(angle_between(_seen_from(world[name], line), resting).median()) > LOOSE:
+            return False
+    return True
+
+
+def _rigid(world: Mapping[str, Tensor], places: Places) -> bool:
+    """Whether pelvis and chest carry hips and collars without turning against them."""
+    for name, line, _ in _carried(world, places, None):
+        seen = _seen_from(world[name], line)
+        if float(angle_between(seen, seen.mean(0)).median()) > LOOSE:
+            return False
+    return "pelvis" in world
+
+
+def _carried(
+    world: Mapping[str, Tensor], places: Places, rest: Places | None
+) -> list[tuple[str, Tensor, Tensor | None]]:
+    """Joint, the line that it carries `[T, 3]`, the same in the rest pose `[3]`."""
+    result: list[tuple[str, Tensor, Tensor | None]] = []
+    if "pelvis" in world:
+        line = places["left_hip"] - places["right_hip"]
+        result.append(("pelvis", line, None if rest is None else rest["left_hip"] - rest["right_hip"]))
+    last = last_spine(world)
+    if last is not None and "left_collar" in places and "right_collar" in places:
+        line = places["left_collar"] - places["right_collar"]
+        if float(line.norm(dim=-1).median()) > 0.03 * leg_length(places):
+            result.append((last, line, None if rest is None else chest_left(rest)))
+    return result
+
+
+def _seen_from(turn: Tensor, vector: Tensor) -> Tensor:
+    """A vector in the axes of a joint, `[T, 3, 3], [T, 3] -> [T, 3]`."""
+    return (turn.mT @ vector[..., None])[..., 0]
+
+
+def _use_hinge(corrections: dict[str, Tensor], world: Mapping[str, Tensor], places: Places, name: str) -> bool:
+    """Turn both bones of a limb about their length until its hinge has our axis; False where the limb does not tell."""
+    middle, end = limb(name)
+    if not {name, middle} <= set(world) or end not in places:
+        return False
+    normal = hinge_normal(places, name)  # [T, 3]
+    bent = normal.norm(dim=-1) > BENT
+    if int(bent.sum()) < 2:
+        return False
+    axis = torch.tensor(HINGES[name], dtype=torch.float64)
+    found = {}
+    for joint, child in ((name, middle), (middle, end)):
+        seen = _seen_from(world[joint], normal)[bent]  # [n, 3], axes of the source joint
+        mean = seen.sum(0) / seen.norm(dim=-1).sum()
+        if float(mean.norm()) < ONE_AXIS:
+            continue
+        ours = OURS[child] - OURS[joint]
+        bone = corrections[joint] @ ours
+        found[joint] = along(bone, mean, ours, axis)
+    if name not in found:
+        return False
+    corrections.update(found)
+    return True
