@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
+from motionlab.commands import convert
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -44,6 +45,7 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
+app.add_typer(convert.app)
 
 
 def _print_version(wanted: bool) -> None:

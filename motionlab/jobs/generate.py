@@ -16,16 +16,15 @@ import torch
 from motionlab.config import Sampling
 from motionlab.errors import InputError
 from motionlab.evaluation.judge import SeenAction, describe_actions
-from motionlab.files import write_text
+from motionlab.jobs.motion_files import find_target, write_target
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import Generated, generate
-from motionlab.motion.formats.bvh_write import UNITS, write_bvh
+from motionlab.motion.formats.registry import WriteOptions
 from motionlab.motion.motion import Motion
-from motionlab.plots.gif import write_gif
-from motionlab.plots.player import Track, player_page
 from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
 
-SUFFIXES = (".bvh", ".npy", ".gif", ".html")
+# ending -> name of the format where several share it; .npz is missing, because no reader would guess the right one
+ENDINGS: dict[str, str | None] = {".bvh": None, ".glb": None, ".csv": None, ".npy": "272", ".gif": None, ".html": None}
 FPS = Motion.fps  # frames a second of what a run generates
 
 
@@ -107,7 +106,7 @@ def generate_file(
     """`motionlab generate`: one prompt, one file.
 
     Args:
-        out: .bvh (for Blender), .npy (272 features), .gif or .html (a player).
+        out: .bvh or .glb (for Blender), .npy (272 features), .csv (places of joints), .gif or .html (a player).
         seconds: length of the motion, at 30 frames a second; None lets the decoder say when it is over.
         unit: of a .bvh file, "m" (the default) or "cm".
         show: say on stderr what is being done.
@@ -118,9 +117,10 @@ def generate_file(
             length over the limit; checked before any work.
     """
     out = Path(out)
-    if out.suffix.lower() not in SUFFIXES:
-        raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(SUFFIXES), fix="Choose one of these.")
-    check_unit(out, unit)
+    if out.suffix.lower() not in ENDINGS:
+        raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(ENDINGS), fix="Choose one of these.")
+    options = WriteOptions(unit=unit)
+    writer = find_target(out, ENDINGS[out.suffix.lower()], options)
     kind = progress_kind(sys.stderr) if show else "silent"
     say(f"loading the run {Path(run_folder)}", kind)
     run = Run.open(run_folder)
@@ -130,17 +130,9 @@ def generate_file(
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
     frames = None if seconds is None else [_frames(seconds, limit)]
     result = generate_motions(run, [prompt], sampling, frames, kind)[0][0]
-    write_motion(out, result.motion, caption=prompt, unit=unit or "m")
+    write_target(out, result.motion, writer, options, caption=prompt)
     judge = run.judge
     return result if judge is None else replace(result, actions=tuple(judge.actions_in(result.motion.features)))
-
-
-def check_unit(out: Path, unit: str | None) -> None:
-    """Raise InputError for a unit that is unknown, or for a format whose numbers have their own."""
-    if unit is not None and unit not in UNITS:
-        raise InputError("unit", found=repr(unit), expected=" or ".join(UNITS), fix="Choose one of these.")
-    if unit is not None and out.suffix.lower() != ".bvh":
-        raise InputError(out, found=f"unit {unit}", expected="an ending .bvh", fix="Leave the unit out: metres.")
 
 
 def _frames(seconds: float, limit: int) -> int:
@@ -154,16 +146,3 @@ def _frames(seconds: float, limit: int) -> int:
             fix="Ask for another length, or raise max_tokens.",
         )
     return frames
-
-
-def write_motion(out: Path, motion: Motion, caption: str, unit: str = "m") -> None:
-    """Write a motion in the format that the ending names."""
-    suffix = out.suffix.lower()
-    if suffix == ".bvh":
-        write_bvh(out, motion, unit=unit)
-    elif suffix == ".npy":
-        motion.save(out)
-    elif suffix == ".gif":
-        write_gif(out, motion.joints(), fps=motion.fps, label=caption)
-    else:
-        write_text(out, player_page([Track("generated", motion.joints())], caption, motion.fps))

@@ -190,18 +190,35 @@ def heading_vector(root_rotation: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(undefined, torch.ones_like(cosine), cosine / length), sine / length
 
 
-def matrix_to_euler_zyx(matrix: Tensor) -> Tensor:
-    """`[..., 3, 3] -> [..., 3]` angles (Z, Y, X) in degrees.
+def matrix_to_euler(matrix: Tensor, order: str = "ZYX") -> Tensor:
+    """`[..., 3, 3] -> [..., 3]` angles in degrees about the axes of `order`: "ZYX" gives (Z, Y, X) of Rz Ry Rx.
 
-    At Y = +-90 degrees Z and X turn about the same axis (gimbal lock); then X is set to 0 and Z takes the whole turn.
+    The middle angle is within +-90 degrees. At +-90 the first and the last axis coincide (gimbal lock); then the last
+    angle is set to 0 and the first takes the whole turn.
+
+    Args:
+        order: X, Y and Z, each once.
+
+    >>> turn = yaw_matrix(torch.tensor(math.pi / 6))
+    >>> print([round(x) for x in matrix_to_euler(turn, "XYZ").tolist()])
+    [0, 30, 0]
     """
     m = matrix.float() if matrix.dtype in HALF else matrix
-    cosine = torch.sqrt(m[..., 0, 0] ** 2 + m[..., 1, 0] ** 2)  # cos Y, never negative
-    y = torch.atan2(-m[..., 2, 0], cosine)
+    a, b, c = ("XYZ".index(axis) for axis in order)
+    sign = -euler_parity(order)  # entries off the diagonal change their sign with the handedness of the order
+    cosine = torch.sqrt(m[..., c, c] ** 2 + m[..., b, c] ** 2)  # of the middle angle, never negative
+    middle = torch.atan2(-sign * m[..., a, c], cosine)
     locked = cosine < 16 * torch.finfo(matrix.dtype).eps  # of the dtype that the matrix was rounded to
-    z = torch.where(locked, torch.atan2(-m[..., 0, 1], m[..., 1, 1]), torch.atan2(m[..., 1, 0], m[..., 0, 0]))
-    x = torch.where(locked, torch.zeros_like(y), torch.atan2(m[..., 2, 1], m[..., 2, 2]))
-    return (torch.stack((z, y, x), dim=-1) * (180 / math.pi)).to(matrix.dtype)
+    first = torch.where(
+        locked, torch.atan2(-sign * m[..., c, b], m[..., b, b]), torch.atan2(sign * m[..., b, c], m[..., c, c])
+    )
+    last = torch.where(locked, torch.zeros_like(middle), torch.atan2(sign * m[..., a, b], m[..., a, a]))
+    return (torch.stack((first, middle, last), dim=-1) * (180 / math.pi)).to(matrix.dtype)
+
+
+def euler_parity(order: str) -> int:
+    """1 for the orders XYZ, YZX and ZXY, -1 for the other three."""
+    return 1 if order in "XYZXY" else -1
 
 
 def _unit(vector: Tensor) -> Tensor:
