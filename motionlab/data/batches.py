@@ -88,7 +88,7 @@ class WindowBatches:
             order, first = self._epoch(int(epoch))
             clips[here], starts[here] = order[inside[here]], first[inside[here]]
         values = self.clips.windows(clips, starts, self.window)
-        return values if self.normalizer is None else self.normalizer.normalize(values)
+        return values if self.normalizer is None else self.normalizer.normalize_(values)
 
     def _epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Clips and first frames of one epoch, in order. Kept for the last two epochs; always the same for an epoch."""

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motionlab.data.clip import Segment
 from motionlab.data.splits import Clips
-from motionlab.data.store import Segment
 from motionlab.errors import InputError
 
 
@@ -24,12 +24,15 @@ class JoinedClips:
     """
 
     def __init__(self, *parts: Clips) -> None:
-        names = [(part.name(i), at, i) for at, part in enumerate(parts) for i in range(len(part))]
+        names = [part.name(i) for part in parts for i in range(len(part))]
         if not names:
             raise InputError("joined splits", found="no clips", expected="at least one", fix="Add clips.")
         self.parts = parts
-        self._places = np.array([place for _, *place in sorted(names)], dtype=np.int64)  # [N, 2]: part, clip in it
-        self.lengths = np.array([parts[at].lengths[i] for at, i in self._places], dtype=np.int64)
+        order = np.array(sorted(range(len(names)), key=names.__getitem__))
+        here = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        numbers = np.concatenate([np.arange(len(part)) for part in parts])
+        self._places = np.stack((here, numbers), axis=1)[order]  # [N, 2]: part, clip in it
+        self.lengths = np.concatenate([part.lengths for part in parts])[order].astype(np.int64)
         self.fps = parts[0].fps
         self.digest = hashlib.sha256(" ".join(part.digest for part in parts).encode()).hexdigest()
         self.has_segments = all(part.has_segments for part in parts if len(part))

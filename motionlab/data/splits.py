@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from motionlab.data.store import Segment
+from motionlab.data.clip import Segment
 from motionlab.errors import InputError
 from motionlab.motion.frame_rate import same_rate
 
@@ -47,7 +47,7 @@ class Clips(Protocol):
         """`[T, 272]` float32 of a clip, in physical units."""
 
     def windows(self, indices: Sequence[int] | np.ndarray, starts: Sequence[int] | np.ndarray, length: int) -> Tensor:
-        """`[B, length, 272]`: a window of each of `B` clips, from the frames `starts`."""
+        """`[B, length, 272]`: a window of each of `B` clips, from the frames `starts`; the caller may change it."""
 
     def captions(self, index: int) -> list[str]:
         """The captions of a clip."""

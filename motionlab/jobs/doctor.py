@@ -88,7 +88,8 @@ def verify(folder: Path | None = None) -> list[Row]:
     Raises:
         InputError: no such folder.
     """
-    from motionlab.data.store import FEATURES_FILE, TABLE_FILE, TEXT_FILE, MotionStore
+    from motionlab.data.store import MotionStore
+    from motionlab.data.store_files import FEATURES_FILE, TABLE_FILE, TEXT_FILE
     from motionlab.runtime import cache_dir
 
     if folder is not None and not folder.is_dir():

@@ -51,6 +51,7 @@ FEATURE_SLICES: dict[str, slice] = {
 }
 # Row 0 of 2:8: no turn. (It is the 6D notation of the identity.)
 NO_TURN = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_AT_REST = torch.tensor((0.0, 0.0, *NO_TURN))  # row 0 of 0:8
 
 
 @in_float32
@@ -169,6 +170,13 @@ def reset_first_row(features: Tensor) -> Tensor:
         dim=-1,
     )
     return torch.cat((first, features[..., 1:, :]), dim=-2)
+
+
+def clear_first_row(features: Tensor) -> None:
+    """`reset_first_row` in place, `[..., T, 272]`."""
+    first = features[..., 0, :]  # [..., 272]
+    first[..., : HEADING.stop] = _AT_REST.to(first)
+    first[..., VELOCITIES] = 0
 
 
 def check_features(features: Tensor, where: object) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from motionlab.data.building import building
-from motionlab.data.store import FEATURES_FILE, INDEX_FILE, TABLE_FILE, TEXT_FILE, Clip, MotionStore, Segment
+from motionlab.data.store import Clip, MotionStore, Segment
+from motionlab.data.store_files import FEATURES_FILE, INDEX_FILE, TABLE_FILE, TEXT_FILE
 from motionlab.errors import InputError
 from motionlab.motion.features import crop
 from motionlab.motion.motion import Motion

@@ -26,6 +26,7 @@ import numpy as np
 from motionlab import runtime
 from motionlab.config import CorpusConfig
 from motionlab.data.building import building
+from motionlab.data.clip import Clip, Segment
 from motionlab.data.composed.captions import compose_captions
 from motionlab.data.composed.join import Track, join_tracks
 from motionlab.data.composed.mirrored_words import mirror_words
@@ -33,7 +34,8 @@ from motionlab.data.composed.plan import SPLITS, Plan, plan_corpus, side, usable
 from motionlab.data.composed.samples import Sample, load_samples
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
-from motionlab.data.store import Clip, MotionStore, Segment, pack
+from motionlab.data.store import MotionStore
+from motionlab.data.store_files import pack
 from motionlab.errors import InputError
 from motionlab.files.records import read_record, write_record
 from motionlab.motion.motion import Motion
