@@ -18,21 +18,25 @@ from motionlab.files import write_text
 from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.formats.euler_curves import euler_curves
 from motionlab.motion.formats.read import read_motion
+from motionlab.motion.formats.registry import WriteOptions
 from motionlab.motion.formats.source import ReadOptions
+from motionlab.motion.formats.write import write_motion
 from motionlab.motion.motion import Motion
-from motionlab.motion.rotations import axis_angle_to_matrix
+from motionlab.motion.rotations import axis_angle_to_matrix, matrix_from_6d, yaw_matrix
 from motionlab.motion.skeleton import (
     JOINT_NAMES,
-    MIRROR,
     PARENTS,
     canonical_skeleton,
     forward_kinematics,
     global_rotations,
 )
+from motionlab.teaching.expect import about
 
 OFFSETS = canonical_skeleton(torch.float64).offsets
 # The limbs whose direction is compared: (from, to).
-LIMBS = [(PARENTS[j], j) for j, name in enumerate(JOINT_NAMES) if name.split("_")[-1] in ("knee", "ankle", "elbow", "wrist")]
+LIMBS = [
+    (PARENTS[j], j) for j, name in enumerate(JOINT_NAMES) if name.split("_")[-1] in ("knee", "ankle", "elbow", "wrist")
+]
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,27 @@ class Dialect:
     read: Motion
 
 
-def limb_error(joints: Tensor, true: Tensor) -> float:
-    """Median angle in degrees between the limbs of two motions, both `[T, 22, 3]`, frame by frame as far as both go.
+def limb_error(joints: Tensor, fps: float, true: Motion) -> float:
+    """Median angle in degrees between the limbs of a motion `[T, 22, 3]` and of the true one, at the same moments.
 
-    >>> standing = torch.eye(22, 3)[None]
-    >>> limb_error(standing, 2 * standing)
-    0.0
+    Both face forward before they are compared: the way in which a body faces at the start is free.
     """
-    frames = min(len(joints), len(true))
+    moments = torch.arange(len(joints)) / fps
+    at = (moments * true.fps).round().long()
+    seen = at < len(true)
+    one, other = _facing_forward(joints[seen].double()), _facing_forward(true.joints()[at[seen]].double())
     angles = []
     for parent, child in LIMBS:
-        one, other = (x[:frames, child].double() - x[:frames, parent].double() for x in (joints, true))
-        cosine = torch.nn.functional.cosine_similarity(one, other, dim=-1, eps=1e-12)
+        mine, theirs = (x[:, child] - x[:, parent] for x in (one, other))
+        cosine = torch.nn.functional.cosine_similarity(mine, theirs, dim=-1, eps=1e-12)
         angles.append(torch.rad2deg(torch.acos(cosine.clamp(-1, 1))))
     return float(torch.stack(angles).median())
+
+
+def _facing_forward(joints: Tensor) -> Tensor:
+    """Each frame of `[T, 22, 3]` turned about y, so that the hips lie along x."""
+    hips = joints[:, JOINT_NAMES.index("left_hip")] - joints[:, JOINT_NAMES.index("right_hip")]
+    return joints @ yaw_matrix(torch.atan2(hips[:, 2], hips[:, 0])).mT
 
 
 def speed(joints: Tensor, fps: float) -> float:
@@ -145,3 +156,94 @@ def _copied(path: Path, scale: float = 1.0) -> tuple[Tensor, float]:
     order = [clip.names.index(name) for name in JOINT_NAMES]
     joints = forward_kinematics(clip.rotations[:, order], scale * clip.root_position, OFFSETS)
     return joints, clip.fps
+
+
+def _folded(folder: Path, true: Motion) -> Dialect:
+    path = folder / "folded.bvh"
+    rotations, offsets = fold(true.rotations().double(), OFFSETS)
+    write_body(path, 100 * offsets, rotations, 100 * true.joints()[:, 0].double(), true.fps, JOINT_NAMES)
+    joints, fps = _copied(path, scale=0.01)
+    return Dialect(
+        "BVH as in LAFAN1",
+        "its rest pose: all bones along x",
+        "same names, same angles",
+        joints,
+        fps,
+        read_motion(path),
+    )
+
+
+def _z_up(folder: Path, true: Motion) -> Dialect:
+    path = folder / "z_up.bvh"
+    write_motion(path, true, options=WriteOptions(unit="cm", up="z"))
+    joints, fps = _copied(path)
+    return Dialect("BVH, z up, centimetres", "axes and unit", "y is up, metres", joints, fps, read_motion(path))
+
+
+def _fast(folder: Path, true: Motion) -> Dialect:
+    path = folder / "fast.bvh"
+    fine = true.resample(fps=120.0)
+    rotations = torch.cat((torch.eye(3).expand(1, 22, 3, 3), fine.rotations())).double()
+    pelvis = fine.joints()[:, 0].double()
+    write_body(path, OFFSETS, rotations, torch.cat((pelvis[:1], pelvis)), 120.0, JOINT_NAMES)
+    joints, _ = _copied(path)
+    name = "BVH as from CMU, 120 fps"
+    return Dialect(name, "frame 0 is a T-pose", "every row is a frame at 30 fps", joints, 30.0, read_motion(path))
+
+
+def _places(folder: Path, true: Motion) -> Dialect:
+    path = folder / "places.npy"
+    joints = true.resample(fps=20.0).joints()
+    np.save(path, joints.numpy())
+    read = read_motion(path, options=ReadOptions(fps=20.0))
+    return Dialect("places [T, 22, 3], .npy", "20 fps", "30 fps, as all others", joints, 30.0, read)
+
+
+def _humanml(folder: Path, true: Motion) -> Dialect:
+    path = folder / "humanml.npy"
+    write_motion(path, true, to="263")
+    rows = torch.from_numpy(np.load(path)).double()
+    local = torch.eye(3, dtype=torch.float64).repeat(len(rows), 22, 1, 1)
+    local[:, 1:] = matrix_from_6d(rows[:, 67:193].unflatten(1, (21, 6)))  # taken for rows, and for joints 1 to 21
+    pelvis = torch.zeros(len(rows), 3, dtype=torch.float64)
+    pelvis[:, [0, 2]] = rows[:, 1:3].cumsum(0)
+    joints = forward_kinematics(local, pelvis, OFFSETS)
+    return Dialect(
+        "HumanML3D, 263 numbers",
+        "its 6D: columns, per bone end",
+        "6D in rows, as SMPL",
+        joints,
+        20.0,
+        read_motion(path),
+    )
+
+
+def _amass(folder: Path, true: Motion) -> Dialect:
+    path = folder / "amass.npz"
+    write_motion(path, true.resample(fps=100.0), to="amass")
+    with np.load(path) as arrays:
+        poses, places = (torch.from_numpy(arrays[name]).double() for name in ("poses", "trans"))
+    poses, places = poses[::3, :66], places[::3]  # int(100 / 30) = 3
+    joints = forward_kinematics(axis_angle_to_matrix(poses.unflatten(1, (22, 3))), places, OFFSETS)
+    return Dialect(
+        "AMASS .npz, 100 fps", "z is up", "y is up, every third frame is 30 fps", joints, 30.0, read_motion(path)
+    )
+
+
+KINDS: tuple[Callable[[Path, Motion], Dialect], ...] = (_folded, _z_up, _fast, _places, _humanml, _amass)
+
+
+def read_dialects(folder: Path, true: Motion) -> list[Dialect]:
+    """Write a motion in six kinds of files into `folder`, and read each under a guess and with the package."""
+    return [kind(folder, true) for kind in KINDS]
+
+
+def dialect_rows(dialects: Sequence[Dialect], true: Motion) -> list[tuple[str, ...]]:
+    """The table "guess / so": limbs in degrees off, and speed in metres per second."""
+    rows = [("file", "does not say", "guess", "limbs off", "speed", "package: limbs off", "speed")]
+    for dialect in dialects:
+        cells = []
+        for joints, fps in ((dialect.guessed, dialect.guessed_fps), (dialect.read.joints(), dialect.read.fps)):
+            cells += [f"{about(limb_error(joints, fps, true), 2)}°", f"{about(speed(joints, fps), 2)} m/s"]
+        rows.append((dialect.name, dialect.hides, dialect.guess, *cells))
+    return rows
