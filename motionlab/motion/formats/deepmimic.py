@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.files.reading import read_bytes, refusing
 from motionlab.motion.formats.registry import Format
 from motionlab.motion.formats.source import Reading, ReadOptions
 from motionlab.motion.motion import Motion
@@ -41,8 +42,10 @@ from motionlab.motion.rotations import axis_angle_to_matrix, quaternion_to_matri
 from motionlab.motion.skeleton import JOINT_NAMES, canonical_skeleton, forward_kinematics
 
 ROW_LENGTH = 44
+DOG_ROW_LENGTH = 84
 # (x forward, y up, z right) -> (x left, y up, z forward)
 _AXES = ((0.0, 0.0, -1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+_BEGINNING = 1 << 12  # bytes
 LARGEST = 1e6  # metres, radians or seconds
 QUATERNIONS: dict[str, int] = {
     "root": 4,
@@ -101,7 +104,8 @@ def read_deepmimic(source: str | Path | bytes, name: str | None = None) -> DeepM
     for number, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != ROW_LENGTH:
             size = len(row) if isinstance(row, list) else type(row).__name__
-            raise _wrong(where, f"frame {number} of {size} numbers")
+            body = ", which is a dog (laikago)" if size == DOG_ROW_LENGTH else ""
+            raise _wrong(where, f"frame {number} of {size} numbers{body}")
         if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in row):
             raise _wrong(where, f"something that is not a number in frame {number}")
     try:
@@ -162,14 +166,11 @@ def retarget_deepmimic(clip: DeepMimicClip, fps: float = 30.0) -> tuple[Tensor, 
 
 
 def _parse(source: str | Path | bytes, where: str) -> Any:
+    if not isinstance(source, bytes):
+        with refusing(where, expected="a DeepMimic motion file", fix="Check the path."):
+            source = read_bytes(source, expected="a DeepMimic motion file", fix="Check the path.")
     try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise InputError(
-            where, found=error.strerror or error, expected="a DeepMimic motion file", fix="Check the path."
-        ) from error
-    try:
-        return json.loads(content)
+        return json.loads(source)
     except (ValueError, RecursionError) as error:
         raise _wrong(where, f"text that is not JSON ({error})") from error
 
@@ -184,14 +185,19 @@ def _wrong(where: str, found: str) -> InputError:
 
 
 def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
-    rotations, pelvis = retarget_deepmimic(read_deepmimic(path))
+    clip = read_deepmimic(path)
+    if options.fps is not None:
+        clip = replace(clip, times=torch.arange(len(clip.times), dtype=torch.float64) / options.fps)
+    rotations, pelvis = retarget_deepmimic(clip)
     joints = forward_kinematics(rotations, pelvis, canonical_skeleton(torch.float64).offsets)
     yield Reading(Motion.from_joints_rotations(joints.float(), rotations.float(), name=path.stem))
 
 
-def _begins_as_json(path: Path) -> bool:
+def _has_frames(path: Path) -> bool:
+    """JSON whose first keys include `Frames`: other JSON lies next to motions, too, as Kimodo's meta.json."""
     with open(path, "rb") as file:
-        return file.read(64).lstrip().startswith(b"{")
+        beginning = file.read(_BEGINNING)
+    return beginning.lstrip().startswith(b"{") and b'"Frames"' in beginning
 
 
 FORMAT = Format(
@@ -199,6 +205,6 @@ FORMAT = Format(
     suffixes=(".txt", ".json"),
     carries="rotations of 12 joints and the place of the root, at irregular times",
     loses="collars, spine in parts, toes, wrists",
-    recognises=_begins_as_json,
+    recognises=_has_frames,
     read=_read,
 )

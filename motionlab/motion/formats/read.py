@@ -6,13 +6,41 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from motionlab.errors import InputError
-from motionlab.motion.formats import bvh, deepmimic
+from motionlab.motion.formats import (
+    amass,
+    bvh,
+    c3d,
+    deepmimic,
+    humanml263,
+    joints,
+    joints_csv,
+    kimodo,
+    motion272,
+    parquet,
+    pickled,
+    smpl85,
+)
 from motionlab.motion.formats.registry import Format
 from motionlab.motion.formats.source import Reading, ReadOptions
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.retarget import retarget
 
-FORMATS: tuple[Format, ...] = (bvh.FORMAT, deepmimic.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    bvh.FORMAT,
+    deepmimic.FORMAT,
+    # Numpy files, told apart by the names and shapes in their headers.
+    motion272.FORMAT,
+    humanml263.FORMAT,
+    amass.FORMAT,
+    smpl85.FORMAT,
+    kimodo.FORMAT,
+    joints.FORMAT,
+    pickled.FORMAT,
+    pickled.UNKNOWN,
+    parquet.FORMAT,
+    joints_csv.FORMAT,
+    c3d.FORMAT,
+)
 
 
 def find_format(path: str | Path) -> Format:

@@ -1,0 +1,61 @@
+"""Read tables of SMPL parameters: `[T, 85]` of the MotionMillion scripts and `[T, 322]` of Motion-X.
+
+| columns of 85 | content                          | columns of 322 | content                                    |
+|---------------|----------------------------------|----------------|--------------------------------------------|
+| 0:66          | axis-angle, our 22 joints        | 0:66           | axis-angle, our 22 joints                   |
+| 66:72         | two hand joints, zero            | 66:309         | hands, jaw, expression, shape of the face   |
+| 72:75         | translation, m                   | 309:312        | translation, m                              |
+| 75:85         | shape of the body                | 312:322        | shape of the body                           |
+
+The 85 have y up. The 322 come with either axis up; the poses of the file decide, and the note says so. Neither file
+says its frame rate: the data sets made of them have 30.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from motionlab.motion.formats.numpy_motion import SUFFIXES, headers, is_table, load, numbers, wrong
+from motionlab.motion.formats.registry import Format
+from motionlab.motion.formats.smpl_pose import BODY, BODY_NOTE, smpl_motion, up_axis
+from motionlab.motion.formats.source import Reading, ReadOptions
+
+TRAVEL = {85: slice(72, 75), 322: slice(309, 312)}
+LEAST_UPRIGHT = 0.5  # mean cosine between the body's up and an axis, below which no axis is called up
+FPS = 30.0
+FPS_NOTE = "The file does not say its frame rate; 30 frames a second were taken, as in the data sets of such files."
+
+
+def _recognises(path: Path) -> bool:
+    return any(is_table(path, width) for width in TRAVEL)
+
+
+def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
+    width = headers(path)[""].shape[1]
+    values = numbers(path, "", load(path, ("",))[""])  # [T, 85] or [T, 322]
+    notes = [BODY_NOTE]
+    z_up = False
+    if width == 322:
+        up, clearly = up_axis(values[:, :3])
+        if up not in ("y", "z") or clearly < LEAST_UPRIGHT:
+            raise wrong(
+                path, f"a body that stands along {up} ({clearly:.2f} of its time)", "one that stands along y or z",
+                "Say which axis is up by turning the first three columns and the translation to y up.",
+            )  # fmt: skip
+        z_up = up == "z"
+        notes.append(f"The body stands along {up} in the file, so {up} was taken as up.")
+    if options.fps is None:
+        notes.append(FPS_NOTE)
+    motion = smpl_motion(values[:, :BODY], values[:, TRAVEL[width]], options.fps or FPS, path.stem, z_up=z_up)
+    yield Reading(motion, notes=tuple(notes))
+
+
+FORMAT = Format(
+    name="smpl_85, smplx_322",
+    suffixes=SUFFIXES[:1],
+    carries="rotations of our 22 joints and travel",
+    loses="the shape of the body, hands and face, the frame rate",
+    recognises=_recognises,
+    read=_read,
+)

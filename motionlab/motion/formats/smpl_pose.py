@@ -1,0 +1,58 @@
+"""SMPL parameters to a `Motion`, without a body model.
+
+SMPL, SMPL-H and SMPL-X share the first 22 joints, and those are ours: same names, same order, same parents, same rest
+axes (x left, y up, z forward). So the axis-angle vectors of a file ARE our local rotations. Against features that the
+original scripts made with the SMPL-X model, the root velocity, the heading and all 132 rotation features agree to 3e-7.
+
+The body model would add the person's bone lengths. Here the joints follow by forward kinematics with our own bones,
+which puts them 5 cm from the model's on average; the pelvis goes where the file moves it, up to a constant (SMPL's
+translation is not the pelvis, but the two differ by the same vector in every frame).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from motionlab.motion.features import encode
+from motionlab.motion.motion import Motion
+from motionlab.motion.rotations import axis_angle_to_matrix
+from motionlab.motion.skeleton import JOINT_COUNT, canonical_skeleton, forward_kinematics
+
+BODY = 3 * JOINT_COUNT  # 66 numbers: 22 axis-angle vectors
+BODY_NOTE = (
+    "The joints were placed with our own bone lengths, because the shape of the body needs the SMPL model; "
+    "rotations, heading and travel are those of the file, places of joints differ by about 5 cm."
+)
+# Rows of the rotation from (x, y forward.., z up) to (x, y up, z): a point (x, y, z) becomes (x, z, -y).
+Z_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
+
+
+def smpl_motion(body: Tensor, travel: Tensor, fps: float, name: str, z_up: bool = False) -> Motion:
+    """A motion from SMPL parameters.
+
+    Args:
+        body: `[T, 66]` axis-angle vectors of the 22 joints, the first relative to the world, float64.
+        travel: `[T, 3]` SMPL's translation in metres, float64.
+        fps: frames a second of both.
+        z_up: the world of the file has z up; it is turned to y up.
+    """
+    rotations = axis_angle_to_matrix(body.reshape(-1, JOINT_COUNT, 3))  # [T, 22, 3, 3]
+    if z_up:
+        axes = torch.tensor(Z_UP, dtype=body.dtype)
+        # SMPL's rest pose has y up already: the world is turned, the body's own axes are not.
+        rotations = torch.cat((axes @ rotations[:, :1], rotations[:, 1:]), dim=1)
+        travel = travel @ axes.T
+    joints = forward_kinematics(rotations, travel, canonical_skeleton(body.dtype).offsets)
+    return Motion(encode(joints, rotations).float(), fps=fps, name=name)
+
+
+def up_axis(root: Tensor) -> tuple[str, float]:
+    """Which axis of the world the body stands along on average, and how clearly: 1 is always upright.
+
+    Args:
+        root: `[T, 3]` axis-angle vectors of the pelvis.
+    """
+    upright = axis_angle_to_matrix(root)[:, :, 1].mean(0)  # the body's own up, in the world
+    axis = int(upright.abs().argmax())
+    return ("-" if float(upright[axis]) < 0 else "") + "xyz"[axis], float(upright[axis].abs())
