@@ -40,6 +40,7 @@ _FIGURES = {
     "parameter_figure": "motionlab.plots.memory",
     "paths_figure": "motionlab.plots.motion_features",
     "peak_figure": "motionlab.plots.memory",
+    "pfnn_figure": "motionlab.plots.motion_features",
     "position_figure": "motionlab.views.strategies",
     "rate_distortion_figure": "motionlab.plots.ablation",
     "roofline_figure": "motionlab.plots.roofline",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from motionlab.motion.formats.gait import GROUPS
+from motionlab.motion.formats.pfnn import X_COLUMNS, PfnnVectors
 from motionlab.motion.skeleton import PARENTS
 from motionlab.plots.labels import plain
 from motionlab.plots.player import PALETTE
@@ -133,6 +135,49 @@ def spread_of_features_figure(spreads: Mapping[str, Tensor], slices: Mapping[str
             axes.text((part.start + part.stop) / 2, 2.0, plain(name), fontsize=8, color=_GREY, ha="center")
     axes.set(yscale="log", ylim=(floor / 2, 4), xlabel="number of the 272", ylabel="standard deviation")
     axes.legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
+def pfnn_figure(vectors: PfnnVectors, row: int) -> Figure:
+    """One vector of a PFNN: the way from above, the pose before it, the gait over two seconds, and the phase.
+
+    Args:
+        row: which vector.
+    """
+    from matplotlib.figure import Figure
+
+    names = {name: i for i, name in enumerate(X_COLUMNS)}
+    x = vectors.x[row]
+
+    def window(kind: str) -> tuple[list[int], list[float]]:
+        columns = [name for name in X_COLUMNS if name.startswith(f"{kind}_") and name[len(kind) + 1] in "+-"]
+        return [int(name.rsplit("_", 1)[1]) for name in columns], [float(x[names[name]]) for name in columns]
+
+    figure = Figure(figsize=(10.4, 3.2), layout="constrained")
+    above, front, gait, clock = figure.subplots(1, 4, width_ratios=(1.1, 0.9, 1.5, 0.8))
+    (frames, across), (_, ahead) = window("trajectory_x"), window("trajectory_z")
+    (_, turned_x), (_, turned_z) = window("trajectory_direction_x"), window("trajectory_direction_z")
+    above.quiver(across, ahead, turned_x, turned_z, color=[PALETTE[0] if t <= 0 else PALETTE[1] for t in frames])
+    above.set(xlabel="x, cm", ylabel="z, cm", title="the way, blue is past")
+    above.set_aspect("equal", adjustable="datalim")
+    pose = x[[i for name, i in names.items() if name.startswith("position_")]].view(-1, 3).numpy()
+    for child, parent in enumerate(PARENTS):
+        if parent >= 0:
+            front.plot(pose[[parent, child], 0], pose[[parent, child], 1], color=PALETTE[0], linewidth=2)
+    front.set(xlim=(-110, 110), ylim=(-20, 200), aspect="equal", xlabel="x, cm", title="pose before")
+    for i, group in enumerate(GROUPS):
+        places, values = window(f"gait_{group}")
+        gait.plot(places, values, marker="o", markersize=3, label=group, color=PALETTE[i % len(PALETTE)])
+    gait.set(xlabel="frames from now, 60 a second", ylim=(-0.05, 1.05), title="gait")
+    gait.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    turn = 2 * np.pi * float(vectors.phase[row])
+    circle = np.linspace(0, 2 * np.pi, 100)
+    clock.plot(np.sin(circle), np.cos(circle), color=_FAINT, linewidth=1)
+    clock.annotate("", (np.sin(turn), np.cos(turn)), (0, 0), arrowprops={"arrowstyle": "-|>", "color": PALETTE[1]})
+    clock.set(aspect="equal", xticks=[], yticks=[], title=f"phase {float(vectors.phase[row]):.2f}")
+    for axes in (above, front, gait, clock):
+        axes.title.set_fontsize(10)
+        axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 

@@ -7,7 +7,9 @@ import torch
 
 from motionlab.data.composed.samples import load_samples
 from motionlab.motion.features import FEATURE_SLICES
-from motionlab.plots.motion_features import feature_figure, paths_figure, spread_of_features_figure
+from motionlab.motion.formats.gait import GROUPS
+from motionlab.motion.formats.pfnn import X_COLUMNS, pfnn_vectors
+from motionlab.plots.motion_features import feature_figure, paths_figure, pfnn_figure, spread_of_features_figure
 from motionlab.views.motion_features import compute_features
 
 
@@ -29,3 +31,15 @@ def test_the_first_path_is_drawn_last_and_features_without_spread_are_crosses() 
     spread[[3, 5]] = 0.0
     lines = spread_of_features_figure({"one": spread}, FEATURE_SLICES).axes[0].lines
     assert [np.size(line.get_xdata()) for line in lines[:2]] == [270, 2] and lines[1].get_marker() == "x"
+
+
+def test_a_pfnn_vector_is_drawn_as_it_is() -> None:
+    sample = next(sample for sample in load_samples() if sample.name == "cmu_swing_2")
+    vectors = pfnn_vectors(sample.motion)
+    above, front, gait, clock = pfnn_figure(vectors, 5).axes
+    assert len(front.lines) == 21 and len(gait.lines) == len(GROUPS)
+    column = X_COLUMNS.index(f"gait_{GROUPS[1]}_+0")
+    at = list(np.asarray(gait.lines[1].get_xdata())).index(0)
+    assert np.asarray(gait.lines[1].get_ydata())[at] == float(vectors.x[5, column])
+    assert clock.get_title() == f"phase {float(vectors.phase[5]):.2f}"
+    assert len(above.collections) == 1
