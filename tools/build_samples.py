@@ -37,11 +37,15 @@ from motionlab.files import atomic_path, sha256, write_text
 from motionlab.motion.features import crop, encode
 from motionlab.motion.formats.bvh import parse_bvh
 from motionlab.motion.formats.deepmimic import read_deepmimic, retarget_deepmimic
-from motionlab.motion.retargeting.retarget import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh
 from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
 from motionlab.text.minilm import MiniLM
 
-FOLDER = Path(__file__).resolve().parent.parent / "data_samples"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT)]
+
+from tools.sample_retargeting import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh  # noqa: E402
+
+FOLDER = ROOT / "data_samples"
 FPS = 30.0
 TOLERANCE = 2e-3  # of one number in a caption embedding; float16 steps are 2.4e-4 below 0.5
 

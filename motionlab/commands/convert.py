@@ -10,7 +10,7 @@ import typer
 from motionlab.environment import usable_path
 from motionlab.errors import printable
 
-app = typer.Typer()
+app = typer.Typer(rich_markup_mode=None)
 
 
 def _path(path: Path) -> Path:
@@ -29,6 +29,7 @@ def convert(
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames per second of the result. Default: as the source.")] = None,
     source_fps: Annotated[float | None, typer.Option(help="Those of the source, instead of what it says.")] = None,
+    body: Annotated[str, typer.Option(help="own: the bones of the source; canonical: those of the samples.")] = "own",
     unit: Annotated[str | None, typer.Option(help="Of a .bvh file: m or cm. Default: m.")] = None,
     order: Annotated[str | None, typer.Option(help="Of the rotations in a .bvh file. Default: ZYX.")] = None,
     up: Annotated[str | None, typer.Option(help="Axis that points up in a .bvh file: y or z. Default: y.")] = None,
@@ -41,6 +42,6 @@ def convert(
     from motionlab.motion.formats.registry import WriteOptions
 
     options = WriteOptions(unit=unit, order=order, up=up)
-    for done in job(source, out, to=to, fps=fps, source_fps=source_fps, options=options):
+    for done in job(source, out, to=to, fps=fps, source_fps=source_fps, body=body, options=options):
         for line in done.lines():
             print(printable(line))

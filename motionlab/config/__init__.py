@@ -6,6 +6,7 @@ No torch is loaded here.
 """
 
 from motionlab.config.corpus import CorpusConfig
+from motionlab.config.data import DataConfig
 from motionlab.config.evaluation import EvaluationConfig
 from motionlab.config.llama import LlamaConfig
 from motionlab.config.run import RunConfig, add_section, run_config
@@ -18,6 +19,7 @@ from motionlab.config.yaml_files import from_mapping, load_config, preset_names,
 __all__ = [
     "QUANTIZERS",
     "CorpusConfig",
+    "DataConfig",
     "EvaluationConfig",
     "LlamaConfig",
     "RunConfig",

@@ -20,6 +20,7 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from motionlab.config.yaml_values import shortened
+from motionlab.environment import usable_path
 from motionlab.errors import InputError
 
 T = TypeVar("T")
@@ -106,6 +107,15 @@ def required(help: str, **limits: Any) -> Any:
 def seed_setting(help: str) -> int:
     """A field that holds a seed: of a size that every random generator takes."""
     return setting(0, help, at_least=0, at_most=2**32 - 1)
+
+
+def is_path(path: str) -> bool:
+    """Whether a file or folder can have this name; a test of a setting."""
+    try:
+        usable_path(path)
+    except InputError:
+        return False
+    return True
 
 
 def group(kind: type[T], help: str, **defaults: Any) -> T:

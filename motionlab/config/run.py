@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from motionlab.config.corpus import CorpusConfig
+from motionlab.config.data import DataConfig
 from motionlab.config.evaluation import EvaluationConfig
 from motionlab.config.fields import Section, group, hints, seed_setting, setting
 from motionlab.config.llama import LlamaConfig
@@ -48,7 +49,8 @@ class RunConfig(Section):
     compare_quantizers: list[QuantizerName] = setting(
         ["vq_ema"], "further quantizers trained with the same budget, to compare"
     )
-    corpus: CorpusConfig = group(CorpusConfig, "the motions")
+    data: DataConfig = group(DataConfig, "where the motions come from")
+    corpus: CorpusConfig = group(CorpusConfig, "the composed motions")
     text: TextConfig = group(TextConfig, "the captions")
     tokenizer: TokenizerConfig = group(TokenizerConfig, "stage 1, the model")
     tokenizer_training: TrainConfig = group(TrainConfig, "stage 1, the training")
@@ -58,12 +60,15 @@ class RunConfig(Section):
     evaluation: EvaluationConfig = group(EvaluationConfig, "the scores")
 
     def check_relations(self) -> None:
-        if self.tokenizer.window > self.corpus.max_frames:
+        key, longest = "corpus.max_frames", self.longest
+        if self.data.source != "composed":
+            key = "data.max_frames"
+        if longest is not None and self.tokenizer.window > longest:
             raise InputError(
                 "tokenizer.window",
                 found=self.tokenizer.window,
-                expected=f"at most corpus.max_frames ({self.corpus.max_frames}): no clip is longer",
-                fix="Lower it, or raise corpus.max_frames.",
+                expected=f"at most {key} ({longest}): no clip is longer",
+                fix=f"Lower it, or raise {key}.",
             )
         self.check_sampling(self.sampling)
 
@@ -76,6 +81,11 @@ class RunConfig(Section):
                 expected="1 (off)",
                 fix="Train with llama.text_drop=0.1 to use guidance.",
             )
+
+    @property
+    def longest(self) -> int | None:
+        """Frames that no clip exceeds by these settings; None when they do not say."""
+        return self.corpus.max_frames if self.data.source == "composed" else self.data.max_frames
 
     @property
     def quantizers(self) -> list[Any]:

@@ -5,18 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from motionlab.config.fields import Section, setting
-from motionlab.environment import usable_path
-from motionlab.errors import InputError
-
-
-def _is_path(path: str) -> bool:
-    try:
-        usable_path(path)
-    except InputError:
-        return False
-    return True
-
+from motionlab.config.fields import Section, is_path, setting
 
 MINILM_POSITIONS = 512
 """Positions that MiniLM's table has: no longer caption can be read. T5 has no table, and so no limit of its own."""
@@ -30,9 +19,9 @@ class TextConfig(Section):
 
     encoder: Literal["minilm", "t5"] = setting("minilm", "minilm (bundled) or t5 (a local T5, flan-T5 or ByT5 folder)")
     folder: str | None = setting(
-        None, "folder of the T5 weights, when encoder is t5", test=_is_path, says="the path of a folder"
+        None, "folder of the T5 weights, when encoder is t5", test=is_path, says="the path of a folder"
     )
-    pooled: bool = setting(False, "one vector per caption instead of one per word piece; minilm only")
+    pooled: bool = setting(False, "one vector per caption instead of one per word piece")
     max_tokens: int = setting(
         48,
         "longest caption in word pieces; a longer one is an error, never cut silently",
@@ -45,4 +34,3 @@ class TextConfig(Section):
         self.require("folder", self.folder is None or self.encoder == "t5", "null, or encoder: t5 with it")
         room = self.encoder != "minilm" or self.max_tokens <= MINILM_POSITIONS
         self.require("max_tokens", room, f"at most {MINILM_POSITIONS}: minilm has no more positions", "Lower it.")
-        self.require("pooled", not (self.pooled and self.encoder == "t5"), "false with encoder: t5")

@@ -18,7 +18,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,27 +42,34 @@ _BLOCK = 1 << 24  # bytes written or hashed at once
 _known: dict[Path, tuple[tuple[int, int, int], str]] = {}  # the digests that this process has computed
 
 
-def write_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor], description: Mapping[str, Any]) -> str:
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor | Sequence[torch.Tensor]], description: Mapping[str, Any]
+) -> str:
     """Write tensors (from any device) and a JSON-able description, whole or not at all; return the digest.
+
+    A list of tensors becomes one tensor, joined along the first dimension while it is written.
 
     Raises:
         InputError: the folder cannot be written or the disk is full; an older file at `path` is untouched.
     """
     # The widest numbers first, so that each tensor begins at a multiple of its width.
-    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    parts = {name: [one] if isinstance(one, torch.Tensor) else list(one) for name, one in tensors.items()}
+    names = sorted(parts, key=lambda name: (-parts[name][0].element_size(), name))
     notes = {_DIGEST_KEY: _NO_DIGEST, _DESCRIPTION_KEY: json.dumps(description, sort_keys=True)}
     header: dict[str, Any] = {"__metadata__": notes}
     offset = 0
     for name in names:
-        tensor, begin = tensors[name], offset
-        offset += tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [begin, offset]}
+        first, begin = parts[name][0], offset
+        offset += sum(part.numel() * part.element_size() for part in parts[name])
+        rows = [sum(len(part) for part in parts[name])] if first.dim() else []
+        shape = [*rows, *first.shape[1:]]
+        header[name] = {"dtype": DTYPES[first.dtype], "shape": shape, "data_offsets": [begin, offset]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
     with atomic_path(path) as temporary, open(temporary, "wb", buffering=0) as file:
         start = memoryview(len(text).to_bytes(8, "little") + text)
-        for block in itertools.chain([start], _blocks(tensors[name] for name in names)):
+        for block in itertools.chain([start], _blocks(part for name in names for part in parts[name])):
             digest.update(block)
             rest = block
             while rest:  # without a buffer, a write may take a part only

@@ -58,8 +58,8 @@ def loss_weights(config: TokenizerConfig) -> LossWeights:
 
 
 def max_motion_tokens(config: RunConfig, longest: int = 0) -> int:
-    """The longest motion of the corpus or of `longest` frames, or the longest requested generation, in tokens."""
-    frames = max(config.corpus.max_frames, longest)
+    """The longest motion of the settings or of `longest` frames, or the longest requested generation, in tokens."""
+    frames = max(config.longest or 0, longest)
     return max(-(-frames // config.tokenizer.frames_per_token), config.sampling.max_tokens)
 
 

@@ -16,7 +16,7 @@ from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.formats.source import Reading, ReadOptions
 from motionlab.motion.frame_rate import same_rate, whole_rate
 from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.retarget import retarget
+from motionlab.motion.retargeting.retarget import BODIES, retarget
 from motionlab.motion.skeleton import Skeleton
 
 RATES = (1.0, 1000.0)  # frames per second that can be asked for
@@ -46,7 +46,7 @@ class Converted:
     def lines(self) -> list[str]:
         """What a person should know about the file, a line for each."""
         frames = f"{len(self.motion)} frames at {self.motion.fps:g} fps"
-        if (len(self.motion), self.motion.fps) != (self.source_frames, self.source_fps):
+        if len(self.motion) != self.source_frames or not same_rate(self.motion.fps, self.source_fps):
             frames += f", from {self.source_frames} at {self.source_fps:.4g}"
         lines = [f"written: {self.path} ({frames})"]
         if self.loss is not None:
@@ -64,6 +64,7 @@ def convert(
     to: str | None = None,
     fps: float | None = None,
     source_fps: float | None = None,
+    body: str = "own",
     options: WriteOptions | None = None,
     measure: bool = True,
 ) -> Iterator[Converted]:
@@ -76,6 +77,7 @@ def convert(
         to: name of the format where the ending does not say it; see `find_writer`.
         fps: frames per second of the files; None keeps those of the source, or takes those of the format.
         source_fps: frames per second of the source, instead of what its file says.
+        body: "own" keeps the bones of the source, "canonical" gives it those of the bundled samples.
         options: unit, order of rotations and axis that points up, for formats that have them.
         measure: read each file again and compare.
 
@@ -95,41 +97,45 @@ def convert(
         )
     if out.is_dir():
         raise InputError(out, found="a folder", expected="the name of a file", fix="Add a name with an ending.")
+    if body not in BODIES:
+        raise InputError("--body", found=repr(body), expected=" or ".join(BODIES), fix="Choose one of these.")
     _refuse_itself(source, out)
     readings = iter(read_file(source, ReadOptions(fps=source_fps)))
     first = list(itertools.islice(readings, 2))
     if not first:
         raise InputError(source, found="no motion", expected="at least one", fix="Use another file.")
     wanted = writer.fps if writer is not None and writer.fps is not None else fps
-    return _convert(source, out, itertools.chain(first, readings), len(first) > 1, wanted, writer, options, measure)
+    return _convert(
+        source, out, itertools.chain(first, readings), len(first) > 1, wanted, body, writer, options, measure
+    )
 
 
 def _convert(
-    source: Path, out: Path, readings: Iterator[Reading], several: bool, fps: float | None,
+    source: Path, out: Path, readings: Iterator[Reading], several: bool, fps: float | None, body: str,
     writer: Writer | None, options: WriteOptions, measure: bool,
 ) -> Iterator[Converted]:  # fmt: skip
     for number, reading in enumerate(readings, start=1):
         path = out.with_name(f"{out.stem}-{number:04d}{out.suffix}") if several else out
         _refuse_itself(source, path)
-        motion, notes = _on_our_joints(reading, fps)
+        motion, notes = _on_our_joints(reading, fps, body)
         caption = reading.captions[0] if reading.captions else motion.name
         write_target(path, motion, writer, options, caption)
         loss: Loss | None = None
         if writer is not None and measure:
             try:
-                loss = measure_loss(path, motion, writer)
+                loss = measure_loss(path, motion, writer, options)
             except (InputError, MissingExtra) as error:
                 notes = (*notes, f"The loss was not measured: {error}")
         frames = len(reading.motion)
         yield Converted(path, motion, frames, reading.motion.fps, loss, notes, writer.loses if writer else "")
 
 
-def _on_our_joints(reading: Reading, fps: float | None) -> tuple[Motion, tuple[str, ...]]:
-    """The motion on the 22 joints, with a skeleton of its own, at the wanted rate or its own, and the notes."""
+def _on_our_joints(reading: Reading, fps: float | None, body: str) -> tuple[Motion, tuple[str, ...]]:
+    """The motion on the 22 joints, with a skeleton, at the wanted rate or its own, and the notes."""
     motion, notes = reading.motion, reading.notes
     if not isinstance(motion, Motion):
         own = whole_rate(motion.fps) if motion.fps else Motion.fps  # a single frame has no rate
-        retargeted = retarget(motion, fps=fps or own)
+        retargeted = retarget(motion, fps=fps or own, body=body)
         motion, notes = retargeted.motion, (*notes, *retargeted.notes)
     if motion.skeleton is None:
         motion = replace(motion, skeleton=Skeleton.measure(motion.joints(), motion.rotations()))

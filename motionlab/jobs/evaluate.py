@@ -22,7 +22,7 @@ import torch
 from motionlab.config import QUANTIZERS
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
-from motionlab.errors import InputError, printable
+from motionlab.errors import printable
 from motionlab.evaluation.actions import (
     classifier_accuracy,
     order_score,
@@ -34,7 +34,7 @@ from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.files import sha256
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
-from motionlab.jobs.prepare import bind_splits, encode_captions, require_splits
+from motionlab.jobs.prepare import bind_splits, check_tests, encode_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
 from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
@@ -92,8 +92,7 @@ def evaluate(run: Run, splits: Splits, *, show: bool = False) -> dict[str, Any]:
 
 def check_evaluable(run: Run, splits: Splits) -> None:
     """Raise an InputError, before any work, when there is nothing to score or nothing to score with."""
-    if not splits.tests:
-        raise InputError(splits.name, found="no test split", expected="at least one", fix="Name clips to test on.")
+    check_tests(splits)
     splits.require_captions(*splits.tests)
     run.llama  # noqa: B018 (a property that names what is missing)
     for name, clips in splits.tests.items():  # a caption that the encoder cannot read is found here, too

@@ -1,4 +1,4 @@
-"""The main job: corpus, both tokenizers, decoder, generation, report. Stopped anywhere, it continues from there."""
+"""The main job: motions, both tokenizers, decoder, generation, report. Stopped anywhere, it continues from there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.measured import environment, record_machine, record_tokenizers
-from motionlab.jobs.prepare import check_captions, fit_normalizer, prepare, require_splits
+from motionlab.jobs.prepare import (
+    check_captions,
+    check_data,
+    check_tests,
+    fit_normalizer,
+    prepare,
+    require_splits,
+    tell,
+)
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.llama import llama_source
@@ -45,6 +53,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             expected="one process",
             fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run continues from there.",
         )
+    check_data(config)
     check_buildable(config, config.quantizers)
     check_loggers([*config.tokenizer_training.loggers, *config.llama_training.loggers])
     threads = set_threads()
@@ -57,8 +66,13 @@ def run(config: RunConfig, folder: str | Path) -> Path:
 def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precision: Choice) -> Path:
     """The stages, one after the other."""
     this = Run.planned(folder, config)
-    if (this.folder / "config.yaml").exists():  # another corpus is refused before anything of the run is changed
-        require_splits(this, prepare(config.corpus, processes=threads))
+    known = None
+    if config.data.source != "composed" or (this.folder / "config.yaml").exists():
+        # Other motions, or none, are refused before anything of the run is changed.
+        known = prepare(config, processes=threads)
+        require_splits(this, known)
+        check_tests(known)
+        tell(known)
     this.save_config()
     print(f"run {config.name} in {printable(this.folder)}\ndevice: {device}, {threads} threads", flush=True)
     print(f"precision: {precision}", flush=True)
@@ -66,7 +80,7 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
     this.record(environment=environment(this.folder))
 
     with _stage(this, "corpus"):
-        splits = prepare(config.corpus, processes=threads)
+        splits = known or prepare(config, processes=threads)
         fit_normalizer(this, splits)
         record_machine(this, splits)
     with _stage(this, "text features"):  # before the trainings: a caption that cannot be read is found now

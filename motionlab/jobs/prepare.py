@@ -6,28 +6,126 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 
-from motionlab.config import CorpusConfig
-from motionlab.data.composed.corpus import build_corpus
+from motionlab.config import RunConfig
+from motionlab.data.composed.corpus import Corpus, build_corpus, corpus_digest
+from motionlab.data.folder import Shares, folder_splits, is_imported, read_quarantine
+from motionlab.data.motionmillion import motionmillion_splits
+from motionlab.data.packed import Limits
 from motionlab.data.splits import Clips, Splits
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.files.litter import sweep
 from motionlab.jobs.artefacts import RECORD, difference, read_record, write_record
+from motionlab.jobs.plain_folder import import_folder
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import cache_dir
 from motionlab.text.cache import TextCache
 
+_CAPTIONS = 1 << 16  # in memory together, while those are looked for that have no features yet
 
-def prepare(config: CorpusConfig, processes: int = 1) -> Splits:
-    """Build the composed corpus, or open it when it was built before.
+
+def check_data(config: RunConfig) -> None:
+    """Raise an InputError, before anything is written, when the settings name motions that are not there."""
+    data = config.data
+    if data.source == "composed":
+        return
+    if data.path is None:
+        raise InputError(
+            "data.path",
+            found="null",
+            expected=f"the folder of {data.source}: its download, any part of it",
+            fix="Add data.path=FOLDER; or train the same models on the bundled clips with data.source=composed.",
+        )
+    if not Path(data.path).is_dir():
+        raise InputError(data.path, found="no such folder", expected="a folder of motions", fix="Check data.path.")
+
+
+def prepare(config: RunConfig, processes: int = 1) -> Splits:
+    """The motions of a run as splits: made, or opened when they were made before.
 
     Removes what killed processes left half-made in the cache.
+
+    Raises:
+        InputError: the motions are not there, cannot be read, or none of them can be used.
     """
-    sweep(cache_dir(), depth=2)
-    return build_corpus(config, processes=processes)
+    check_data(config)
+    cache, data = cache_dir(), config.data
+    sweep(cache, depth=2)
+    if data.path is None or data.source == "composed":
+        return build_corpus(config.corpus, processes=processes)
+    folder = Path(data.path)
+    limits = Limits(
+        data.min_frames,
+        data.max_frames,
+        captions=data.captions == "required",
+        quarantine=read_quarantine(folder) if data.quarantine else {},
+    )
+    shares = Shares(data.validation_share, data.test_share, data.seed)
+    if data.source == "motionmillion":
+        splits = motionmillion_splits(folder, cache, limits, shares)
+    elif is_imported(folder):
+        splits = folder_splits(folder, cache, limits, shares)
+    else:
+        there = import_folder(folder, cache, processes)
+        splits = folder_splits(
+            there.folder, cache, limits, shares,
+            captions=there.captions, name=f"folder {folder.name}", notes=there.notes,
+        )  # fmt: skip
+    return _with_window(splits, config.tokenizer.window)
+
+
+def check_tests(splits: Splits) -> None:
+    """Raise an InputError when there is nothing to score on."""
+    if not splits.tests:
+        raise InputError(splits.name, found="no test split", expected="at least one", fix="Name clips to test on.")
+
+
+def data_digest(config: RunConfig) -> str:
+    """The digest of the motions that `prepare` would give; composed ones are not made for it."""
+    return corpus_digest(config.corpus) if config.data.source == "composed" else prepare(config).digest
+
+
+def describe_splits(splits: Splits) -> str:
+    """One line a split, and for other motions than the composed ones how they came about."""
+    lines = [
+        f"{printable(name):<12} {len(clips):>6} clips {int(clips.lengths.sum()):>9} frames"
+        for name, clips in splits.named().items()
+    ]
+    return "\n".join(lines if isinstance(splits, Corpus) else [*lines, printable(splits.note)])
+
+
+def tell(splits: Splits) -> None:
+    """Print what a person should know about motions that are not the bundled ones."""
+    if splits.note:
+        print(printable(f"{splits.name}: {splits.note}"), flush=True)
+
+
+def _with_window(splits: Splits, window: int) -> Splits:
+    """The same splits; their note says how many clips the tokenizer cannot learn from.
+
+    Raises:
+        InputError: no clip has a whole window.
+    """
+    short = int((splits.train.lengths < window).sum())
+    if short == len(splits.train):
+        raise InputError(
+            splits.name,
+            found=f"{short:,} training clips, the longest of {int(splits.train.lengths.max())} frames",
+            expected=f"at least one of {window} frames, the window of the tokenizer",
+            fix="Lower tokenizer.window, or add longer clips.",
+        )
+    if not short:
+        return splits
+    told = (
+        f"{short:,} of {len(splits.train):,} training clips are shorter than the window of {window} frames: the "
+        "tokenizer does not learn from them, the decoder does."
+    )
+    return replace(splits, note=f"{splits.note} {told}".strip())
 
 
 def require_splits(run: Run, splits: Splits) -> None:
@@ -83,11 +181,16 @@ def check_captions(run: Run, splits: Splits, *names: str) -> None:
         InputError: names the first clip without captions, or with one that the text encoder cannot read.
     """
     splits.require_captions(*names)
-    captions: dict[str, list[str]] = {}
+    text, captions, count = run.text, dict[str, list[str]](), 0
     for name in names:
         clips = splits.named()[name]
-        captions |= {splits.clip_name(name, i): clips.captions(i) for i in range(len(clips))}
-    encode_captions(run.text, captions)
+        for i in range(len(clips)):
+            captions[splits.clip_name(name, i)] = some = clips.captions(i)
+            count += len(some)
+            if count >= _CAPTIONS:
+                encode_captions(text, captions)
+                captions, count = {}, 0
+    encode_captions(text, captions)
 
 
 def encode_captions(text: TextCache, captions: Mapping[str, Sequence[str]]) -> None:
@@ -100,16 +203,22 @@ def encode_captions(text: TextCache, captions: Mapping[str, Sequence[str]]) -> N
         InputError: names the first clip with a caption that the text encoder cannot read.
     """
     try:
-        text.token_counts([caption for some in captions.values() for caption in some])
+        _encode_missing(text, [caption for some in captions.values() for caption in some])
     except InputError:
         for clip, some in captions.items():
             try:
-                text.token_counts(some)
+                _encode_missing(text, some)
             except InputError as error:
                 raise InputError(
                     f"{clip}, {error.where}", found=error.found, expected=error.expected, fix=error.fix
                 ) from None
         raise
+
+
+def _encode_missing(text: TextCache, captions: Sequence[str]) -> None:
+    missing = text.missing(captions)
+    if missing:
+        text.encode(missing)
 
 
 def fit_normalizer(run: Run, splits: Splits) -> Normalizer:

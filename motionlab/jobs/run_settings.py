@@ -21,7 +21,8 @@ from motionlab.training.checkpoints.checkpoint import RESTORE, has_checkpoint, r
 from motionlab.training.reporting.summary import read_summary
 
 # Keys and sections that shape no weights. `seed` is among them because each training has its own seed.
-FREE = ("name", "seed", "device", "compare_quantizers", "sampling", "evaluation")
+# The motions themselves are bound by their digest, so their folder may be moved.
+FREE = ("name", "seed", "device", "data.path", "compare_quantizers", "sampling", "evaluation")
 # Settings of a training that change neither its numbers nor its place in the data.
 MAY_CHANGE = ("auto_batch", "keep_last", "log_every", "loggers", "parallel", "resume_changed", "save_every")
 # Schedules that plan the rate over all steps: with more of them, every step would have had another rate.
@@ -98,7 +99,7 @@ def _has_weights(folder: Path) -> bool:
 
 
 def _is_free(key: str) -> bool:
-    return key.partition(".")[0] in FREE
+    return key in FREE or key.partition(".")[0] in FREE
 
 
 def _refused(folder: Path, section: str, name: str, old: TrainConfig, new: TrainConfig) -> str | None:

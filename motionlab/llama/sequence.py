@@ -160,7 +160,8 @@ class SequenceBatches:
                 expected="the same number, at least one",
                 fix="Prepare the corpus again.",
             )
-        self.codes, self.captions, self.texts = [row.long().cpu() for row in codes], captions, texts
+        self.codes, self.captions, self.texts = codes, captions, texts
+        self._lengths = np.array([len(row) for row in codes])
         self.codebook_size, self.batch_size, self.max_length = codebook_size, batch_size, max_length
         self.seed = check_seed(seed)
         self.edge_drop, self.text_drop, self.pool = edge_drop, text_drop, pool
@@ -168,14 +169,14 @@ class SequenceBatches:
         # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.
         different = list(dict.fromkeys(caption for some in captions for caption in some))
         widths = dict(zip(different, texts.token_counts(different), strict=True))
-        for row, (own, some) in enumerate(zip(self.codes, captions, strict=True)):
+        for row, (count, some) in enumerate(zip(self._lengths.tolist(), captions, strict=True)):
             width = max((widths[caption] for caption in some), default=0)
-            if width + len(own) + 1 > max_length:
+            if width + count + 1 > max_length:
                 raise InputError(
                     f"clip {row}",
-                    found=f"{width + len(own) + 1} positions ({width} text, {len(own)} codes, END)",
+                    found=f"{width + count + 1} positions ({width} text, {count} codes, END)",
                     expected=f"at most {max_length}",
-                    fix=f"Cut the motion, shorten its captions, or raise max_length to {width + len(own) + 1}.",
+                    fix=f"Cut the motion, shorten its captions, or raise max_length to {width + count + 1}.",
                 )
 
     @property
@@ -187,7 +188,7 @@ class SequenceBatches:
         epoch, place = divmod(i, self.batches_per_epoch)
         rows = self._order(epoch)[place].tolist()
         random = np.random.default_rng((self.seed, i, 1))
-        codes = [self._drop_edge(self.codes[row], random) for row in rows]
+        codes = [self._drop_edge(self.codes[row].long().cpu(), random) for row in rows]
         text = self.texts.features([self._caption(row, epoch) for row in rows])
         seed = int(random.integers(2**62))
         if self.text_drop > 0:
@@ -209,7 +210,7 @@ class SequenceBatches:
             random = np.random.default_rng((self.seed, epoch, 0))
             count = len(self.codes)
             widths = np.asarray(self.texts.token_counts([self._caption(row, epoch) for row in range(count)]))
-            lengths = widths + np.asarray([len(row) for row in self.codes])
+            lengths = widths + self._lengths
             shuffled, size, batches = random.permutation(count), self.pool * self.batch_size, []
             for start in range(0, count, size):
                 rows = shuffled[start : start + size]

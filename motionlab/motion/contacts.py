@@ -51,7 +51,9 @@ def _speed(places: Tensor, fps: float) -> Tensor:
     """Metres a second between the frames before and after, `[T, n, 3] -> [T, n]`."""
     if len(places) == 1:
         return torch.zeros_like(places[..., 0])
-    return torch.gradient(places, spacing=1 / fps, dim=0)[0].norm(dim=-1)
+    (velocity,) = torch.gradient(places, spacing=1 / fps, dim=0)
+    speed: Tensor = velocity.norm(dim=-1)
+    return speed
 
 
 def _majority(contact: Tensor, reach: int) -> Tensor:

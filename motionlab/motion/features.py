@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.motion.half_precision import in_float32
+from motionlab.motion.half_precision import HALF, in_float32
 from motionlab.motion.rotations import (
     heading_vector,
     matrix_from_6d,
@@ -194,6 +194,9 @@ def check_features(features: Tensor, where: object) -> None:
         )
     if not features.is_floating_point():
         raise InputError(where, found=f"dtype {features.dtype}", expected="a floating point dtype", fix="Convert it.")
+    wide = torch.float32 if features.dtype in HALF else features.dtype
+    if torch.isfinite(features.sum(dtype=wide)):  # one pass; a sum with NaN or infinity in it is never finite
+        return
     bad = ~torch.isfinite(features)
     if bad.any():
         *_, frame, dim = bad.nonzero()[0].tolist()

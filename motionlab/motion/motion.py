@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,9 @@ from motionlab.files.reading import refusing
 from motionlab.motion import features as f
 from motionlab.motion import transforms
 from motionlab.motion.frame_rate import same_rate
-from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
+from motionlab.motion.skeleton import JOINT_COUNT, Skeleton, canonical_skeleton, forward_kinematics
+
+SAME_BONES = 0.005  # metres; features stored as float16 are off by 1 mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +34,7 @@ class Motion:
         name: for messages and players.
         normalized: whether a `Normalizer` was applied. The views refuse such a motion, because its numbers are no
             longer metres.
-        skeleton: bone lengths for `joints("rotations")`; the canonical skeleton when not given.
+        skeleton: bone lengths for `joints("rotations")` and for BVH; the canonical skeleton when not given.
 
     >>> motion = Motion.from_joints_rotations(torch.zeros(60, 22, 3), torch.eye(3).expand(60, 22, 3, 3))
     >>> motion
@@ -153,6 +157,9 @@ class Motion:
     def load(cls, path: str | Path, fps: float = 30.0) -> Motion:
         """Read features from `.npy` (an array `[T, 272]`) or `.npz` (as written by `save`, or with a key `features`).
 
+        A motion of another body than ours keeps its own bones: `skeleton` is what the file has, or is measured where
+        positions and rotations of the features agree on bones that do not change.
+
         Args:
             fps: frame rate of an `.npy`, which cannot say it itself.
 
@@ -179,12 +186,28 @@ class Motion:
         features = torch.from_numpy(np.ascontiguousarray(values)).float()
         f.check_features(features, path)
         with refusing(path, expected="one frame rate, one name and one flag", fix="Save it with Motion.save."):
+            normalized = bool(arrays["normalized"].item()) if "normalized" in arrays else False
             return cls(
                 features,
                 fps=float(arrays["fps"].item()) if "fps" in arrays else fps,
                 name=str(arrays["name"].item()) if "name" in arrays else path.stem,
-                normalized=bool(arrays["normalized"].item()) if "normalized" in arrays else False,
+                normalized=normalized,
+                skeleton=_stored_skeleton(arrays, path) or (None if normalized else _measured_skeleton(features)),
             )
+
+    @classmethod
+    def read(cls, path: str | Path, fps: float = 30.0) -> Motion:
+        """Read the one motion of a file of any known format, on the 22 joints, at `fps` frames a second.
+
+        `motionlab formats` lists the formats; `motionlab import` reads folders and says how good each result is.
+
+        Raises:
+            InputError: no known format, several motions in the file, or a body that is not understood.
+        """
+        # The readers make motions, so their files import this one; a name at run time makes no circle.
+        reading = importlib.import_module("motionlab.motion.formats.read")
+        motion: Motion = reading.read_motion(path, fps=fps)
+        return motion
 
     def save(self, path: str | Path) -> None:
         """Write `.npy` (features only; refused when normalised, because the file could not say so) or `.npz`."""
@@ -198,8 +221,11 @@ class Motion:
             if path.suffix == ".npy":
                 np.save(temporary, values)
             else:
+                bones: dict[str, Any] = {}  # a motion on our body is written as before
+                if self.skeleton is not None:
+                    bones["skeleton"] = self.skeleton.offsets.detach().cpu().numpy()
                 np.savez_compressed(
-                    temporary, features=values, fps=self.fps, name=self.name, normalized=self.normalized
+                    temporary, features=values, fps=self.fps, name=self.name, normalized=self.normalized, **bones
                 )
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Motion:
@@ -214,3 +240,31 @@ class Motion:
                 expected=f"physical units for {what}",
                 fix="Call normalizer.denormalize(motion) first.",
             )
+
+
+def _stored_skeleton(arrays: dict[str, np.ndarray], path: Path) -> Skeleton | None:
+    if "skeleton" not in arrays:
+        return None
+    offsets = arrays["skeleton"]
+    if offsets.shape != (JOINT_COUNT, 3) or offsets.dtype.kind != "f" or not bool(np.isfinite(offsets).all()):
+        raise InputError(
+            path,
+            found=f"a skeleton of shape {offsets.shape} and dtype {offsets.dtype}",
+            expected=f"({JOINT_COUNT}, 3) finite numbers",
+            fix="Save it with Motion.save.",
+        )
+    return Skeleton("stored", torch.from_numpy(offsets.copy()).float())
+
+
+def _measured_skeleton(features: Tensor) -> Skeleton | None:
+    """The bones of another body than ours; None for ours, and where rotations and positions have no bones in common.
+
+    A network's output is of the second kind: its bones change from frame to frame.
+    """
+    joints, rotations = f.decode_positions(features), f.decode_rotations(features)[0]
+    skeleton = Skeleton.measure(joints, rotations)
+    if float((skeleton.offsets - canonical_skeleton().offsets).norm(dim=-1).max()) < SAME_BONES:
+        return None
+    rebuilt = forward_kinematics(rotations, joints[:, 0], skeleton.offsets)
+    error = (rebuilt - joints).norm(dim=-1).amax(-1)  # [T]
+    return skeleton if float(error.median()) < SAME_BONES else None

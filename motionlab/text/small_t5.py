@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from motionlab.errors import InputError
 from motionlab.runtime import random_generator, seeded
-from motionlab.text.encoder import TextFeatures, check_captions, check_known, check_token_counts, encode_sorted
+from motionlab.text.encoder import TextFeatures, check_captions, check_known, check_token_counts, encode_blocks
 from motionlab.text.span_corruption import corrupt_spans, draw_spans, restore_spans
 from motionlab.text.transformers_loading import quiet_loading, transformers_module
 from motionlab.text.words import END, PAD, UNKNOWN, Words
@@ -108,7 +108,7 @@ class SmallT5:
             states: Tensor = self.model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
             return states
 
-        return TextFeatures.from_rows(encode_sorted(ids, run, pad_id=PAD))
+        return TextFeatures.from_rows(encode_blocks(ids, run))
 
     def loss(self, pairs: Pairs) -> Tensor:
         """Mean cross entropy, in nats, of the target's tokens. One pass; no cache is made.

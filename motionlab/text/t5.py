@@ -18,7 +18,7 @@ from motionlab.errors import InputError
 from motionlab.files.weights import check_tensors
 from motionlab.text.encoder import THREE_CHOICES, TextFeatures, check_captions
 from motionlab.text.t5_folder import check_t5_weights, t5_config
-from motionlab.text.transformers_loading import hidden_states, quiet_loading, transformers_module
+from motionlab.text.transformers_loading import hidden_states, pool, quiet_loading, transformers_module
 
 _TOKENIZER_FILES = (
     "added_tokens.json", "special_tokens_map.json", "spiece.model", "tokenizer.json", "tokenizer_config.json",
@@ -33,22 +33,31 @@ class T5Folder:
         max_tokens: longest caption, end mark included (published: 150). T5's positions are distances, so the model
             itself has no limit; far beyond the 512 tokens of its training it is a guess.
         dtype: of the weights; bfloat16 halves the memory of the large ones.
+        pooled: one vector per caption, the mean over its tokens, scaled to length 1 (Ni et al., "Sentence-T5",
+            arXiv:2108.08877). A T5 that was not trained for sentences gives a rough one.
 
     Raises:
         InputError: the folder is missing, its config is not that of a T5, or its weights are quantised or an adapter.
     """
 
     def __init__(
-        self, folder: str | Path, *, max_tokens: int = 150, device: str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        folder: str | Path,
+        *,
+        max_tokens: int = 150,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        pooled: bool = False,
     ) -> None:
         self.folder, self.max_tokens, self.device, self.dtype = Path(folder), max_tokens, device, dtype
+        self.pooled = pooled
         self.config = t5_config(self.folder)
         self.dim = self.config.whole("d_model")
-        self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}"
+        self.name = f"t5-{self.folder.resolve().name}-{_fingerprint(self.folder)}" + ("-pooled" if pooled else "")
 
     @torch.no_grad()  # not inference_mode: its tensors cannot be saved for backward when the decoder trains on them
     def encode(self, captions: Sequence[str]) -> TextFeatures:
-        """Features of the captions: `[N, L, dim]`.
+        """Features of the captions: `[N, L, dim]`, or `[N, 1, dim]` when pooled.
 
         Raises:
             InputError: an empty caption, one over `max_tokens`, or a folder that cannot be loaded or holds other
@@ -56,7 +65,8 @@ class T5Folder:
             MissingExtra: transformers is not installed.
         """
         check_captions(captions)
-        return TextFeatures.from_rows(hidden_states(*self._loaded, captions, self.max_tokens, self.device))
+        states = hidden_states(*self._loaded, captions, self.max_tokens, self.device)  # one [l_i, dim] a caption
+        return TextFeatures.from_rows([pool(rows) for rows in states] if self.pooled else states)
 
     @cached_property
     def _loaded(self) -> tuple[Any, Any]:

@@ -7,10 +7,14 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from motionlab.errors import MissingExtra
-from motionlab.text.encoder import check_finite, check_known, check_token_counts, encode_sorted
+from motionlab.text.encoder import check_finite, check_known, check_token_counts, encode_blocks
+
+_ON_CPU, _ON_GPU = 64, 4096  # tokens of a block; on a CPU more are no faster
 
 
 def transformers_module(purpose: str) -> ModuleType:
@@ -56,7 +60,12 @@ def hidden_states(tokenizer: Any, model: Any, captions: Sequence[str], max_token
         states: Tensor = model(input_ids=ids.to(device), attention_mask=mask.to(device)).last_hidden_state
         return states
 
-    states = encode_sorted(ids, run, pad_id=tokenizer.pad_token_id)
+    states = encode_blocks(ids, run, _ON_CPU if torch.device(device).type == "cpu" else _ON_GPU)
     for caption, rows in zip(captions, states, strict=True):
         check_finite(rows[None], [caption], type(model).__name__)
     return states
+
+
+def pool(states: Tensor) -> Tensor:
+    """`[l, dim]` to `[1, dim]`: the mean over the tokens, scaled to length 1."""
+    return F.normalize(states.mean(0, keepdim=True), dim=-1)

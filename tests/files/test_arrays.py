@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.files.arrays import parse_array, read_arrays
+from motionlab.files.arrays import ArrayHeader, parse_array, read_arrays, read_headers
 
 SAYS = {"expected": "a motion", "fix": "Make it again."}
 
@@ -36,6 +36,28 @@ def test_archives(tmp_path: Path, save: object) -> None:
     found = read_arrays(tmp_path / "a.npz", **SAYS)
     assert {key: value.shape for key, value in found.items()} == {"features": (1000, 272), "fps": (), "name": ()}
     assert found["name"].item() == "步"
+
+
+def test_headers_are_read_without_the_values(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", walk=np.zeros((7, 22, 3), dtype="f4"), who=np.array([{}], dtype=object))
+    assert read_headers(tmp_path / "a.npz", **SAYS) == {"walk": ArrayHeader((7, 22, 3), "f"), "who": ((1,), "O")}
+    (tmp_path / "a.npy").write_bytes(header("(1000000000, 272)"))  # a petabyte that is not there
+    assert read_headers(tmp_path / "a.npy", **SAYS) == {"": ((1000000000, 272), "f")}
+
+
+def test_only_wanted_members_are_unpacked(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", walk=np.ones(3), who=np.array([{}], dtype=object))
+    assert list(read_arrays(tmp_path / "a.npz", **SAYS, only=("walk", "run"))) == ["walk"]
+    with pytest.raises(InputError, match="values of type object"):
+        read_arrays(tmp_path / "a.npz", **SAYS)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04 no archive", b"\x93NUMPY\x03\x00", b"x" * 40])
+def test_no_headers(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(content)
+    for path in (tmp_path / "a.npz", tmp_path / "none.npz", tmp_path):
+        with pytest.raises(InputError):
+            read_headers(path, **SAYS)
 
 
 def header(shape: str, descr: str = "'<f4'") -> bytes:

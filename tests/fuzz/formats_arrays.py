@@ -131,7 +131,7 @@ register(
         _reads("motion.npz"), _are_motions, ("bytes", "json"),
     )
 )  # fmt: skip
-# The C++ libraries behind these two are extras.
+# pyarrow is an extra; ezc3d only writes the sample.
 if importlib.util.find_spec("pyarrow"):
     register(Format("Parquet", _make_parquet, _reads("a.parquet"), _are_motions, ("bytes",)))
 if importlib.util.find_spec("ezc3d"):

@@ -1,4 +1,4 @@
-"""Motions as text, and captions: BVH, DeepMimic JSON, the caption file of samples."""
+"""Motions as text, vectors of PFNN, and captions: BVH, DeepMimic JSON, the caption file of samples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from motionlab.data.composed.samples import CAPTIONS, read_captions, samples_dir
-from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, ROW_LENGTH, read_deepmimic, retarget_deepmimic
+from motionlab.motion.formats.pfnn import X_COLUMNS, Y_COLUMNS, PfnnVectors, decode_pfnn, read_pfnn, write_pfnn
+from motionlab.motion.formats.read import read_file
+from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.retarget import find_map, retarget_bvh
+from motionlab.motion.retargeting.retarget import retarget
 from tests.fuzz.registry import Format, register
 
 
@@ -25,8 +27,10 @@ def _make_bvh(folder: Path) -> list[Path]:
 
 
 def _read_bvh(folder: Path) -> Any:
-    clip = read_bvh(folder / "walk.bvh")
-    return len(clip), retarget_bvh(clip, find_map(clip))
+    source = next(read_file(folder / "walk.bvh")).motion
+    assert isinstance(source, SourceMotion)
+    motion = retarget(source).motion
+    return len(source), (motion.rotations(), motion.root()[0])
 
 
 def _make_deepmimic(folder: Path) -> list[Path]:
@@ -52,6 +56,24 @@ def _is_motion(value: Any) -> None:
     assert len(rotations) <= 101 * rows and math.isfinite(float(position.sum()))
 
 
+def _make_pfnn(folder: Path) -> list[Path]:
+    table = torch.arange(3.0)[:, None] / 10
+    vectors = PfnnVectors(table.repeat(1, len(X_COLUMNS)), table.repeat(1, len(Y_COLUMNS)), table[:, 0])
+    write_pfnn(folder / "vectors.npz", vectors)
+    return [folder / "vectors.npz"]
+
+
+def _read_pfnn(folder: Path) -> Any:
+    vectors = read_pfnn(folder / "vectors.npz")
+    return vectors, decode_pfnn(vectors)
+
+
+def _are_vectors(value: Any) -> None:
+    vectors, joints = value
+    assert vectors.x.shape == (len(joints), len(X_COLUMNS)) and vectors.y.shape == (len(joints), len(Y_COLUMNS))
+    assert joints.shape[1:] == (22, 3) and bool(torch.isfinite(joints).all()) and len(vectors.phase) == len(joints)
+
+
 def _make_captions(folder: Path) -> list[Path]:
     lines = (samples_dir() / CAPTIONS).read_text(encoding="utf-8").splitlines()[:4]
     (folder / CAPTIONS).write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -67,6 +89,7 @@ def _are_captions(rows: list[dict[str, Any]]) -> None:
 
 register(Format("BVH", _make_bvh, _read_bvh, _is_motion))
 register(Format("DeepMimic", _make_deepmimic, _read_deepmimic, _is_motion, ("bytes", "text", "json")))
+register(Format("PFNN", _make_pfnn, _read_pfnn, _are_vectors, ("bytes",)))
 register(
     Format(
         "captions", _make_captions, lambda folder: read_captions(folder / CAPTIONS), _are_captions,

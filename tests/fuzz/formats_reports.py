@@ -11,6 +11,8 @@ from motionlab.config import RunConfig, to_yaml
 from motionlab.errors import printable
 from motionlab.jobs.ablations.results import load_rows
 from motionlab.jobs.ablations.strategies import load_strategies
+from motionlab.jobs.imports.records import LOG, ClipEntry, FileEntry, Log, Settings
+from motionlab.jobs.imports.table import JSON_FILE, Verdicts, read_verdicts, verdict_lines, write_verdicts
 from motionlab.jobs.list_runs import describe_runs
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_report import as_markdown, training_report
@@ -131,3 +133,30 @@ register(
         _metrics_fit, JSON,
     )
 )  # fmt: skip
+
+
+def _make_import(folder: Path) -> list[Path]:
+    clip = ClipEntry("walk", "motions/walk.npz", "BVH", ["a man walks"], measures={"speed_m_s": 1.5}, notes=["cut"])
+    entries = [
+        FileEntry("/data/walk.bvh", "walk.bvh", "walk", "12ab", [clip]),
+        FileEntry("/data/x", "x", "x", "", [], "no"),
+    ]
+    Log(folder, Settings()).write(entries)
+    write_verdicts(folder, entries, {"right": 1}, {".docx": 2}, {})
+    return [folder / LOG, folder / JSON_FILE]
+
+
+def _read_import(folder: Path) -> Any:
+    log = Log(folder, Settings())
+    log.read()
+    return list(log.known.values()), read_verdicts(folder)
+
+
+def _import_fits(read: tuple[list[FileEntry], Verdicts]) -> None:
+    entries, verdicts = read
+    assert all(clip.file in ("", f"motions/{clip.name}.npz") for entry in entries for clip in entry.clips)
+    _shows([printable(line) for line in verdict_lines(entries)])
+    assert all(isinstance(count, int) for count in verdicts.counts.values())
+
+
+register(Format("import", _make_import, _read_import, _import_fits, JSON))

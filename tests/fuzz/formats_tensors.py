@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from motionlab.config import RunConfig, TrainConfig, load_config
@@ -24,7 +26,7 @@ from motionlab.llama.weights.published import load_motionmillion
 from motionlab.motion.motion import Motion
 from motionlab.motion.normalizer import Normalizer
 from motionlab.text.cache import TextCache
-from motionlab.text.encoder import TextFeatures
+from motionlab.text.encoder import TextFeatures, identity
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoints.checkpoint import read_checkpoint, write_checkpoint
 from motionlab.training.checkpoints.state import Counters, pack, unpack
@@ -149,6 +151,26 @@ def _make_cache(folder: Path) -> list[Path]:
     return [path for path in _files(folder) if path.suffix in (".json", ".safetensors")]
 
 
+def _read_cache(folder: Path) -> torch.Tensor:
+    """A caption is found with the features that were written, or not found, which is an InputError without encoder."""
+    features = TextCache(folder).features(["a", "走"])
+    assert bool((features.states == 1).all()) and features.lengths.tolist() == [2, 2]
+    return features.states
+
+
+def _make_old_cache(folder: Path) -> list[Path]:
+    """As format 2 had it."""
+    place = TextCache(folder, _Encoder()).folder  # type: ignore[arg-type]
+    assert place is not None
+    place.mkdir()
+    content = save({"states": torch.ones(4, 4, dtype=torch.float16)})
+    digest = hashlib.sha256(content).hexdigest()
+    (place / "features-1.safetensors").write_bytes(content)
+    index = {"format": 2, "identity": identity(_Encoder()), "file": "features-1.safetensors", "sha256": digest}  # type: ignore[arg-type]
+    (place / "index.json").write_text(json.dumps({**index, "captions": ["a", "走"], "lengths": [2, 2]}))
+    return _files(folder)
+
+
 def _decoder() -> MotionLlama:
     torch.manual_seed(0)
     return MotionLlama(
@@ -230,8 +252,12 @@ register(
 register(Format("old checkpoint", _make_checkpoint(False), _read_checkpoint, lambda counters: None, JSON))
 register(
     Format(
-        "text cache", _make_cache, lambda folder: TextCache(folder).features(["a", "走"]).states,
-        lambda states: _is_finite(states), JSON,
+        "text cache", _make_cache, _read_cache, _is_finite, JSON,
+    )
+)  # fmt: skip
+register(
+    Format(
+        "old text cache", _make_old_cache, lambda folder: TextCache(folder).features(["a"]).states, _is_finite, JSON,
     )
 )  # fmt: skip
 register(

@@ -27,7 +27,7 @@ from motionlab.training.reporting.history import History
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:
-    return prepare(load_config("ci").corpus)
+    return prepare(load_config("ci"))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_tokens_of_another_tokenizer_are_made_again(
     assert said.startswith("codes.safetensors is made again: it was made with tokenizer ") and said.count("\n") == 1
     expected = tokenise(copy.tokenizer(), splits.validation, copy.normalizer)
     assert all(torch.equal(a, b) for a, b in zip(after.validation, expected, strict=True))
-    old, new = torch.cat(before.train), torch.cat(after.train)
+    old, new = torch.cat(list(before.train)), torch.cat(list(after.train))
     assert (old == new).float().mean() < 0.9
 
     with pytest.raises(InputError, match=r"llama: found a training on other data \(tokenizer .*Remove this folder"):
@@ -78,9 +78,9 @@ def test_tokens_that_say_nothing_are_made_again(
     copy: Run, splits: Splits, harm: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = copy.folder / "codes.safetensors"
-    expected = training_codes(copy, splits)
+    expected = training_codes(copy, splits).digest  # the rows themselves stay in the file
     file.write_bytes(b"" if harm == "damaged" else (copy.folder / "normalizer.safetensors").read_bytes())
-    assert training_codes(copy, splits).digest == expected.digest
+    assert training_codes(copy, splits).digest == expected
     assert "an earlier version" in capsys.readouterr().out
 
 

@@ -94,7 +94,7 @@ def test_an_evaluation_says_what_it_does(finished_run, tmp_path, capsys, monkeyp
     monkeypatch.setenv("MOTIONLAB_PROFILE", "cpu")
     run = Run.open(shutil.copytree(finished_run.folder, tmp_path / "run"))
     before = (run.folder / "judge.safetensors").read_bytes()
-    evaluate(run, prepare(run.config.corpus), show=True)
+    evaluate(run, prepare(run.config), show=True)
     out, err = capsys.readouterr()
     assert "scoring" not in out
     for line in (

@@ -113,7 +113,7 @@ def test_without_a_formula_there_is_no_advice(changes: dict[str, Any]) -> None:
 
 def test_too_little_memory_for_the_decoder_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = load_config("ci", ["llama.dim=64", "llama_training.precision=fp32", "llama_training.steps=3"])
-    run, corpus = Run.create(tmp_path / "run", config), prepare(config.corpus)
+    run, corpus = Run.create(tmp_path / "run", config), prepare(config)
     train_tokenizer(run, corpus)
 
     def too_large(model: Any, hidden: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> TokenLosses:

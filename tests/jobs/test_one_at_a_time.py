@@ -77,7 +77,7 @@ def test_a_second_job_in_a_run_is_refused_before_it_writes(
 def test_a_training_from_a_notebook_and_one_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A notebook that calls `train_tokenizer` holds the folder of the stage."""
     config = load_config("ci", SHORT)
-    this, splits = Run.create(tmp_path / "ci", config), prepare(config.corpus)
+    this, splits = Run.create(tmp_path / "ci", config), prepare(config)
     monkeypatch.setattr("motionlab.files.lock.ORPHANS", 0.1)
     with held(lambda: using(this.tokenizer_folder("fsq"))):
         with pytest.raises(InputError, match="tokenizer-fsq: found another thread"):

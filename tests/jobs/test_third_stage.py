@@ -57,7 +57,7 @@ def make_run(folder: Path, *more: str) -> Run:
 
 
 def trained(run: Run, watch: Any = None) -> Any:
-    stage = stages.stage_class("toy")(run, prepare(run.config.corpus))
+    stage = stages.stage_class("toy")(run, prepare(run.config))
     train(stage, watch)
     return stage.model
 

@@ -32,7 +32,7 @@ def config() -> RunConfig:
 
 @pytest.fixture(scope="module")
 def corpus(config: RunConfig) -> Splits:
-    return prepare(config.corpus)
+    return prepare(config)
 
 
 def rows(run: Run) -> list[dict[str, float]]:
@@ -42,7 +42,7 @@ def rows(run: Run) -> list[dict[str, float]]:
 
 def test_side_by_side_equals_one_after_the_other(finished_run: Run, tmp_path: Path) -> None:
     config = load_config("ci")
-    run, corpus = Run.create(tmp_path / "ci", config), prepare(config.corpus)
+    run, corpus = Run.create(tmp_path / "ci", config), prepare(config)
     fit_normalizer(run, corpus)
     train_tokenizers(run, corpus, ["fsq", "vq_ema"], threads=2)
     for kind in ("fsq", "vq_ema"):

@@ -28,7 +28,7 @@ def overrides(*more: str, groups: tuple[str, ...] = ("tokenizer_training",)) -> 
 
 def test_both_stages_with_options(tmp_path: Path) -> None:
     config = load_config("ci", overrides(groups=("tokenizer_training", "llama_training")))
-    run, corpus = Run.create(tmp_path / "run", config), prepare(config.corpus)
+    run, corpus = Run.create(tmp_path / "run", config), prepare(config)
     train_tokenizer(run, corpus)
     train_llama(run, corpus)
     for folder in (run.tokenizer_folder("fsq"), run.folder / "llama"):
@@ -42,7 +42,7 @@ def test_both_stages_with_options(tmp_path: Path) -> None:
 def test_frozen_encoder_and_averaged_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = load_config("ci", overrides("freeze=[encoder]", "ema_decay=0.9"))
     run = Run.create(tmp_path / "run", config)
-    model = train_tokenizer(run, prepare(config.corpus))
+    model = train_tokenizer(run, prepare(config))
     tensors, _ = read_checkpoint(run.tokenizer_folder("fsq") / "checkpoints")
     assert not any(name.startswith(("ema.encoder", "optimizer.encoder")) for name in tensors)
     assert any(name.startswith("ema.decoder") for name in tensors)
@@ -58,7 +58,7 @@ def test_too_little_memory_is_explained_with_the_formula(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(stage, "tokenizer_losses", too_large)
     config = load_config("ci", overrides("batch_size=16", "precision=fp32"))
-    run, corpus = Run.create(tmp_path / "run", config), prepare(config.corpus)
+    run, corpus = Run.create(tmp_path / "run", config), prepare(config)
     with pytest.raises(InputError, match=r"MiB \(.*activations.*with half the micro-batch.*--auto-batch"):
         train_tokenizer(run, corpus)
     config.tokenizer_training.auto_batch = True

@@ -1,11 +1,15 @@
 """`Motion`: views, files, and what it refuses."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
 from motionlab.motion import features as f
+from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.motion import Motion
 from motionlab.motion.rotations import axis_angle_to_matrix
 from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
@@ -120,3 +124,46 @@ def test_bad_files_are_named(tmp_path):
 def test_unknown_suffix_is_refused(motion, tmp_path):
     with pytest.raises(InputError, match=r"\.npy or \.npz"):
         motion.save(tmp_path / "walk.txt")
+
+
+def test_another_body_keeps_its_bones(tmp_path: Path) -> None:
+    """A file of 272 numbers made on another body: its rotations path gives its own joints, not ours."""
+    sample = load_samples()[0].motion
+    other = Skeleton("other", canonical_skeleton().offsets * torch.linspace(0.8, 1.3, 22)[:, None])
+    rotations, (root, _) = sample.rotations(), sample.root()
+    joints = forward_kinematics(rotations, root, other.offsets)
+    motion = Motion.from_joints_rotations(joints, rotations)
+    assert (motion.joints("rotations") - motion.joints()).norm(dim=-1).max() > 0.05  # with our bones
+    motion.save(tmp_path / "other.npy")
+    loaded = Motion.load(tmp_path / "other.npy")
+    assert loaded.skeleton is not None
+    assert (loaded.joints("rotations") - loaded.joints()).norm(dim=-1).max() < 1e-4
+    loaded.save(tmp_path / "other.npz")
+    again = Motion.load(tmp_path / "other.npz")
+    assert again.skeleton is not None and torch.equal(again.skeleton.offsets, loaded.skeleton.offsets)
+
+
+def test_our_own_body_and_bones_that_change_have_no_skeleton(tmp_path: Path) -> None:
+    sample = load_samples()[0].motion
+    sample.save(tmp_path / "ours.npy")
+    assert Motion.load(tmp_path / "ours.npy").skeleton is None
+    network = Motion(sample.features + 0.02 * torch.randn(sample.features.shape, generator=torch.manual_seed(0)))
+    network.save(tmp_path / "network.npy")
+    assert Motion.load(tmp_path / "network.npy").skeleton is None
+
+
+def test_a_stored_skeleton_is_checked(tmp_path: Path) -> None:
+    features = load_samples()[0].motion.features.numpy()
+    np.savez(tmp_path / "a.npz", features=features, skeleton=np.zeros((21, 3), np.float32))
+    with pytest.raises(InputError, match=r"a\.npz: found a skeleton of shape \(21, 3\)"):
+        Motion.load(tmp_path / "a.npz")
+
+
+def test_a_file_of_any_format_becomes_a_motion(tmp_path: Path) -> None:
+    motion = load_samples()[0].motion
+    write_bvh(tmp_path / "walk.bvh", motion, unit="cm")
+    read = Motion.read(tmp_path / "walk.bvh")
+    assert len(read) == len(motion) and read.fps == 30.0
+    torch.testing.assert_close(read.joints(), motion.joints(), atol=0.02, rtol=0)
+    with pytest.raises(InputError, match="a file of no known format"):
+        Motion.read(tmp_path / "walk.doc")

@@ -44,11 +44,11 @@ def read(folder: Path, index: Path) -> None:
     while len(known) < (WRITERS + 1) * CAPTIONS:
         if index.is_file():
             cache = TextCache(folder, Fake())
-            found = set(cache._row)
+            found = set(cache.captions())
             assert known <= found, "a caption was lost"
             known = found
-            for row in cache._rows:
-                assert row.shape[1] == DIM
+            states = cache.features(sorted(found)).states if found else torch.zeros(0, 1, DIM)
+            assert states.shape[2] == DIM
 
 
 def fork(work: Callable[..., None], *arguments: object) -> int:
@@ -73,7 +73,8 @@ def main(folder: Path) -> None:
     processes += [fork(write, folder, number) for number in range(WRITERS)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
     left = sorted(path.suffix for path in index.parent.iterdir())
-    print(json.dumps({"codes": codes, "captions": len(TextCache(folder, Fake())), "left": left}))
+    found = {"captions": len(set(TextCache(folder, Fake()).captions())), "joined": len(left) < WRITERS * CAPTIONS}
+    print(json.dumps({"codes": codes, **found, "left": sorted(set(left))}))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.text.encoder import TextFeatures, check_captions, check_token_counts, encode_sorted
+from motionlab.text.encoder import TextFeatures, check_captions, check_token_counts, encode_blocks
 
 
 def test_rows_gathers_and_narrows() -> None:
@@ -46,15 +46,18 @@ def test_too_many_tokens_says_both_numbers() -> None:
         check_token_counts(["short", "long"], [3, 10], max_tokens=9)
 
 
-def test_encode_sorted_keeps_the_order_and_pads_little() -> None:
-    ids = [[length] * length for length in (7, 1, 5, 1, 6, 2)]
+def test_blocks_have_one_shape_for_each_length_and_no_padding() -> None:
+    ids = [[10 * length + i for i in range(length)] for length in (7, 1, 5, 1, 6, 2, 9)]
     shapes: list[tuple[int, ...]] = []
 
     def run(ids: Tensor, mask: Tensor) -> Tensor:
         shapes.append(tuple(ids.shape))
-        assert (ids[~mask] == 99).all() and (ids[mask] != 99).all()
+        assert mask.all() and mask.shape == ids.shape
         return ids[..., None].float()
 
-    states = encode_sorted(ids, run, pad_id=99, batch_size=2)
+    states = encode_blocks(ids, run, tokens_at_once=6)
     assert [rows.flatten().tolist() for rows in states] == [[float(value) for value in row] for row in ids]
-    assert shapes == [(2, 1), (2, 5), (2, 7)]
+    assert shapes == [(6, 1), (3, 2), (2, 5), (1, 6), (1, 7), (1, 9)]
+    shapes.clear()
+    encode_blocks([[1, 2]] * 7, run, tokens_at_once=6)
+    assert shapes == [(3, 2)] * 3, "a block that is not full is filled up"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from motionlab.errors import InputError
 from motionlab.text.load import load_text_encoder
@@ -24,5 +25,7 @@ def test_names_the_three_choices(arguments: dict[str, Any]) -> None:
 
 
 def test_pooled_t5(byt5_folder: Path) -> None:
-    with pytest.raises(InputError, match="text.pooled"):
-        load_text_encoder("t5", byt5_folder, pooled=True)
+    pooled, words = (load_text_encoder("t5", byt5_folder, pooled=pooled).encode(["runs"]) for pooled in (True, False))
+    mean = words.states.mean(1, keepdim=True)
+    torch.testing.assert_close(pooled.states, mean / mean.norm())
+    assert load_text_encoder("t5", byt5_folder, pooled=True).name.endswith("-pooled")

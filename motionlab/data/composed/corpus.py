@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from motionlab import runtime
 from motionlab.config import CorpusConfig
@@ -32,6 +33,7 @@ from motionlab.data.composed.join import Track, join_tracks
 from motionlab.data.composed.mirrored_words import mirror_words
 from motionlab.data.composed.plan import SPLITS, Plan, plan_corpus, side, usable_samples, why_unmirrored
 from motionlab.data.composed.samples import Sample, load_samples
+from motionlab.data.composed.together import Library, join_together
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.data.store import MotionStore
@@ -52,6 +54,7 @@ NOTE = (
     "that training never saw, of actions that it did. Good scores here say nothing about other motions."
 )
 _PLANS_AT_ONCE = 100
+_PLANS_TOGETHER = 12  # whose frames are in one tensor; with more, it leaves the processor's cache
 _log = logging.getLogger(__name__)
 
 
@@ -87,7 +90,7 @@ class Corpus(Splits):
 
 
 def compose(plan: Plan, blend_frames: int, tracks: dict[str, Track] | None = None) -> Clip:
-    """Make one clip: resample, repeat, join, mirror, write captions and segments.
+    """Make one clip: resample, repeat, join, mirror, write captions and segments. (`build_corpus` makes many at once.)
 
     Args:
         tracks: samples that were taken apart before, by name; filled while it is used, so pass the same dictionary
@@ -105,9 +108,13 @@ def compose(plan: Plan, blend_frames: int, tracks: dict[str, Track] | None = Non
         pieces += [tracks[name].resampled(step.speed)] * step.repeats
     joined, begins = join_tracks(pieces, blend_frames)
     values = mirror(joined.features()) if plan.mirrored else joined.features()
+    return _finished(plan, values, [begins[first] for first in firsts])
+
+
+def _finished(plan: Plan, values: Tensor, starts: Sequence[int]) -> Clip:
+    """The clip of a plan: its features with captions and segments; `starts` says at which frame each step begins."""
     phrases = [_plain_phrases(step.sample) for step in plan.steps]
     captions = compose_captions(phrases, np.random.default_rng(plan.seed), CAPTIONS_PER_CLIP, plan.mirrored)
-    starts = [begins[first] for first in firsts]
     segments = [
         Segment(
             action=side(step.sample.action, plan.mirrored),
@@ -195,8 +202,15 @@ def _begin_process() -> None:
 
 
 def _compose_block(plans: Sequence[Plan], blend_frames: int) -> list[Clip]:
-    tracks: dict[str, Track] = {}
-    return [compose(plan, blend_frames, tracks) for plan in plans]
+    samples = {step.sample.name: step.sample for plan in plans for step in plan.steps}
+    library = Library({name: Track.of(sample.motion.features.double()) for name, sample in samples.items()})
+    clips: list[Clip] = []
+    for start in range(0, len(plans), _PLANS_TOGETHER):
+        some = plans[start : start + _PLANS_TOGETHER]
+        for plan, (values, starts) in zip(some, join_together(some, library, blend_frames), strict=True):
+            values = values.float()
+            clips.append(_finished(plan, mirror(values) if plan.mirrored else values, starts))
+    return clips
 
 
 def _plain_phrases(sample: Sample) -> list[str]:

@@ -126,18 +126,18 @@ class Track:
 
     def features(self) -> Tensor:
         """Put it together again: `[T, 272]`."""
-        world, root = self._world
+        world, root = self.world
         joints = forward_kinematics(world, root, canonical_skeleton(root.dtype).offsets)
         return f.encode(joints, world, ground=False)
 
     def resampled(self, step: float) -> Track:
         """Like `transforms.resample`, but much cheaper when one track is resampled often."""
-        root, last = self._world[1], len(self) - 1
+        root, last = self.world[1], len(self) - 1
         count = math.floor(last / step + 1e-6) + 1
         times = (torch.arange(count, dtype=root.dtype) * step).clamp(max=last)
         before = times.floor().long().clamp(max=max(last - 1, 0))
         after, t = (before + 1).clamp(max=last), times - before
-        quaternions = self._quaternions
+        quaternions = self.quaternions
         turned = quaternion_to_matrix(slerp(quaternions[before], quaternions[after], t[:, None]))
         moved = torch.lerp(root[before], root[after], t[:, None])
         # The heading is measured again, not interpolated: where it jumps, only the world rotation is smooth.
@@ -157,7 +157,7 @@ class Track:
         )
 
     @functools.cached_property
-    def _world(self) -> tuple[Tensor, Tensor]:
+    def world(self) -> tuple[Tensor, Tensor]:
         """Rotations `[T, 22, 3, 3]` with the heading put back, and the path of the pelvis `[T, 3]`."""
         turn = yaw_matrix(self.turns.cumsum(0))  # [T, 3, 3]
         step = torch.stack((self.steps[:, 0], torch.zeros_like(self.height), self.steps[:, 1]), -1)  # [T, 3]
@@ -166,16 +166,15 @@ class Track:
         return torch.cat(((turn @ self.rotations[:, 0])[:, None], self.rotations[:, 1:]), dim=1), root
 
     @functools.cached_property
-    def _quaternions(self) -> Tensor:
-        return matrix_to_quaternion(self._world[0])
+    def quaternions(self) -> Tensor:
+        """Of `world`'s rotations, `[T, 22, 4]`."""
+        return matrix_to_quaternion(self.world[0])
 
     def followed_by(self, new: Track, blend_frames: int) -> Track:
         """Append `new` without its first frame, which coincides with the last one here."""
         count = len(new.height) - 1
         offset = matrix_to_axis_angle(self.rotations[-1] @ new.rotations[0].mT)  # [22, 3], as seen by the parent
-        # A large difference takes longer, or an arm that swings round would be faster than any real one.
-        largest = float(offset.norm(dim=-1).max())
-        width = min(round(blend_frames * min(max(largest / _QUICK_TURN, 1.0), 2.0)), count)
+        width = blend_width(float(offset.norm(dim=-1).max()), blend_frames, count)
         t = torch.arange(1, count + 1, dtype=new.height.dtype) / max(width, 1)
         position, velocity = fade_position(t), fade_velocity(t) * width
 
@@ -188,7 +187,7 @@ class Track:
         low = new.low[1:] + position * (self.low[-1] - new.low[0])
         low = torch.maximum(low, new.low[1:].clamp(max=0))
         height = new.height[1:].clone()
-        height[:width] = low[:width] - _lowest_below_pelvis(blended)
+        height[:width] = low[:width] - lowest_below_pelvis(blended)
         # Travel and heading: only their velocities fade.
         steps = new.steps[1:] + position[:, None] * (self.steps[-1] - new.steps[1])
         turns = new.turns[1:] + position * (self.turns[-1] - new.turns[1])
@@ -201,7 +200,15 @@ class Track:
         )
 
 
-def _lowest_below_pelvis(rotations: Tensor) -> Tensor:
+def blend_width(angle: float, blend_frames: int, most: int) -> int:
+    """Frames over which a seam fades whose largest turn of a joint is `angle` radians.
+
+    A large difference takes longer, or an arm that swings round would be faster than any real one.
+    """
+    return min(round(blend_frames * min(max(angle / _QUICK_TURN, 1.0), 2.0)), most)
+
+
+def lowest_below_pelvis(rotations: Tensor) -> Tensor:
     """Height of the lowest joint relative to the pelvis, `[T, 22, 3, 3] -> [T]`."""
     root = rotations.new_zeros(len(rotations), 3)
     offsets = canonical_skeleton(rotations.dtype).offsets

@@ -7,6 +7,7 @@ a mirrored motion with the wrong side in its caption teaches the opposite.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -108,6 +109,7 @@ def mirror_caption(text: str) -> str:
     return mirror_words(text).text
 
 
+@functools.lru_cache(maxsize=4096)  # a corpus asks for the same few phrases thousands of times
 def _read(text: str) -> MirroredCaption:
     """Every word of a side in its context, without looking at the result again."""
     parts: list[str] = []

@@ -22,12 +22,12 @@ import msgspec
 import torch
 
 from motionlab.config import RunConfig, to_mapping
-from motionlab.data.composed.corpus import corpus_digest
 from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.files.reading import read_text, refusing
 from motionlab.files.records import parse_record
 from motionlab.jobs.ablations.tokenizer_point import KEYS, SETTINGS, Point, Result, usual_value
+from motionlab.jobs.prepare import data_digest
 
 T = TypeVar("T")
 EXPECTED, FIX = "a result file", "Restore the file, or move it away: motionlab ablate makes a new one."
@@ -82,7 +82,9 @@ def start_file(path: Path, config: RunConfig) -> list[Row]:
         InputError: it holds results of other settings, or on other motions.
     """
     ours = shared_settings(config)
-    ours["corpus"] |= {"digest": corpus_digest(config.corpus)[:16]}  # other samples, other clips
+    if config.data.source != "composed":
+        ours = {"data": {"source": config.data.source}, **ours}
+    ours["corpus"] |= {"digest": data_digest(config)[:16]}  # other samples, other clips
     return open_file(path, ours, lambda: {"ablation": "tokenizer", "torch": torch.__version__, "settings": ours})
 
 

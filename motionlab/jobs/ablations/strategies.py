@@ -179,7 +179,6 @@ def _check_key(key: str) -> None:
 
 def _numbers(result: StrategyResult) -> str:
     loss = f"masked loss {result.masked_loss:.3f}" if result.loss is None else f"loss {result.loss:.3f}"
-    return (
-        f"{loss}, action score {result.score_seen:.3f} seen {result.score_unseen:.3f} unseen, "
-        f"{result.seconds_a_step * 1000:.0f} ms per step, {result.seconds:.0f} s"
-    )
+    scores = {"seen": result.score_seen, "unseen": result.score_unseen}
+    told = " ".join(f"{score:.3f} {name}" for name, score in scores.items() if score is not None) or "not judged"
+    return f"{loss}, action score {told}, {result.seconds_a_step * 1000:.0f} ms per step, {result.seconds:.0f} s"

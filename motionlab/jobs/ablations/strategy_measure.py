@@ -44,6 +44,12 @@ MEASURE: dict[str, Any] = {
 }
 
 
+SCORES = (
+    "score_seen", "score_unseen", "exact_seen", "exact_unseen", "score_free_seen", "score_free_unseen", "score_other",
+    "score_fewer_looks",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class StrategyResult:
     """The results of one decoder. None where a number has no meaning for it.
@@ -58,7 +64,8 @@ class StrategyResult:
         distance_accuracy, distance_nats: after 0, 1, 2 ... own codes that follow true ones. In all six, None where no
             clip has a code.
         score_seen, score_unseen: action score of motions generated with the length given (`exact_`: share that is
-            exactly right); `score_free_`: with their own end; `score_other`: against other captions, chance.
+            exactly right); `score_free_`: with their own end; `score_other`: against other captions, chance. None where
+            clips do not say their actions.
         score_fewer_looks: of iterative decoding with fewer looks.
         diversity, multimodality: mean pose distance in mm over captions, and over motions of one caption.
         seconds_a_step: median. seconds: the whole training.
@@ -75,13 +82,13 @@ class StrategyResult:
     own_nats: list[float | None]
     distance_accuracy: list[float | None]
     distance_nats: list[float | None]
-    score_seen: float
-    score_unseen: float
-    exact_seen: float
-    exact_unseen: float
+    score_seen: float | None
+    score_unseen: float | None
+    exact_seen: float | None
+    exact_unseen: float | None
     score_free_seen: float | None
     score_free_unseen: float | None
-    score_other: float
+    score_other: float | None
     score_fewer_looks: list[float] | None
     diversity: float
     multimodality: float
@@ -99,14 +106,14 @@ def measure_decoder(ground: Ground, trained: TrainedDecoder) -> StrategyResult:
 def reference_numbers(ground: Ground) -> dict[str, Any]:
     """The references for every point: the judge on real clips and on their reconstructions, and their diversity."""
     tokenizer, normalizer, found = ground.run.tokenizer(), ground.run.normalizer, dict[str, Any]()
-    for name in ("seen", "unseen"):
-        store = ground.test(f"test_{name}")
+    for name, store in ground.tests.items():
         real = [store.features(i) for i in _test_clips(store)]
         with torch.inference_mode():
             rows = tokenizer.encode_clips([normalizer.normalize(clip) for clip in real])
             made = [normalizer.denormalize(clip.float()) for clip in tokenizer.decode_clips(rows)]
-        found[f"real_{name}"] = round(_mean(_score(ground, store, real)), 4)
-        found[f"reconstructed_{name}"] = round(_mean(_score(ground, store, made)), 4)
+        if ground.judges(name):
+            found[f"real_{name}"] = round(_mean(_score(ground, store, real)), 4)
+            found[f"reconstructed_{name}"] = round(_mean(_score(ground, store, made)), 4)
         if name == "seen":
             found["diversity_real"] = round(mean_distance(real), 2)
             found["diversity_reconstructed"] = round(mean_distance(made), 2)
@@ -171,23 +178,25 @@ def _curves(ground: Ground, model: MotionLlama) -> dict[str, list[float | None]]
 
 def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
     """Action scores of both test splits, and the diversity of what was written for the first."""
-    numbers: dict[str, Any] = {"score_free_seen": None, "score_free_unseen": None, "score_fewer_looks": None}
-    for name in ("seen", "unseen"):
-        store = ground.test(f"test_{name}")
+    numbers: dict[str, Any] = dict.fromkeys(SCORES)
+    for name, store in ground.tests.items():
+        judged = ground.judges(name)
         clips = _test_clips(store)
         captions = [store.captions(i)[0] for i in clips]
         lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips]
         made = write_motions(ground, model, captions, lengths)
-        scores = _score(ground, store, made)
-        numbers[f"score_{name}"] = round(_mean(scores), 4)
-        numbers[f"exact_{name}"] = round(_mean([score == 1.0 for score in scores]), 4)
-        if model.mask_token is None:
+        if judged:
+            scores = _score(ground, store, made)
+            numbers[f"score_{name}"] = round(_mean(scores), 4)
+            numbers[f"exact_{name}"] = round(_mean([score == 1.0 for score in scores]), 4)
+        if judged and model.mask_token is None:
             free = write_motions(ground, model, captions, None)
             numbers[f"score_free_{name}"] = round(_mean(_score(ground, store, free)), 4)
         if name == "seen":
-            numbers["score_other"] = round(_mean(_score(ground, store, made, shift=1)), 4)
             numbers["diversity"] = round(mean_distance(made), 2)
-            if model.mask_token is not None:
+            if judged:
+                numbers["score_other"] = round(_mean(_score(ground, store, made, shift=1)), 4)
+            if judged and model.mask_token is not None:
                 tried = [write_motions(ground, model, captions, lengths, looks=n) for n in MEASURE["fewer_looks"]]
                 numbers["score_fewer_looks"] = [round(_mean(_score(ground, store, some)), 4) for some in tried]
     return numbers
@@ -195,7 +204,7 @@ def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
 
 def _variety(ground: Ground, model: MotionLlama) -> Mapping[str, float]:
     """How different several motions of one caption are."""
-    store, samples = ground.test("test_seen"), MEASURE["same_samples"]
+    store, samples = ground.tests["seen"], MEASURE["same_samples"]
     clips = _test_clips(store)[: MEASURE["same_captions"]]
     captions = [store.captions(i)[0] for i in clips for _ in range(samples)]
     lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips for _ in range(samples)]
@@ -210,8 +219,9 @@ def check_test_lengths(ground: Ground) -> None:
     Raises:
         InputError: names the first clip that does not, and the number that is needed.
     """
-    for split in ("test_seen", "test_unseen"):
-        clips, room = ground.test(split), ground.run.config.sampling.max_tokens
+    names = {id(clips): name for name, clips in ground.splits.tests.items()}
+    for clips in ground.tests.values():
+        split, room = names[id(clips)], ground.run.config.sampling.max_tokens
         chosen = _test_clips(clips)
         longest = max(_codes_of(ground, int(clips.lengths[i])) for i in chosen)
         for i in chosen:

@@ -24,7 +24,8 @@ from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.files.litter import temporary_folder
 from motionlab.jobs.build import make_llama
-from motionlab.jobs.prepare import prepare
+from motionlab.jobs.evaluate import why_unscored
+from motionlab.jobs.prepare import check_tests, prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.tokens import Codes, training_codes
 from motionlab.llama.model import MotionLlama
@@ -77,20 +78,22 @@ class Ground:
             seed=config.seed,
         )
 
-    def test(self, name: str) -> Clips:
-        """A named test split.
+    @functools.cached_property
+    def tests(self) -> dict[str, Clips]:
+        """The test splits that are measured: "seen" and "unseen" of the composed corpus, else the first one as "seen".
 
         Raises:
-            InputError: these motions have no such split.
+            InputError: these motions have no test split.
         """
-        if name not in self.splits.tests:
-            raise InputError(
-                f"{self.splits.name}, test split {name}",
-                found=", ".join(self.splits.tests) or "no test split",
-                expected="test_seen and test_unseen, which the comparison of strategies measures",
-                fix="Compare strategies on a run on the composed corpus.",
-            )
-        return self.splits.tests[name]
+        check_tests(self.splits)
+        there = self.splits.tests
+        composed = {name: there[f"test_{name}"] for name in ("seen", "unseen") if f"test_{name}" in there}
+        return composed if len(composed) == 2 else {"seen": next(iter(there.values()))}
+
+    def judges(self, name: str) -> bool:
+        """Whether the judge can score what is generated for the clips of a test split."""
+        learned = JoinedClips(self.splits.train, self.splits.validation)
+        return not why_unscored(learned, name, self.tests[name])
 
     def batch(self, numbers: Sequence[int], *, held_out: bool = False) -> Sequences:
         """Training clips, or validation clips, as one batch with their first captions; nothing is drawn."""
@@ -111,7 +114,7 @@ class Ground:
 def open_ground(folder: str | Path) -> Ground:
     """The run, its corpus from the cache, and its codes."""
     run = Run.open(folder)
-    splits = prepare(run.config.corpus)
+    splits = prepare(run.config)
     return Ground(run, splits, training_codes(run, splits))
 
 

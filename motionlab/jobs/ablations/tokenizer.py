@@ -23,7 +23,6 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from motionlab.config import CorpusConfig
 from motionlab.config.fields import shown
 from motionlab.config.yaml_values import read_yaml, shortened
 from motionlab.data.splits import Splits
@@ -43,7 +42,7 @@ from motionlab.jobs.ablations.tokenizer_point import (
     train_point,
     usual_value,
 )
-from motionlab.jobs.prepare import prepare
+from motionlab.jobs.prepare import check_data, prepare
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
 from motionlab.plots.curves import figure_to_png
@@ -51,6 +50,7 @@ from motionlab.runtime import one_thread
 
 Axes = dict[str, list[Any]]  # key -> the values that it takes
 MAX_POINTS = 500  # a grid of more is more often a slip of the keyboard than a wish: it trains for hours
+DATA = "data."  # begins the keys that say where the motions come from
 EXAMPLE = "For example codebook_size=256,1024."
 
 
@@ -77,7 +77,8 @@ def parse_grid(texts: Sequence[str], check: Callable[[str], None] = check_key) -
             raise InputError("grid", found=found, expected="key=value,value", fix=EXAMPLE) from None
         if not isinstance(values, list) or not values:
             raise InputError("grid", found=shown(text), expected="key=value,value", fix=EXAMPLE)
-        check(key)
+        if not (key.startswith(DATA) and check is check_key):
+            check(key)
         if key in axes:
             raise InputError("grid", found=f"{key} twice", expected="each key once", fix="Join its values by commas.")
         axes[key] = values
@@ -131,7 +132,8 @@ def ablate(
 
     Args:
         out: the result file, `*.jsonl`; the picture has the same name and ends in `.png`.
-        axes: key -> values; see `parse_grid`.
+        axes: key -> values; see `parse_grid`. `data.` and a key of `DataConfig` is no axis: its one value holds for
+            every point.
         workers: processes; by default one per physical core. With 1 everything runs in this process.
         max_points: refuse a larger grid.
         corpus: changes of the corpus, for a quick trial.
@@ -144,15 +146,17 @@ def ablate(
         InputError: a wrong grid, results of other settings in `out`, another process that fills it, or points that
             failed. Points that were finished stay in `out` in every case.
     """
+    axes, data = _without_data(axes)
     out, points = usable_path(out, "out"), grid_points(axes, max_points=max_points)
-    config = point_config(corpus=corpus)
+    config = point_config(corpus=corpus, data=data)
+    check_data(config)
     with alone(out):
         there = start_file(out, config)
         held = {key_of(row.point) for row in there}
         todo = [point for point in points if key_of(point) not in held]
         if todo:
-            prepare(config.corpus)  # once, here; the processes find it in the cache
-        train = functools.partial(run_point, corpus=corpus)
+            prepare(config)  # once, here; the processes find it in the cache
+        train = functools.partial(run_point, corpus=corpus, data=data)
         failed = fill_file(out, points, todo, train, workers, say, _numbers, seconds_of(there))
         everything = load_rows(out)
         if everything:
@@ -215,11 +219,13 @@ def seconds_of(rows: Sequence[Row]) -> float | None:
     return statistics.median(row.result.seconds for row in rows) if rows else None
 
 
-def run_point(point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None) -> Result:
+def run_point(
+    point: Mapping[str, Any], corpus: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None
+) -> Result:
     """Train one point in this process with one thread and nothing printed. It can run in another process."""
     with one_thread(), contextlib.redirect_stdout(io.StringIO()):
-        config = point_config(point, corpus)
-        return train_point(config, _corpus(tuple(sorted((corpus or {}).items())))).result
+        config = point_config(point, corpus, data)
+        return train_point(config, _motions(*(tuple(sorted((some or {}).items())) for some in (corpus, data)))).result
 
 
 def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: int) -> Iterator[tuple[Point, Any]]:
@@ -251,10 +257,22 @@ def _train_all(points: Sequence[Point], train: Callable[[Point], Any], workers: 
 
 
 @functools.lru_cache(maxsize=1)
-def _corpus(changes: tuple[tuple[str, Any], ...]) -> Splits:
-    """The corpus, opened once per process."""
-    settings: CorpusConfig = point_config(corpus=dict(changes)).corpus
-    return prepare(settings)
+def _motions(corpus: tuple[tuple[str, Any], ...], data: tuple[tuple[str, Any], ...]) -> Splits:
+    """The motions, opened once per process."""
+    return prepare(point_config(corpus=dict(corpus), data=dict(data)))
+
+
+def _without_data(axes: Mapping[str, Sequence[Any]]) -> tuple[Axes, dict[str, Any]]:
+    """The axes without the settings of the motions, and those."""
+    data = {}
+    for key, values in axes.items():
+        if key.startswith(DATA):
+            if len(values) != 1:
+                found = f"{len(values)} values"
+                fix = "Give one; use another --out for other motions."
+                raise InputError(f"grid axis {key}", found=found, expected="one: all points share the motions", fix=fix)
+            data[key.removeprefix(DATA)] = values[0]
+    return {key: list(values) for key, values in axes.items() if not key.startswith(DATA)}, data
 
 
 def _physical_cores() -> int:

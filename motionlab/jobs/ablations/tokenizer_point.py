@@ -24,7 +24,7 @@ from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
 from motionlab.files.litter import temporary_folder
 from motionlab.jobs.build import loss_weights, make_tokenizer
-from motionlab.jobs.prepare import measure_normalizer
+from motionlab.jobs.prepare import check_tests, measure_normalizer
 from motionlab.motion.normalizer import Normalizer
 from motionlab.quantizers.levels import LEVELS
 from motionlab.quantizers.usage import Usage
@@ -119,11 +119,16 @@ def check_key(key: str) -> None:
         )
 
 
-def point_config(point: Mapping[str, Any] | None = None, corpus: Mapping[str, Any] | None = None) -> RunConfig:
+def point_config(
+    point: Mapping[str, Any] | None = None,
+    corpus: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> RunConfig:
     """The settings of a point, complete and checked.
 
     Args:
         corpus: changes of the corpus, for a quick trial; committed results never have any.
+        data: settings of `DataConfig`, to train on other motions than the composed ones.
 
     >>> config = point_config({"quantizer": "vq_ema", "steps": 60})
     >>> config.tokenizer.quantizer, config.tokenizer_training.steps, config.tokenizer.width
@@ -131,6 +136,7 @@ def point_config(point: Mapping[str, Any] | None = None, corpus: Mapping[str, An
     """
     values = {section: dict(keys) for section, keys in SETTINGS.items()}
     values["corpus"].update(corpus or {})
+    values["data"] = dict(data or {})
     for key, value in (point or {}).items():
         check_key(key)
         values[KEYS[key]][key] = value
@@ -183,6 +189,7 @@ def make_point_tokenizer(config: RunConfig) -> MotionTokenizer:
 def train_point(config: RunConfig, splits: Splits) -> Trained:
     """Train one tokenizer and measure it on the first test split. The weights are not written anywhere."""
     settings, shape = config.tokenizer_training, config.tokenizer
+    check_tests(splits)
     device = torch.device(choose_device(config.device).value)
     normalizer = corpus_normalizer(splits)
     seed_everything(settings.seed)  # every quantizer meets the same first convolutions

@@ -15,7 +15,7 @@ from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
 from motionlab.jobs.prepare import check_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
-from motionlab.jobs.tokens import Codes, token_source, training_codes
+from motionlab.jobs.tokens import Codes, share_tokens, token_source, training_codes
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.objectives.strategies import make_strategy
@@ -52,6 +52,8 @@ class LlamaStage(RunStage[Sequences]):
         with self.world.first_alone():
             require_splits(run, splits)
             check_captions(run, splits, "train", "validation")  # before the tokens of all clips are made
+        share_tokens(run, splits, self.world)
+        with self.world.first_alone():
             codes = training_codes(run, splits)
             claim(self.folder, llama_source(run, splits, codes))
         with self.world.first_alone():  # every process reads what the first one has encoded

@@ -16,23 +16,20 @@ Markers lie on the skin; joints lie inside. Each centre is a simple, published e
 
 [1] Bell, Pedersen and Brand, Journal of Biomechanics 23, 1990. [2] Rab, Petuskey and Bagley, Gait and Posture 15, 2002.
 
-A hidden marker is NaN, with residual 0 when ezc3d wrote the file, or has a negative residual. Gaps up to 0.2 s are
-closed by straight lines, longer ones refused; frames before everything needed was seen, and after, are cut.
+A hidden marker has a negative residual, or is NaN (with residual 0 when ezc3d wrote the file), or 0, 0, 0. Gaps up to
+0.2 s are closed by straight lines, longer ones refused; frames before everything needed was seen, and after, are cut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motionlab.errors import MissingExtra
-from motionlab.files.reading import refusing
-from motionlab.motion.formats.c3d_header import check_c3d
+from motionlab.motion.formats.c3d_file import read_c3d
 from motionlab.motion.formats.numpy_motion import LARGEST, UNITS, need_fps, times_at, wrong
 from motionlab.motion.formats.registry import Format, any_file
 from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
@@ -52,34 +49,15 @@ _EXPECTED = "a C3D file with a full-body marker set (Plug-in-Gait)"
 _FIX = "Export the trial again, or take another one."
 
 
-def _ezc3d() -> Any:
-    try:
-        import ezc3d
-    except ImportError as error:
-        raise MissingExtra("ezc3d", extra="c3d", purpose="read C3D files") from error
-    return ezc3d
-
-
 def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
-    ezc3d = _ezc3d()
-    check_c3d(path, expected=_EXPECTED, fix=_FIX)
-    with refusing(path, expected=_EXPECTED, fix=_FIX):
-        file = ezc3d.c3d(str(path))
-        point = file["parameters"]["POINT"]
-        labels = [str(one) for one in point["LABELS"]["value"]]
-        unit = str((point["UNITS"]["value"] or [""])[0]) if "UNITS" in point else ""
-        rate = float(np.asarray(point["RATE"]["value"], dtype=float).reshape(-1)[0])
-        values = np.array(file["data"]["points"][:3], dtype=np.float64)  # [3, N, T]
-        residuals = np.array(file["data"]["meta_points"]["residuals"], dtype=np.float64).reshape(1, *values.shape[1:])
-    values[:, (residuals[0] < 0) | (values == 0).all(0)] = np.nan
-    values[np.abs(values) > LARGEST] = np.nan
-    found = _by_name(path, labels, values)
-    if not 0 < rate <= LARGEST:
-        rate = 0.0
-    fps = need_fps(path, options.fps if options.fps is not None else rate or None, "100, 120 and 200 are common")
-    metres = UNITS.get(options.unit or unit.strip().lower())
+    file = read_c3d(path, expected=_EXPECTED, fix=_FIX)
+    values = np.where(np.abs(file.points) > LARGEST, np.nan, file.points)  # [T, N, 3]
+    found = _by_name(path, file.labels, values)
+    rate = file.rate if 0 < file.rate <= LARGEST else None
+    fps = need_fps(path, options.fps if options.fps is not None else rate, "100, 120 and 200 are common")
+    metres = UNITS.get(options.unit or file.unit.lower())
     if metres is None:
-        raise wrong(path, f"unit {unit[:20]!r}", ", ".join(UNITS), "Give --unit.")
+        raise wrong(path, f"unit {file.unit[:20]!r}", ", ".join(UNITS), "Give --unit.")
     markers, start, notes = close_gaps(path, found, fps)
     places = joint_centres({name: torch.from_numpy(value) * metres for name, value in markers.items()})
     joints = [name for name in JOINT_NAMES if name in places]
@@ -92,21 +70,28 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         times_at(len(places["pelvis"]), fps),
         torch.stack([places[name] for name in joints], dim=1),
         metres_per_unit=1.0,
+        up=_up(file.up),
     )
     yield Reading(motion, notes=("Joint centres were estimated from markers on the skin.", *notes))
 
 
-def _by_name(path: Path, labels: list[str], values: np.ndarray) -> dict[str, np.ndarray]:
+def _up(written: str) -> str | None:
+    """The axis that points up, when the file says so: "+Z" is "z"."""
+    axis = written.lower().removeprefix("+")
+    return axis if axis in ("x", "y", "z", "-x", "-y", "-z") else None
+
+
+def _by_name(path: Path, labels: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:
     """Marker name without the subject's name to `[T, 3]`.
 
     Raises:
         InputError: markers of the full-body set are missing; they are named.
     """
     found: dict[str, np.ndarray] = {}
-    for column, label in enumerate(labels[: values.shape[1]]):
+    for column, label in enumerate(labels):
         name = label.rsplit(":", 1)[-1].strip().upper()
         if name in NEEDED + OPTIONAL:
-            found.setdefault(name, values[:, column].T)
+            found.setdefault(name, values[:, column])
     missing = [name for name in NEEDED if name not in found]
     if missing:
         raise wrong(
@@ -126,7 +111,7 @@ def close_gaps(path: object, found: dict[str, np.ndarray], fps: float) -> tuple[
     Raises:
         InputError: a needed marker is hidden for longer than 0.2 s between frames in which all were seen.
     """
-    seen = np.stack([np.isfinite(found[name]).all(1) for name in NEEDED]).all(0)  # [T]
+    seen: np.ndarray = np.logical_and.reduce([np.isfinite(found[name]).all(1) for name in NEEDED])  # [T]
     if not seen.any():
         never = [name for name in NEEDED if not np.isfinite(found[name]).all(1).any()]
         raise wrong(path, f"no frame that shows {', '.join(never) or 'all markers at once'}", "one at least", _FIX)
@@ -224,7 +209,8 @@ def _elbow_axis(shoulder: Tensor, elbow: Tensor, wrist: Tensor) -> Tensor:
 
 
 def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    result: Tensor = vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+    return result
 
 
 def _across(vector: Tensor, unit: Tensor) -> Tensor:
@@ -247,5 +233,4 @@ FORMAT = Format(
     loses="rotations (solved from the centres), collars, force plates; centres are 2 to 3 cm off",
     recognises=any_file,
     read=_read,
-    extra="c3d",
 )

@@ -12,7 +12,7 @@ nearest; without two steps it turns once a second, since a network wants a phase
 | walk | 0.3 to 1.9 m/s; people begin to run at about 2 |
 | jog | faster, running included |
 | crouch | apart from the others: 0 with the head at 0.8 of its standing height or above, 1 at half of it |
-| jump | both feet 10 cm above the floor; takes the place of the three speeds |
+| jump | both feet 10 cm above the floor for 0.2 s, longer than in a run; takes the place of the three speeds |
 | bump | 0: nothing here says that a person met an obstacle |
 
 Speed and the switch from group to group are smoothed, as a hand-made label ramps.
@@ -29,7 +29,7 @@ from motionlab.motion.skeleton import JOINT_NAMES
 
 GROUPS = ("stand", "walk", "jog", "crouch", "jump", "bump")
 STANDS_BELOW, JOGS_ABOVE = 0.3, 1.9  # metres a second
-LEAVES_FLOOR = 0.1  # metres
+LEAVES_FLOOR, SHORTEST_FLIGHT = 0.1, 0.2  # metres, seconds
 UPRIGHT, CROUCHED = 0.8, 0.5  # of the standing height of the head
 SPEED_SIGMA, LABEL_SIGMA = 0.15, 0.1  # seconds
 SHORTEST_STEP = 0.15  # seconds between two feet that come down; both at once are one landing
@@ -84,7 +84,7 @@ def gait_weights(joints: Tensor, fps: float, standing: float) -> Tensor:
     step = torch.diff(smooth(floor, SPEED_SIGMA * fps), dim=0)
     speed = torch.cat((step, step[-1:])).norm(dim=-1) * fps if len(step) else floor.new_zeros(len(floor))  # [T]
     feet = joints[:, [JOINT_NAMES.index(name) for name in FEET], 1].double()  # [T, 4]
-    jump = feet.amin(1) > LEAVES_FLOOR
+    jump = _lasting(feet.amin(1) > LEAVES_FLOOR, round(SHORTEST_FLIGHT * fps))
     stand, jog = ~jump & (speed < STANDS_BELOW), ~jump & (speed > JOGS_ABOVE)
     walk = ~(jump | stand | jog)
     head = joints[:, JOINT_NAMES.index("head"), 1].double() / standing
@@ -92,3 +92,12 @@ def gait_weights(joints: Tensor, fps: float, standing: float) -> Tensor:
     hard = torch.stack((stand, walk, jog, jump), dim=1).double()  # [T, 4]
     soft = smooth(hard, LABEL_SIGMA * fps)
     return torch.stack((*soft[:, :3].unbind(1), crouch, soft[:, 3], torch.zeros_like(crouch)), dim=1)
+
+
+def _lasting(true: Tensor, least: int) -> Tensor:
+    """Runs of at least `least` frames stay, `[T] -> [T]` bool."""
+    if least < 2 or len(true) < least:
+        return true if least < 2 else torch.zeros_like(true)
+    whole = true.unfold(0, least, 1).all(1)  # [T - least + 1]: a run begins here
+    edge = whole.new_zeros(least - 1)
+    return torch.cat((edge, whole, edge)).unfold(0, least, 1).any(1)

@@ -21,13 +21,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from motionlab.motion.formats.joints import joints_source
-from motionlab.motion.formats.numpy_motion import SUFFIXES, headers, is_table, load, numbers, times_at, wrong
+from motionlab.motion.formats.numpy_motion import SUFFIXES, UNITS, headers, is_table, load, numbers, times_at, wrong
 from motionlab.motion.formats.physical import has_bones
 from motionlab.motion.formats.registry import Format
-from motionlab.motion.formats.source import Reading, ReadOptions
+from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
 from motionlab.motion.rotations import yaw_matrix
-from motionlab.motion.skeleton import JOINT_COUNT, JOINT_NAMES
+from motionlab.motion.skeleton import JOINT_COUNT, JOINT_NAMES, PARENTS
 
 DIM = 263
 KIT_DIM = 251
@@ -76,8 +75,9 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     if options.fps is None:
         notes.append("HumanML3D has 20 frames a second, and that was taken.")
     times = times_at(len(places), options.fps or FPS)
-    reading = joints_source(path, path.stem, places, times, JOINT_NAMES, ReadOptions(unit=options.unit or "m"))
-    yield Reading(reading.motion, notes=tuple(notes))
+    metres = UNITS[options.unit or "m"]
+    motion = SourceMotion(path.stem, JOINT_NAMES, PARENTS, times, places, metres_per_unit=metres, up="y")
+    yield Reading(motion, notes=tuple(notes))
 
 
 FORMAT = Format(

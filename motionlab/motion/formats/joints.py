@@ -39,6 +39,7 @@ PLACES = (
     "joints_3d", "new_joints",
 )  # fmt: skip
 NAMES = ("joint_names", "names", "joints_names", "keypoint_names")
+TREE = "parents"
 TIMES = ("times", "time", "timestamps")
 KNOWN_RATES = "HumanML3D's new_joints have 20, MotionMillion 30"
 # Bodies whose first 22 joints are ours: SMPL with and without its hands, SMPL with landmarks, SMPL-H, SMPL-X with and
@@ -47,7 +48,12 @@ SMPL_COUNTS = {22: "SMPL", 24: "SMPL", 45: "SMPL", 52: "SMPL-H", 55: "SMPL-X", 1
 
 
 def joints_source(
-    path: Path, name: str, places: Tensor, times: Tensor, names: Sequence[str] | None, options: ReadOptions
+    path: Path,
+    places: Tensor,
+    times: Tensor,
+    names: Sequence[str] | None,
+    options: ReadOptions,
+    parents: Sequence[int] | None = None,
 ) -> Reading:
     """A `Reading` of places, with the names of the file or those that its number of joints implies.
 
@@ -55,6 +61,7 @@ def joints_source(
         places: `[T, J, 3]`.
         times: `[T]` seconds.
         names: of the `J` joints; None where the file has none.
+        parents: the tree of the file, where it has one.
 
     Raises:
         InputError: no names, and a number of joints that implies none; a name twice.
@@ -77,15 +84,19 @@ def joints_source(
     twice = sorted({one for one in names if list(names).count(one) > 1})
     if twice:
         raise wrong(path, f"joint {twice[0]!r} twice", "a name of its own for each joint")
+    if parents is None or len(parents) != len(names):
+        parents = _our_tree(names)
+    unit = UNITS[options.unit] if options.unit is not None else None
+    motion = SourceMotion(path.stem, tuple(names), tuple(parents), times, places, metres_per_unit=unit)
+    return Reading(motion, notes=tuple(notes))
+
+
+def _our_tree(names: Sequence[str]) -> list[int]:
+    """The tree is ours where the names are; of other names nothing is known."""
     lower = [one.lower() for one in names]
-    # The tree is ours where the names are; otherwise the file says nothing about it.
     above = {one: JOINT_NAMES[PARENTS[joint]] for joint, one in enumerate(JOINT_NAMES) if joint}
     parents = [lower.index(above[one]) if above.get(one) in lower else -1 for one in lower]
-    if any(parent >= joint for joint, parent in enumerate(parents)):
-        parents = [-1] * len(parents)
-    unit = UNITS[options.unit] if options.unit is not None else None
-    motion = SourceMotion(name, tuple(names), tuple(parents), times, places, metres_per_unit=unit)
-    return Reading(motion, notes=tuple(notes))
+    return parents if all(parent < joint for joint, parent in enumerate(parents)) else [-1] * len(parents)
 
 
 def _places(found: dict[str, ArrayHeader]) -> str | None:
@@ -105,7 +116,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     found = headers(path)
     key = _places(found)
     assert key is not None
-    arrays = load(path, (key, *NAMES, *TIMES, *FPS_KEYS) if key else (key,))
+    arrays = load(path, (key, *NAMES, TREE, *TIMES, *FPS_KEYS) if key else (key,))
     values = arrays[key]
     places = numbers(path, key, values.reshape(values.shape[-3:]))  # [T, J, 3]
     names = _names(path, arrays, places.shape[1])
@@ -114,7 +125,9 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         times = times_at(len(places), need_fps(path, file_fps(path, arrays, options), KNOWN_RATES))
     else:
         times = times - times[0]
-    yield joints_source(path, path.stem, places, times, names, options)
+    tree = arrays.get(TREE)
+    parents = None if tree is None or tree.dtype.kind not in "iu" or tree.ndim != 1 else tree.tolist()
+    yield joints_source(path, places, times, names, options, parents)
 
 
 def _names(path: Path, arrays: dict[str, np.ndarray], count: int) -> list[str] | None:

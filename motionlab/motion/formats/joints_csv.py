@@ -147,7 +147,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     if times is None or options.fps is not None:
         fps = need_fps(path, options.fps, KNOWN_RATES)
         times = times_at(len(places), fps) if frame is None else (frame - frame[0]) / fps
-    yield joints_source(path, path.stem, places, times - times[0], names, options)
+    yield joints_source(path, places, times - times[0], names, options)
 
 
 def _numbers(path: Path, rows: list[list[str]], columns: list[int], header: int) -> Tensor:

@@ -18,7 +18,7 @@ def write_joints_csv(path: str | Path, motion: Motion) -> None:
     """A line per frame: seconds, then x, y, z of each joint in metres (y up); the first line names the columns."""
     places = motion.joints().double().flatten(1).tolist()  # T x 66
     rows = [
-        f"{frame / motion.fps:.6f}," + ",".join(f"{value:.6f}" for value in row) for frame, row in enumerate(places)
+        f"{frame / motion.fps:.9f}," + ",".join(f"{value:.6f}" for value in row) for frame, row in enumerate(places)
     ]
     write_text(path, "\n".join((",".join(HEADER), *rows)) + "\n")
 
@@ -40,6 +40,6 @@ WRITER = Writer(
     name="joints",
     key="joints",
     suffixes=(".csv", ".npz"),
-    loses="rotations: the twist of every bone",
+    loses="rotations, so the twist of every bone",
     write=_write,
 )

@@ -1,4 +1,8 @@
-"""What a file lost of a motion, measured: the file is read again and compared with what was written into it."""
+"""What a file lost of a motion, measured: the file is read again and compared with what was written into it.
+
+Places and rotations of joints with our names are compared as the file has them. Only where it has no rotations are
+these solved from the places, by retargeting.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,17 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.formats.bvh_write import UNITS, Z_UP
 from motionlab.motion.formats.read import read_file
-from motionlab.motion.formats.registry import Writer
-from motionlab.motion.formats.source import ReadOptions
+from motionlab.motion.formats.registry import WriteOptions, Writer
+from motionlab.motion.formats.source import ReadOptions, SourceMotion
+from motionlab.motion.frame_rate import same_rate, whole_rate
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.rotations import matrix_to_axis_angle, yaw_matrix
+from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
+
+DOUBTED = 10.0  # frames per second: files of fewer are likely to be key frames, and readers ask for the rate
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,11 @@ class Loss:
         return text
 
 
-def measure_loss(path: str | Path, motion: Motion, writer: Writer) -> Loss:
+def measure_loss(path: str | Path, motion: Motion, writer: Writer, options: WriteOptions | None = None) -> Loss:
     """Read a file that `writer` made of `motion` and compare; the motion has the frame rate of the file.
+
+    Args:
+        options: that the file was written with.
 
     Raises:
         InputError: no format reads such files, or its reader refuses this one.
@@ -59,18 +71,43 @@ def measure_loss(path: str | Path, motion: Motion, writer: Writer) -> Loss:
     if writer.decode is not None:
         joints, fps = writer.decode(path), writer.fps or motion.fps
     else:
-        # An .npy cannot say its frame rate; every other file has to say the right one.
-        options = ReadOptions(fps=motion.fps) if path.suffix.lower() == ".npy" else ReadOptions()
-        reading = next(iter(read_file(path, options)))
-        again = reading.motion
-        if not isinstance(again, Motion):
-            again = retarget(again, fps=motion.fps).motion
-        joints, rotations, fps = again.joints(), again.rotations(), again.fps
+        # An .npy cannot say its frame rate, and a reader doubts less than 10; else the file has to say the right one.
+        rate = motion.fps if path.suffix.lower() == ".npy" or motion.fps < DOUBTED else None
+        options = options or WriteOptions()
+        again = next(iter(read_file(path, ReadOptions(fps=rate, unit=options.unit or "m")))).motion
+        if isinstance(again, SourceMotion) and again.rotations is not None:
+            joints, rotations = _as_written(again, again.rotations, options)
+            fps = whole_rate(again.fps) if len(again) > 1 else motion.fps
+            if not same_rate(fps, motion.fps):  # a reader may put frames between keys that are far apart
+                moments = torch.arange(len(motion), dtype=torch.float64) / motion.fps
+                at = torch.searchsorted(again.times.double(), moments - 1e-3).clamp(max=len(again) - 1)
+                joints, rotations, fps = joints[at], rotations[at], motion.fps
+        else:
+            if isinstance(again, SourceMotion):
+                again = retarget(again, fps=motion.fps, body="own", keep_start=True, keep_heights=True).motion
+            joints, rotations, fps = again.joints(), again.rotations(), again.fps
     count = min(len(joints), len(motion) - writer.skips)
     part = slice(writer.skips, writer.skips + count)
     if count < 1:
         raise InputError(path, found="no frame of the motion", expected="at least one", fix="Report this as a bug.")
     return _compare(motion.joints()[part], motion.rotations()[part], joints[:count], rotations, len(joints), fps)
+
+
+def _as_written(source: SourceMotion, world: Tensor, options: WriteOptions) -> tuple[Tensor, Tensor]:
+    """Places `[T, 22, 3]` in metres, y up, and local rotations `[T, 22, 3, 3]` of a file that has our joints."""
+    missing = [name for name in JOINT_NAMES if name not in source.joints]
+    if missing:
+        raise InputError(
+            source.name, found="no joint " + ", ".join(missing), expected="our 22 joints", fix="Report this as a bug."
+        )
+    index = [source.joints.index(name) for name in JOINT_NAMES]
+    scale = source.metres_per_unit or 1 / UNITS[options.unit or "m"]
+    places, world = scale * source.positions[:, index].double(), world[:, index].double()
+    if options.up == "z":
+        axes = torch.tensor(Z_UP, dtype=torch.float64)
+        places, world = places @ axes, axes.T @ world @ axes
+    above = world[:, PARENTS[1:]]
+    return places, torch.cat((world[:, :1], above.mT @ world[:, 1:]), dim=1)
 
 
 def _compare(

@@ -1,4 +1,4 @@
-"""What all readers of `.npy` and `.npz` share: the format is recognised by names and shapes, before any value is read.
+"""The part that readers of `.npy` and `.npz` share: formats are recognised by names and shapes, before values are read.
 
 Many kinds of motion share the two suffixes, and no file says which kind it is. The headers do: `[T, 272]`, `[T, 263]`
 and `[T, 85]` are three formats, and an archive with `poses` and `trans` is a fourth.

@@ -142,7 +142,7 @@ def pfnn_vectors(motion: Motion) -> PfnnVectors:
 
 
 def _trajectory(root: Tensor, forward: Tensor, turn: Tensor, now: Tensor, at: Tensor) -> tuple[Tensor, ...]:
-    """x and z of the pelvis and of its direction at frames `at` `[N, n]`, seen from frames `now` `[N]`; `[N, n]` each."""
+    """x, z of the pelvis and of its direction at frames `at` `[N, n]`, seen from frames `now` `[N]`; `[N, n]` each."""
     places = (root[at] - root[now, None]) @ turn[now].mT  # [N, n, 3]
     directions = forward[at] @ turn[now].mT
     return places[..., 0], places[..., 2], directions[..., 0], directions[..., 2]
@@ -194,7 +194,7 @@ def read_pfnn(path: str | Path) -> PfnnVectors:
     expected = f"Xun [N, {len(X_COLUMNS)}], Yun [N, {len(Y_COLUMNS)}] and Pun [N] of 22 joints"
     fix = "Write it with `motionlab convert MOTION --to pfnn`."
     arrays = read_arrays(path, expected=expected, fix=fix)
-    with refusing(path, expected=expected, fix=fix):
+    with refusing(path, expected=expected, fix=fix), np.errstate(over="ignore"):  # infinity is refused below
         parts = [torch.from_numpy(arrays[name].astype(np.float32)) for name in ("Xun", "Yun", "Pun")]
         count = len(parts[0])
         shapes = [(count, len(X_COLUMNS)), (count, len(Y_COLUMNS)), (count,)]

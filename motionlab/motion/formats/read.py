@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from motionlab.errors import InputError
+from motionlab.files.reading import what_is_there
 from motionlab.motion.formats import (
     amass,
+    asf_amc,
     bvh,
     c3d,
     deepmimic,
+    fbx,
+    gltf,
     humanml263,
     joints,
     joints_csv,
@@ -27,6 +31,9 @@ from motionlab.motion.retargeting.retarget import retarget
 
 FORMATS: tuple[Format, ...] = (
     bvh.FORMAT,
+    asf_amc.FORMAT,
+    gltf.FORMAT,
+    fbx.FORMAT,
     deepmimic.FORMAT,
     # Numpy files, told apart by the names and shapes in their headers.
     motion272.FORMAT,
@@ -47,9 +54,11 @@ def find_format(path: str | Path) -> Format:
     """The format of a file, by its suffix and, where several share one, by its beginning.
 
     Raises:
-        InputError: no format knows such files; those that there are are listed.
+        InputError: no such file, or no format knows such files; those that there are are listed.
     """
     path = Path(path)
+    if not path.is_file():
+        raise InputError(path, found=what_is_there(path), expected="a motion file", fix="Check the path.")
     for known in FORMATS:
         if path.suffix.lower() in known.suffixes and known.recognises(path):
             return known

@@ -16,13 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from motionlab.motion.formats.numpy_motion import SUFFIXES, headers, is_table, load, numbers, wrong
+from motionlab.motion.formats.numpy_motion import SUFFIXES, headers, is_table, load, numbers
 from motionlab.motion.formats.registry import Format
-from motionlab.motion.formats.smpl_pose import BODY, BODY_NOTE, smpl_motion, up_axis
+from motionlab.motion.formats.smpl_pose import BODY, BODY_NOTE, find_up, smpl_motion
 from motionlab.motion.formats.source import Reading, ReadOptions
 
 TRAVEL = {85: slice(72, 75), 322: slice(309, 312)}
-LEAST_UPRIGHT = 0.5  # mean cosine between the body's up and an axis, below which no axis is called up
 FPS = 30.0
 FPS_NOTE = "The file does not say its frame rate; 30 frames a second were taken, as in the data sets of such files."
 
@@ -35,19 +34,13 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     width = headers(path)[""].shape[1]
     values = numbers(path, "", load(path, ("",))[""])  # [T, 85] or [T, 322]
     notes = [BODY_NOTE]
-    z_up = False
+    up = "y"
     if width == 322:
-        up, clearly = up_axis(values[:, :3])
-        if up not in ("y", "z") or clearly < LEAST_UPRIGHT:
-            raise wrong(
-                path, f"a body that stands along {up} ({clearly:.2f} of its time)", "one that stands along y or z",
-                "Say which axis is up by turning the first three columns and the translation to y up.",
-            )  # fmt: skip
-        z_up = up == "z"
-        notes.append(f"The body stands along {up} in the file, so {up} was taken as up.")
+        up, said = find_up(path, values[:, :3])
+        notes += said
     if options.fps is None:
         notes.append(FPS_NOTE)
-    motion = smpl_motion(values[:, :BODY], values[:, TRAVEL[width]], options.fps or FPS, path.stem, z_up=z_up)
+    motion = smpl_motion(values[:, :BODY], values[:, TRAVEL[width]], options.fps or FPS, path.stem, z_up=up == "z")
     yield Reading(motion, notes=tuple(notes))
 
 

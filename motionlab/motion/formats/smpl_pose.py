@@ -14,8 +14,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from motionlab.errors import InputError
 from motionlab.motion.features import encode
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.floor import floor_height
 from motionlab.motion.rotations import axis_angle_to_matrix
 from motionlab.motion.skeleton import JOINT_COUNT, canonical_skeleton, forward_kinematics
 
@@ -25,6 +27,7 @@ BODY_NOTE = (
     "rotations, heading and travel are those of the file, places of joints differ by about 5 cm."
 )
 # Rows of the rotation from (x, y forward.., z up) to (x, y up, z): a point (x, y, z) becomes (x, z, -y).
+UPRIGHT, SURELY_UPRIGHT = 0.5, 0.8  # mean cosine between the body's up and an axis
 Z_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 
 
@@ -44,15 +47,36 @@ def smpl_motion(body: Tensor, travel: Tensor, fps: float, name: str, z_up: bool 
         rotations = torch.cat((axes @ rotations[:, :1], rotations[:, 1:]), dim=1)
         travel = travel @ axes.T
     joints = forward_kinematics(rotations, travel, canonical_skeleton(body.dtype).offsets)
-    return Motion(encode(joints, rotations).float(), fps=fps, name=name)
+    joints[..., 1] -= floor_height(joints)
+    return Motion(encode(joints, rotations, ground=False).float(), fps=fps, name=name)
 
 
-def up_axis(root: Tensor) -> tuple[str, float]:
-    """Which axis of the world the body stands along on average, and how clearly: 1 is always upright.
+def find_up(where: object, root: Tensor, usual: str | None = None) -> tuple[str, tuple[str, ...]]:
+    """The axis that points up, "y" or "z", and a note when it is not the usual one or there is none.
+
+    Nothing in these files says it, but people stand on their feet most of the time.
 
     Args:
         root: `[T, 3]` axis-angle vectors of the pelvis.
+        usual: the axis that the format fixes. Files of its layout with the other axis up are told by a body that stands
+            along that one almost all the time.
+
+    Raises:
+        InputError: no usual axis, and a body that stands along neither.
     """
-    upright = axis_angle_to_matrix(root)[:, :, 1].mean(0)  # the body's own up, in the world
-    axis = int(upright.abs().argmax())
-    return ("-" if float(upright[axis]) < 0 else "") + "xyz"[axis], float(upright[axis].abs())
+    upright = axis_angle_to_matrix(root)[:, :, 1].mean(0)  # [3]: the body's own up in the world, 1 for always
+    along = {axis: float(upright["xyz".index(axis)]) for axis in "yz"}
+    best = max(along, key=lambda axis: along[axis])
+    if usual is not None:
+        if best == usual or along[best] < SURELY_UPRIGHT:
+            return usual, ()
+        return best, (f"The body stands along {best} in the file, not along {usual} as usual; {best} was taken as up.",)
+    if along[best] < UPRIGHT:
+        axis = int(upright.abs().argmax())
+        raise InputError(
+            where,
+            found=f"a body that stands along {'-' if float(upright[axis]) < 0 else ''}{'xyz'[axis]}",
+            expected="one that stands along y or z for most of the time",
+            fix="Turn the rotation of the root and the translation to y up, and save that.",
+        )
+    return best, (f"The body stands along {best} in the file, so {best} was taken as up.",)

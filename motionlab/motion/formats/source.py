@@ -28,6 +28,7 @@ class SourceMotion:
         rotations: `[T, J, 3, 3]` rotation of each joint relative to the world; None for formats of places only.
         rest: `[J, 3]` places of the joints when every rotation is the identity; None where a format does not say.
         metres_per_unit: when the format fixes its unit; None otherwise.
+        up: axis of the file that points up ("y", "z", "-y" ...), when the format fixes it; None otherwise.
 
     Raises:
         InputError: shapes that do not belong together, numbers that are not finite, time that does not move on, or a
@@ -42,6 +43,7 @@ class SourceMotion:
     rotations: Tensor | None = None
     rest: Tensor | None = None
     metres_per_unit: float | None = None
+    up: str | None = None
 
     def __post_init__(self) -> None:
         frames, joints = len(self.times), len(self.joints)

@@ -32,6 +32,17 @@ def check_person(places: Places, where: str) -> None:
         _refuse(where, "a trunk across straight legs and arms that stand next to them, in all frames", "a biped")
 
 
+def without_direction(places: Places) -> list[str]:
+    """Toes so near to the ankle that they do not say where a foot points (MVN bodies: straight below it)."""
+    shortest = 0.08 * leg_length(places)  # a foot has 0.13 to 0.2 of a leg
+    return [
+        f"{side}_foot"
+        for side in ("left", "right")
+        if f"{side}_foot" in places
+        and float((places[f"{side}_foot"] - places[f"{side}_ankle"]).norm(dim=-1).median()) < shortest
+    ]
+
+
 def scale_of(leg: float, body: str, metres_per_unit: float | None) -> tuple[float, str | None]:
     """Metres in a unit of the source, and a note.
 

@@ -2,9 +2,9 @@
 
 `G_j C_j` is our joint's rotation in the world, `G_j` the source's; `C_j` never changes over a clip. Where the file's
 rest pose is a person who stands, `C_j` comes from it. Where all bones of the rest pose lie along one axis, or helper
-joints between pelvis and hips were turned by a network, it says nothing, and two things of the clip itself are used: the
-frame in which the person stands straightest takes the place of the rest pose, and knees and elbows, which bend about one
-axis only, tell how thigh and shin, upper arm and forearm are turned about their length.
+joints between pelvis and hips were turned by a network, it says nothing, and two things of the clip itself are used.
+The frame in which the person stands straightest takes the place of the rest pose. Knees and elbows, which bend about
+one axis only, tell how thigh and shin, upper arm and forearm are turned about their length.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from motionlab.motion.retargeting.standing import STRAIGHT, standing_score
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 LOOSE = 10.0  # degrees that hips may turn against the pelvis, or collars against the chest
+POSED = 5.0  # degrees; a person nearer to a T-pose than this stands in one, and it serves as a rest pose would
 ONE_AXIS = 0.9  # length of the mean of a hinge's directions; 1 for a perfect hinge
 BENT = 0.2  # sine of the bend from which a limb shows its plane
 
@@ -62,7 +63,13 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
     at = int(score.argmin())
     pose = pose_rotations({name: value[at] for name, value in places.items()})
     corrections = {name: world[name][at].mT @ pose[name] for name in world}
-    hinged = [name for name in HINGES if _use_hinge(corrections, world, places, name)]
+    hinged = []
+    if float(score[at]) > POSED:
+        hinged = [name for name in HINGES if _use_hinge(corrections, world, places, name)]
+    for side in ("left", "right"):
+        elbow, wrist = f"{side}_elbow", f"{side}_wrist"
+        if elbow in world and wrist in world:  # a hand goes on where its forearm points
+            corrections[wrist] = world[wrist][at].mT @ world[elbow][at] @ corrections[elbow]
     why = "The rest pose of the file does not stand" if rest is not None else "The file has no rest pose"
     notes = [f"{why}; turns about the length of bones are measured from the pose at {float(times[at]):.2f} s."]
     if hinged:
@@ -75,14 +82,14 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
     return Calibration(corrections, loose, tuple(notes))
 
 
-def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Calibration) -> Tensor:
-    """Rotations in the world of all 22 joints, `[T, 22, 3, 3]`. A joint that the source lacks does not bend."""
-    turned = {name: world[name] @ correction for name, correction in calibration.corrections.items()}
+def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Calibration, rows: Tensor) -> Tensor:
+    """Rotations in the world of all 22 joints at some rows, `[R, 22, 3, 3]`. A joint that is missing does not bend."""
+    turned = {name: world[name][rows] @ correction for name, correction in calibration.corrections.items()}
     if calibration.loose or "pelvis" not in turned:
-        turned["pelvis"] = pelvis_over_time(places)
+        turned["pelvis"] = pelvis_over_time(places)[rows]
         last = last_spine(places)
         if last is not None:
-            turned[last] = chest_over_time(places)
+            turned[last] = chest_over_time(places)[rows]
     result: list[Tensor] = []
     for name, parent in zip(JOINT_NAMES, PARENTS, strict=True):
         result.append(turned[name] if name in turned else result[parent])

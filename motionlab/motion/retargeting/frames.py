@@ -70,9 +70,9 @@ def frame(left: Tensor, up: Tensor) -> Tensor:
 
     Where the two are parallel or one is zero there is no frame, and the result is NaN: `filled` replaces it.
     """
-    x = _unit(left)
+    x = unit(left)
     y = up - (up * x).sum(-1, keepdim=True) * x
-    y = torch.where(y.norm(dim=-1, keepdim=True) > 1e-3 * up.norm(dim=-1, keepdim=True), _unit(y), torch.nan)
+    y = torch.where(y.norm(dim=-1, keepdim=True) > 1e-3 * up.norm(dim=-1, keepdim=True), unit(y), torch.nan)
     return torch.stack((x, y, torch.linalg.cross(x, y, dim=-1)), dim=-1)
 
 
@@ -96,7 +96,7 @@ def least_rotation(start: Tensor, end: Tensor) -> Tensor:
     """
     start, end = torch.broadcast_tensors(start, end)
     nothing = (start.norm(dim=-1) < 1e-9) | (end.norm(dim=-1) < 1e-9)  # [...]
-    a, b = _unit(start), _unit(end)
+    a, b = unit(start), unit(end)
     cosine = (a * b).sum(-1)[..., None, None]  # [..., 1, 1]
     cross = _cross_matrix(torch.linalg.cross(a, b, dim=-1))  # [..., 3, 3]
     eye = torch.eye(3, dtype=start.dtype)
@@ -104,7 +104,7 @@ def least_rotation(start: Tensor, end: Tensor) -> Tensor:
     turn = eye + cross + cross @ cross / (1 + cosine).clamp(min=1e-12)
     # Opposite directions: half a turn about any axis across `start`; take the one furthest from it.
     furthest = torch.nn.functional.one_hot(a.abs().argmin(-1), 3).to(a)
-    axis = _unit(torch.linalg.cross(a, furthest, dim=-1))
+    axis = unit(torch.linalg.cross(a, furthest, dim=-1))
     half = 2 * axis[..., :, None] * axis[..., None, :] - eye
     turn = torch.where(cosine < -1 + 1e-9, half, turn)
     return torch.where(nothing[..., None, None], eye, turn)
@@ -112,17 +112,21 @@ def least_rotation(start: Tensor, end: Tensor) -> Tensor:
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
     """Degrees between directions, `[..., 3] -> [...]`; 0 for a zero vector."""
-    a, b = torch.broadcast_tensors(_unit(a), _unit(b))
+    a, b = torch.broadcast_tensors(unit(a), unit(b))
     sine = torch.linalg.cross(a, b, dim=-1).norm(dim=-1)
-    return torch.rad2deg(torch.atan2(sine, (a * b).sum(-1)))
+    degrees: Tensor = torch.rad2deg(torch.atan2(sine, (a * b).sum(-1)))
+    return degrees
 
 
-def _unit(vector: Tensor) -> Tensor:
-    return vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+def unit(vector: Tensor) -> Tensor:
+    """Divided by its length; a zero vector stays zero. `[..., 3] -> [..., 3]`."""
+    length = vector.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    result: Tensor = vector / length
+    return result
 
 
 def _cross_matrix(v: Tensor) -> Tensor:
     """K with K w = v x w, `[..., 3] -> [..., 3, 3]`."""
     x, y, z = v.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1).unflatten(-1, (3, 3))
+    return torch.unflatten(torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), dim=-1), -1, (3, 3))

@@ -21,7 +21,10 @@ _MIDDLE = {
 }
 _SIDES = {
     "hip": ("upleg", "thigh", "upperleg", "upperleg1", "legupper1", "legupper", "thighbend", "femur", "hip", "leg"),
-    "knee": ("knee", "shin", "calf", "lowleg", "lowerleg", "lowerleg1", "leglower1", "leglower", "loleg", "tibia", "leg"),
+    "knee": (
+        *("knee", "shin", "calf", "lowleg", "lowerleg", "lowerleg1", "leglower1", "leglower", "loleg", "tibia"),
+        "leg",
+    ),
     "ankle": ("ankle", "foot", "foot1"),
     "foot": ("toebase", "toe", "toes", "toe0", "ball", "forefoot", "foot2", "foot"),
     "collar": ("collar", "clavicle", "shoulder"),
@@ -33,11 +36,13 @@ _SIDES = {
         *("elbow", "forearm", "lowerarm", "lowerarm1", "lowarm", "armlower1", "armlower", "loarm", "forearmbend"),
         "radius",
     ),
-    "wrist": ("wrist", "hand"),
+    "wrist": ("wrist", "hand", "hand1"),
 }  # fmt: skip
 _PREFIX = re.compile(r"^(mixamorig\d*|bip0?\d+|model|joint|character\d*|armature)[ _.-]+(?=.)", re.IGNORECASE)
 _SUFFIX = re.compile(r"[ _.-]+(bind[ _]jnt|jnt|bind|joint)$", re.IGNORECASE)
-NEEDED = tuple(f"{side}_{joint}" for joint in ("hip", "knee", "ankle", "shoulder", "elbow") for side in ("left", "right"))
+NEEDED = tuple(
+    f"{side}_{joint}" for joint in ("hip", "knee", "ankle", "shoulder", "elbow") for side in ("left", "right")
+)
 
 
 def find_joints(
@@ -142,17 +147,14 @@ def _correct_pelvis(found: dict[str, int], parents: Sequence[int]) -> None:
         found["pelvis"] = shared[0]
 
 
-def _find_spine(
-    found: dict[str, int], joints: Sequence[str], parents: Sequence[int], given: Mapping[str, str]
-) -> None:
+def _find_spine(found: dict[str, int], joints: Sequence[str], parents: Sequence[int], given: Mapping[str, str]) -> None:
     """First, middle and last joint between pelvis and neck. Of two, spine1 and spine3; one alone is spine2."""
     if "pelvis" not in found:
         return
     if any(name in given for name in ("spine1", "spine2", "spine3")):
         return
-    arms = [name for name in ("left_collar", "right_collar") if name in found]
-    arms = arms if len(arms) == 2 else ["left_shoulder", "right_shoulder"]
-    ways = [_way_up(found[name], parents)[1:] for name in arms]
+    arms = "collar" if {"left_collar", "right_collar"} <= set(found) else "shoulder"
+    ways = [_way_up(found[f"{side}_{arms}"], parents)[1:] for side in ("left", "right")]
     chest = next((joint for joint in ways[0] if joint in ways[1]), None)  # the joint that carries both arms
     if chest is None:
         _spine_by_name(found, joints)

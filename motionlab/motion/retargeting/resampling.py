@@ -37,6 +37,19 @@ def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
     return torch.arange(math.floor(duration * fps + 1e-6) + 1, dtype=torch.float64) / fps
 
 
+def needed_rows(times: Tensor, moments: Tensor) -> Tensor:
+    """Indices of the frames at `times` `[T]` that sampling at `moments` reads, in order, `[R]`.
+
+    >>> needed_rows(torch.arange(9) / 120, torch.arange(3) / 30)
+    tensor([0, 4, 8])
+    """
+    if len(times) == 1:
+        return torch.zeros(1, dtype=torch.long)
+    before, part = _bracket(times, moments)
+    rows: Tensor = torch.cat((before[part < 1], before[part > 0] + 1)).unique()
+    return rows
+
+
 def sample_linear(values: Tensor, times: Tensor, moments: Tensor) -> Tensor:
     """`[T, n] -> [T', n]`."""
     if len(times) == 1:

@@ -1,9 +1,9 @@
 """Put motion of any body on the 22 joints.
 
-The road: which joint is which (`names.py`), which way is up (`up.py`), whether it is a person and how large (`body.py`),
-where the motion begins (`start.py`), how joints are turned (`calibration.py` from rotations, `places.py` without),
-a steady frame rate (`resampling.py`), the floor (`floor.py`). Directions of bones are kept. With the canonical body,
-places are not: bones have our lengths afterwards, so hands end up a few centimetres away from the source's.
+The road: which joint is which (`names.py`), whether it is a person and how large (`body.py`), which way is up
+(`up.py`), where the motion begins (`start.py`), how joints are turned (`calibration.py` from rotations, `places.py`
+without), a steady frame rate (`resampling.py`), the floor (`floor.py`). Directions of bones are kept. With the
+canonical body, places are not: bones have our lengths afterwards, so hands end up a few centimetres away.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.body import check_person, own_skeleton, scale_of
+from motionlab.motion.retargeting.body import check_person, own_skeleton, scale_of, without_direction
 from motionlab.motion.retargeting.calibration import calibrate, world_of_ours
 from motionlab.motion.retargeting.floor import floor_height
 from motionlab.motion.retargeting.frames import leg_length, places_by_name
 from motionlab.motion.retargeting.names import find_joints
 from motionlab.motion.retargeting.places import rotations_from_places
-from motionlab.motion.retargeting.resampling import frame_times, sample_linear, sample_quaternions
+from motionlab.motion.retargeting.resampling import frame_times, needed_rows, sample_linear, sample_quaternions
 from motionlab.motion.retargeting.start import first_frame
 from motionlab.motion.retargeting.up import upright
 from motionlab.motion.rotations import heading_vector, matrix_to_quaternion, quaternion_to_matrix, yaw_matrix_of
@@ -65,7 +65,7 @@ def retarget(
 
     Args:
         mapping: our joint name to the source's, for joints that are not found by name.
-        up: axis of the source that points up, "y", "z", "-y", ...; found from the poses when not given.
+        up: axis of the source that points up, "y", "z", "-y", ...; the source's own word, or the poses, when not given.
         metres_per_unit: replaces what the source says.
         body: "canonical" gives every motion our bones, scaled by the length of the legs, so that the motions of a data
             set share one body. "own" keeps the source's bones (`Motion.skeleton`).
@@ -80,33 +80,42 @@ def retarget(
     notes: list[str | None] = []
     index = find_joints(source.joints, source.parents, source.name, mapping)
     places = places_by_name(source.positions.double(), index)
+    for foot in without_direction(places):
+        notes.append(
+            f"{source.joints[index.pop(foot)]} lies in the ankle, so the foot follows the ankle's rotation alone."
+        )
+        del places[foot]
     check_person(places, source.name)
-    axes, up, certain = upright(places, up)
+    rest = None if source.rest is None else places_by_name(source.rest.double(), index)
+    axes, up, certain = upright(places, rest, up or source.up)
     if not certain:
         notes.append(f"Which way is up is not certain; {up} was taken.")
-    places = {name: value @ axes.T for name, value in places.items()}  # y up from here on
-    scale, note = scale_of(_leg_length(source, index), body, metres_per_unit or source.metres_per_unit)
+    leg = leg_length(places if rest is None else rest) or leg_length(places)  # a rest pose has bones exactly
+    scale, note = scale_of(leg, body, metres_per_unit or source.metres_per_unit)
     notes.append(note)
-
-    if source.rotations is None:
-        solved = rotations_from_places(places)
-        world = torch.stack([solved[name] for name in JOINT_NAMES], dim=1)  # [T, 22, 3, 3]
-        notes.append("The source has places only; turns about the length of straight limbs are a guess.")
-    else:
-        turns = {name: axes @ source.rotations[:, at].double() @ axes.T for name, at in index.items()}
-        rest = None if source.rest is None else places_by_name(source.rest.double() @ axes.T, index)
-        calibration = calibrate(turns, places, rest, source.times)
-        world = world_of_ours(turns, places, calibration)
-        notes += calibration.notes
 
     begin, note = (0, None) if keep_start else first_frame(places, source.times, scale)
     notes.append(note)
-    places = {name: scale * value[begin:] for name, value in places.items()}  # metres from here on
-    world, times = world[begin:], source.times[begin:].double() - float(source.times[begin])
+    times = source.times[begin:].double() - float(source.times[begin])
+    moments = frame_times(float(times[-1]), fps, len(times))
+    rows = needed_rows(times, moments)  # the others are not looked at again
+    times = times[rows]
 
+    if source.rotations is None:
+        solved = rotations_from_places(places)
+        world = torch.stack([solved[name][begin + rows] for name in JOINT_NAMES], dim=1)  # [R, 22, 3, 3]
+        notes.append("The source has places only; turns about the length of straight limbs are a guess.")
+    else:
+        turns = {name: source.rotations[:, at].double() for name, at in index.items()}
+        calibration = calibrate(turns, places, rest, source.times)
+        world = world_of_ours(turns, places, calibration, begin + rows)
+        notes += calibration.notes
+
+    # y up and metres from here on
+    world = axes @ world
+    places = {name: scale * value[begin + rows] @ axes.T for name, value in places.items()}
     skeleton = own_skeleton(world, places, source.name) if body == "own" else None
     offsets = (skeleton or canonical_skeleton(torch.float64)).offsets
-    moments = frame_times(float(times[-1]), fps, len(times))
     local = quaternion_to_matrix(sample_quaternions(matrix_to_quaternion(_local(world)), times, moments))
     # Our pelvis is the point between our hips: there, scaled legs reach the floor wherever the source's do.
     pelvis = sample_linear(places["pelvis" if skeleton else "middle"], times, moments)
@@ -127,12 +136,6 @@ def retarget(
         _as_decoded(reference, joints, local),
         tuple(text for text in notes if text),
     )
-
-
-def _leg_length(source: SourceMotion, index: Mapping[str, int]) -> float:
-    """Of the rest pose, which has the bones exactly; of the poses where there is none."""
-    rest = 0.0 if source.rest is None else leg_length(places_by_name(source.rest.double(), index))
-    return rest or leg_length(places_by_name(source.positions.double(), index))
 
 
 def _local(world: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from motionlab.motion.retargeting.frames import Places, angle_between, chest_frame, filled, pelvis_frame
+from motionlab.motion.retargeting.frames import Places, angle_between, chest_frame, filled, pelvis_frame, unit
 
 STRAIGHT = 25.0  # degrees; mean deviation of a frame in which a person stands up to any use
 
@@ -26,7 +26,7 @@ def standing_score(places: Places) -> Tensor:
         )
         parts += [angle_between(-up, knee - hip), angle_between(-up, ankle - knee)]
         arm = elbow - shoulder
-        across = (arm * forward).sum(-1) / arm.norm(dim=-1).clamp(min=1e-12)
+        across = (unit(arm) * forward).sum(-1)
         parts.append(torch.rad2deg(torch.asin(across.clamp(-1, 1)).abs()))  # off the plane of the body
         parts.append((angle_between(up, arm) - 80).clamp(max=0).abs())  # raised
         parts.append((angle_between(outwards, arm) - 100).clamp(min=0))  # across the body

@@ -30,10 +30,13 @@ def first_frame(places: Places, times: Tensor, scale: float) -> tuple[int, str |
     leading = int((~posed).int().argmax()) if not bool(posed.all()) else frames
     if leading == frames:
         return 0, "The whole motion is a T-pose."
-    for start in {1, leading, leading + 1} if leading else {1}:
+    for start in (leading, leading + 1, 1) if leading else (1,):
         if start < frames - 1 and _jumps(steps, start - 1):
             what = "a T-pose" if leading else "a pose that does not belong to the motion"
-            return start, f"The first {_frames(start)}, {what} with a jump of {100 * float(steps[start - 1]):.0f} cm, left out."
+            return (
+                start,
+                f"The first {_frames(start)}, {what} with a jump of {100 * float(steps[start - 1]):.0f} cm, left out.",
+            )
     if leading and float(times[leading] - times[0]) >= LONG:
         return leading, f"The first {float(times[leading] - times[0]):.1f} s, a T-pose, left out."
     return 0, None

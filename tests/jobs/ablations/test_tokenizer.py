@@ -44,9 +44,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTIONLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(ablate_point, "USAGE_BATCHES", 2)
-        job._corpus.cache_clear()
+        job._motions.cache_clear()
         yield
-        job._corpus.cache_clear()
+        job._motions.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def trained(monkeypatch: pytest.MonkeyPatch, corpus: Corpus) -> list[Any]:
     """Put a recorder in the place of the training: these tests are about the file only."""
     points: list[Any] = []
 
-    def run_point(point: Any, corpus: Any) -> Result:
+    def run_point(point: Any, corpus: Any, data: Any) -> Result:
         if point.get("lr") == 1.0:
             raise InputError("training step 2", found="loss nan", expected="a finite number", fix="Lower lr.")
         points.append(point)
@@ -288,7 +288,7 @@ CHILD = """
     from pathlib import Path
     from motionlab.jobs.ablations.tokenizer_point import Result
 
-    def slow_point(point, corpus=None):  # a fake training: the first two are quick, the others never end
+    def slow_point(point, corpus=None, data=None):  # a fake training: the first two are quick, the others never end
         Path(f"started-{point['seed']}-{os.getpid()}").touch()
         while point["seed"] > 1:
             time.sleep(0.05)

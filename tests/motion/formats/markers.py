@@ -60,13 +60,21 @@ def markers(motion: Motion) -> dict[str, np.ndarray]:
 
 
 def write_c3d(
-    ezc3d: Any, path: Path, values: dict[str, np.ndarray], fps: float, unit: str = "mm", subject: str = ""
+    ezc3d: Any,
+    path: Path,
+    values: dict[str, np.ndarray],
+    fps: float,
+    unit: str = "mm",
+    subject: str = "",
+    up: str | None = None,
 ) -> None:
-    """A C3D file of markers `[T, 3]`."""
+    """A C3D file of markers `[T, 3]`; `up` as the file writes the axis that a screen shows upwards."""
     file = ezc3d.c3d()
     file["parameters"]["POINT"]["RATE"]["value"] = [fps]
     file["parameters"]["POINT"]["UNITS"]["value"] = [unit]
     file["parameters"]["POINT"]["LABELS"]["value"] = [subject + name for name in values]
+    if up is not None:
+        file.add_parameter("POINT", "Y_SCREEN", [up])
     points = np.ones((4, len(values), len(next(iter(values.values())))))
     points[:3] = np.stack(list(values.values()), axis=1).transpose(2, 1, 0)
     file["data"]["points"] = points

@@ -64,9 +64,14 @@ def test_reads_tree_time_and_channels_in_their_order() -> None:
 def test_joint_with_still_position_channels_and_with_moving_ones() -> None:
     still = TEXT.replace("CHANNELS 3 Y", "CHANNELS 6 Xposition Yposition Zposition Y")
     still = still.replace("90  0 0 0", "90  0 11 0 0 0 0").replace("30  40", "30  0 11 0 40")
-    assert parse_bvh(still).offsets[1].tolist() == [0, 11, 0]
-    with pytest.raises(InputError, match="joint 'Chest' that moves away"):
-        parse_bvh(still.replace("0 11 0 40", "0 15 0 40"))
+    clip = parse_bvh(still)
+    assert clip.offsets[1].tolist() == [0, 11, 0] and clip.moving is None
+    with pytest.warns(UserWarning, match="keep their own track: Chest"):
+        moved = parse_bvh(still.replace("0 11 0 40", "0 15 0 40"))
+    assert moved.offsets[1].tolist() == [0, 10, 0]  # of the file: no frame says more about the rest pose
+    assert moved.moving is not None and moved.moving[1].tolist() == [[0, 11, 0], [0, 15, 0]]
+    expected = moved.root_position[1] + moved.rotations[1, 0] @ torch.tensor([0.0, 15.0, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(moved.joints()[1, 1], expected)
 
 
 def test_extra_rows_are_ignored_with_a_warning() -> None:
@@ -80,14 +85,17 @@ def test_extra_rows_are_ignored_with_a_warning() -> None:
         ("HIERARCHY", "HIERARCHIE", 1, "HIERARCHIE"),
         ("OFFSET 1 2 3", "OFFSET 1 two 3", 4, "'two'"),
         ("Zposition", "Wposition", 5, "Wposition"),
-        ("JOINT Chest", "JOINT Hips", 6, "a second joint 'Hips'"),
+        ("JOINT Chest", "JOINT", 7, "a joint without a name"),
         ("    OFFSET 0 10 0\n", "", 13, "'Chest' without OFFSET"),
         ("Frames: 2", "Frames: 0", 17, "0 frames"),
-        ("Frames: 2", "Frames: 3", 20, "after 2 frames"),
+        ("Frames: 2", "Frames 2", 17, "'Frames 2'"),
+        ("Frame Time: 0.0333333", "Frame Time: 0.0333333 s", 18, "'s'"),
         ("0.0333333", "nan", 18, "'nan'"),
         ("0.0333333", "0", 18, "frame time 0"),
         ("0 90 0  0 0 90  0 0 0", "0 90 0  0 0 90  0 0", 19, "8 numbers"),
         ("1 91", "1 inf", 20, "'inf'"),
+        ("1 91", "1 91,5", 20, "a number with a decimal comma"),
+        ("90  0 0 0\n1 91 0  10 20 30  40 50 60\n", "9", 19, "before one whole row"),
     ],
 )
 def test_a_wrong_line_is_named(old: str, new: str, line: int, found: str) -> None:
@@ -98,7 +106,7 @@ def test_a_wrong_line_is_named(old: str, new: str, line: int, found: str) -> Non
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.bvh: found No such file"):
+    with pytest.raises(InputError, match=r"none\.bvh: found no file"):
         read_bvh(tmp_path / "none.bvh")
 
 

@@ -14,6 +14,7 @@ from motionlab.errors import InputError
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.source import ReadOptions, SourceMotion
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.skeleton import JOINT_NAMES
 from tests.motion.formats.markers import markers, write_c3d
 
@@ -65,6 +66,21 @@ def test_medial_markers_give_the_middle(tmp_path: Path) -> None:
     assert float(away(found, motion)[:, found.joints.index("left_knee")].max()) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("written", "up"), [("+Z", "z"), ("-Y", "-y"), ("Z", "z"), ("", None), (None, None), ("up", None)]
+)
+def test_up_is_what_a_screen_shows_upwards(tmp_path: Path, written: str | None, up: str | None) -> None:
+    assert read(write(tmp_path / "a.c3d", markers(sample()), up=written))[0].up == up
+
+
+def test_a_person_who_sits_is_turned_by_the_axis_of_the_file(tmp_path: Path) -> None:
+    motion = sample("boxing_sit")
+    found, _ = read(write(tmp_path / "a.c3d", markers(motion), up="+Z"))
+    made = retarget(found, keep_start=True).motion
+    away = (made.joints() - made.joints()[:, :1]) - (motion.joints() - motion.joints()[:, :1])
+    assert float(away[..., 1].abs().mean()) < 0.05
+
+
 def test_units_are_those_of_the_file_unless_given(tmp_path: Path) -> None:
     in_metres = {name: value / 1000 for name, value in markers(sample()).items()}
     found, _ = read(write(tmp_path / "a.c3d", in_metres, unit="m"))
@@ -114,7 +130,7 @@ def test_files_that_claim_more_than_they_hold(tmp_path: Path) -> None:
     cases = {
         "no header of a C3D file": b"x" * 2000,
         "frames of": content[: len(content) // 2],
-        "4000 points in the header": bytes(changed),
+        "frames of 64,000 bytes": bytes(changed),
         "parameters at byte": b"\xff" + content[1:],
         "processor type": content[:515] + b"\x00" + content[516:],
     }

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from motionlab.errors import InputError
 from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, DeepMimicClip, read_deepmimic, retarget_deepmimic
+from motionlab.motion.formats.read import find_format, read_file
+from motionlab.motion.formats.source import ReadOptions
 from motionlab.motion.retargeting.resampling import frame_times
 
 ROW = [0.1, 0, 0.9, 0] + [1, 0, 0, 0] * 4 + [-0.5] + [1, 0, 0, 0] * 2 + [0.5] + [1, 0, 0, 0] + [-0.4]
@@ -67,6 +69,26 @@ def test_other_content_is_an_input_error(content: bytes, found: str) -> None:
         read_deepmimic(content, "clip.txt")
     assert caught.value.where == "clip.txt"
     assert found in caught.value.found
+
+
+def test_a_dog_is_called_one() -> None:
+    with pytest.raises(InputError, match=r"frame 0 of 84 numbers, which is a dog \(laikago\)"):
+        read_deepmimic(document(Frames=[[0.1] * 84] * 2))
+
+
+def test_other_json_next_to_motions_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "meta.json").write_text('{"text": "a person walks", "seed": 1}')
+    with pytest.raises(InputError, match="a file of no known format"):
+        find_format(tmp_path / "meta.json")
+    (tmp_path / "clip.json").write_bytes(document())
+    assert find_format(tmp_path / "clip.json").name == "DeepMimic"
+
+
+def test_a_given_frame_rate_replaces_the_steps_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "clip.txt").write_bytes(document(Frames=[ROW] * 61))
+    for options, frames in ((None, 181), (ReadOptions(fps=60), 31)):  # 0.1 s a step in the file
+        (reading,) = read_file(tmp_path / "clip.txt", options)
+        assert len(reading.motion) == frames
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

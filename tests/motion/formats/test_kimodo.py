@@ -20,7 +20,7 @@ from motionlab.motion.motion import Motion
 from motionlab.motion.skeleton import JOINT_NAMES, canonical_skeleton, global_rotations
 
 
-def arrays(name: str = "walk") -> dict[str, np.ndarray]:
+def arrays(name: str = "walk") -> dict[str, Any]:
     motion = Motion.load(samples_dir() / "motions" / f"{name}.npy")
     turns = global_rotations(motion.rotations())
     return {"posed_joints": motion.joints("rotations").numpy(), "global_rot_mats": turns.numpy()}

@@ -1,241 +1,281 @@
-"""Retargeting: DeepMimic's own joints are kept exactly; BVH bones keep their direction."""
+"""Bodies of any kind come back on the 22 joints: bones keep their directions, and turns where they can be known."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
-from motionlab.motion.formats.bvh import BvhClip, read_bvh
 from motionlab.motion.formats.bvh_write import write_bvh
-from motionlab.motion.formats.deepmimic import ANGLES, QUATERNIONS, read_deepmimic, retarget_deepmimic
-from motionlab.motion.retargeting.resampling import frame_times
-from motionlab.motion.retargeting.retarget import (
-    _BONE_TO,
-    CMU_MAP,
-    KNOWN_MAPS,
-    OWN_MAP,
-    TOES_MAP,
-    BvhMap,
-    find_map,
-    least_rotation,
-    retarget_bvh,
-)
-from motionlab.motion.rotations import matrix_from_6d
-from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
+from motionlab.motion.formats.read import read_file
+from motionlab.motion.formats.source import SourceMotion
+from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.retarget import Retargeted, retarget
+from motionlab.motion.skeleton import JOINT_NAMES, Skeleton, canonical_skeleton
+from tests.motion.retargeting.bodies import AT, Z_UP, Rig, deviations, kinematics, sample, source_of, turned
 
-OFFSETS = canonical_skeleton(torch.float64).offsets
-
-# Written down again from the public URDF (divided by its scale of 4): joint, parent, place in the parent; axes x
-# forward, y up, z right. The body of this package must agree with it, not the other way round.
-URDF = {
-    "chest": ("root", (0.0, 0.944604, 0.0)),
-    "neck": ("chest", (0.0, 0.895576, 0.0)),
-    "right_hip": ("root", (0.0, 0.0, 0.339548)),
-    "right_knee": ("right_hip", (0.0, -1.686184, 0.0)),
-    "right_ankle": ("right_knee", (0.0, -1.639480, 0.0)),
-    "right_shoulder": ("chest", (-0.096200, 0.974000, 0.732440)),
-    "right_elbow": ("right_shoulder", (0.0, -1.099152, 0.0)),
-    "right_wrist": ("right_elbow", (0.0, -1.035788, 0.0)),
-}
-URDF |= {
-    joint.replace("right", "left"): (parent.replace("right", "left"), (x, y, -z))
-    for joint, (parent, (x, y, z)) in URDF.items()
-    if "right" in joint
-}
+NAMES = ("walk", "cmu_jump_7", "backflip", "boxing_fall")
 
 
-def turn(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """q v q*, written with cross products: nothing shared with the code under test."""
-    w, axis = quaternion[0], quaternion[1:]
-    return vector + 2 * np.cross(axis, np.cross(axis, vector) + w * vector)
+def same_motion(result: Retargeted, motion: Motion, atol: float = 1e-4) -> None:
+    shift = torch.zeros(272)
+    shift[8 + 1 : 8 + 66 : 3] = (result.motion.features - motion.features)[:, 9].median()  # the floor may be elsewhere
+    torch.testing.assert_close(result.motion.features - shift, motion.features, atol=atol, rtol=0)
 
 
-def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.array([a[0] * b[0] - a[1:] @ b[1:], *(a[0] * b[1:] + b[0] * a[1:] + np.cross(a[1:], b[1:]))])
+@pytest.mark.parametrize("name", NAMES)
+def test_our_own_body_comes_back_unchanged(name: str) -> None:
+    motion = sample(name)
+    result = retarget(source_of(motion, Rig()))
+    same_motion(result, motion, atol=2e-3)  # the samples are float16
+    assert max(deviations(result).values()) < 0.1
+    assert result.mapping == {joint: joint for joint in JOINT_NAMES} and not result.notes
 
 
-def urdf_joints(row: np.ndarray) -> dict[str, np.ndarray]:
-    """Forward kinematics of one DeepMimic row."""
-    local = {joint: row[start : start + 4] for joint, start in QUATERNIONS.items()}
-    local |= {j: np.array([np.cos(row[c] / 2), 0, 0, np.sin(row[c] / 2)]) for j, c in ANGLES.items()}
-    places, world = {"root": row[1:4]}, {"root": local["root"]}
-    for joint, (parent, offset) in URDF.items():
-        places[joint] = places[parent] + turn(world[parent], np.array(offset) / 4)
-        world[joint] = multiply(world[parent], local.get(joint, np.array([1.0, 0, 0, 0])))
-    return places
+def test_our_own_file_comes_back_unchanged(tmp_path: Path) -> None:
+    motion = sample("kick")
+    write_bvh(tmp_path / "kick.bvh", motion, unit="cm")
+    same_motion(retarget_file(tmp_path / "kick.bvh"), motion, atol=2e-3)
+    assert len(Motion.read(tmp_path / "kick.bvh", fps=60)) == 2 * len(motion) - 1
 
 
-def random_rows(seed: int, frames: int = 4) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    rows = random.normal(size=(frames, 44))
-    rows[:, 0] = 1 / 30
-    for start in QUATERNIONS.values():
-        rows[:, start : start + 4] /= np.linalg.norm(rows[:, start : start + 4], axis=1, keepdims=True)
-    return rows
+def retarget_file(path: Path) -> Retargeted:
+    motion = next(read_file(path)).motion
+    assert isinstance(motion, SourceMotion)
+    return retarget(motion)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_deepmimic_joints_are_kept(seed: int) -> None:
-    rows = random_rows(seed)
-    clip = read_deepmimic(json.dumps({"Frames": rows.tolist()}).encode())
-    rotations, root = retarget_deepmimic(clip, fps=30.0)
-    joints = forward_kinematics(rotations, root, OFFSETS)
-    assert len(joints) == 4
-    names = {"root": "pelvis", "chest": "spine2"}
-    for frame, row in enumerate(rows):
-        for joint, (x, y, z) in urdf_joints(row).items():
-            ours = joints[frame, JOINT_NAMES.index(names.get(joint, joint))]
-            np.testing.assert_allclose(ours, (-z, y, x), atol=1e-9)  # x left, y up, z forward
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_folded_rest_pose_is_calibrated_from_a_t_pose(name: str, seed: int) -> None:
+    motion = sample(name)
+    result = retarget(source_of(motion, Rig(axes=Z_UP, scale=100, folded=seed, t_pose=20)))
+    assert len(result.motion) == len(motion)
+    assert max(deviations(result).values()) < 0.1
+    angle = turned(result.motion.rotations()[:, 1:], motion.rotations()[:, 1:])
+    assert angle.max() < 1  # degrees, every joint in every frame
+    assert any("does not stand" in note for note in result.notes)
+    assert any("T-pose" in note for note in result.notes)
 
 
-def test_deepmimic_is_resampled_by_its_own_clock() -> None:
-    rows = random_rows(0, frames=3)
-    rows[:, 0] = (0.05, 0.15, 0.0)
-    rows[:, 1] = (0.0, 1.0, 4.0)
-    clip = read_deepmimic(json.dumps({"Frames": rows.tolist()}).encode())
-    rotations, root = retarget_deepmimic(clip, fps=20.0)  # every 0.05 s
-    forward = root[:, 2]  # x forward becomes z
-    np.testing.assert_allclose(forward, [0, 1, 2, 3, 4], atol=1e-9)
-    identity = torch.eye(3, dtype=torch.float64).expand(*rotations.shape[:2], 3, 3)
-    torch.testing.assert_close(rotations @ rotations.mT, identity)
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_t_pose_directions_are_right_and_turns_are_close(name: str) -> None:
+    motion = sample(name)
+    result = retarget(source_of(motion, Rig(axes=Z_UP, scale=100, folded=3)))
+    found = deviations(result)
+    assert found.pop("trunk") < 2  # the back of the pelvis is as straight as the person stood
+    assert max(found.values()) < 0.1
+    angle = np.median(turned(result.motion.rotations(), motion.rotations()), axis=0)
+    assert np.median(angle) < 15 and angle.max() < 60  # uncalibrated: up to 180
 
 
-def random_clip(body: BvhMap, seed: int, frames: int = 3) -> BvhClip:
-    """A BVH body with the joints of a map, odd bone lengths and directions, and an extra joint in each bone's way."""
-    generator = torch.Generator().manual_seed(seed)
-    names: list[str] = []
-    parents: list[int] = []
-    for name, parent in zip(JOINT_NAMES, PARENTS, strict=True):
-        if name not in body.joints:
-            continue
-        while parent >= 0 and JOINT_NAMES[parent] not in body.joints:
-            parent = PARENTS[parent]
-        above = -1 if parent < 0 else names.index(body.joints[JOINT_NAMES[parent]])
-        if above >= 0:
-            names.append(f"helper_{name}")
-            parents.append(above)
-            above = len(names) - 1
-        names.append(body.joints[name])
-        parents.append(above)
-    shape = (frames, len(names))
-    return BvhClip(
-        names=tuple(names),
-        parents=tuple(parents),
-        offsets=torch.randn(len(names), 3, generator=generator, dtype=torch.float64) * 20,
-        rotations=matrix_from_6d(torch.randn(*shape, 6, generator=generator, dtype=torch.float64)),
-        root_position=torch.randn(frames, 3, generator=generator, dtype=torch.float64) * 50,
-        fps=30.0,
+def test_knees_tell_the_turn_of_thighs_exactly() -> None:
+    """DeepMimic's knees are perfect hinges, and nobody stands straight in this clip."""
+    motion = sample("run")
+    result = retarget(source_of(motion, Rig(folded=4)))
+    angle = np.median(turned(result.motion.rotations(), motion.rotations()), axis=0)
+    assert max(angle[AT["left_knee"]], angle[AT["right_knee"]], angle[AT["left_elbow"]], angle[AT["right_elbow"]]) < 1
+    assert any("Knees and elbows" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_places_alone_give_every_direction(name: str) -> None:
+    motion = sample(name)
+    result = retarget(source_of(motion, Rig(places_only=True, axes=Z_UP)))
+    assert max(deviations(result).values()) < 0.1
+    body = motion.joints() - motion.joints()[:, :1]
+    ours = result.motion.joints() - result.motion.joints()[:, :1]
+    heading = result.motion.root()[1][0] - motion.root()[1][0]
+    assert abs(float(heading)) < 1e-4
+    # The pelvis of the source may turn a little against the one that is found, and the whole clip with it.
+    assert float((ours - body).norm(dim=-1).median()) < 0.03
+    angle = np.median(turned(result.motion.rotations(), motion.rotations()), axis=0)
+    assert np.median(angle) < 10
+    assert any("places only" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("places_only", [False, True])
+def test_the_world_may_be_turned_scaled_and_moved(places_only: bool) -> None:
+    source = source_of(sample("walk"), Rig(places_only=places_only))
+    expected = retarget(source).motion.features
+    angle = 0.7
+    yaw = torch.tensor(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]], dtype=torch.float64
     )
+    for axes in (yaw, torch.from_numpy(Z_UP), torch.from_numpy(Z_UP) @ yaw, torch.from_numpy(Z_UP).T @ yaw):
+        turned_source = replace(
+            source,
+            positions=40 * source.positions @ axes.T + torch.tensor([5.0, -3.0, 8.0]),
+            rotations=None if source.rotations is None else axes @ source.rotations @ axes.T,
+            rest=None if source.rest is None else 40 * source.rest @ axes.T,
+        )
+        result = retarget(turned_source)
+        torch.testing.assert_close(result.motion.features, expected, atol=2e-4, rtol=0)
+        assert max(deviations(result).values()) < 0.1
 
 
-@pytest.mark.parametrize("body", [CMU_MAP, TOES_MAP], ids=lambda body: body.name)
-def test_bvh_bones_keep_their_direction(body: BvhMap) -> None:
-    clip = random_clip(body, seed=1)
-    # Helpers that do not bend: a bone then goes straight from mapped joint to mapped joint.
-    still = [index for index, name in enumerate(clip.names) if name.startswith("helper")]
-    clip.rotations[:, still] = torch.eye(3, dtype=torch.float64)
-    rotations, root = retarget_bvh(clip, body)
-    ours, theirs = forward_kinematics(rotations, root, OFFSETS), clip.joints()
-    checked = 0
-    for start, end in _BONE_TO.items():
-        if start in body.joints and end in body.joints:
-            mine = ours[:, JOINT_NAMES.index(end)] - ours[:, JOINT_NAMES.index(start)]
-            other = theirs[:, clip.names.index(body.joints[end])] - theirs[:, clip.names.index(body.joints[start])]
-            torch.testing.assert_close(
-                torch.nn.functional.normalize(mine, dim=-1), torch.nn.functional.normalize(other, dim=-1)
-            )
-            checked += 1
-    assert checked >= 14
-
-
-def test_own_files_come_back_unchanged_at_any_scale(tmp_path: Path) -> None:
-    motion = next(sample.motion for sample in load_samples() if sample.name == "kick")
-    write_bvh(tmp_path / "kick.bvh", motion)
-    clip = read_bvh(tmp_path / "kick.bvh")
-    assert find_map(clip) is OWN_MAP
-    expected = motion.joints("rotations").double()
-    for scale in (1.0, 100.0):
-        scaled = replace(clip, offsets=clip.offsets * scale, root_position=clip.root_position * scale)
-        rotations, root = retarget_bvh(scaled, OWN_MAP)
-        joints = forward_kinematics(rotations, root, OFFSETS)
-        torch.testing.assert_close(joints, expected, atol=1e-5, rtol=0)
-
-
-def test_axes_of_the_file_are_turned(tmp_path: Path) -> None:
-    motion = load_samples()[0].motion
-    write_bvh(tmp_path / "walk.bvh", motion)
-    clip = read_bvh(tmp_path / "walk.bvh")
-    # The same motion in a file with z up: (x, y, z) -> (x, -z, y) for every point and frame of reference.
-    to_file = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=torch.float64)
-    z_up = replace(
-        clip,
-        offsets=clip.offsets @ to_file.T,
-        rotations=to_file @ clip.rotations @ to_file.T,
-        root_position=clip.root_position @ to_file.T,
+@pytest.mark.parametrize("places_only", [False, True])
+def test_the_order_of_joints_does_not_matter(places_only: bool) -> None:
+    source = source_of(sample("kick"), Rig(places_only=places_only))
+    order = [0, 3, 6, 9, 14, 13, 12, 15, 17, 16, 19, 18, 21, 20, 2, 1, 5, 4, 8, 7, 11, 10]
+    other = replace(
+        source,
+        joints=tuple(source.joints[joint] for joint in order),
+        parents=tuple(-1 if joint == 0 else order.index(source.parents[joint]) for joint in order),
+        positions=source.positions[:, order],
+        rotations=None if source.rotations is None else source.rotations[:, order],
+        rest=None if source.rest is None else source.rest[order],
     )
-    body = replace(OWN_MAP, axes=tuple(map(tuple, to_file.T.tolist())))
-    for got, expected in zip(retarget_bvh(z_up, body), retarget_bvh(clip, OWN_MAP), strict=True):
-        torch.testing.assert_close(got, expected)
+    torch.testing.assert_close(retarget(other).motion.features, retarget(source).motion.features)
 
 
-def test_frame_rate_is_changed() -> None:
-    clip = replace(random_clip(CMU_MAP, seed=2, frames=9), fps=120.0)
-    rotations, _ = retarget_bvh(clip, CMU_MAP, fps=30.0)
-    every_fourth, _ = retarget_bvh(
-        replace(clip, rotations=clip.rotations[::4], root_position=clip.root_position[::4], fps=30.0), CMU_MAP
-    )
-    torch.testing.assert_close(rotations, every_fourth)
-    assert len(frame_times(38 * 0.033332, 30.0)) == 38
+def test_a_turn_is_resampled_by_the_clock_and_not_by_the_row() -> None:
+    motion = sample("spin")
+    source = source_of(motion, Rig())
+    uneven = torch.cumsum(torch.tensor([0.0, *[0.02, 0.04] * 66]), 0).double()[: len(source)]
+    result = retarget(replace(source, times=uneven))
+    at = 10 * 2  # after 20 rows of 0.03 s on average, 0.6 s have passed: frame 18
+    torch.testing.assert_close(
+        result.motion.rotations()[18, 1:], motion.rotations()[at, 1:], atol=2e-3, rtol=0
+    )  # fmt: skip
+
+
+def test_its_own_bones() -> None:
+    motion = sample("walk")
+    source = source_of(motion, Rig())
+    stretched = Skeleton("tall", canonical_skeleton(torch.float64).offsets * torch.linspace(1, 1.4, 22)[:, None])
+    local, root = motion.rotations().double().numpy(), motion.root()[0].double().numpy()
+    _, places = kinematics(local, root, stretched.offsets.numpy())
+    rest = kinematics(np.tile(np.eye(3), (1, 22, 1, 1)), np.zeros((1, 3)), stretched.offsets.numpy())[1][0]
+    tall = replace(source, positions=torch.from_numpy(places), rest=torch.from_numpy(rest), metres_per_unit=1.0)
+    result = retarget(tall, body="own")
+    assert result.motion.skeleton is not None
+    torch.testing.assert_close(result.motion.skeleton.offsets[1:], stretched.offsets[1:], atol=5e-4, rtol=0)
+    error = (result.motion.joints().double() - result.reference).norm(dim=-1)
+    assert float(error.max()) < 1e-4
+    assert float((result.motion.joints("rotations") - result.motion.joints()).norm(dim=-1).max()) < 1e-4
+    canonical = retarget(tall)
+    assert canonical.motion.skeleton is None and max(deviations(canonical).values()) < 12
+    with pytest.raises(InputError, match="body: found 'theirs'"):
+        retarget(tall, body="theirs")
+
+
+def test_a_jump_out_of_a_pose_is_left_out() -> None:
+    motion = sample("walk")
+    still = source_of(motion, Rig(t_pose=1))
+    result = retarget(still)
+    assert len(result.motion) == len(motion) and "a T-pose with a jump" in result.notes[0]
+    assert len(retarget(still, keep_start=True).motion) == len(motion) + 1
+    posed = source_of(motion, Rig(t_pose=10))  # for a third of a second, but with a jump
+    assert len(retarget(posed).motion) == len(motion)
+    only = source_of(Motion(motion.features[:1]), Rig(t_pose=40))
+    assert len(retarget(only).motion) == 1
+
+
+def test_a_t_pose_that_is_the_whole_motion_is_kept() -> None:
+    whole = source_of(Motion(sample("walk").features[:1]), Rig(t_pose=40))
+    assert whole.rotations is not None
+    cut = replace(
+        whole, positions=whole.positions[:40], rotations=whole.rotations[:40], times=whole.times[:40]
+    )  # without the one frame of walking
+    result = retarget(cut)
+    assert len(result.motion) == 40 and "The whole motion is a T-pose." in result.notes
+
+
+def test_one_low_frame_does_not_lift_the_floor() -> None:
+    motion = sample("cmu_turn_around_left")
+    source = source_of(motion, Rig())
+    low = source.positions.clone()
+    low[20] -= torch.tensor([0.0, 0.5, 0.0])
+    heights = retarget(replace(source, positions=low)).motion.joints()[..., 1].amin(-1)
+    usual = retarget(source).motion.joints()[..., 1].amin(-1)
+    assert float(heights.median() - usual.median()) < 0.01 and float(heights.min()) < -0.4
+    up = replace(source, positions=source.positions + torch.tensor([0.0, 0.3, 0.0]))
+    assert float(retarget(up, keep_heights=True).motion.joints()[..., 1].min()) > 0.25
 
 
 def test_one_frame_is_enough() -> None:
-    rotations, root = retarget_bvh(random_clip(CMU_MAP, seed=3, frames=1), CMU_MAP)
-    assert rotations.shape == (1, 22, 3, 3)
-    assert root.shape == (1, 3)
+    result = retarget(source_of(Motion(sample("walk").features[:1]), Rig()))
+    assert len(result.motion) == 1
 
 
-def test_maps_name_known_joints_and_both_sides() -> None:
-    for body in KNOWN_MAPS:
-        assert set(body.joints) <= set(JOINT_NAMES)
-        for ours, theirs in body.joints.items():
-            if ours.startswith("left"):
-                other = body.joints[ours.replace("left", "right")]
-                assert other == theirs.replace("Left", "Right").replace("left", "right") != theirs
+@pytest.mark.parametrize("name", ["crawl", "roll", "getup_facedown", "getup_faceup", "boxing_sit", "cmu_climb_up_1"])
+def test_up_is_found_when_nobody_stands(name: str) -> None:
+    motion = sample(name)
+    same_motion(retarget(source_of(motion, Rig())), motion, atol=2e-3)
+    same_motion(retarget(source_of(motion, Rig(axes=Z_UP))), motion, atol=2e-3)
+    if name == "crawl":
+        same_motion(retarget(source_of(motion, Rig(axes=Z_UP.T)), up="-z"), motion, atol=2e-3)
+        with pytest.raises(InputError, match="up: found 'w'"):
+            retarget(source_of(motion, Rig()), up="w")
 
 
-def test_unknown_body_and_missing_joint_are_input_errors() -> None:
-    clip = random_clip(CMU_MAP, seed=4)
-    assert find_map(clip) is CMU_MAP
-    with pytest.raises(InputError, match="no joint Ab, Chest"):
-        retarget_bvh(clip, TOES_MAP)
-    with pytest.raises(InputError, match=r"dog\.bvh: found joints tail"):
-        find_map(replace(clip, names=("tail",) * len(clip.names)), "dog.bvh")
-    with pytest.raises(InputError, match="legs without length"):
-        retarget_bvh(replace(clip, offsets=clip.offsets * 0), CMU_MAP)
+def test_the_pose_decides_about_up_and_not_the_rest_pose() -> None:
+    motion = sample("walk")
+    source = source_of(motion, Rig())
+    turn = torch.from_numpy(Z_UP)  # the root turns by 90 degrees, the rest pose stays
+    assert source.rotations is not None
+    other = replace(source, positions=source.positions @ turn.T, rotations=turn @ source.rotations)
+    same_motion(retarget(other), motion, atol=2e-3)
 
 
-vectors = st.tuples(*[st.floats(-1, 1).map(lambda x: round(x, 3))] * 3)
+def test_hips_that_a_network_moved_against_the_pelvis() -> None:
+    """Rotations of the pelvis and of the chest are noise; their places are right."""
+    motion = sample("walk")
+    source = source_of(motion, Rig())
+    assert source.rotations is not None
+    wild = source.rotations.clone()
+    turns = torch.linspace(0, 3, len(wild), dtype=torch.float64)
+    for frame, angle in enumerate(turns.tolist()):
+        spin = torch.tensor([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        wild[frame, AT["pelvis"]] = spin.double() @ wild[frame, AT["pelvis"]]
+        wild[frame, AT["spine3"]] = spin.double() @ wild[frame, AT["spine3"]]
+    result = retarget(replace(source, rotations=wild))
+    assert max(deviations(result).values()) < 1
+    assert any("move against" in note for note in result.notes)
 
 
-@settings(max_examples=60, deadline=None)
-@given(vectors, vectors)
-def test_least_rotation_turns_one_direction_into_the_other(start: tuple[float, ...], end: tuple[float, ...]) -> None:
-    a, b = torch.tensor(start, dtype=torch.float64), torch.tensor(end, dtype=torch.float64)
-    rotation = least_rotation(a, b)
-    torch.testing.assert_close(rotation @ rotation.T, torch.eye(3, dtype=torch.float64))
-    assert torch.linalg.det(rotation) > 0
-    if a.norm() * b.norm() > 1e-9:
-        torch.testing.assert_close(rotation @ (a / a.norm()), b / b.norm(), atol=1e-7, rtol=0)
-        cosine = (a @ b) / (a.norm() * b.norm())
-        assert torch.trace(rotation) == pytest.approx(float(1 + 2 * cosine), abs=1e-7)  # no more turn than needed
-    else:
-        assert torch.equal(rotation, torch.eye(3, dtype=torch.float64))
+def test_an_animal_is_refused() -> None:
+    """A body with all names of a person, whose trunk lies across legs and arms."""
+    source = source_of(sample("cmu_stand"), Rig(places_only=True))
+    animal = source.positions.clone()
+    ground = animal[:, AT["left_ankle"], 1].mean()
+    for joint, name in enumerate(JOINT_NAMES):
+        if name in ("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar"):
+            animal[:, joint, 1], animal[:, joint, 2] = animal[:, 0, 1], animal[:, joint, 1]
+        for part, height in (("shoulder", 0.9), ("elbow", 0.5), ("wrist", 0.1)):
+            if name.endswith(part):
+                side = 0.1 if name.startswith("left") else -0.1
+                animal[:, joint] = animal[:, 0] + torch.tensor([side, 0.0, 0.5])
+                animal[:, joint, 1] = ground + height
+    with pytest.raises(InputError, match="a trunk across straight legs"):
+        retarget(replace(source, positions=animal))
+
+
+def test_bodies_without_lengths_are_refused() -> None:
+    source = source_of(sample("walk"), Rig(places_only=True))
+    with pytest.raises(InputError, match="source: found legs without length"):
+        retarget(replace(source, positions=source.positions * 0))
+    flat = source.positions.clone()
+    flat[:, AT["left_hip"]] = flat[:, AT["right_hip"]]
+    with pytest.raises(InputError, match="hips without length"):
+        retarget(replace(source, positions=flat))
+
+
+def test_a_wrong_unit_is_named() -> None:
+    result = retarget(source_of(sample("walk"), Rig(scale=100)), metres_per_unit=1.0)
+    assert any("legs would be 83.1 m long" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("name", ["spinkick", "dance_b", "spin", "walk"])
+def test_a_leg_that_is_more_than_straight_does_not_flip(name: str) -> None:
+    motion = sample(name)
+    result = retarget(source_of(motion, Rig(places_only=True)))
+    steps = [
+        turned(rotations[1:], rotations[:-1]).max() for rotations in (result.motion.rotations(), motion.rotations())
+    ]
+    assert steps[0] < steps[1] + 25  # degrees from one frame to the next

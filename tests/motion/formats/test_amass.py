@@ -23,11 +23,11 @@ FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 def sample(name: str) -> Motion:
-    """A bundled clip whose places follow from its rotations (the files are rounded), its lowest joint at height 0."""
-    motion = Motion.load(samples_dir() / "motions" / f"{name}.npy")
-    return Motion.from_joints_rotations(motion.joints("rotations").double(), motion.rotations().double()).to(
-        dtype=torch.float32
-    )
+    """A bundled clip whose places follow from its rotations (the files are rounded), on the floor."""
+    motion = Motion.load(samples_dir() / "motions" / f"{name}.npy").to(dtype=torch.float64)
+    joints = motion.joints("rotations")
+    joints[..., 1] -= joints[..., 1].amin(-1).quantile(0.05)
+    return Motion.from_joints_rotations(joints, motion.rotations(), ground=False).to(dtype=torch.float32)
 
 
 def parameters(motion: Motion) -> tuple[np.ndarray, np.ndarray]:
@@ -84,11 +84,43 @@ def test_a_sample_comes_back_from_a_table(tmp_path: Path, width: int) -> None:
         assert (f"stands along {up} in the file" in " ".join(reading.notes)) == (width == 322)
 
 
+def test_the_layout_of_amass_with_y_up_is_seen(tmp_path: Path) -> None:
+    motion = sample("walk")
+    body, travel = parameters(motion)
+    np.savez(tmp_path / "a.npz", poses=body, trans=travel, mocap_framerate=30.0)
+    torch.testing.assert_close(read(tmp_path / "a.npz").features, motion.features, atol=5e-6, rtol=0)
+    (reading,) = read_file(tmp_path / "a.npz")
+    assert "stands along y in the file, not along z as usual" in reading.notes[-1]
+
+
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_names_of_the_smplx_package(tmp_path: Path, up: str) -> None:
+    motion = sample("walk")
+    body, travel = parameters(motion) if up == "y" else to_z_up(*parameters(motion))
+    arrays: dict[str, Any] = {
+        "global_orient": body[:, None, :3],
+        "body_pose": body[:, 3:].reshape(-1, 21, 3),
+        "transl": travel,
+    }
+    np.savez(tmp_path / "a.npz", **arrays, fps=30)
+    torch.testing.assert_close(read(tmp_path / "a.npz").features, motion.features, atol=5e-6, rtol=0)
+
+
+def test_one_low_frame_does_not_lift_the_others(tmp_path: Path) -> None:
+    body, travel = to_z_up(*parameters(sample("walk")))
+    np.savez(tmp_path / "a.npz", poses=body, trans=travel, mocap_framerate=30.0)
+    whole = read(tmp_path / "a.npz")
+    travel[5, 2] -= 0.5
+    np.savez(tmp_path / "a.npz", poses=body, trans=travel, mocap_framerate=30.0)
+    change = read(tmp_path / "a.npz").joints()[10:, :, 1] - whole.joints()[10:, :, 1]
+    assert float(change.abs().max()) < 0.01
+
+
 def test_a_table_of_a_body_that_lies_says_no_up(tmp_path: Path) -> None:
     table = np.zeros((4, 322))
     table[:, 2] = np.pi / 2  # turned about z: the head points along -x
     np.save(tmp_path / "a.npy", table)
-    with pytest.raises(InputError, match=r"stands along -x \(1.00 of its time\)"):
+    with pytest.raises(InputError, match="stands along -x"):
         read(tmp_path / "a.npy")
 
 
@@ -125,7 +157,7 @@ def test_frames_are_resampled_by_their_times(tmp_path: Path) -> None:
     [
         ({"poses": np.zeros((5, 63))}, r"poses of shape \(5, 63\)"),
         ({"trans": np.zeros((5, 2))}, r"trans of shape \(5, 2\)"),
-        ({"trans": np.zeros((4, 3))}, "5 poses and 4 translations"),
+        ({"trans": np.zeros((4, 3))}, "5 poses, 4 trans"),
         ({"poses": np.full((5, 156), np.nan)}, "nan in frame 0 of poses"),
         ({"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3))}, "at least one frame"),
         ({"trans": np.full((5, 3), 1e9)}, r"1000000000.0 in frame 0 of trans"),
@@ -136,7 +168,8 @@ def test_frames_are_resampled_by_their_times(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_archives(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
-    arrays = {"poses": np.zeros((5, 156)), "trans": np.zeros((5, 3)), "mocap_framerate": 120.0} | changes
+    arrays: dict[str, Any] = {"poses": np.zeros((5, 156)), "trans": np.zeros((5, 3)), "mocap_framerate": 120.0}
+    arrays |= changes
     np.savez(tmp_path / "a.npz", **{name: value for name, value in arrays.items() if value is not None})
     with pytest.raises(InputError, match=words):
         list(read_file(tmp_path / "a.npz"))

@@ -1,0 +1,63 @@
+"""Commands about motions from elsewhere: `import` takes them in, `formats` lists the files that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motionlab.environment import usable_path
+from motionlab.errors import printable
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _path(path: Path | None) -> Path | None:
+    return path if path is None else usable_path(path)
+
+
+def _paths(paths: list[Path]) -> list[Path]:
+    return [usable_path(path) for path in paths]
+
+
+@app.command("import", no_args_is_help=True)
+def import_motions(
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", callback=_paths, help="Files and folders.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="Folder to write: clips, captions, verdicts.")],
+    captions: Annotated[
+        Path | None, typer.Option(callback=_path, help="csv, jsonl, json or txt. Default: captions.* in the inputs.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of the files, instead of what they say.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of the files: m, cm, mm or in. Default: from the legs.")] = None,
+    keep_doubtful: Annotated[
+        bool, typer.Option("--keep-doubtful", help="Keep doubtful clips with the others.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove an earlier import there first.")] = False,
+) -> None:
+    """Make clips out of motion files, with a verdict on each.
+
+    Reads every format that `motionlab formats` lists, puts the motions on the 22 joints at 30 frames a second, and
+    judges them: right, doubtful (put into quarantine) or refused. A file that cannot be read is one line. Given again,
+    the command continues, and reads only files that are new or changed. Exit code 1: no clip came out.
+    """
+    from motionlab.jobs.import_motions import import_motions as job
+    from motionlab.jobs.imports.summary import summary_lines
+
+    result = job(
+        inputs, out, captions=captions, fps=fps, unit=unit, keep_doubtful=keep_doubtful, workers=workers,
+        overwrite=overwrite,
+    )  # fmt: skip
+    for line in summary_lines(result):
+        print(printable(line))
+    if not result.kept:
+        raise typer.Exit(1)
+
+
+@app.command()
+def formats() -> None:
+    """List the files that motions are read from, with what they carry and lose."""
+    from motionlab.jobs.imports.known_formats import format_lines
+
+    print("\n".join(map(printable, format_lines())))

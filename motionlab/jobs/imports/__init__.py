@@ -1,0 +1,1 @@
+"""From files of motions to a folder of clips: which files, one file, the records that are kept, the table."""
