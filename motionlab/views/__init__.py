@@ -14,6 +14,7 @@ _NAMES = {
     "FORMATS": "motionlab.views.number_formats",
     "NAMES": "motionlab.views.strategies",
     "bare_cosine": "motionlab.views.schedules",
+    "bent_paths": "motionlab.views.motion_features",
     "compare_schedules": "motionlab.views.schedules",
     "compute_levels": "motionlab.views.levels",
     "curves_of": "motionlab.views.tokenizer_training",
