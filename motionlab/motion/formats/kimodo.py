@@ -1,7 +1,7 @@
 """Read motions that Kimodo wrote: an `.npz` with `posed_joints` and `global_rot_mats`, text in `meta.json`.
 
 Joint names are not in the file; the number of joints tells which of Kimodo's skeletons it is. Names, order and tree of
-SOMA's 30 and 77 joints are those of `kimodo/skeleton/definitions.py` (NVIDIA, Apache-2.0); on a real file every bone of
+SOMA's 30 and 77 joints are those of its module `kimodo.skeleton.definitions` (NVIDIA, Apache-2.0); on a real file every bone of
 that tree keeps its length to a micrometre, which it would not in another order. 22 joints are SMPL-X's, which are ours.
 30 frames a second, metres, y up.
 """
