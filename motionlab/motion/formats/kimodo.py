@@ -1,9 +1,9 @@
 """Read motions that Kimodo wrote: an `.npz` with `posed_joints` and `global_rot_mats`, text in `meta.json`.
 
 Joint names are not in the file; the number of joints tells which of Kimodo's skeletons it is. Names, order and tree of
-SOMA's 30 and 77 joints are those of its module `kimodo.skeleton.definitions` (NVIDIA, Apache-2.0). On a real file every
-bone of that tree keeps its length to a micrometre, which it would not in another order. 22 joints are SMPL-X's, which
-are ours. 30 frames a second, metres, y up.
+SOMA's 30 and 77 joints are those of `kimodo.skeleton.definitions` (NVIDIA, Apache-2.0); on a real file every bone of
+that tree keeps its length to a micrometre, which it would not in another order. 22 joints are SMPL-X's, which are ours.
+30 frames a second, metres, y up.
 """
 
 from __future__ import annotations
@@ -125,7 +125,6 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         rotations,
         measure_rest(positions, rotations, parents),
         metres_per_unit=1.0,
-        up="y",
     )
     captions, notes = _captions(path.with_name(META))
     yield Reading(motion, captions, notes)
@@ -140,14 +139,13 @@ def _captions(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Sentences of a `meta.json`, and a note when there is one that cannot be read: the motion is good without it."""
     if not path.exists():
         return (), ()
-    expected, fix = "JSON with 'text'", "Correct it, or remove it."
+    says = {"expected": "JSON with 'text'", "fix": "Correct it, or remove it."}
     try:
-        text = read_text(path, expected=expected, fix=fix, most=LARGEST_META)
-        values = parse_json(text, path, expected=expected, fix=fix)
+        values = parse_json(read_text(path, most=LARGEST_META, **says), path, **says)
         texts = values.get("text", values.get("texts", values.get("prompts"))) if isinstance(values, dict) else None
         texts = [texts] if isinstance(texts, str) else texts
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise wrong(path, "no text", expected, fix)
+            raise wrong(path, "no text", says["expected"], says["fix"])
     except InputError as error:
         return (), (f"No caption was read: {error}",)
     # Halves of surrogate pairs are no text that a file takes.
