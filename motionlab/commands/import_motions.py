@@ -57,7 +57,7 @@ def import_motions(
 
 @app.command()
 def formats() -> None:
-    """List the files that motions are read from, with what they carry and lose."""
+    """List the files that motions are read from."""
     from motionlab.jobs.imports.known_formats import format_lines
 
     print("\n".join(map(printable, format_lines())))
