@@ -314,7 +314,8 @@ def number_row(group: str, name: str, unit: str, found: list[float], peer: list[
 
 def cold_rows(store: MotionStore) -> Iterator[Row]:
     """Seconds a GB of windows and of the whole file, both from the disk."""
-    found, peer = [], []
+    found: list[float] = []
+    peer: list[float] = []
     for _ in range(3):
         for job, seconds in (("read", peer), ("windows", found)):
             handle = os.open(store.folder / FEATURES_FILE, os.O_RDONLY)
