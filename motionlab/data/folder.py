@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from motionlab.data.captions_file import SUFFIXES, Caption, clip_key, read_caption_lines, read_timed_captions
-from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits
+from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits, without_clip
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip
 from motionlab.data.takes import Decision, Entry, split_by_take, take_of
@@ -113,7 +113,8 @@ def folder_splits(
 
     def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
         decision = shares(entries)
-        return Decision(decision.sides, [*decision.notes, *_unused(unused), *notes], decision.also)
+        told = [*_unused(unused), *without_clip(limits, entries, left_out), *notes]
+        return Decision(decision.sides, [*decision.notes, *told], decision.also)
 
     return packed_splits(cache / f"data-{key[:16]}", key, name or f"folder {folder.name}", units, decide)
 

@@ -29,7 +29,7 @@ import torch
 
 from motionlab.data.captions_file import Caption, read_caption_lines
 from motionlab.data.folder import Shares
-from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits
+from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits, without_clip
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip, MotionStore
 from motionlab.data.takes import SPLITS, TEST, TRAIN, VALIDATION, Decision, Entry, split_by_list, split_by_take, take_of
@@ -146,16 +146,17 @@ def motionmillion_splits(folder: str | Path, cache: Path, limits: Limits, shares
 
         def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
             left_out.rows += met.rows
+            told = without_clip(limits, entries, left_out)
             if not listed:
-                return split_by_take(
-                    entries, validation_share=shares.validation, test_share=shares.test, seed=shares.seed
-                )
+                decision = shares(entries)
+                return Decision(decision.sides, [*decision.notes, *told], decision.also)
             decision = _held_out(entries, split_by_list(entries, listed), shares)
             here = {entry.name.partition("@")[0] for entry in entries} | {name for name, _ in left_out.rows}
             gone = sum(name not in here for names in listed.values() for name in names)
             total = sum(map(len, listed.values()))
-            told = f"{gone:,} of the {total:,} names in {chosen} are not here." if gone else ""
-            return Decision(decision.sides, [*decision.notes, told] if told else decision.notes, decision.also)
+            if gone:
+                told.insert(0, f"{gone:,} of the {total:,} names in {chosen} are not here.")
+            return Decision(decision.sides, [*decision.notes, *told], decision.also)
 
         try:
             splits = packed_splits(target, key, f"MotionMillion in {folder.name}", units, decide)

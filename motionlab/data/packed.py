@@ -166,6 +166,17 @@ def clips_of(
             yield Clip(label, replace(part, name=label, fps=FPS), texts, source=take)
 
 
+def without_clip(limits: Limits, entries: Sequence[Entry], left_out: LeftOut) -> list[str]:
+    """A sentence about names in quarantine that are no clip here: they were meant to keep something out."""
+    here = {entry.name for entry in entries} | {name for name, _ in left_out.rows}
+    here |= {name.rpartition("@")[0] for name in here}
+    names = sorted(set(limits.quarantine) - here)
+    if not names:
+        return []
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return [f"The quarantine list names clips that are not here: {', '.join(map(printable, names[:3]))}{more}."]
+
+
 def packed_splits(
     target: Path, key: str, name: str, units: Sequence[Unit], decide: Callable[[Sequence[Entry], LeftOut], Decision]
 ) -> Splits:
