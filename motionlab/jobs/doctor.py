@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from motionlab.errors import InputError, printable
 
@@ -147,9 +147,15 @@ def _verify_import(folder: Path) -> str:
 
 
 def _verify_text(folder: Path) -> str:
-    from motionlab.text.feature_folder import FeatureFolder, read_index
+    from motionlab.files.reading import read_text
+    from motionlab.files.records import parse_record
+    from motionlab.text.feature_folder import DELETE_FOLDER, INDEX, FeatureFolder, read_index
     from motionlab.text.format_2 import verify_old
 
+    path = folder / INDEX
+    text = read_text(path, expected="an index", fix=DELETE_FOLDER)
+    if "identity" not in parse_record(text, dict[str, Any], path, expected="an index", fix=DELETE_FOLDER):
+        return "text features of an early version, which are not read any more; the folder may be deleted"
     index = read_index(folder)
     if index.format == 2:
         return f"text features of {verify_old(folder):,} captions, as written in format 2"

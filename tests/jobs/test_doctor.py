@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -10,13 +12,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from motionlab.jobs import doctor
 from motionlab.jobs.doctor import Row, doctor_table, healthy
 from motionlab.jobs.import_motions import import_motions
 from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.text.cache import TextCache
-from motionlab.text.encoder import TextFeatures
+from motionlab.text.encoder import TextFeatures, identity
 from tests.data.folders import short_samples
 
 
@@ -195,3 +198,24 @@ def test_imported_clips_and_text_features_are_compared_with_what_was_written(tmp
     assert [row.status for row in doctor.verify(tmp_path)] == ["missing", "missing"]
     (tmp_path / "import-1" / "clips.jsonl").unlink()
     assert "an import that was stopped" in doctor.verify(tmp_path)[0].value
+
+
+def test_text_features_of_earlier_versions_are_no_damage(tmp_path: Path) -> None:
+    old, early = tmp_path / "old", tmp_path / "early"
+    old.mkdir()
+    early.mkdir()
+    content = save({"states": torch.ones(2, 4, dtype=torch.float16)})
+    (old / "features-1.safetensors").write_bytes(content)
+    index = {
+        "format": 2,
+        "identity": identity(Ones()),
+        "file": "features-1.safetensors",
+        "captions": ["a"],
+        "lengths": [2],
+    }
+    (old / "index.json").write_text(json.dumps({**index, "sha256": hashlib.sha256(content).hexdigest()}))
+    (early / "features-1.safetensors").write_bytes(b"x")
+    (early / "index.json").write_text('{"format": 1, "captions": ["a"]}')
+    rows = {row.name: row for row in doctor.verify(tmp_path)}
+    assert "not read any more" in rows["early"].value and healthy(rows.values())
+    assert rows["old"].value == "text features of 1 captions, as written in format 2"
