@@ -187,7 +187,8 @@ def _html(splits: Splits, cards: Mapping[str, SplitCard]) -> str:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True), trim_blocks=True
     )
-    once = {splits.named()[name].digest: name for name in reversed(cards)}  # with few takes, splits share their clips
+    # With few takes, splits share their clips.
+    once = {splits.named()[name].digest: name for name in reversed(list(cards))}
     everything = [cards[name] for name in once.values()]
     tiles = [
         {"value": f"{sum(card.clips for card in everything):,}", "label": "clips"},

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -178,7 +179,7 @@ class Ones:
 
     name, dim, max_tokens = "ones", 4, 8
 
-    def encode(self, captions: list[str]) -> TextFeatures:
+    def encode(self, captions: Sequence[str]) -> TextFeatures:
         return TextFeatures(torch.ones(len(captions), 2, 4), torch.ones(len(captions), 2, dtype=torch.bool))
 
 

@@ -20,6 +20,9 @@ from motionlab.files import sha256
 from motionlab.jobs import import_motions as import_module
 from motionlab.jobs.ablations.strategies import ablate_strategies
 from motionlab.jobs.ablations.tokenizer import ablate, parse_grid
+from motionlab.jobs.imports.files import Source
+from motionlab.jobs.imports.one_file import import_file
+from motionlab.jobs.imports.records import FileEntry, Settings
 from motionlab.jobs.main_job import run
 from motionlab.jobs.plain_folder import import_folder
 from motionlab.jobs.prepare import describe_splits, prepare
@@ -153,13 +156,13 @@ def test_a_folder_that_moved_after_a_kill_is_imported_once(
     plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (shutil.copytree(plain, tmp_path / name / "mine") for name in ("one", "two"))
-    real, calls = import_module.import_file, []
+    real, calls = import_file, list[Path]()
 
-    def killed(*some: object) -> object:
-        calls.append(some)
+    def killed(source: Source, out: Path, settings: Settings) -> FileEntry:
+        calls.append(source.path)
         if len(calls) > 2:
             raise KeyboardInterrupt
-        return real(*some)
+        return real(source, out, settings)
 
     monkeypatch.setattr(import_module, "import_file", killed)
     with pytest.raises(KeyboardInterrupt):
