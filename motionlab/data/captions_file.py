@@ -1,6 +1,6 @@
 """Captions of motions, from the files that people keep them in.
 
-    captions.csv      name,caption (a header names the columns; start and end in seconds may follow)
+    captions.csv      name,caption (a header names the columns; start and end in seconds may follow); ; or tabs will do
     captions.jsonl    {"name": "walk", "caption": "a person walks"}, or "captions": [...], or timed entries
     captions.json     {"walk": ["a person walks", ...], ...}, or a list of such objects
     captions.txt      walk<TAB>a person walks (also `walk: ...` or `walk|...`)
@@ -150,7 +150,7 @@ Row = tuple[str, str, Caption | None]  # place for messages, name of the motion,
 
 def _csv_rows(text: str, path: str) -> Iterator[Row]:
     with refusing(path, expected="a CSV file", fix=_FIX):
-        table = csv.reader(io.StringIO(text, newline=""), strict=True)
+        table = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
         lines = [(table.line_num, row) for row in table]
     lines = [(number, row) for number, row in lines if any(cell.strip() for cell in row)]
     if not lines:
@@ -174,6 +174,21 @@ def _csv_rows(text: str, path: str) -> Iterator[Row]:
         start, end = (None if column is None else row[column] for column in times)
         assert columns["name"] is not None and columns["text"] is not None
         yield where, row[columns["name"]], _caption(row[columns["text"]], start, end, where)
+
+
+def _delimiter(text: str) -> str:
+    """The sign between two values: a comma; or a semicolon or a tab, as spreadsheets write in half of the world.
+
+    >>> _delimiter("name;caption\\nwalk;goes, slowly"), _delimiter("walk\\tgoes"), _delimiter("walk,goes; then stops")
+    (';', '\\t', ',')
+    """
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    parts = {sign: [part.strip(' "').lower() for part in first.split(sign)] for sign in ",;\t"}
+    titled = [sign for sign, row in parts.items() if set(row) & set(NAMES) and set(row) & set(TEXTS)]
+    pairs = sorted(
+        (first.index(sign), sign) for sign, row in parts.items() if len(row) == 2
+    )  # a caption may hold others
+    return (titled or [sign for _, sign in pairs] or [","])[0]
 
 
 def _column(header: list[str], names: tuple[str, ...]) -> int | None:

@@ -17,11 +17,11 @@ from functools import partial
 from pathlib import Path
 
 from motionlab.data.captions_file import SUFFIXES, Caption, clip_key, read_caption_lines, read_timed_captions
-from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits
+from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits, without_clip
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip
 from motionlab.data.takes import Decision, Entry, split_by_take, take_of
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 from motionlab.files.reading import read_text, refusing
 from motionlab.files.records import parse_record
 from motionlab.motion.motion import Motion
@@ -113,7 +113,8 @@ def folder_splits(
 
     def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
         decision = shares(entries)
-        return Decision(decision.sides, [*decision.notes, *_unused(unused), *notes], decision.also)
+        told = [*_unused(unused), *without_clip(limits, entries, left_out), *notes]
+        return Decision(decision.sides, [*decision.notes, *told], decision.also)
 
     return packed_splits(cache / f"data-{key[:16]}", key, name or f"folder {folder.name}", units, decide)
 
@@ -153,20 +154,26 @@ def read_clips(folder: str | Path) -> Iterator[ClipRecord]:
             yield record
 
 
-def gather_captions(folder: str | Path, stems: Iterable[str]) -> dict[str, list[Caption]]:
-    """The captions in a folder: a file `captions.*`, and `NAME.txt` next to the motion `NAME`, by name.
+def gather_captions(
+    folder: str | Path, stems: Iterable[str], files: Iterable[Path] | None = None
+) -> dict[str, list[Caption]]:
+    """The captions in a folder: files `captions.*`, and `NAME.txt` next to the motion `NAME`, by name.
 
     Args:
         stems: the motions, as paths within the folder without suffix.
+        files: the captions files, those in inner folders too; by default those of the folder itself. A name in an
+            inner folder is that of a motion there, if there is one.
     """
-    folder = Path(folder)
+    folder, known = Path(folder), list(stems)
+    there = set(known)
     found: dict[str, list[Caption]] = {}
-    for suffix in SUFFIXES:
-        path = folder / f"captions{suffix}"
+    for path in [folder / f"captions{suffix}" for suffix in SUFFIXES] if files is None else files:
         if path.is_file():
+            above = path.parent.relative_to(folder).as_posix() if path.is_relative_to(folder) else "."
             for name, captions in read_timed_captions(path).items():
-                found[name] = [*found.get(name, []), *captions]
-    for stem in stems:
+                inner = f"{above}/{name}" if f"{above}/{name}" in there else name
+                found[inner] = [*found.get(inner, []), *captions]
+    for stem in known:
         path = folder / f"{stem}.txt"
         if path.is_file():
             text = read_text(path, expected="captions, one a line", fix="Correct the file.")
@@ -256,4 +263,4 @@ def _unused(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return [f"There are captions of motions that are not here: {', '.join(names[:3])}{more}."]
+    return [f"There are captions of motions that are not here: {', '.join(map(printable, names[:3]))}{more}."]

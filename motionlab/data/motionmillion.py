@@ -13,10 +13,13 @@ names that the split files have and that are really there are written next to th
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -26,15 +29,15 @@ import torch
 
 from motionlab.data.captions_file import Caption, read_caption_lines
 from motionlab.data.folder import Shares
-from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits
+from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits, without_clip
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip, MotionStore
-from motionlab.data.takes import SPLITS, Decision, Entry, split_by_list, split_by_take, take_of
+from motionlab.data.takes import SPLITS, TEST, TRAIN, VALIDATION, Decision, Entry, split_by_list, split_by_take, take_of
 from motionlab.data.tar_members import is_archive, read_members
-from motionlab.errors import InputError
-from motionlab.files import write_text
+from motionlab.errors import InputError, printable
+from motionlab.files import cannot_write, write_text
 from motionlab.files.arrays import parse_array
-from motionlab.files.litter import temporary_folder
+from motionlab.files.litter import temporary_prefix
 from motionlab.files.reading import LARGEST_TEXT, read_bytes, reason
 from motionlab.motion.features import DIM
 from motionlab.motion.motion import Motion
@@ -64,7 +67,13 @@ class Tree:
         for part in (self.motions, self.archives, self.texts, self.lists):
             digest.update(b"part")
             for name in part:
-                found = (self.folder / name).stat()
+                try:
+                    found = (self.folder / name).stat()
+                except OSError as error:
+                    fix = "Wait until nothing is written there, and begin again."
+                    raise InputError(
+                        self.folder / name, found=error, expected="a file, as a moment ago", fix=fix
+                    ) from error
                 digest.update(f"{name} {found.st_size} {found.st_mtime_ns}\n".encode(errors="surrogateescape"))
         return digest.hexdigest()
 
@@ -74,28 +83,35 @@ class Texts:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "texts"
-        self.places: dict[str, tuple[int, int]] = {}
+        self.places: dict[str, tuple[int, int]] = {}  # of a file that is too large: 0 and -1
         self._end = 0
         self._file = open(self.path, "wb+")  # noqa: SIM115 (closed by `close`)
 
-    def add(self, name: str, content: bytes) -> None:
-        if name not in self.places and content.strip():
-            self._file.seek(self._end)
-            self._file.write(content)
-            self.places[name] = (self._end, len(content))
+    def add(self, names: Iterable[str], content: bytes | None) -> None:
+        """Keep a text under the names that have none yet; None is one that is too large."""
+        new = [name for name in names if name not in self.places]
+        if content is None:
+            self.places |= dict.fromkeys(new, (0, -1))
+        elif new and content.strip():
+            try:
+                self._file.seek(self._end)
+                self._file.write(content)
+                self._file.flush()
+            except OSError as error:
+                raise cannot_write(self.path, error) from error
+            self.places |= dict.fromkeys(new, (self._end, len(content)))
             self._end += len(content)
 
-    def captions(self, name: str, left_out: LeftOut) -> list[Caption]:
-        """The captions of a clip; unreadable ones count as none, with the reason."""
-        place = self.places.get(name)
-        if place is None:
-            return []
-        self._file.seek(place[0])
+    def captions(self, name: str) -> list[Caption] | None:
+        """The captions of a clip; None for captions that cannot be read."""
+        start, size = self.places.get(name, (0, 0))
+        if size < 0:
+            return None
+        self._file.seek(start)
         try:
-            return read_caption_lines(self._file.read(place[1]).decode("utf-8-sig"), f"texts of {name}")
-        except (UnicodeDecodeError, InputError) as error:
-            left_out.add(name, f"with captions that cannot be read ({str(error)[:80]})")
-            return []
+            return read_caption_lines(self._file.read(size).decode("utf-8-sig"), f"texts of {name}")
+        except (UnicodeDecodeError, InputError):
+            return None
 
     def close(self) -> None:
         self._file.close()
@@ -113,13 +129,13 @@ def motionmillion_splits(folder: str | Path, cache: Path, limits: Limits, shares
     tree = find_files(folder)
     key = tree.digest(FORMAT, asdict(limits), asdict(shares))
     target = cache / f"data-{key[:16]}"
-    with temporary_folder("texts") as scratch:
-        texts = Texts(Path(scratch))
+    with _scratch(cache) as scratch:
+        texts = Texts(scratch)
         listed: dict[str, list[str]] = {}
         met = LeftOut()
         if not (target / "data.json").is_file():
-            read_texts(tree, texts, met)
             listed, chosen = read_lists(tree, met)
+            read_texts(tree, texts, {name for names in listed.values() for name in names}, met)
         known = {*texts.places, *(name for names in listed.values() for name in names)}
         parts = [[name] for name in tree.archives]
         parts += [tree.motions[at : at + AT_ONCE] for at in range(0, len(tree.motions), AT_ONCE)]
@@ -130,16 +146,17 @@ def motionmillion_splits(folder: str | Path, cache: Path, limits: Limits, shares
 
         def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
             left_out.rows += met.rows
+            told = without_clip(limits, entries, left_out)
             if not listed:
-                return split_by_take(
-                    entries, validation_share=shares.validation, test_share=shares.test, seed=shares.seed
-                )
-            decision = split_by_list(entries, listed)
+                decision = shares(entries)
+                return Decision(decision.sides, [*decision.notes, *told], decision.also)
+            decision = _held_out(entries, split_by_list(entries, listed), shares)
             here = {entry.name.partition("@")[0] for entry in entries} | {name for name, _ in left_out.rows}
             gone = sum(name not in here for names in listed.values() for name in names)
             total = sum(map(len, listed.values()))
-            told = f"{gone:,} of the {total:,} names in {chosen} are not here." if gone else ""
-            return Decision(decision.sides, [*decision.notes, told] if told else decision.notes, decision.also)
+            if gone:
+                told.insert(0, f"{gone:,} of the {total:,} names in {chosen} are not here.")
+            return Decision(decision.sides, [*decision.notes, *told], decision.also)
 
         try:
             splits = packed_splits(target, key, f"MotionMillion in {folder.name}", units, decide)
@@ -157,7 +174,10 @@ def find_files(folder: Path) -> Tree:
     """
     tree, seen = Tree(folder), set[tuple[int, int]]()
     for at, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(at)
+        try:
+            status = os.stat(at)
+        except OSError:  # removed a moment ago
+            continue
         if (status.st_dev, status.st_ino) in seen:  # a link that leads back
             folders.clear()
             continue
@@ -183,17 +203,26 @@ def find_files(folder: Path) -> Tree:
     return tree
 
 
-def read_texts(tree: Tree, texts: Texts, met: LeftOut) -> None:
-    """Put all captions, also those in archives, into `texts`."""
+def read_texts(tree: Tree, texts: Texts, listed: set[str], met: LeftOut) -> None:
+    """Put all captions, also those in archives, into `texts`.
+
+    An archive may lack its top folder, as those of motions do: its captions are kept by their path in there, too.
+    """
     for place in tree.texts:
         path = tree.folder / place
         if is_archive(path):
+            above = _archive_place(path, place)
             for name, content in read_members(path, (".txt",), met.add):
-                if len(content) <= LARGEST_CAPTIONS:
-                    texts.add(_plain(PurePosixPath(name).with_suffix("").parts), content)
+                inside = PurePosixPath(name).with_suffix("").parts
+                names = (clip_name(above, inside, listed), _plain(above + inside), _plain(inside))
+                texts.add(dict.fromkeys(names), content if len(content) <= LARGEST_CAPTIONS else None)
         else:
-            content = read_bytes(path, expected="captions", fix="Leave the file out.", most=LARGEST_CAPTIONS)
-            texts.add(_plain(PurePosixPath(place).with_suffix("").parts), content)
+            parts = PurePosixPath(place).with_suffix("").parts
+            try:
+                found = read_bytes(path, expected="captions", fix="Leave the file out.", most=LARGEST_CAPTIONS)
+            except InputError:
+                found = None
+            texts.add(dict.fromkeys((clip_name([], parts, listed), _plain(parts))), found)
 
 
 def read_lists(tree: Tree, met: LeftOut) -> tuple[dict[str, list[str]], str]:
@@ -235,11 +264,17 @@ def clip_name(place: Sequence[str], inside: Sequence[str], known: Mapping[str, o
     'MotionGV/folder5/a'
     """
     whole, above = [*place, *inside], [*place[:-1], *inside]
-    for parts in (list(inside), _once(inside), above, whole, _once(above), _once(whole)):
-        for start in range(len(parts)):
-            name = "/".join(parts[start:])
-            if name in known:
-                return name
+    tries = [
+        parts[start:]
+        for parts in (list(inside), _once(inside), above, whole, _once(above), _once(whole))
+        for start in range(len(parts))
+    ]
+    for parts in sorted(
+        tries, key=len, reverse=True
+    ):  # 000001 may be a clip of one subset, and BABEL/000001 of another
+        name = "/".join(parts)
+        if name in known:
+            return name
     return _plain(_once([*place, *inside]) if not set(place) & set(inside[:-1]) else _once(inside))
 
 
@@ -260,12 +295,12 @@ def _clips(
 ) -> Iterator[Clip]:
     """The clips in an archive, or in some files."""
     for file in files:
-        path, place = folder / file, PurePosixPath(file).parts
+        path = folder / file
         if is_archive(path):
-            stem = path.name.split(".tar")[0].removesuffix(".tgz")
+            above = _archive_place(path, file)
             members = read_members(path, (".npy",), left_out.add)
             for inner, content in members:
-                name = clip_name([*place[:-1], stem], PurePosixPath(inner).with_suffix("").parts, known)
+                name = clip_name(above, PurePosixPath(inner).with_suffix("").parts, known)
                 yield from _clip(name, content, texts, limits, left_out)
         else:
             name = clip_name([], PurePosixPath(file).with_suffix("").parts, known)
@@ -286,12 +321,64 @@ def _clip(name: str, content: bytes, texts: Texts, limits: Limits, left_out: Lef
         left_out.add(name, f"not readable ({reason(error)})")
         return
     if values.ndim != 2 or values.shape[-1] != DIM or values.dtype.kind != "f" or not len(values):
-        left_out.add(name, f"of shape {list(values.shape)} and type {values.dtype}, not [frames, {DIM}]")
-    elif not np.isfinite(values).all():
+        shape = [*("frames" if at == 0 else str(size) for at, size in enumerate(values.shape))]
+        left_out.add(name, f"of shape [{', '.join(shape)}] and type {values.dtype}, not [frames, {DIM}]")
+        return
+    features, captions = torch.from_numpy(np.ascontiguousarray(values)).float(), texts.captions(name)
+    if not bool(torch.isfinite(features).all()):  # float64 holds more than float32
         left_out.add(name, "with NaN or infinity")
+    elif printable(name) != name:
+        left_out.add(name, "with a name that is no text")
+    elif captions is None:
+        left_out.add(
+            name, f"with captions that are no UTF-8, have wrong times, or more than {LARGEST_CAPTIONS:,} bytes"
+        )
     else:
-        motion = Motion(torch.from_numpy(np.ascontiguousarray(values)).float(), name=name)
-        yield from clips_of(name, take_of(name), motion, texts.captions(name, left_out), limits, left_out)
+        yield from clips_of(name, take_of(name), Motion(features, name=name), captions, limits, left_out)
+
+
+def _held_out(entries: Sequence[Entry], decision: Decision, shares: Shares) -> Decision:
+    """The decision; clips for validation and test are taken from train where none of their lists is here.
+
+    Part of a download may hold training clips only, and a training that is never tested on is worth little.
+    """
+    need = {split for split in (VALIDATION, TEST) if split not in decision.sides}
+    train = [at for at, side in enumerate(decision.sides) if side == TRAIN]
+    if not need or not train:
+        return decision
+    own = split_by_take(
+        [entries[at] for at in train],
+        validation_share=shares.validation if VALIDATION in need else 0.0,
+        test_share=shares.test if TEST in need else 0.0,
+        seed=shares.seed,
+    )
+    sides = list(decision.sides)
+    for at, side in zip(train, own.sides, strict=True):
+        sides[at] = side
+    counts = " and ".join(f"{own.sides.count(split):,} for {split}" for split in SPLITS if split in need)
+    told = [
+        f"Of the published {' and '.join(sorted(need))} clips none is here, so takes of train serve: {counts} clips."
+    ]
+    return Decision(sides, [*decision.notes, *(own.notes if own.also else told)], own.also)
+
+
+def _archive_place(path: Path, place: str) -> tuple[str, ...]:
+    """Folders and stem of an archive."""
+    return (*PurePosixPath(place).parts[:-1], path.name.split(".tar")[0].removesuffix(".tgz"))
+
+
+@contextlib.contextmanager
+def _scratch(cache: Path) -> Iterator[Path]:
+    """A temporary folder in the cache: the system's own place may be small, and captions are some gigabytes."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=temporary_prefix("texts"), dir=cache)
+    except OSError as error:
+        raise cannot_write(cache, error) from error
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_resolved(target: Path) -> None:

@@ -24,7 +24,8 @@ from motionlab.data.captions_file import Caption
 from motionlab.data.splits import Clips, Splits
 from motionlab.data.store import Clip, MotionStore, pack
 from motionlab.data.takes import SPLITS, TEST, TRAIN, VALIDATION, Decision, Entry
-from motionlab.errors import InputError
+from motionlab.data.tar_members import ARCHIVE, MEMBER
+from motionlab.errors import InputError, printable
 from motionlab.files import write_text
 from motionlab.files.lock import locked
 from motionlab.files.reading import read_text
@@ -34,6 +35,7 @@ from motionlab.motion.motion import Motion
 FORMAT = 1  # raise it when the same files give other bytes than before
 FPS = 30.0
 LEFT_OUT = "left_out.jsonl"
+MOST_REASONS = 12  # that a note tells
 LARGEST = 10_000.0  # of any feature: ten kilometres; float16 ends at 65,504
 _DAYS = 7 * 24 * 3600.0
 _FIX = "Delete the folder; it is built again."
@@ -65,17 +67,19 @@ class LeftOut:
         self.rows.append((name, reason))
 
     def save(self, path: Path) -> None:
-        lines = [json.dumps({"name": name, "reason": reason}, ensure_ascii=False) + "\n" for name, reason in self.rows]
-        write_text(path, "".join(lines))
+        rows = [{"name": printable(name), "reason": printable(reason)} for name, reason in self.rows]
+        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def load(self, path: Path) -> None:
         """Add what `save` wrote."""
-        for number, line in enumerate(read_text(path, expected="clips left out", fix=_FIX).splitlines(), start=1):
+        for number, line in enumerate(read_text(path, expected="clips left out", fix=_FIX).split("\n"), start=1):
+            if not line:
+                continue
             row = parse_json(line, f"{path}, line {number}", expected="a clip left out", fix=_FIX)
             self.add(str(row["name"]), str(row["reason"]))
 
     def sentences(self) -> list[str]:
-        """One sentence for each reason, with the first names.
+        """One sentence for each reason, with the first names; at most `MOST_REASONS` of them, the most frequent ones.
 
         >>> left = LeftOut(); left.add("a", "without captions"); left.add("b", "without captions"); left.sentences()
         ['2 clips were left out, without captions: a, b.']
@@ -84,10 +88,19 @@ class LeftOut:
         for name, reason in self.rows:
             found.setdefault(reason, []).append(name)
         told = []
-        for reason, names in sorted(found.items(), key=lambda item: -len(item[1])):
+        reasons = sorted(found.items(), key=lambda item: -len(item[1]))
+        for reason, names in reasons[:MOST_REASONS]:
             more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-            clips = "1 clip was" if len(names) == 1 else f"{len(names):,} clips were"
-            told.append(f"{clips} left out, {reason}: {', '.join(names[:3])}{more}.")
+            shown = ", ".join(printable(name) for name in names[:3])
+            if reason.startswith(ARCHIVE):
+                told.append(f"{shown}{more}: {reason}.")
+                continue
+            kind = "file" if reason.startswith(MEMBER) else "clip"
+            clips = f"1 {kind} was" if len(names) == 1 else f"{len(names):,} {kind}s were"
+            told.append(f"{clips} left out, {reason}: {shown}{more}.")
+        rest = sum(len(names) for _, names in reasons[MOST_REASONS:])
+        if rest:
+            told.append(f"{rest:,} more were left out for other reasons; {LEFT_OUT} in the cache lists all.")
         return told
 
 
@@ -133,9 +146,11 @@ def clips_of(
         part, label = motion, name
         if end > 0.0:
             label = f"{name}@{start:g}-{end:g}"
-            first, last = round(start * FPS), min(round(end * FPS), len(motion))
+            # A time may be any number, one that overflows in frames included.
+            first, last = (round(min(time, len(motion) / FPS) * FPS) for time in (start, end))
             if last <= first:
-                left_out.add(label, "a caption of a part after the end")
+                after = start * FPS >= len(motion)
+                left_out.add(label, "a caption of a part after the end" if after else "a caption of less than a frame")
                 continue
             part = motion.crop(first, last)
         if name in limits.quarantine or label in limits.quarantine:
@@ -149,6 +164,17 @@ def clips_of(
             left_out.add(label, f"longer than {limits.max_frames} frames")
         else:
             yield Clip(label, replace(part, name=label, fps=FPS), texts, source=take)
+
+
+def without_clip(limits: Limits, entries: Sequence[Entry], left_out: LeftOut) -> list[str]:
+    """A sentence about names in quarantine that are no clip here: they were meant to keep something out."""
+    here = {entry.name for entry in entries} | {name for name, _ in left_out.rows}
+    here |= {name.rpartition("@")[0] for name in here}
+    names = sorted(set(limits.quarantine) - here)
+    if not names:
+        return []
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return [f"The quarantine list names clips that are not here: {', '.join(map(printable, names[:3]))}{more}."]
 
 
 def packed_splits(

@@ -11,12 +11,13 @@ import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from motionlab.errors import is_out_of_memory
+from motionlab.errors import is_out_of_memory, printable
 from motionlab.files.reading import reason
 
 LARGEST_MEMBER = 1 << 28  # bytes of a file in an archive
 LARGEST_HEADER = 1 << 20  # bytes of a long name or of a list of attributes
 SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVE, MEMBER = "an archive that", "a member of an archive"  # how reasons begin that are not about one clip
 Fault = Callable[[str, str], None]  # takes a name and a reason
 
 
@@ -51,11 +52,13 @@ def read_members(path: Path, wanted: tuple[str, ...], fault: Fault) -> Iterator[
                 if not name.lower().endswith(wanted) or PurePosixPath(name).name.startswith("._"):
                     continue
                 if not member.isreg() or member.issparse():
-                    fault(name, "a member of an archive that is a link or no file")
-                elif ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name or not name.isprintable():
-                    fault(name[:200], "a member of an archive whose name leaves the folder")
+                    fault(name, f"{MEMBER} that is a link or no file")
+                elif ".." in parts or PurePosixPath(name).is_absolute() or "\\" in name:
+                    fault(name[:200], f"{MEMBER} whose name leaves the folder")
+                elif printable(name) != name:
+                    fault(name[:200], f"{MEMBER} whose name is no text")
                 elif member.size > LARGEST_MEMBER:
-                    fault(name, "a member of an archive that is too large")
+                    fault(name, f"{MEMBER} that is too large")
                 else:
                     file = archive.extractfile(member)
                     if file is not None:
@@ -64,4 +67,4 @@ def read_members(path: Path, wanted: tuple[str, ...], fault: Fault) -> Iterator[
     except Exception as error:  # tarfile meets damage with a dozen kinds of them
         if is_out_of_memory(error):
             raise
-        fault(path.name, f"an archive that is damaged or ends early after {count:,} files ({reason(error)})")
+        fault(path.name, f"{ARCHIVE} is damaged or ends early after {count:,} files ({reason(error)})")

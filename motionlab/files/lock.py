@@ -112,6 +112,12 @@ def locked(path: str | Path, wait: float = 0.0, say: Callable[[str], None] | Non
                 path.parent.rmdir()
 
 
+def at_work(folder: str | Path) -> Holder | None:
+    """The process that is at work in a folder (see `using`); None when there is none. Nothing is written."""
+    holder = _read(Path(folder) / IN_USE)
+    return None if holder is None or (holder.is_here and not holder.runs) else holder
+
+
 def _take(path: Path, wait: float, say: Callable[[str], None] | None) -> int:
     """An open handle of the locked file, which names this process from now on."""
     deadline = time.monotonic() + wait

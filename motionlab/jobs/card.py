@@ -17,6 +17,7 @@ import numpy as np
 
 from motionlab.config import RunConfig
 from motionlab.data.splits import Clips, Splits
+from motionlab.data.takes import take_of
 from motionlab.errors import printable
 from motionlab.files import write_text
 from motionlab.jobs.prepare import prepare
@@ -44,7 +45,7 @@ class SplitCard:
         uncaptioned: clips without text. vocabulary: different words.
         actions: category -> clips. unnamed: clips with captions of no category.
         static: share of the clips in which hardly anything moves. jumps: clips whose first frame jumps.
-        takes: recordings, as far as they are known. mirrored: clips by whose name they are mirrored.
+        takes: recordings, as far as they are known. mirrored: clips whose name or parts say that they are mirrored.
     """
 
     clips: int
@@ -88,8 +89,9 @@ def describe(clips: Clips) -> SplitCard:
     for i in range(len(clips)):
         texts, name = clips.captions(i), clips.name(i)
         captions.append(len(texts))
-        takes.add(clips.source(i) or name)
-        mirrored += "mirror" in name.lower()
+        parts = clips.segments(i)  # of the composed motions
+        takes.update({part.sample for part in parts} or {clips.source(i) or name})
+        mirrored += take_of(name) != name or any(part.mirrored for part in parts)
         named = Counter[str]()
         for text in texts:
             found = words_of(text)
@@ -137,7 +139,7 @@ def _tables(splits: Splits, cards: Mapping[str, SplitCard]) -> list[dict[str, An
         row("hours", lambda card: f"{card.hours:.3g}"),
         row("frames a second", lambda card: f"{card.fps:g}"),
         row("takes", lambda card: f"{card.takes:,}"),
-        row("mirrored, by their names", lambda card: f"{card.mirrored:,}"),
+        row("mirrored, in part or whole", lambda card: f"{card.mirrored:,}"),
         row("seconds: shortest, 5 %, median, 95 %, longest", lambda card: _five(card.seconds)),
         row("static clips", lambda card: f"{card.static:.1%}"),
         row("clips whose first frame jumps", lambda card: f"{card.jumps:,}"),
@@ -185,7 +187,9 @@ def _html(splits: Splits, cards: Mapping[str, SplitCard]) -> str:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True), trim_blocks=True
     )
-    everything = list(cards.values())
+    # With few takes, splits share their clips.
+    once = {splits.named()[name].digest: name for name in reversed(list(cards))}
+    everything = [cards[name] for name in once.values()]
     tiles = [
         {"value": f"{sum(card.clips for card in everything):,}", "label": "clips"},
         {"value": f"{sum(card.hours for card in everything):.3g} h", "label": "of motion"},

@@ -12,12 +12,12 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, printable
 
 Status = Literal["ok", "missing", "optional", "low"]
 
@@ -80,7 +80,9 @@ def doctor(folder: Path | None = None) -> list[Row]:
 
 
 def verify(folder: Path | None = None) -> list[Row]:
-    """Read every packed store below a folder once, and compare its content with the digest that was written with it.
+    """Read all motions and text features below a folder once, and compare them with what was written with them.
+
+    That is every packed store, every folder that an import wrote, and the features of every text encoder.
 
     Args:
         folder: by default the cache folder.
@@ -88,23 +90,78 @@ def verify(folder: Path | None = None) -> list[Row]:
     Raises:
         InputError: no such folder.
     """
-    from motionlab.data.store import MotionStore
     from motionlab.data.store_files import FEATURES_FILE, TABLE_FILE, TEXT_FILE
+    from motionlab.jobs.imports.records import LOG
     from motionlab.runtime import cache_dir
+    from motionlab.text.feature_folder import SHARDS
+    from motionlab.text.format_2 import FILES
 
     if folder is not None and not folder.is_dir():
         raise InputError(folder, found="no such folder", expected="a folder with packed motions", fix="Check the path.")
     folder = cache_dir() if folder is None else folder
-    rows = []
-    # Any file of a store shows its folder: one that has lost another of its files is damaged, not absent.
-    for path in sorted({path.parent for name in (FEATURES_FILE, TABLE_FILE, TEXT_FILE) for path in folder.rglob(name)}):
-        name = str(path.relative_to(folder))
-        try:
-            rows.append(Row(name, f"{MotionStore.open(path, verify=True)}, as written"))
-        except InputError as error:
-            fix = "Delete the folder of this corpus; it is built again when it is needed."
-            rows.append(Row(name, f"damaged: {error.found}", "missing", fix))
-    return rows or [Row(str(folder), "no packed motions")]
+    again = "Delete the folder of this corpus; it is built again when it is needed."
+    kinds: list[tuple[tuple[str, ...], Callable[[Path], str], str]] = [
+        ((LOG,), _verify_import, "Import the motions again; in the cache, delete the folder."),
+        # Any file of a store shows its folder: one that has lost another of its files is damaged, not absent.
+        ((FEATURES_FILE, TABLE_FILE, TEXT_FILE), _verify_store, again),
+        ((SHARDS, FILES), _verify_text, "Delete the folder; the features are made again when they are needed."),
+    ]
+    rows, seen = [], set[Path]()
+    for names, check, fix in kinds:
+        found = {path.parent for name in names for path in folder.rglob(name)} - seen
+        seen |= found  # a store has a clips.jsonl, and an import has one, too
+        for path in sorted(found):
+            inside = path.relative_to(folder)
+            if any(part.startswith(".") for part in inside.parts):  # on its way, or what a kill left
+                continue
+            try:
+                rows.append(Row(printable(inside), check(path)))
+            except InputError as error:
+                rows.append(Row(printable(inside), f"damaged: {error.found}", "missing", fix))
+    return rows or [Row(printable(folder), "no packed motions")]
+
+
+def _verify_store(folder: Path) -> str:
+    from motionlab.data.store import MotionStore
+
+    return f"{MotionStore.open(folder, verify=True)}, as written"
+
+
+def _verify_import(folder: Path) -> str:
+    import hashlib
+
+    from motionlab.data.folder import is_imported, read_clips
+    from motionlab.motion.motion import Motion
+
+    if not is_imported(folder):
+        return "an import that was stopped; it continues when it is needed"
+
+    count = 0
+    for record in read_clips(folder):
+        if record.file:
+            features = Motion.load(folder / record.file).features.contiguous()
+            if hashlib.sha256(features.numpy().tobytes()).hexdigest() != record.sha256:
+                raise InputError(folder, found=f"changed content of {record.file}", expected=record.sha256, fix="")
+            count += 1
+    return f"{count:,} imported clips, as written"
+
+
+def _verify_text(folder: Path) -> str:
+    from motionlab.files.reading import read_text
+    from motionlab.files.records import parse_record
+    from motionlab.text.feature_folder import DELETE_FOLDER, INDEX, FeatureFolder, read_index
+    from motionlab.text.format_2 import verify_old
+
+    path = folder / INDEX
+    text = read_text(path, expected="an index", fix=DELETE_FOLDER)
+    if "identity" not in parse_record(text, dict[str, Any], path, expected="an index", fix=DELETE_FOLDER):
+        return "text features of an early version, which are not read any more; the folder may be deleted"
+    index = read_index(folder)
+    if index.format == 2:
+        return f"text features of {verify_old(folder):,} captions, as written in format 2"
+    features = FeatureFolder(folder, index.identity)
+    features.verify()
+    return f"text features of {len(features):,} captions, as written"
 
 
 def healthy(rows: Iterable[Row]) -> bool:

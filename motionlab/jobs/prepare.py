@@ -20,7 +20,7 @@ from motionlab.data.splits import Clips, Splits
 from motionlab.errors import InputError, printable
 from motionlab.files.litter import sweep
 from motionlab.jobs.artefacts import RECORD, difference, read_record, write_record
-from motionlab.jobs.plain_folder import import_folder
+from motionlab.jobs.plain_folder import check_import, import_folder
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.normalizer import Normalizer
 from motionlab.runtime import cache_dir
@@ -59,6 +59,7 @@ def prepare(config: RunConfig, processes: int = 1) -> Splits:
     if data.path is None or data.source == "composed":
         return build_corpus(config.corpus, processes=processes)
     folder = Path(data.path)
+    check_import(folder)
     limits = Limits(
         data.min_frames,
         data.max_frames,

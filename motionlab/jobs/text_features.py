@@ -120,11 +120,10 @@ def encode_splits(
         InputError: as `encode_many`, or a clip without captions.
     """
     splits.require_captions(*splits.named())
-    clips = sum(len(split) for split in splits.named().values())
-    total = sum(len(split.captions(i)) for split in splits.named().values() for i in range(len(split)))
-    captions = (
-        caption for split in splits.named().values() for i in range(len(split)) for caption in split.captions(i)
-    )
+    once = {split.digest: split for split in splits.named().values()}.values()  # few takes: splits share their clips
+    clips = sum(map(len, once))
+    total = sum(len(split.captions(i)) for split in once for i in range(len(split)))
+    captions = (caption for split in once for i in range(len(split)) for caption in split.captions(i))
     kind: Kind = progress_kind(sys.stderr)
     say(f"{clips:,} clips with {total:,} captions; those that are kept already are left out", kind)
     with Tally("encoding", total, "caption", kind) as tally:

@@ -6,6 +6,7 @@ numbers stay in one array, usually a memory map, and a row becomes a tensor when
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -96,16 +97,18 @@ class TokenFile:
                     count = min(left, _BLOCK)
                     file.write(np.full(count, _NOT_YET, dtype="<i4").tobytes())
                     left -= count
+                file.flush()
+                os.fsync(file.fileno())  # zeros, which a loss of power may leave instead, would be codes
             write_record(temporary, made_from)
         return cls(folder, lengths, n_codebooks)
 
-    def has(self, clips: Sequence[int]) -> bool:
-        """Whether the tokens of all these clips are there."""
-        return all(bool((self._row(clip) != _NOT_YET).all()) for clip in clips)
+    def has(self, clips: Sequence[int], codebook_size: int) -> bool:
+        """Whether the tokens of all these clips are there; other numbers than codes, after damage, count as none."""
+        return all(bool(((row >= 0) & (row < codebook_size)).all()) for row in map(self.row, clips))
 
     def put(self, clip: int, tokens: Tensor) -> None:
         """Write the tokens of a clip to their place."""
-        self._row(clip)[...] = tokens.numpy()
+        self.row(clip)[...] = tokens.numpy()
 
     def rows(self, start: int, stop: int) -> tuple[Tensor, np.ndarray]:
         """The numbers of the clips from `start` to `stop` (excluded), still in the file, and the length of each."""
@@ -116,5 +119,6 @@ class TokenFile:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _row(self, clip: int) -> np.ndarray:
+    def row(self, clip: int) -> np.ndarray:
+        """The numbers of a clip, still in the file."""
         return self.numbers[int(self._offsets[clip]) : int(self._offsets[clip + 1])]

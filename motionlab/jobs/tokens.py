@@ -66,7 +66,8 @@ def training_codes(run: Run, splits: Splits) -> Codes:
     """
     bind_splits(run, splits)
     path, now = run.folder / "codes.safetensors", token_source(run, splits)
-    stored, changed = _stored(path, now)
+    clips = (len(splits.train), len(splits.validation))
+    stored, changed = stored_codes(path, now, clips)
     if stored is not None:
         return stored
     if changed:
@@ -79,7 +80,7 @@ def training_codes(run: Run, splits: Splits) -> Codes:
         tensors[f"{name}.lengths"] = torch.from_numpy(lengths)
     write_tensors(path, tensors, {"run": run.config.name, "made_from": now})
     file.remove()
-    codes, _ = _stored(path, now)
+    codes, _ = stored_codes(path, now, clips)
     assert codes is not None, "written a moment ago"
     return codes
 
@@ -89,7 +90,11 @@ def share_tokens(run: Run, splits: Splits, world: World) -> None:
 
     Every process of `world` has to call it.
     """
-    if world.size == 1 or _stored(run.folder / "codes.safetensors", token_source(run, splits))[0] is not None:
+    clips = (len(splits.train), len(splits.validation))
+    if (
+        world.size == 1
+        or stored_codes(run.folder / "codes.safetensors", token_source(run, splits), clips)[0] is not None
+    ):
         return
     with world.first_alone():  # the file is made once
         fill(run, splits, world, only_begin=True)
@@ -111,7 +116,7 @@ def fill(run: Run, splits: Splits, world: World, *, only_begin: bool = False) ->
     clips, first = JoinedClips(splits.train, splits.validation), (0, len(splits.train))
     places = [first[part] + number for part, number in map(clips.place, range(len(clips)))]
     for group in () if only_begin else world.share(groups(clips)):
-        if not file.has([places[index] for index in group]):
+        if not file.has([places[index] for index in group], model.codebook_size):
             for index, row in tokenise_group(model, clips, group, normalizer):
                 file.put(places[index], row)
     return file
@@ -161,8 +166,13 @@ def tokenise_group(
             yield i, indices[: model.token_count(int(clips.lengths[i]))].clone()
 
 
-def _stored(path: Path, now: dict[str, str]) -> tuple[Codes | None, str]:
-    """The codes in the file if they were made from the same; else None, and in words what they were made from."""
+def stored_codes(path: Path, now: dict[str, str], clips: tuple[int, int]) -> tuple[Codes | None, str]:
+    """The codes in the file if they were made from the same; else None, and in words what they were made from.
+
+    Args:
+        now: what they should be made from.
+        clips: clips of the training and of the validation split.
+    """
     if not path.exists():
         return None, ""
     try:
@@ -171,9 +181,22 @@ def _stored(path: Path, now: dict[str, str]) -> tuple[Codes | None, str]:
             TokenRows(tensors[f"{name}.codes"], tensors[f"{name}.lengths"].numpy()) for name in ("train", "validation")
         ]
         record: dict[str, str] = description.get("made_from", {})
-        if any(rows.lengths.sum() != len(rows.numbers) or (rows.lengths < 0).any() for rows in parts):
+        if not isinstance(record, dict) or not all(map(_fits, parts, clips)):
             raise KeyError("lengths")
-    except (InputError, KeyError, RuntimeError):  # damaged, or of an earlier version: both are made again
+    except (
+        InputError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        AttributeError,
+    ):  # damaged, or of an earlier version: both are made again
         return None, "an earlier version, or is damaged"
     changed = difference(record, now)
     return (None, changed) if changed else (Codes(*parts), "")
+
+
+def _fits(rows: TokenRows, clips: int) -> bool:
+    """Whether rows are whole numbers, as many as their lengths say, of so many clips."""
+    lengths = rows.lengths
+    whole = lengths.dtype == np.int64 and lengths.shape == (clips,) and not rows.numbers.is_floating_point()
+    return whole and rows.numbers.dim() in (1, 2) and bool((lengths >= 0).all()) and lengths.sum() == len(rows.numbers)

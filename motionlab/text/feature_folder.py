@@ -163,6 +163,16 @@ class FeatureFolder:
         mask = (1 << _PLACE) - 1
         return [self._shards[number >> _PLACE].features(number & mask) for number in numbers.tolist()]
 
+    def verify(self) -> None:
+        """Read everything once.
+
+        Raises:
+            InputError: a damaged record, or damaged features.
+        """
+        for shard in self._shards.values():
+            for place in range(len(shard)):
+                shard.features(place)
+
     def add(self, captions: Sequence[str], rows: Sequence[Tensor]) -> None:
         """Write new captions, all different, with their features, float16 `[l_i, dim]` each.
 

@@ -27,6 +27,7 @@ from motionlab.text.feature_folder import DELETE_FOLDER, INDEX, SHARDS, digest_o
 from motionlab.text.shard import FORMAT, unwritten_tensor, write_shard
 from motionlab.training.reporting.progress import progress_kind, say
 
+FILES = "features-*.safetensors"
 _LONGEST = 600.0  # seconds that another process may take
 _AT_ONCE = 65_536  # captions
 
@@ -67,6 +68,15 @@ def take_over(folder: Path) -> None:
         old.unlink(missing_ok=True)
     text = f"{folder}: the text features of {len(rows):,} captions are kept in the format of today from now on"
     say(text, progress_kind(sys.stderr))
+
+
+def verify_old(folder: Path) -> int:
+    """Compare the features in a folder of format 2 with their digest; how many captions it holds.
+
+    Raises:
+        InputError: they are damaged.
+    """
+    return len(_rows(folder, read_record(folder / INDEX, OldIndex, expected="an index", fix=DELETE_FOLDER)))
 
 
 def _is_old(folder: Path) -> bool:

@@ -97,3 +97,11 @@ def test_names_lose_their_suffix_only() -> None:
         "x/y",
         "v1.2 take",
     ]
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+@pytest.mark.parametrize("head", ["name{}caption\n", ""])
+def test_spreadsheets_write_other_signs_between_values(tmp_path: Path, sign: str, head: str) -> None:
+    path = tmp_path / "captions.csv"
+    path.write_text(f'{head}walk{sign}goes, slowly\nkick{sign}"kicks"\n'.format(sign), encoding="utf-8-sig")
+    assert read_captions(path) == {"walk": ["goes, slowly"], "kick": ["kicks"]}

@@ -177,3 +177,10 @@ def test_the_quarantine_list_is_read_by_name(tmp_path: Path) -> None:
     (tmp_path / "quarantine.jsonl").write_text('{"nam": "a"}\n')
     with pytest.raises(InputError, match="line 1"):
         read_quarantine(tmp_path)
+
+
+def test_a_name_in_quarantine_that_is_no_clip_is_said(tmp_path: Path) -> None:
+    folder = write_imported(tmp_path / "in", short_samples(4))
+    quarantine = {short_samples(1)[0].name: "jerk", "walk.bvh": "a person says so"}
+    note = folder_splits(folder, tmp_path / "cache", Limits(quarantine=quarantine), Shares()).note
+    assert "The quarantine list names clips that are not here: walk.bvh." in note

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import nn
@@ -16,9 +17,12 @@ from motionlab.config import RunConfig, TrainConfig, load_config
 from motionlab.data.composed.samples import CAPTIONS, EMBEDDINGS, PROVENANCE, check_files, load_caption_embeddings
 from motionlab.data.composed.samples import samples_dir as bundled
 from motionlab.data.store import Clip, MotionStore, Segment
+from motionlab.errors import InputError
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.token_rows import TokenFile
+from motionlab.jobs.tokens import stored_codes
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.variant import LlamaVariant
 from motionlab.llama.weights.huggingface import from_huggingface, to_huggingface
@@ -222,6 +226,47 @@ def _has_finite_weights(model: nn.Module) -> None:
     _is_finite(*model.state_dict().values())
 
 
+class _Clips:
+    """Lengths, which is all that the file of the tokens asks for."""
+
+    lengths = np.array([3, 2])
+
+
+def _make_codes(folder: Path) -> list[Path]:
+    parts = {"train": [[5, 6, 7], [8]], "validation": [[1, 2]]}
+    tensors = {f"{name}.codes": torch.tensor(sum(rows, []), dtype=torch.int32) for name, rows in parts.items()}
+    lengths = {f"{name}.lengths": torch.tensor([len(row) for row in rows]) for name, rows in parts.items()}
+    write_tensors(folder / "codes.safetensors", {**tensors, **lengths}, {"run": "walk", "made_from": {"train": "1"}})
+    return _files(folder)
+
+
+def _read_codes(folder: Path) -> Any:
+    """The tokens of a run; a file that is not the one that was written is made again."""
+    codes, changed = stored_codes(folder / "codes.safetensors", {"train": "1"}, (2, 1))
+    if codes is None:
+        raise InputError("codes.safetensors", found=changed, expected="tokens", fix="They are made again.")
+    return codes
+
+
+def _are_codes(codes: Any) -> None:
+    assert [row.tolist() for row in (*codes.train, *codes.validation)] == [[5, 6, 7], [8], [1, 2]]
+
+
+def _make_partial(folder: Path) -> list[Path]:
+    TokenFile.create(folder / "codes.partial", {"train": "1"}, _Clips.lengths).put(0, torch.tensor([5, 6, 7]))
+    return _files(folder)
+
+
+def _read_partial(folder: Path) -> list[list[int]]:
+    """The rows that count as made; others, and those of a file that was made from anything else, are made again."""
+    file = TokenFile.create(folder / "codes.partial", {"train": "1"}, _Clips.lengths)
+    return [file.row(clip).tolist() for clip in (0, 1) if file.has([clip], 9)]
+
+
+def _are_rows_of_codes(rows: list[list[int]]) -> None:
+    assert all(0 <= number < 9 for row in rows for number in row)
+
+
 def _make_tensors(folder: Path) -> list[Path]:
     write_tensors(folder / "a.safetensors", {"x": torch.arange(12.0), "n": torch.arange(5)}, {"step": 3})
     return _files(folder)
@@ -242,6 +287,8 @@ register(
     )
 )  # fmt: skip
 register(Format("tensors", _make_tensors, lambda folder: read_tensors(folder / "a.safetensors"), _are_those_tensors))
+register(Format("codes", _make_codes, _read_codes, _are_codes, JSON))
+register(Format("codes on their way", _make_partial, _read_partial, _are_rows_of_codes, JSON))
 register(Format("store", _make_store, _read_store, _as_written, JSON))
 register(Format("samples", _make_samples, _read_samples, _are_embeddings, JSON))
 register(

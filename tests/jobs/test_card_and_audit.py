@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,31 @@ def test_the_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit) as stop:
             cli.main([command, *settings(folder)])
         assert not stop.value.code and told in capsys.readouterr().out
+
+
+def test_clips_that_splits_share_count_once_on_the_page(tmp_path: Path) -> None:
+    folder = write_imported(tmp_path / "one", short_samples(1))
+    write_card(load_config("ci", settings(folder)), tmp_path / "card")
+    assert "<b>1</b><span>clips</span>" in (tmp_path / "card" / "card.html").read_text(encoding="utf-8")
+
+
+def test_mirrored_clips_are_counted_by_the_names_that_twins_have(tmp_path: Path) -> None:
+    some = [
+        replace(sample, name=name)
+        for sample, name in zip(
+            short_samples(4), ("M000001", "000001", "hall_of_mirrors", "kick_mirrored"), strict=True
+        )
+    ]
+    write_imported(tmp_path / "mine", some)
+    write_card(load_config("ci", settings(tmp_path / "mine")), tmp_path / "card")
+    card = json.loads((tmp_path / "card" / "card.json").read_text(encoding="utf-8"))
+    assert sum(split["mirrored"] for split in card["splits"].values()) == 2
+
+
+def test_takes_and_mirrored_parts_of_composed_motions_are_those_of_their_segments(tmp_path: Path) -> None:
+    config = load_config("ci")
+    write_card(config, tmp_path)
+    train, card = prepare(config).train, json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    parts = [train.segments(i) for i in range(len(train))]
+    assert card["splits"]["train"]["takes"] == len({part.sample for some in parts for part in some}) < len(train)
+    assert card["splits"]["train"]["mirrored"] == sum(any(part.mirrored for part in some) for some in parts) > 0

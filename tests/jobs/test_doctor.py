@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from motionlab.jobs import doctor
 from motionlab.jobs.doctor import Row, doctor_table, healthy
+from motionlab.jobs.import_motions import import_motions
+from motionlab.motion.formats.bvh_write import write_bvh
+from motionlab.text.cache import TextCache
+from motionlab.text.encoder import TextFeatures, identity
+from tests.data.folders import short_samples
 
 
 def find(rows: list[Row], name: str) -> Row:
@@ -162,3 +172,51 @@ def test_the_environment_of_a_report_holds_no_path() -> None:
     assert facts["torch"].startswith(__import__("torch").__version__.split("+")[0])
     assert all(isinstance(value, str) for value in facts.values())
     assert not any(str(folder) in value for folder in (sys.prefix, Path.home(), Path.cwd()) for value in facts.values())
+
+
+class Ones:
+    """Two slots of ones for every caption."""
+
+    name, dim, max_tokens = "ones", 4, 8
+
+    def encode(self, captions: Sequence[str]) -> TextFeatures:
+        return TextFeatures(torch.ones(len(captions), 2, 4), torch.ones(len(captions), 2, dtype=torch.bool))
+
+
+def test_imported_clips_and_text_features_are_compared_with_what_was_written(tmp_path: Path) -> None:
+    write_bvh(tmp_path / "walk.bvh", short_samples(1)[0].motion, unit="cm")
+    import_motions([tmp_path / "walk.bvh"], tmp_path / "import-1", workers=1)
+    cache = TextCache(tmp_path / "text", Ones())
+    cache.features(["a", "b"])
+    rows = {row.name: row for row in doctor.verify(tmp_path)}
+    text = str(next((tmp_path / "text").iterdir()).relative_to(tmp_path))
+    assert rows["import-1"].value == "1 imported clips, as written" and set(rows) == {"import-1", text}
+    assert rows[text].value == "text features of 2 captions, as written"
+    for path in (*tmp_path.glob("import-1/motions/*.npz"), *tmp_path.glob("text/*/shard-*")):
+        content = bytearray(path.read_bytes())
+        content[-40 if path.suffix == ".safetensors" else 200] ^= 1
+        path.write_bytes(content)
+    assert [row.status for row in doctor.verify(tmp_path)] == ["missing", "missing"]
+    (tmp_path / "import-1" / "clips.jsonl").unlink()
+    assert "an import that was stopped" in doctor.verify(tmp_path)[0].value
+
+
+def test_text_features_of_earlier_versions_are_no_damage(tmp_path: Path) -> None:
+    old, early = tmp_path / "old", tmp_path / "early"
+    old.mkdir()
+    early.mkdir()
+    content = save({"states": torch.ones(2, 4, dtype=torch.float16)})
+    (old / "features-1.safetensors").write_bytes(content)
+    index = {
+        "format": 2,
+        "identity": identity(Ones()),
+        "file": "features-1.safetensors",
+        "captions": ["a"],
+        "lengths": [2],
+    }
+    (old / "index.json").write_text(json.dumps({**index, "sha256": hashlib.sha256(content).hexdigest()}))
+    (early / "features-1.safetensors").write_bytes(b"x")
+    (early / "index.json").write_text('{"format": 1, "captions": ["a"]}')
+    rows = {row.name: row for row in doctor.verify(tmp_path)}
+    assert "not read any more" in rows["early"].value and healthy(rows.values())
+    assert rows["old"].value == "text features of 1 captions, as written in format 2"

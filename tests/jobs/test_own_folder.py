@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,15 @@ import pytest
 
 from motionlab import cli
 from motionlab.config import load_config
+from motionlab.data.folder import read_clips
 from motionlab.errors import InputError
+from motionlab.files import sha256
+from motionlab.jobs import import_motions as import_module
 from motionlab.jobs.ablations.strategies import ablate_strategies
 from motionlab.jobs.ablations.tokenizer import ablate, parse_grid
+from motionlab.jobs.imports.files import Source
+from motionlab.jobs.imports.one_file import import_file
+from motionlab.jobs.imports.records import FileEntry, Settings
 from motionlab.jobs.main_job import run
 from motionlab.jobs.plain_folder import import_folder
 from motionlab.jobs.prepare import describe_splits, prepare
@@ -143,6 +150,74 @@ def test_a_folder_is_imported_once(plain: Path, tmp_path: Path, monkeypatch: pyt
     first = import_folder(plain, tmp_path)
     monkeypatch.setattr("motionlab.jobs.plain_folder.import_motions", lambda *_, **__: pytest.fail("read again"))
     assert import_folder(plain, tmp_path) == first and len(first.captions) == 6 and not first.notes
+
+
+def test_a_folder_that_moved_after_a_kill_is_imported_once(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (shutil.copytree(plain, tmp_path / name / "mine") for name in ("one", "two"))
+    real, calls = import_file, list[Path]()
+
+    def killed(source: Source, out: Path, settings: Settings) -> FileEntry:
+        calls.append(source.path)
+        if len(calls) > 2:
+            raise KeyboardInterrupt
+        return real(source, out, settings)
+
+    monkeypatch.setattr(import_module, "import_file", killed)
+    with pytest.raises(KeyboardInterrupt):
+        import_folder(first, tmp_path / "cache")
+    monkeypatch.setattr(import_module, "import_file", real)
+    shutil.rmtree(first)
+    found = import_folder(second, tmp_path / "cache")
+    assert sorted(record.name for record in read_clips(found.folder)) == sorted(
+        path.stem for path in second.glob("*.bvh")
+    )
+
+
+def test_an_import_that_has_not_ended_is_no_folder_of_motions(plain: Path, tmp_path: Path) -> None:
+    import_module.import_motions([plain], tmp_path / "in", workers=1)
+    assert prepare(load_config("ci", settings(tmp_path / "in"))).train
+    (tmp_path / "in" / "clips.jsonl").unlink()
+    with pytest.raises(InputError, match="an import that was stopped"):
+        prepare(load_config("ci", settings(tmp_path / "in")))
+
+
+def test_an_import_at_work_in_the_folder_is_waited_for(plain: Path, tmp_path: Path) -> None:
+    import_module.import_motions([plain], tmp_path / "in", workers=1)
+    hold = "import sys; from motionlab.files.lock import using\nwith using(sys.argv[1]): print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path / "in")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        with pytest.raises(InputError, match=f"an import by process {process.pid}"):
+            prepare(load_config("ci", settings(tmp_path / "in")))
+        process.communicate("\n")
+    assert prepare(load_config("ci", settings(tmp_path / "in"))).train
+
+
+def test_captions_in_inner_folders_are_about_the_motions_there(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    for number, (name, file) in enumerate((("s", "captions.csv"), ("t", "Captions.CSV"))):
+        (folder / name).mkdir(parents=True)
+        for sample, stem in zip(short_samples(4)[2 * number :], ("a", name), strict=False):
+            write_bvh(folder / name / f"{stem}.bvh", sample.motion, unit="cm")
+        (folder / name / file).write_text(f"name,caption\na,one of {name}\n{name},two of {name}\n")
+    clips = prepare(load_config("ci", settings(folder))).named().values()
+    found = {some.name(i): some.captions(i) for some in clips for i in range(len(some))}
+    assert found == {"s__a": ["one of s"], "s": ["two of s"], "t__a": ["one of t"], "t": ["two of t"]}
+
+
+def test_a_file_that_cannot_be_read_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_plain(tmp_path / "mine", 3)
+
+    def fails(path: Path) -> str:
+        if path.stem == short_samples(1)[0].name:
+            raise PermissionError(13, "Permission denied")
+        return sha256(path)
+
+    monkeypatch.setattr("motionlab.jobs.plain_folder.sha256", fails)
+    assert sum(map(len, prepare(load_config("ci", settings(folder))).named().values())) == 3
 
 
 @pytest.mark.parametrize("count", [1, 2])

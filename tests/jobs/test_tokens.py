@@ -111,8 +111,16 @@ def test_rows_behave_as_a_list() -> None:
 def test_a_file_of_another_size_is_refused(tmp_path: Path) -> None:
     made = TokenFile.create(tmp_path / "codes.partial", {"train": "1"}, np.array([3, 2]))
     made.put(1, torch.tensor([7, 8]))
-    assert made.has([1]) and not made.has([0, 1])
+    assert made.has([1], 9) and not made.has([0, 1], 9)
     with pytest.raises(InputError, match="20 bytes, expected 24"):
         TokenFile(tmp_path / "codes.partial", np.array([3, 3]))
-    assert TokenFile.create(tmp_path / "codes.partial", {"train": "1"}, np.array([3, 2])).has([1])
-    assert not TokenFile.create(tmp_path / "codes.partial", {"train": "2"}, np.array([3, 2])).has([1])
+    assert TokenFile.create(tmp_path / "codes.partial", {"train": "1"}, np.array([3, 2])).has([1], 9)
+    assert not TokenFile.create(tmp_path / "codes.partial", {"train": "2"}, np.array([3, 2])).has([1], 9)
+
+
+def test_numbers_that_are_no_codes_are_made_again(tmp_path: Path) -> None:
+    made = TokenFile.create(tmp_path / "codes.partial", {"train": "1"}, np.array([2]))
+    made.put(0, torch.tensor([7, 8]))
+    assert made.has([0], 9) and not made.has([0], 8)
+    made.put(0, torch.tensor([7, -3]))
+    assert not made.has([0], 9)
