@@ -240,7 +240,9 @@ def read_dialects(folder: Path, true: Motion) -> list[Dialect]:
 
 def dialect_rows(dialects: Sequence[Dialect], true: Motion) -> list[tuple[str, ...]]:
     """The table "guess / so": limbs in degrees off, and speed in metres per second."""
-    rows: list[tuple[str, ...]] = [("file", "does not say", "guess", "limbs off", "speed", "package: limbs off", "speed")]
+    rows: list[tuple[str, ...]] = [
+        ("file", "does not say", "guess", "limbs off", "speed", "package: limbs off", "speed")
+    ]
     for dialect in dialects:
         cells = []
         for joints, fps in ((dialect.guessed, dialect.guessed_fps), (dialect.read.joints(), dialect.read.fps)):
