@@ -199,7 +199,8 @@ def _limbs(joints: Tensor) -> Tensor:
     """Lengths of the bones of the limbs, which no body changes, left and right: `[T, 22, 3] -> [T, 4, 2]`, NaN where
     the source lacks a joint."""
     lengths = torch.stack([_line(joints, *ends).norm(dim=-1) for ends in _LINES["limb_angle_deg"]], dim=-1)
-    return lengths.unflatten(-1, (2, 4)).mT
+    sides: Tensor = lengths.unflatten(-1, (2, 4))  # [T, 2, 4]
+    return sides.mT
 
 
 def _drift(reference: Tensor) -> float:
