@@ -73,9 +73,12 @@ class ImportResult:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Clips by verdict, and files that could not be read."""
+        """Clips by verdict, and files, folders and links that could not be read."""
         words = Counter(clip.verdict for clip in self.clips)
-        return {**{word: words[word] for word in ("right", "doubtful", "refused")}, "unreadable": len(self.unreadable)}
+        return {
+            **{word: words[word] for word in ("right", "doubtful", "refused")},
+            "unreadable": len({**self.unreadable, **self.broken}),
+        }
 
     @property
     def kept(self) -> int:

@@ -214,7 +214,7 @@ class Motion:
         path = Path(path)
         if path.suffix not in (".npy", ".npz"):
             raise InputError(path, found=f"suffix {path.suffix!r}", expected=".npy or .npz", fix="Choose one of these.")
-        values = self.features.detach().cpu().numpy()
+        values = self._writable().numpy()
         if path.suffix == ".npy":
             self._need_physical("save as .npy")
         with atomic_path(path) as temporary:
@@ -227,6 +227,11 @@ class Motion:
                 np.savez_compressed(
                     temporary, features=values, fps=self.fps, name=self.name, normalized=self.normalized, **bones
                 )
+
+    def _writable(self) -> Tensor:
+        """The features as numpy can hold them, which has no bfloat16."""
+        values = self.features.detach().cpu()
+        return values.float() if values.dtype == torch.bfloat16 else values
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Motion:
         """Move the features to a device and/or dtype."""

@@ -28,6 +28,7 @@ from motionlab.jobs.imports.summary import summary_lines
 from motionlab.jobs.imports.table import PAGE, read_verdicts
 from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.formats.read import FORMATS
+from motionlab.motion.formats.write import WRITERS
 from motionlab.motion.motion import Motion
 from tests.fuzz.mutators import mutate
 
@@ -222,7 +223,7 @@ def test_the_registry_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["formats"])
     out = capsys.readouterr().out
     assert not end.value.code
-    assert len([line for line in out.splitlines() if not line.startswith(" ")]) == len(FORMATS)
+    assert len([line for line in out.splitlines() if not line.startswith(" ")]) == len(FORMATS) + 1 + len(WRITERS)
     assert "BVH: .bvh" in out and "carries a skeleton of any shape" in out and "loses the unit" in out
 
 

@@ -168,7 +168,7 @@ def continuous(quaternions: Tensor) -> Tensor:
 
 
 def _floats(values: Tensor) -> np.ndarray:
-    return np.ascontiguousarray(values.detach().cpu().numpy().astype("<f4"))
+    return np.ascontiguousarray(values.detach().cpu().float().numpy().astype("<f4"))
 
 
 def _write(path: Path, motion: Motion, options: WriteOptions) -> None:

@@ -131,7 +131,7 @@ def least_turn(start: Tensor, end: Tensor) -> Tensor:
 
 
 def _write(path: Path, motion: Motion, options: WriteOptions) -> None:
-    values = encode_263(motion.joints()).numpy().astype(np.float32)
+    values = encode_263(motion.joints().detach().cpu()).numpy().astype(np.float32)
     with atomic_path(path) as temporary:
         np.save(temporary, values)
 

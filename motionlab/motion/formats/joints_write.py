@@ -25,7 +25,7 @@ def write_joints_csv(path: str | Path, motion: Motion) -> None:
 
 def write_joints_npz(path: str | Path, motion: Motion) -> None:
     """Arrays `joints` `[T, 22, 3]` (metres, y up), `names`, `parents` (-1 for the pelvis) and `fps`."""
-    joints = motion.joints().numpy().astype(np.float32)
+    joints = motion.joints().detach().float().cpu().numpy()
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary, joints=joints, names=np.array(JOINT_NAMES), parents=np.array(PARENTS), fps=motion.fps

@@ -17,6 +17,7 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.files.arrays import ArrayHeader, read_arrays, read_headers
 from motionlab.motion.formats.source import ReadOptions
+from motionlab.motion.frame_rate import whole_rate
 
 SUFFIXES = (".npy", ".npz")
 LARGEST = 1e6  # of a coordinate or an angle: sums and products of larger numbers overflow far from here
@@ -91,7 +92,7 @@ def file_fps(path: Path, arrays: dict[str, np.ndarray], options: ReadOptions) ->
             value = arrays[key]
             if value.size != 1 or value.dtype.kind not in "fiu" or not 0 < float(value.reshape(())) <= LARGEST:
                 raise wrong(path, f"{key} {value.tolist() if value.size < 9 else value.shape}", "one positive number")
-            return float(value.reshape(()))
+            return whole_rate(float(value.reshape(())))  # 120.00004577 in AMASS
     return None
 
 

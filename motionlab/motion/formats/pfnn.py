@@ -175,9 +175,9 @@ def write_pfnn(path: str | Path, vectors: PfnnVectors) -> None:
     with atomic_path(path) as temporary:
         np.savez_compressed(
             temporary,
-            Xun=vectors.x.numpy(),
-            Yun=vectors.y.numpy(),
-            Pun=vectors.phase.numpy(),
+            Xun=vectors.x.detach().cpu().numpy(),
+            Yun=vectors.y.detach().cpu().numpy(),
+            Pun=vectors.phase.detach().cpu().numpy(),
             x_columns=np.array(X_COLUMNS),
             y_columns=np.array(Y_COLUMNS),
             fps=FPS,

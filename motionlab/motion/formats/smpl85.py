@@ -36,7 +36,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     notes = [BODY_NOTE]
     up = "y"
     if width == 322:
-        up, said = find_up(path, values[:, :3])
+        up, said = find_up(path, values[:, :BODY], values[:, TRAVEL[width]])
         notes += said
     if options.fps is None:
         notes.append(FPS_NOTE)

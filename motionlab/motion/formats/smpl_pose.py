@@ -18,8 +18,10 @@ from motionlab.errors import InputError
 from motionlab.motion.features import encode
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.floor import floor_height
+from motionlab.motion.retargeting.frames import places_by_name
+from motionlab.motion.retargeting.up import up_scores
 from motionlab.motion.rotations import axis_angle_to_matrix
-from motionlab.motion.skeleton import JOINT_COUNT, canonical_skeleton, forward_kinematics
+from motionlab.motion.skeleton import JOINT_COUNT, JOINT_NAMES, canonical_skeleton, forward_kinematics
 
 BODY = 3 * JOINT_COUNT  # 66 numbers: 22 axis-angle vectors
 BODY_NOTE = (
@@ -51,24 +53,30 @@ def smpl_motion(body: Tensor, travel: Tensor, fps: float, name: str, z_up: bool 
     return Motion(encode(joints, rotations, ground=False).float(), fps=fps, name=name)
 
 
-def find_up(where: object, root: Tensor, usual: str | None = None) -> tuple[str, tuple[str, ...]]:
+def find_up(where: object, body: Tensor, travel: Tensor, usual: str | None = None) -> tuple[str, tuple[str, ...]]:
     """The axis that points up, "y" or "z", and a note when it is not the usual one or there is none.
 
-    Nothing in these files says it, but people stand on their feet most of the time.
+    Nothing in these files says it, but people stand on their feet most of the time, and keep to a floor.
 
     Args:
-        root: `[T, 3]` axis-angle vectors of the pelvis.
+        body, travel: as in `smpl_motion`.
         usual: the axis that the format fixes. Files of its layout with the other axis up are told by a body that stands
-            along that one almost all the time.
+            along that one almost all the time, on a floor across it.
 
     Raises:
         InputError: no usual axis, and a body that stands along neither.
     """
-    upright = axis_angle_to_matrix(root)[:, :, 1].mean(0)  # [3]: the body's own up in the world, 1 for always
+    rotations = axis_angle_to_matrix(body.reshape(-1, JOINT_COUNT, 3))  # [T, 22, 3, 3]
+    upright = rotations[:, 0, :, 1].mean(0)  # [3]: the body's own up in the world, 1 for always
     along = {axis: float(upright["xyz".index(axis)]) for axis in "yz"}
     best = max(along, key=lambda axis: along[axis])
     if usual is not None:
         if best == usual or along[best] < SURELY_UPRIGHT:
+            return usual, ()
+        joints = forward_kinematics(rotations, travel, canonical_skeleton(body.dtype).offsets)
+        places = places_by_name(joints, {name: joint for joint, name in enumerate(JOINT_NAMES)})
+        scores = up_scores(places, usual)
+        if scores[best] < scores[usual]:  # who crawls has the trunk along the floor
             return usual, ()
         return best, (f"The body stands along {best} in the file, not along {usual} as usual; {best} was taken as up.",)
     if along[best] < UPRIGHT:

@@ -50,8 +50,8 @@ def write_smpl85(path: str | Path, motion: Motion) -> None:
 
 def _smpl(motion: Motion, z_up: bool) -> tuple[Tensor, Tensor]:
     """Axis-angle vectors `[T, 66]` and the translation of the model `[T, 3]`, float64."""
-    rotations = motion.rotations().double()  # [T, 22, 3, 3]
-    pelvis = motion.root()[0].double()  # [T, 3]
+    rotations = motion.rotations().detach().cpu().double()  # [T, 22, 3, 3]
+    pelvis = motion.root()[0].detach().cpu().double()  # [T, 3]
     if z_up:  # the model's rest pose stays y up, so only the root turns: the other joints are relative to it
         axes = torch.tensor(Z_UP, dtype=torch.float64)
         rotations = torch.cat((axes @ rotations[:, :1], rotations[:, 1:]), dim=1)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -81,7 +82,9 @@ def diagnose(joints: Tensor, rotations: Tensor | None = None) -> tuple[Finding, 
     return tuple(found)
 
 
-def check_motion(joints: Tensor, rotations: Tensor | None = None, where: str = "motion") -> None:
+def check_motion(
+    joints: Tensor | np.ndarray, rotations: Tensor | np.ndarray | None = None, where: str = "motion"
+) -> None:
     """Refuse joints and rotations that follow another convention than `Motion.from_joints_rotations` expects.
 
     Args:
@@ -90,8 +93,12 @@ def check_motion(joints: Tensor, rotations: Tensor | None = None, where: str = "
     Raises:
         InputError: another shape, or a wrong convention, which the message names.
     """
+    joints = _as_tensor("joints", joints, where)
+    rotations = None if rotations is None else _as_tensor("rotations", rotations, where)
     for what, value, shape in (("joints", joints, (22, 3)), ("rotations", rotations, (22, 3, 3))):
-        if value is not None and (tuple(value.shape[1:]) != shape or len(value) != len(joints) or not len(value)):
+        if value is not None and (
+            not value.ndim or tuple(value.shape[1:]) != shape or len(value) != len(joints) or not len(value)
+        ):
             raise InputError(
                 where,
                 found=f"{what} of shape {tuple(value.shape)}",
@@ -106,6 +113,17 @@ def check_motion(joints: Tensor, rotations: Tensor | None = None, where: str = "
             expected="metres, y up, rotations relative to the parent, the joints in the order of JOINT_NAMES",
             fix=" ".join(one.sentence for one in findings),
         )
+
+
+def _as_tensor(what: str, value: Tensor | np.ndarray, where: str) -> Tensor:
+    """Numbers as a tensor on the CPU."""
+    kind = type(value).__name__
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu":
+        value = torch.from_numpy(np.ascontiguousarray(value, dtype=np.float64))
+    if not isinstance(value, Tensor) or value.is_complex() or value.dtype == torch.bool or value.is_meta:
+        found = f"{what} that are a {kind}" if not isinstance(value, Tensor) else f"{what} of dtype {value.dtype}"
+        raise InputError(where, found=found, expected="a tensor or array of real numbers", fix="Convert it first.")
+    return value.detach().cpu()
 
 
 def facing(joints: Tensor) -> Tensor:

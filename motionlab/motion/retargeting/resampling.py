@@ -11,12 +11,13 @@ from motionlab.errors import InputError
 from motionlab.motion.rotations import slerp
 
 MOST_PER_ROW = 100  # frames made for each frame of a file
+ROUNDED = 0.01  # of a frame that a duration may lack: times are float32, and 120 frames a second are 120.00004
 
 
 def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
     """Times `0, 1/fps, 2/fps, ...` up to `duration`, `[T]` seconds.
 
-    A duration that misses a frame by rounding (37.9999 frames) still has that frame.
+    A duration that misses a frame by rounding (30.9999 frames) still has that frame.
 
     Args:
         rows: frames of the source. One number in a file says how long they last; it must not decide how much is made.
@@ -24,8 +25,8 @@ def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
     Raises:
         InputError: more than 100 frames for each row, which is no motion any more.
 
-    >>> len(frame_times(1.0, 30.0))
-    31
+    >>> len(frame_times(1.0, 30.0)), len(frame_times(0.99999, 30.0)), len(frame_times(0.99, 30.0))
+    (31, 31, 30)
     """
     if rows is not None and not duration * fps <= MOST_PER_ROW * rows:
         raise InputError(
@@ -34,7 +35,7 @@ def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
             expected=f"at most {MOST_PER_ROW / fps:.3g} s between two frames",
             fix="Correct the time step in the file.",
         )
-    return torch.arange(math.floor(duration * fps + 1e-6) + 1, dtype=torch.float64) / fps
+    return torch.arange(math.floor(duration * fps + ROUNDED) + 1, dtype=torch.float64) / fps
 
 
 def needed_rows(times: Tensor, moments: Tensor) -> Tensor:

@@ -61,12 +61,19 @@ LIMITS: tuple[Limit, ...] = (
     Limit("source_fps", 10, None, "The file says {value:.3g} frames a second, which are key frames; give --fps."),
     Limit("source_fps", None, 480, "The file says {value:.4g} frames a second, more than cameras take; give --fps."),
     Limit("speed_m_s", None, 10, "The body travels at {value:.1f} m/s, faster than people run (limit {limit:g})."),
+    Limit("step_m_s", None, 25, "The pelvis is {value:.0f} m/s fast between two frames: a cut or a lost frame."),
     Limit("first_jump_cm", None, 20, "A joint jumps {value:.0f} cm after the first frame: a T-pose left in front?"),
     Limit("floor_cm", -25, None, "The lowest joint is at {value:.0f} cm, below the floor."),
     Limit("floor_cm", None, 100, "The body is {value:.0f} cm above the floor nearly always."),
     Limit("walking_height_cm", None, 20, "The body travels {value:.0f} cm above the floor (limit {limit:g})."),
     Limit("below_floor_share", None, 0.3, "In {value:.0%} of the frames the body is in the floor (limit {limit:.0%})."),
     Limit("bone_drift_share", None, 0.1, "A bone changes its length by {value:.0%} (limit {limit:.0%})."),
+    Limit(
+        "bone_sides_share", None, 0.3,
+        "A bone of one side is {value:.0%} longer than that of the other (limit {limit:.0%}).",
+    ),
+    Limit("trunk_twist_deg", None, 110, "The shoulders are turned {value:.0f} degrees against the hips."),
+    Limit("neck_bend_deg", None, 120, "The head is bent {value:.0f} degrees from the trunk: it points into the body."),
     Limit("height_m", 0.8, None, "The body is {value:.2f} m long, smaller than a person; the unit may be wrong."),
     Limit("height_m", None, 2.4, "The body is {value:.2f} m long, larger than a person; the unit may be wrong."),
     Limit("upside_down_share", None, 0.5, "The head is below the hips in {value:.0%} of the frames."),
@@ -122,6 +129,8 @@ def judge(motion: Motion, reference: Tensor | None = None, source_fps: float | N
     if source_fps:
         measures["source_fps"] = source_fps
     if reference is not None and len(reference) == len(joints):
+        measures["bone_drift_share"] = max(measures["bone_drift_share"], _drift(reference.double()))
+        measures["bone_sides_share"] = _sides(reference.double())
         measures |= _against(joints, motion.root()[1].double(), reference.double())
     reasons = []
     for limit in LIMITS:
@@ -154,6 +163,11 @@ def _of_the_motion(joints: Tensor, fps: float) -> dict[str, float]:
         "floor_cm": 100 * float(torch.quantile(lowest, 0.05)),
         "below_floor_share": float((lowest < -_IN_THE_FLOOR).double().mean()),
         "bone_drift_share": float(((bones - length).abs().mean(0) / length.clamp(min=0.02)).max()),
+        "bone_sides_share": _sides(joints),
+        "trunk_twist_deg": _median(
+            _line(joints, "right_hip", "left_hip"), _line(joints, "right_shoulder", "left_shoulder")
+        ),
+        "neck_bend_deg": _median(_line(joints, "pelvis", "neck"), _line(joints, "neck", "head")),
         "upside_down_share": float((up < -0.2).double().mean()),
         "feet_forward_cosine": feet_forward(joints),
         "knees_forward_share": knees_forward(joints),
@@ -169,6 +183,7 @@ def _of_the_motion(joints: Tensor, fps: float) -> dict[str, float]:
     measures |= {
         "speed_m_s": float(far.max()),
         "walking_height_cm": measures["floor_cm"] if travel > _TRAVELS else 0.0,
+        "step_m_s": float(steps[:, 0].max()) * fps,
         "first_jump_cm": 100 * _first_jump(steps),
         "static_share": float((steps.amax(-1) * fps < 0.05).double().mean()),
         "movement_cm": 100 * float((joints - joints[:1]).norm(dim=-1).max()),
@@ -178,6 +193,31 @@ def _of_the_motion(joints: Tensor, fps: float) -> dict[str, float]:
         jerk = joints.diff(n=3, dim=0).norm(dim=-1) * fps**3  # [T-3, 22]
         measures["jerk_m_s3"] = float(jerk.mean(-1).median())
     return measures
+
+
+def _limbs(joints: Tensor) -> Tensor:
+    """Lengths of the bones of the limbs, which no body changes, left and right: `[T, 22, 3] -> [T, 4, 2]`, NaN where
+    the source lacks a joint."""
+    lengths = torch.stack([_line(joints, *ends).norm(dim=-1) for ends in _LINES["limb_angle_deg"]], dim=-1)
+    sides: Tensor = lengths.unflatten(-1, (2, 4))  # [T, 2, 4]
+    return sides.mT
+
+
+def _drift(reference: Tensor) -> float:
+    """Mean change of the most elastic bone of a limb, as a part of its length. Bones of the result never change."""
+    lengths = _limbs(reference).flatten(1)  # [T, 8]
+    usual = lengths.nanmedian(0).values
+    return float(((lengths - usual).abs().mean(0) / usual.clamp(min=0.02)).nan_to_num(0).max())
+
+
+def _sides(joints: Tensor) -> float:
+    """By which part the longer of two like bones is longer."""
+    pairs = _limbs(joints).nanmedian(0).values.clamp(min=1e-3)  # [4, 2]
+    return float((pairs.amax(-1) / pairs.amin(-1) - 1).nan_to_num(0).max())
+
+
+def _median(one: Tensor, other: Tensor) -> float:
+    return float(angle_between(one, other).median())
 
 
 def _first_jump(steps: Tensor) -> float:

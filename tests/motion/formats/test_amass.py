@@ -179,3 +179,20 @@ def test_a_given_frame_rate_replaces_that_of_the_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", poses=np.zeros((5, 156)), trans=np.zeros((5, 3)), mocap_framerate=120.0)
     assert read(tmp_path / "a.npz").fps == 120.0
     assert read(tmp_path / "a.npz", fps=60.0).fps == 60.0
+
+
+def test_who_crawls_along_y_has_z_up(tmp_path: Path) -> None:
+    motion = sample("crawl").place(heading=-np.pi / 2)
+    body, travel = to_z_up(*parameters(motion))
+    np.savez(tmp_path / "a.npz", poses=np.pad(body, ((0, 0), (0, 90))), trans=travel, mocap_framerate=30.0)
+    (reading,) = read_file(tmp_path / "a.npz")
+    assert isinstance(reading.motion, Motion) and not any("taken as up" in note for note in reading.notes)
+    assert float((reading.motion.features - sample("crawl").features).abs().max()) < 0.02
+
+
+def test_a_rate_that_was_rounded_loses_no_frame(tmp_path: Path) -> None:
+    """AMASS writes 120.00004577636719, and 240 intervals of it are 59.99998 of ours."""
+    body, travel = parameters(sample("walk"))
+    rows = np.arange(241) % len(body)
+    np.savez(tmp_path / "a.npz", poses=body[rows], trans=travel[rows], mocap_framerate=120.00004577636719)
+    assert len(read_motion(tmp_path / "a.npz")) == 61

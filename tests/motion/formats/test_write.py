@@ -88,3 +88,15 @@ def test_a_format_with_a_rate_of_its_own_is_resampled(tmp_path: Path) -> None:
     loss = measure_loss(tmp_path / "a.npz", motion.resample(fps=60), writer)
     assert loss.fps == 60 and loss.rotations is None and loss.joints[1] < 0.1
     assert loss.frames == 265 - 121
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_any_tensor_is_written(tmp_path: Path, dtype: torch.dtype) -> None:
+    """Motions come out of networks, with a gradient and in half precision."""
+    motion = max(SAMPLES.values(), key=len)
+    features = motion.features.to(dtype).t().contiguous().t().requires_grad_()
+    for writer in WRITERS:
+        for suffix in writer.suffixes:
+            path = tmp_path / f"{writer.key}{suffix}"
+            write_motion(path, Motion(features), to=writer.key)
+            assert path.stat().st_size > 1000

@@ -112,3 +112,15 @@ def test_a_check_says_all_that_is_wrong_and_what_to_do() -> None:
     with pytest.raises(InputError, match=r"joints of shape \(0, 22, 3\)"):
         check_motion(joints[:0])
     assert len(JOINT_NAMES) == len(depth_first())
+
+
+def test_arrays_are_checked_like_tensors_and_other_things_refused() -> None:
+    motion = SAMPLES["walk"]
+    joints, rotations = motion.joints().requires_grad_(), motion.rotations()
+    check_motion(joints.detach().numpy(), rotations.numpy())
+    check_motion(joints.half(), rotations.double())
+    with pytest.raises(InputError, match="centimetres"):
+        check_motion((100 * joints).detach().numpy().astype("int16"))
+    for wrong, words in ((joints.tolist(), "a list"), (joints.to(torch.complex64), "complex64"), (joints > 0, "bool")):
+        with pytest.raises(InputError, match=words):
+            check_motion(wrong)  # type: ignore[arg-type]

@@ -14,7 +14,10 @@ from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.frames import places_by_name
 from motionlab.motion.retargeting.retarget import Retargeted, retarget
+from motionlab.motion.retargeting.up import upright
+from motionlab.motion.rotations import yaw_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, Skeleton, canonical_skeleton
 from tests.motion.retargeting.bodies import AT, Z_UP, Rig, deviations, kinematics, sample, source_of, turned
 
@@ -212,6 +215,17 @@ def test_up_is_found_when_nobody_stands(name: str) -> None:
         same_motion(retarget(source_of(motion, Rig(axes=Z_UP.T)), up="-z"), motion, atol=2e-3)
         with pytest.raises(InputError, match="up: found 'w'"):
             retarget(source_of(motion, Rig()), up="w")
+
+
+@pytest.mark.parametrize("heading", range(0, 360, 45))
+@pytest.mark.parametrize("name", ["boxing_sit", "crawl", "getup_faceup", "cmu_climb_down_1", "roll"])
+def test_up_is_found_whichever_way_a_body_faces(name: str, heading: int) -> None:
+    """Who sits with legs stretched out must not be taken for one who stands along them."""
+    source = source_of(sample(name), Rig())
+    places = places_by_name(source.positions @ yaw_matrix(torch.tensor(np.radians(heading)).double()).T, AT)
+    assert upright(places)[1] == "y"
+    turned = {joint: value @ torch.from_numpy(Z_UP).T for joint, value in places.items()}
+    assert upright(turned)[1] == "z" or name in ("boxing_sit", "crawl", "cmu_climb_down_1") and not upright(turned)[2]
 
 
 def test_the_pose_decides_about_up_and_not_the_rest_pose() -> None:

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from motionlab.data.composed.samples import load_samples
+from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.retargeting.verdict import LIMITS, judge
 from motionlab.motion.rotations import axis_angle_to_matrix, yaw_matrix
-from motionlab.motion.skeleton import MIRROR, global_rotations
+from motionlab.motion.skeleton import JOINT_NAMES, MIRROR, PARENTS, global_rotations
 
 SAMPLES = {sample.name: sample.motion for sample in load_samples()}
 WALK = SAMPLES["walk"]
@@ -141,3 +143,60 @@ def test_a_wrong_convention_is_refused_by_name() -> None:
     swapped = Motion.from_joints_rotations(joints[:, list(MIRROR)], rotations[:, list(MIRROR)])
     assert judge(swapped).verdict == "refused"
     assert judge(replace(WALK, fps=300.0)).verdict == "doubtful"  # ten times as fast
+
+
+def _hand_far_away(joints: torch.Tensor) -> torch.Tensor:
+    joints[:, 20] += torch.tensor([0.5, 0.3, 0.0])
+    return joints
+
+
+def _knees_exchanged(joints: torch.Tensor) -> torch.Tensor:
+    joints[:, [4, 5]] = joints[:, [5, 4]]
+    return joints
+
+
+def _squashed(joints: torch.Tensor) -> torch.Tensor:
+    return joints * torch.tensor([1.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (_hand_far_away, "longer than that of the other"),
+        (_knees_exchanged, "A bone"),
+        (_squashed, "changes its length"),
+    ],
+)
+def test_bones_of_the_file_are_looked_at_and_not_only_ours(
+    change: Callable[[torch.Tensor], torch.Tensor], reason: str
+) -> None:
+    """Retargeting gives every body our bones, which are always in order."""
+    joints = change(SAMPLES["cmu_walk_around_2"].joints().clone())
+    times = torch.arange(len(joints), dtype=torch.float64) / 30
+    result = retarget(SourceMotion("body", JOINT_NAMES, PARENTS, times, joints))
+    verdict = judge(result.motion, result.reference, source_fps=30.0)
+    assert verdict.verdict == "doubtful" and reason in " ".join(verdict.reasons)
+
+
+def _arms_exchanged(joints: torch.Tensor) -> torch.Tensor:
+    joints[:, 16:22] = joints[:, [17, 16, 19, 18, 21, 20]]
+    return joints
+
+
+def _head_in_chest(joints: torch.Tensor) -> torch.Tensor:
+    joints[:, 15] = joints[:, 12] - torch.tensor([0.0, 0.2, 0.0])
+    return joints
+
+
+def _cut(joints: torch.Tensor) -> torch.Tensor:
+    joints[len(joints) // 2 :] += torch.tensor([2.0, 0.0, 0.0])
+    return joints
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(_arms_exchanged, "shoulders are turned"), (_head_in_chest, "head is bent"), (_cut, "between two frames")],
+)
+def test_a_body_that_cannot_be_is_doubtful(change: Callable[[torch.Tensor], torch.Tensor], reason: str) -> None:
+    verdict = judge(moved(change))
+    assert verdict.verdict != "right" and reason in " ".join(verdict.reasons)
