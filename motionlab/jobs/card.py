@@ -136,7 +136,7 @@ def _tables(splits: Splits, cards: Mapping[str, SplitCard]) -> list[dict[str, An
 
     size = [
         row("clips", lambda card: f"{card.clips:,}"),
-        row("hours", lambda card: f"{card.hours:.3g}"),
+        row("length", lambda card: _duration(card.hours)),
         row("frames a second", lambda card: f"{card.fps:g}"),
         row("takes", lambda card: f"{card.takes:,}"),
         row("mirrored, in part or whole", lambda card: f"{card.mirrored:,}"),
@@ -165,7 +165,18 @@ def _share(count: int, card: SplitCard) -> str:
 
 
 def _five(values: Sequence[float]) -> str:
-    return " ".join(f"{values[at]:g}" for at in (0, 1, 3, 5, 6)) if values else "-"
+    return ", ".join(f"{values[at]:.3g}" for at in (0, 1, 3, 5, 6)) if values else "-"
+
+
+def _duration(hours: float) -> str:
+    """Hours, or minutes or seconds where there is less than one of them.
+
+    >>> _duration(2.371), _duration(0.073), _duration(0.005)
+    ('2.37 h', '4.4 min', '18 s')
+    """
+    if hours >= 1:
+        return f"{hours:,.2f} h"
+    return f"{hours * 60:.1f} min" if hours * 60 >= 1 else f"{hours * 3600:.0f} s"
 
 
 def _text(splits: Splits, cards: Mapping[str, SplitCard]) -> str:
@@ -192,10 +203,10 @@ def _html(splits: Splits, cards: Mapping[str, SplitCard]) -> str:
     everything = [cards[name] for name in once.values()]
     tiles = [
         {"value": f"{sum(card.clips for card in everything):,}", "label": "clips"},
-        {"value": f"{sum(card.hours for card in everything):.3g} h", "label": "of motion"},
+        {"value": _duration(sum(card.hours for card in everything)), "label": "of motion"},
         {
             "value": f"{statistics.mean(card.captions[3] for card in everything):g}",
-            "label": "captions a clip, median (mean over the splits)",
+            "label": "captions a clip (mean of the medians)",
         },
     ]
     return templates.get_template("card.html.j2").render(

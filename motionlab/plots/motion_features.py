@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _GREY, _FAINT = "#57606a", "#8c959f"
+_LINES = (*PALETTE, _GREY)  # six numbers of a rotation, six gaits
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def feature_figure(view: FeatureView) -> Figure:
     above.set_title("path from above", fontsize=10)
     seconds = np.arange(len(view.curves)) / view.fps
     for i, label in enumerate(view.labels):
-        right.plot(seconds, view.curves[:, i], label=label, color=PALETTE[i % len(PALETTE)], linewidth=1.4)
+        right.plot(seconds, view.curves[:, i], label=label, linewidth=1.4, color=_LINES[i])
     right.axvline(view.frame / view.fps, color=_FAINT, linewidth=1, linestyle=":")
     right.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     right.set(xlabel="seconds", ylabel=view.unit)
@@ -83,11 +84,12 @@ def feature_figure(view: FeatureView) -> Figure:
     return figure
 
 
-def paths_figure(paths: Mapping[str, Tensor], title: str = "") -> Figure:
+def paths_figure(paths: Mapping[str, Tensor], title: str = "", *, stretch: bool = False) -> Figure:
     """Several paths of a pelvis from above. The first is drawn on top, in black.
 
     Args:
         paths: name -> `[T, 2]` metres, x and z.
+        stretch: let x fill the width, so that a long, nearly straight path shows its bends; the axis says so.
 
     >>> import torch
     >>> len(paths_figure({"as recorded": torch.zeros(3, 2)}).axes)
@@ -101,6 +103,9 @@ def paths_figure(paths: Mapping[str, Tensor], title: str = "") -> Figure:
         _draw_path(
             axes, path.numpy(), color="#1f2328" if i == 0 else PALETTE[(i - 1) % len(PALETTE)], label=plain(name)
         )
+    if stretch:
+        axes.set_aspect("auto")
+        axes.set_xlabel("x, metres (stretched)")
     axes.legend(frameon=False, fontsize=8)
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.25)
@@ -167,14 +172,15 @@ def pfnn_figure(vectors: PfnnVectors, row: int) -> Figure:
     front.set(xlim=(-110, 110), ylim=(-20, 200), aspect="equal", xlabel="x, cm", title="pose before")
     for i, group in enumerate(GROUPS):
         places, values = window(f"gait_{group}")
-        gait.plot(places, values, marker="o", markersize=3, label=group, color=PALETTE[i % len(PALETTE)])
+        gait.plot(places, values, marker="o", markersize=3, label=group, color=_LINES[i])
     gait.set(xlabel="frames from now, 60 a second", ylim=(-0.05, 1.05), title="gait")
     gait.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     turn = 2 * np.pi * float(vectors.phase[row])
     circle = np.linspace(0, 2 * np.pi, 100)
     clock.plot(np.sin(circle), np.cos(circle), color=_FAINT, linewidth=1)
     clock.annotate("", (np.sin(turn), np.cos(turn)), (0, 0), arrowprops={"arrowstyle": "-|>", "color": PALETTE[1]})
-    clock.set(aspect="equal", xticks=[], yticks=[], title=f"phase {float(vectors.phase[row]):.2f}")
+    clock.set(aspect="equal", title=f"phase {float(vectors.phase[row]):.2f}")
+    clock.set_axis_off()
     for axes in (above, front, gait, clock):
         axes.title.set_fontsize(10)
         axes.spines[["top", "right"]].set_visible(False)

@@ -37,7 +37,8 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def __init__(self) -> None:
         self.inputs: dict[str, Any] = self.make_controls()
         self._defaults = {name: control.value for name, control in self.inputs.items()}
-        self._image = W.Image(format="png", layout=W.Layout(max_width="100%"))
+        # Without align_self the box would stretch a picture to its own width, which blurs it.
+        self._image = W.Image(format="png", layout=W.Layout(max_width="100%", align_self="flex-start"))
         self._text = W.HTML()
         self._quiet = False
         self.result: Any = None

@@ -24,6 +24,18 @@ def test_a_curve_for_each_number_and_a_mark_at_the_frame() -> None:
     assert len(front.lines) == 21 and len(above.lines) == 3  # bones; path, its start, the moment
 
 
+def test_no_two_curves_look_the_same() -> None:
+    curves = feature_figure(compute_features(load_samples()[0].motion, 0.5, "rotations")).axes[2].lines[:6]
+    assert len({line.get_color() for line in curves}) == 6
+
+
+def test_a_stretched_path_says_so() -> None:
+    paths = {"true": torch.zeros(4, 2)}
+    plain, stretched = (paths_figure(paths, stretch=stretch).axes[0] for stretch in (False, True))
+    assert plain.get_aspect() == 1 and plain.get_xlabel() == "x, metres"
+    assert stretched.get_aspect() == "auto" and "stretched" in stretched.get_xlabel()
+
+
 def test_the_first_path_is_drawn_last_and_features_without_spread_are_crosses() -> None:
     axes = paths_figure({"true": torch.zeros(4, 2), "bent": torch.ones(4, 2)}).axes[0]
     assert [line.get_label() for line in axes.lines[::2]] == ["bent", "true"]

@@ -36,7 +36,10 @@ def summary_lines(result: ImportResult) -> list[str]:
 
 
 def _named(title: str, reasons: Mapping[str, str]) -> list[str]:
-    lines = [f"{title}: {name}: {reason}"[:400] for name, reason in list(reasons.items())[:FEW]]
+    lines = []
+    for name, reason in list(reasons.items())[:FEW]:
+        path = reason.split(": ", 1)[0]  # most reasons begin with the path of the file; then its name is not said twice
+        lines.append((f"{title}: {reason}" if path.endswith(name) else f"{title}: {name}: {reason}")[:400])
     more = len(reasons) - len(lines)
     return [*lines, f"{title}: {more:,} more"] if more else lines
 

@@ -115,7 +115,7 @@ def verdict_lines(entries: Sequence[FileEntry]) -> list[str]:
     width = max((len(printable(clip.name)) for _, clip in some), default=0)
     return [
         f"{clip.verdict:<9} {printable(clip.name):<{width}} {clip.frames:>6} frames  "
-        + printable(" ".join(clip.reasons) or "; ".join(clip.notes))[:200]
+        + printable(" ".join(clip.reasons) or " ".join(clip.notes))[:200]
         for _, clip in some
     ]
 

@@ -54,7 +54,7 @@ FORMAT = Format(
     name="MotionMillion 272",
     suffixes=SUFFIXES,
     carries="all 272 features; an .npz of motionlab also the frame rate and the name",
-    loses="an .npy loses the frame rate",
+    loses="nothing in an .npz; an .npy the frame rate",
     recognises=_recognises,
     read=_read,
 )

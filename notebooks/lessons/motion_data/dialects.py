@@ -1,4 +1,4 @@
-"""One walk in six kinds of files, each with a fact that the file does not tell.
+"""One motion in six kinds of files, each with a fact that the file does not tell.
 
 For each the file is written from a bundled motion, read under the guess that a first script makes, and read by the
 package. Both are compared with the motion that it was made from: directions of limbs (degrees), and speed.
@@ -240,9 +240,8 @@ def read_dialects(folder: Path, true: Motion) -> list[Dialect]:
 
 def dialect_rows(dialects: Sequence[Dialect], true: Motion) -> list[tuple[str, ...]]:
     """The table "guess / so": limbs in degrees off, and speed in metres per second."""
-    rows: list[tuple[str, ...]] = [
-        ("file", "does not say", "guess", "limbs off", "speed", "package: limbs off", "speed")
-    ]
+    head = ("file", "does not say", "guess", "limbs off", "speed", "package: limbs off", "speed")
+    rows: list[tuple[str, ...]] = [head]
     for dialect in dialects:
         cells = []
         for joints, fps in ((dialect.guessed, dialect.guessed_fps), (dialect.read.joints(), dialect.read.fps)):

@@ -140,6 +140,12 @@ def error(network: PhaseFunctionedNetwork, vectors: PfnnVectors) -> Tensor:
     return F.mse_loss(network(vectors.x, vectors.phase), vectors.y)
 
 
+def measure_error(network: PhaseFunctionedNetwork, vectors: PfnnVectors) -> float:
+    """The same as a number, without dropout."""
+    with torch.inference_mode():
+        return float(error(network.eval(), vectors))
+
+
 def train_epoch(
     network: PhaseFunctionedNetwork, optimizer: torch.optim.Optimizer, vectors: PfnnVectors, generator: torch.Generator
 ) -> list[float]:

@@ -129,6 +129,10 @@ def test_mirrored_clip_is_the_mirror_image(usable):
     assert mirrored.captions == [mirror_caption(caption) for caption in plain.captions]
 
 
+def test_a_split_may_have_no_clips():
+    assert list(c._composed([], blend_frames=4, processes=1)) == []
+
+
 def test_looping_samples_are_repeated(usable):
     walk = next(sample for sample in usable if sample.looping)
     plan = Plan("loop", (Step(walk, 1.0, 4),), False, (0, 0))

@@ -11,8 +11,8 @@ from lessons.motion_data.pfnn import (
     PhaseLinear,
     Scaling,
     catmull_rom,
-    error,
     join,
+    measure_error,
     train_epoch,
 )
 from motionlab.data.composed.samples import load_samples
@@ -27,18 +27,13 @@ def vectors() -> PfnnVectors:
     return Scaling.of(joined).apply(joined)
 
 
-def everywhere(network: PhaseFunctionedNetwork, vectors: PfnnVectors) -> float:
-    with torch.inference_mode():
-        return float(error(network.eval(), vectors))
-
-
 def test_one_epoch_lowers_the_error(vectors: PfnnVectors) -> None:
     torch.manual_seed(0)
     network = PhaseFunctionedNetwork(hidden=128)
     optimizer = torch.optim.Adam(network.parameters(), lr=10 * RATE)
-    before = everywhere(network, vectors)
+    before = measure_error(network, vectors)
     errors = train_epoch(network, optimizer, vectors, torch.Generator().manual_seed(0))
-    after = everywhere(network, vectors)
+    after = measure_error(network, vectors)
     assert len(errors) == -(-len(vectors) // 32)
     assert after < 0.6 * before
     assert sum(errors[-10:]) < 0.8 * sum(errors[:10])
