@@ -188,7 +188,7 @@ def test_captions_are_read_when_they_are_needed(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("motionlab.llama.sequence._BLOCK", 16)
     in_memory, given = make_batches(), {"codebook_size": K, "batch_size": 8, "seed": 4}
-    batches = SequenceBatches(in_memory.codes, Reading(), WordCount(), **given)  # type: ignore[arg-type]
+    batches = SequenceBatches(in_memory.codes, Reading(), WordCount(), **given)
     assert Reading.read == [slice(start, start + 16) for start in range(0, 70, 16)]
     for number in (0, 7, 20):
         Reading.read.clear()

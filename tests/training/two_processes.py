@@ -142,7 +142,8 @@ def share_the_tokens(folder: Path) -> None:
         made.append(arguments)
         return whole(*arguments)
 
-    tokens.CLIPS_AT_ONCE, tokens.tokenise_group = 16, counted
+    tokens.CLIPS_AT_ONCE = 16
+    tokens.tokenise_group = counted  # type: ignore[assignment]
     tokens.share_tokens(run, splits, world)
     with world.first_alone():
         digest = tokens.training_codes(run, splits).digest
