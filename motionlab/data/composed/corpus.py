@@ -202,6 +202,8 @@ def _begin_process() -> None:
 
 
 def _compose_block(plans: Sequence[Plan], blend_frames: int) -> list[Clip]:
+    if not plans:  # a small corpus may have a split without clips
+        return []
     samples = {step.sample.name: step.sample for plan in plans for step in plan.steps}
     library = Library({name: Track.of(sample.motion.features.double()) for name, sample in samples.items()})
     clips: list[Clip] = []
