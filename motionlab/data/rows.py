@@ -1,9 +1,11 @@
 """The rows of all clips, float16 in one file, read through a memory map.
 
-Two things decide how fast windows come out of it. torch turns float16 into float32 ten times as fast as numpy does, so
-each window is one copy with a cast, straight to its place in the batch. And a page that is not in memory yet costs the
-wait for a disk: once a batch had to wait, the pages of the next ones are asked for before the first is needed, so that
-the disk works on all of them at once. (Asking when everything is in memory would cost a third of the speed.)
+`MappedRows.windows` is the fast twin of `MotionStore.window`. Three things decide how fast it is. torch turns float16
+into float32 ten times as fast as numpy does, so each window is one copy with a cast, straight to its place in the
+batch. Fresh memory would cost as much again, so that of earlier batches serves (`buffers.py`). And a page that is not
+in memory yet costs the wait for a disk: once a batch had to wait, the pages of the next ones are asked for before the
+first is needed, so that the disk works on all of them at once. (Asking when everything is in memory would cost a third
+of the speed.)
 """
 
 from __future__ import annotations
@@ -59,8 +61,7 @@ class MappedRows:
         result = self._buffers.take(len(firsts), length, DIM)
         # [frames - length + 1, length, 272]: every window that there is, each one frame after the one before
         there = self._rows.as_strided((len(self._rows) - length + 1, length, DIM), (DIM, DIM, 1))
-        for window, first in zip(result.unbind(0), firsts, strict=True):
-            window.copy_(there[first])
+        torch._foreach_copy_(result.unbind(0), [there[first] for first in firsts])
         clear_first_row(result)
         self._asking = self._asking - 1 if self._asking else _ASKING * (_waits_for_disk() > before)
         return result

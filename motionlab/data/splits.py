@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -57,6 +57,26 @@ class Clips(Protocol):
 
     def source(self, index: int) -> str | None:
         """The recording or data set that a clip comes from, if that is known."""
+
+
+class CaptionsOf(Sequence[list[str]]):
+    """The captions of every clip of a split, each read when it is asked for: lists of millions would fill the memory.
+
+    Args:
+        clips: of the split.
+        count: of its clips, from the first one; None for all.
+    """
+
+    def __init__(self, clips: Clips, count: int | None = None) -> None:
+        self.clips, self._numbers = clips, range(len(clips))[:count]
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The captions of one clip; a slice gives a list of them."""
+        numbers = self._numbers[index]
+        return self.clips.captions(numbers) if isinstance(numbers, int) else list(map(self.clips.captions, numbers))
 
 
 SHORTEST = 3  # frames: fewer have no acceleration, which is among the errors that are measured

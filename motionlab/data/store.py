@@ -35,7 +35,7 @@ from motionlab.data.store_files import (
 from motionlab.errors import InputError
 from motionlab.files.reading import refusing
 from motionlab.files.records import parse_record
-from motionlab.motion.features import DIM
+from motionlab.motion.features import DIM, crop
 from motionlab.motion.motion import Motion
 
 __all__ = ["Clip", "MotionStore", "Segment", "pack"]
@@ -132,8 +132,12 @@ class MotionStore(Sequence[Clip]):
             raise IndexError(f"clip {index} of a store with {len(self)} clips")
         return position
 
+    def window(self, index: int, start: int, length: int) -> Tensor:
+        """`[length, 272]` float32: a part of one clip, its row 0 reset as in `crop`; the plain way to say `windows`."""
+        return crop(self.features(index), start, length)
+
     def windows(self, indices: Sequence[int] | np.ndarray, starts: Sequence[int] | np.ndarray, length: int) -> Tensor:
-        """Cut one window from each of `B` clips. Equals `features.crop` of each.
+        """A `window` of each of `B` clips, the same bits; `rows.py` says why it is many times as fast.
 
         Args:
             indices: `[B]` clip numbers.

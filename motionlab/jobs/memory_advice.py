@@ -86,8 +86,8 @@ def llama_memory_advice(
 def longest_row(sequences: SequenceBatches) -> tuple[int, int]:
     """Positions of the longest row (text, codes, END) that there can be, and the most slots that a text takes."""
     positions = slots = 0
-    for codes, captions in zip(sequences.codes, sequences.captions, strict=True):
-        width = max(sequences.texts.token_counts(captions))
+    for row, codes in enumerate(sequences.codes):
+        width = int(sequences.widths(row).max())
         positions, slots = max(positions, width + len(codes) + 1), max(slots, width)
     return positions, slots
 

@@ -32,8 +32,8 @@ from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.distributed import World
 
 CLIPS_AT_ONCE = 64  # of like length, padded to the longest of them
-FRAMES_AT_ONCE = 4096  # on a CPU, where more take memory and no less time
-FEWEST_AT_ONCE = 8  # clips; with fewer, products of other shapes would round differently
+FRAMES_AT_ONCE = 1024  # on a CPU, where more take memory and hardly less time
+FEWEST_AT_ONCE = 2  # clips; one alone would go through other products, which round differently
 
 
 @dataclass(frozen=True)

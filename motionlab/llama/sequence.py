@@ -20,8 +20,10 @@ from torch import Tensor
 from motionlab.errors import InputError
 from motionlab.llama.null_text import drop_text
 from motionlab.runtime import check_seed, random_generator
-from motionlab.text.caption_choice import choose_caption
+from motionlab.text.caption_choice import choose_caption, choose_number
 from motionlab.text.encoder import TextFeatures
+
+_BLOCK = 2048  # clips whose captions are in memory at once, to count their slots
 
 IGNORE = -100
 """Label of a position without a target; it is also torch's own default for `ignore_index`."""
@@ -127,7 +129,8 @@ class SequenceBatches:
 
     Args:
         codes: the codes of each clip.
-        captions: the captions of each clip; one is drawn at each access.
+        captions: the captions of each clip; one is drawn at each access. They are read when they are needed: a sequence
+            that reads them from a file, such as `data.splits.CaptionsOf`, need not fit into the memory.
         texts: gives the features of captions.
         max_length: longest allowed text + codes + END.
         edge_drop: probability that a clip loses one code at its head or tail (published: 1/3).
@@ -167,10 +170,10 @@ class SequenceBatches:
         self.edge_drop, self.text_drop, self.pool = edge_drop, text_drop, pool
         self._epoch: tuple[int, list[np.ndarray]] = (-1, [])
         # Every caption is encoded here, once and sorted by length. Left to the epochs, each would find new captions.
-        different = list(dict.fromkeys(caption for some in captions for caption in some))
-        widths = dict(zip(different, texts.token_counts(different), strict=True))
-        for row, (count, some) in enumerate(zip(self._lengths.tolist(), captions, strict=True)):
-            width = max((widths[caption] for caption in some), default=0)
+        self._widths, counts = _count_slots(captions, texts)
+        self._first_widths = np.concatenate(([0], np.cumsum(counts)))  # [N + 1]: where those of each clip begin
+        for row, count in enumerate(self._lengths.tolist()):
+            width = int(self.widths(row).max(initial=0))
             if width + count + 1 > max_length:
                 raise InputError(
                     f"clip {row}",
@@ -178,6 +181,10 @@ class SequenceBatches:
                     expected=f"at most {max_length}",
                     fix=f"Cut the motion, shorten its captions, or raise max_length to {width + count + 1}.",
                 )
+
+    def widths(self, row: int) -> np.ndarray:
+        """Text slots of each caption of a clip."""
+        return self._widths[self._first_widths[row] : self._first_widths[row + 1]]
 
     @property
     def batches_per_epoch(self) -> int:
@@ -198,6 +205,11 @@ class SequenceBatches:
     def _caption(self, row: int, epoch: int) -> str:
         return choose_caption(self.captions[row], self.seed, row, epoch)
 
+    def _width(self, row: int, epoch: int) -> int:
+        """Text slots of `_caption`, which is not read for it."""
+        widths = self.widths(row)
+        return int(widths[choose_number(len(widths), self.seed, row, epoch)])
+
     def _drop_edge(self, codes: Tensor, random: np.random.Generator) -> Tensor:
         drop, head = random.random(2)
         if drop >= self.edge_drop or len(codes) < 2:
@@ -209,8 +221,7 @@ class SequenceBatches:
         if self._epoch[0] != epoch:
             random = np.random.default_rng((self.seed, epoch, 0))
             count = len(self.codes)
-            widths = np.asarray(self.texts.token_counts([self._caption(row, epoch) for row in range(count)]))
-            lengths = widths + self._lengths
+            lengths = self._lengths + [self._width(row, epoch) for row in range(count)]
             shuffled, size, batches = random.permutation(count), self.pool * self.batch_size, []
             for start in range(0, count, size):
                 rows = shuffled[start : start + size]
@@ -218,3 +229,16 @@ class SequenceBatches:
                 batches += [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
             self._epoch = (epoch, [batches[at] for at in random.permutation(len(batches))])
         return self._epoch[1]
+
+
+def _count_slots(captions: Sequence[Sequence[str]], texts: TextSource) -> tuple[np.ndarray, np.ndarray]:
+    """Text slots of every caption, int32, those of the first clip first; and how many captions each clip has, `[N]`."""
+    widths, counts = [], []
+    for start in range(0, len(captions), _BLOCK):
+        block = captions[start : start + _BLOCK]
+        counts += [len(some) for some in block]
+        every = [caption for some in block for caption in some]
+        different = list(dict.fromkeys(every))
+        known = dict(zip(different, texts.token_counts(different), strict=True))
+        widths.append(np.array([known[caption] for caption in every], dtype=np.int32))
+    return np.concatenate(widths), np.array(counts)

@@ -25,11 +25,20 @@ def choose_caption(captions: Sequence[str], seed: int, clip: int, access: int) -
     >>> [choose_caption(["walks", "strolls", "goes"], seed=0, clip=7, access=k) for k in range(4)]
     ['goes', 'strolls', 'walks', 'walks']
     """
-    if not captions:
+    return captions[choose_number(len(captions), seed, clip, access)]
+
+
+def choose_number(count: int, seed: int, clip: int, access: int) -> int:
+    """The number of the caption that `choose_caption` draws from `count`; none of them has to be read.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not count:
         raise InputError(
             f"clip {clip}", found="no captions", expected="at least one", fix="Drop the clip or caption it."
         )
-    return captions[_mix(_mix(_mix(seed) + clip) + access) % len(captions)]
+    return _mix(_mix(_mix(seed) + clip) + access) % count
 
 
 def _mix(number: int) -> int:

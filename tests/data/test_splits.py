@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from motionlab.data.joined import JoinedClips
-from motionlab.data.splits import Splits
+from motionlab.data.splits import CaptionsOf, Splits
 from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.errors import InputError
 from motionlab.motion.motion import Motion
@@ -99,6 +99,15 @@ def test_windows_of_joined_splits(splits: Splits) -> None:
         at, i = joined.place(int(number))
         assert torch.equal(window, (splits.train, splits.validation)[at].windows([i], [start], 6)[0])
     assert joined.windows([], [], 6).shape == (0, 6, 272)
+
+
+def test_captions_of_a_split_as_a_list(splits: Splits) -> None:
+    captions = CaptionsOf(splits.train)
+    assert len(captions) == 3 and list(captions) == [["caption a"], ["caption c"], ["caption d"]]
+    assert captions[-1] == ["caption d"] and captions[1:] == [["caption c"], ["caption d"]]
+    assert list(CaptionsOf(splits.train, 2)) == captions[:2]
+    with pytest.raises(IndexError):
+        captions[3]
 
 
 @pytest.mark.parametrize("frames", [1, 2])

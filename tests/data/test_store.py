@@ -53,6 +53,7 @@ def test_windows_equal_crops(store):
     assert windows.shape == (4, 15, 272) and windows.dtype == torch.float32
     for window, index, start in zip(windows, indices, starts, strict=True):
         assert torch.equal(window, crop(store.features(index), start, 15))
+        assert torch.equal(window, store.window(index, start, 15))
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ from motionlab.config import load_config
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip, MotionStore
 from motionlab.errors import InputError
+from motionlab.files.tensors import write_tensors
 from motionlab.jobs import tokens as module
 from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.token_rows import TokenFile, TokenRows
-from motionlab.jobs.tokens import fill, groups, tokenise, tokenise_group, training_codes
+from motionlab.jobs.tokens import fill, groups, token_source, tokenise, tokenise_group, training_codes
 from motionlab.motion.motion import Motion
 from motionlab.training.distributed import World
 
@@ -97,6 +98,21 @@ def test_processes_share_the_groups(run: Run, splits: Splits) -> None:
     assert (half.numbers == -1).any() and not (half.numbers == -1).all()
     assert not (fill(run, splits, World(0, 2)).numbers == -1).any()
     assert training_codes(run, splits).digest == expected
+
+
+def test_a_file_of_the_first_version_is_still_read(run: Run, splits: Splits, monkeypatch) -> None:
+    """It was written in one go, int32, with the same names; nothing in it says which version wrote it."""
+    tensors: dict[str, torch.Tensor] = {}
+    for name, part in (("train", splits.train), ("validation", splits.validation)):
+        rows = tokenise(run.tokenizer(), part, run.normalizer)
+        tensors[f"{name}.codes"] = torch.cat(rows).int()
+        tensors[f"{name}.lengths"] = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+    description = {"run": run.config.name, "made_from": token_source(run, splits)}
+    write_tensors(run.folder / "codes.safetensors", tensors, description)
+    monkeypatch.setattr(module, "fill", lambda *_: pytest.fail("they were made again"))
+    codes = training_codes(run, splits)
+    assert torch.equal(torch.cat(list(codes.train)).int(), tensors["train.codes"])
+    assert [len(row) for row in codes.validation] == tensors["validation.lengths"].tolist()
 
 
 def test_rows_behave_as_a_list() -> None:

@@ -171,3 +171,26 @@ def test_nothing_to_train_on() -> None:
         SequenceBatches([], [], WordCount(), codebook_size=K, batch_size=2, seed=0)
     with pytest.raises(InputError, match="captions of 1"):
         SequenceBatches([torch.zeros(3)] * 2, [["a"]], WordCount(), codebook_size=K, batch_size=2, seed=0)
+
+
+def test_captions_are_read_when_they_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counting their slots reads them in blocks; an order of an epoch reads none, and a batch its own."""
+
+    class Reading(Sequence[list[str]]):
+        read: list[Any] = []
+
+        def __len__(self) -> int:
+            return 70
+
+        def __getitem__(self, index: Any) -> Any:
+            self.read.append(index)
+            return in_memory.captions[index]
+
+    monkeypatch.setattr("motionlab.llama.sequence._BLOCK", 16)
+    in_memory, given = make_batches(), {"codebook_size": K, "batch_size": 8, "seed": 4}
+    batches = SequenceBatches(in_memory.codes, Reading(), WordCount(), **given)
+    assert Reading.read == [slice(start, start + 16) for start in range(0, 70, 16)]
+    for number in (0, 7, 20):
+        Reading.read.clear()
+        assert equal(batches(number), in_memory(number))
+        assert len(Reading.read) == len(in_memory(number))

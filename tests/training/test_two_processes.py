@@ -109,6 +109,13 @@ def test_rank_0_writes_the_run_once(folders: tuple[Path, Path]) -> None:
     assert {"report.html", "report.md", "report.json", "model.safetensors"} <= {path.name for path in place.iterdir()}
 
 
+def test_the_tokens_are_made_together(folders: tuple[Path, Path]) -> None:
+    (alone,), together = ([json.loads(p.read_text()) for p in sorted(f.glob("tokens/tokens-*.json"))] for f in folders)
+    assert len(together) == 2 and {one["digest"] for one in together} == {alone["digest"]}
+    assert alone["groups"] == sum(one["groups"] for one in together) >= 2
+    assert all(one["groups"] < alone["groups"] for one in together)
+
+
 def test_a_process_that_fails_ends_all_with_its_error(tmp_path: Path, root: Path) -> None:
     done = start(root, *TORCHRUN, str(SCRIPT), str(tmp_path), "fail")
     assert done.returncode != 0

@@ -29,6 +29,10 @@ from motionlab.config import (
     load_config,  # noqa: E402
 )
 from motionlab.errors import InputError  # noqa: E402
+from motionlab.jobs import tokens  # noqa: E402
+from motionlab.jobs.build import make_tokenizer  # noqa: E402
+from motionlab.jobs.prepare import fit_normalizer, prepare  # noqa: E402
+from motionlab.jobs.run_folder import Run  # noqa: E402
 from motionlab.jobs.train import train_stage  # noqa: E402
 from motionlab.llama.model import MotionLlama  # noqa: E402
 from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
@@ -122,6 +126,30 @@ def train_tokenizer(folder: Path) -> History:
     return History.read(place / "history.csv")
 
 
+def share_the_tokens(folder: Path) -> None:
+    """Both processes make tokens of the corpus from a tokenizer that nobody trained, as the second stage lets them."""
+    world, config = World.current(), load_config("ci")
+    with world.first_alone():
+        run, splits = Run.create(folder, config), prepare(config)
+        fit_normalizer(run, splits)
+        torch.manual_seed(0)
+        if world.is_first:
+            run.save(make_tokenizer(config.tokenizer), f"tokenizer-{config.tokenizer.quantizer}")
+    made: list[object] = []
+    whole = tokens.tokenise_group
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return whole(*arguments)
+
+    tokens.CLIPS_AT_ONCE = 16
+    tokens.tokenise_group = counted  # type: ignore[assignment]
+    tokens.share_tokens(run, splits, world)
+    with world.first_alone():
+        digest = tokens.training_codes(run, splits).digest
+    (folder / f"tokens-{world.rank}.json").write_text(json.dumps({"digest": digest, "groups": len(made)}))
+
+
 def resumed(folder: Path, **more: Any) -> History:
     """Stopped in the third step and continued: with dropout, so that each process needs its own generators again."""
     with contextlib.suppress(Stopped):
@@ -175,5 +203,6 @@ if __name__ == "__main__":
                 rows = plain(train(target / name).rows)
                 (target / f"{name}-{world.rank}.json").write_text(json.dumps(rows))
                 print(f"{name} of rank {world.rank} done", flush=True)
+            share_the_tokens(target / "tokens")
     if world.size > 1:
         leave(0)

@@ -19,7 +19,7 @@ import torch
 
 from motionlab.config import TrainConfig
 from motionlab.data.joined import JoinedClips
-from motionlab.data.splits import Clips, Splits
+from motionlab.data.splits import CaptionsOf, Clips, Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.files.litter import temporary_folder
@@ -158,7 +158,7 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
     )
     batches = SequenceBatches(
         ground.codes.train[:clips],
-        [ground.splits.train.captions(i) for i in range(clips)],
+        CaptionsOf(ground.splits.train, clips),
         run.text,
         codebook_size=ground.codebook_size,
         batch_size=settings.batch_size,

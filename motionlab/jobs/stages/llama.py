@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from motionlab.config import RunConfig
-from motionlab.data.splits import Clips, Splits
+from motionlab.data.splits import CaptionsOf, Clips, Splits
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
 from motionlab.jobs.build import check_buildable, make_llama, max_sequence
@@ -94,7 +94,7 @@ class LlamaStage(RunStage[Sequences]):
     ) -> SequenceBatches:
         return SequenceBatches(
             codes,
-            [clips.captions(i) for i in range(len(clips))],
+            CaptionsOf(clips),
             self.run.text,
             codebook_size=self.codebook_size,
             batch_size=self.settings.batch_size,
