@@ -35,8 +35,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     values = numbers(path, "", load(path, ("",))[""])  # [T, 85] or [T, 322]
     notes = [BODY_NOTE]
     up = "y"
-    if width == 322:
-        up, said = find_up(path, values[:, :3])
+    if width == 322 or options.up is not None:
+        up, said = find_up(path, values[:, :3], given=options.up)
         notes += said
     if options.fps is None:
         notes.append(FPS_NOTE)

@@ -51,7 +51,9 @@ def smpl_motion(body: Tensor, travel: Tensor, fps: float, name: str, z_up: bool 
     return Motion(encode(joints, rotations, ground=False).float(), fps=fps, name=name)
 
 
-def find_up(where: object, root: Tensor, usual: str | None = None) -> tuple[str, tuple[str, ...]]:
+def find_up(
+    where: object, root: Tensor, usual: str | None = None, given: str | None = None
+) -> tuple[str, tuple[str, ...]]:
     """The axis that points up, "y" or "z", and a note when it is not the usual one or there is none.
 
     Nothing in these files says it, but people stand on their feet most of the time.
@@ -60,10 +62,16 @@ def find_up(where: object, root: Tensor, usual: str | None = None) -> tuple[str,
         root: `[T, 3]` axis-angle vectors of the pelvis.
         usual: the axis that the format fixes. Files of its layout with the other axis up are told by a body that stands
             along that one almost all the time.
+        given: the axis that a person said.
 
     Raises:
-        InputError: no usual axis, and a body that stands along neither.
+        InputError: a `given` axis that is neither; no usual axis, and a body that stands along neither.
     """
+    if given is not None:
+        if given not in ("y", "z"):
+            fix = "Turn the rotation of the root and the translation, and save that."
+            raise InputError(where, found=f"{given} up", expected="y or z, as files of SMPL have it", fix=fix)
+        return given, ()
     upright = axis_angle_to_matrix(root)[:, :, 1].mean(0)  # [3]: the body's own up in the world, 1 for always
     along = {axis: float(upright["xyz".index(axis)]) for axis in "yz"}
     best = max(along, key=lambda axis: along[axis])

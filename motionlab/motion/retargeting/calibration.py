@@ -24,7 +24,7 @@ from motionlab.motion.retargeting.places import (
     limb,
     pelvis_over_time,
 )
-from motionlab.motion.retargeting.rest_pose import OURS, last_spine, pose_rotations, stands
+from motionlab.motion.retargeting.rest_pose import OURS, last_spine, our_axes, pose_rotations, stands
 from motionlab.motion.retargeting.standing import STRAIGHT, standing_score
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
@@ -48,7 +48,9 @@ class Calibration:
     notes: tuple[str, ...] = ()
 
 
-def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, times: Tensor) -> Calibration:
+def calibrate(
+    world: Mapping[str, Tensor], places: Places, rest: Places | None, times: Tensor, our_joints: bool = False
+) -> Calibration:
     """Corrections for the joints of a source.
 
     Args:
@@ -56,9 +58,12 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
         places: of the same joints over time, `[T, 3]`, in the same axes.
         rest: their places when all rotations are the identity, `[3]`.
         times: `[T]` seconds, for notes.
+        our_joints: whether the source has our 22 joints by our names, in our tree.
     """
     if rest is not None and stands(rest) and _agrees(world, places, rest):
-        return Calibration({name: turn for name, turn in pose_rotations(rest).items() if name in world}, loose=False)
+        axes = our_axes(rest) if our_joints else None
+        pose = pose_rotations(rest) if axes is None else dict.fromkeys(world, axes)
+        return Calibration({name: turn for name, turn in pose.items() if name in world}, loose=False)
     score = standing_score(places)  # [T]
     at = int(score.argmin())
     pose = pose_rotations({name: value[at] for name, value in places.items()})
