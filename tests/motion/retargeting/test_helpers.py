@@ -9,7 +9,8 @@ import torch
 from motionlab.motion.formats.source import SourceMotion
 from motionlab.motion.retargeting.retarget import retarget
 from motionlab.motion.retargeting.verdict import judge
-from tests.motion.retargeting.bodies import AT, PARENTS, Rig, deviations, sample, source_of, turned
+from motionlab.motion.skeleton import PARENTS
+from tests.motion.retargeting.bodies import AT, Rig, deviations, sample, source_of, turned
 
 CMU = {  # ours to CMU's
     "pelvis": "Hips", "spine1": "LowerBack", "spine2": "Spine", "spine3": "Spine1", "neck": "Neck", "head": "Head",
@@ -40,7 +41,9 @@ def network_output(name: str, helped: dict[str, tuple[str, ...]]) -> SourceMotio
     """Joints of `helped` are turned wildly, and a helper in the same place above each child turns back."""
     source = source_of(sample(name), Rig(scale=17))
     assert source.rotations is not None and source.rest is not None
-    names, parents, from_ours = [], [], []
+    names: list[str] = []
+    parents: list[int] = []
+    from_ours: list[int] = []
     at: dict[str, int] = {}
     for joint, ours in enumerate(AT):
         parent = -1 if joint == 0 else at[list(AT)[PARENTS[joint]]]
