@@ -30,6 +30,9 @@ def convert(
     fps: Annotated[float | None, typer.Option(help="Frames per second of the result. Default: as the source.")] = None,
     source_fps: Annotated[float | None, typer.Option(help="Those of the source, instead of what it says.")] = None,
     source_unit: Annotated[str | None, typer.Option(help="Of the source: m, cm, mm or in. Default: found.")] = None,
+    source_up: Annotated[
+        str | None, typer.Option(help="Axis of the source that points up: y, z, -y ... Default: found.")
+    ] = None,
     body: Annotated[str, typer.Option(help="own: the bones of the source; canonical: those of the samples.")] = "own",
     unit: Annotated[str | None, typer.Option(help="Of a .bvh file: m or cm. Default: m.")] = None,
     order: Annotated[str | None, typer.Option(help="Of the rotations in a .bvh file. Default: ZYX.")] = None,
@@ -44,8 +47,9 @@ def convert(
 
     options = WriteOptions(unit=unit, order=order, up=up)
     converted = job(
-        source, out, to=to, fps=fps, source_fps=source_fps, source_unit=source_unit, body=body, options=options
-    )
+        source, out, to=to, fps=fps, source_fps=source_fps, source_unit=source_unit, source_up=source_up, body=body,
+        options=options,
+    )  # fmt: skip
     for done in converted:
         for line in done.lines():
             print(printable(line))

@@ -30,6 +30,9 @@ def import_motions(
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second of the files, instead of what they say.")] = None,
     unit: Annotated[str | None, typer.Option(help="Of the files: m, cm, mm or in. Default: from the legs.")] = None,
+    up: Annotated[
+        str | None, typer.Option(help="Axis of the files that points up: y, z, -y ... Default: from the poses.")
+    ] = None,
     keep_doubtful: Annotated[
         bool, typer.Option("--keep-doubtful", help="Keep doubtful clips with the others.")
     ] = False,
@@ -46,8 +49,8 @@ def import_motions(
     from motionlab.jobs.imports.summary import summary_lines
 
     result = job(
-        inputs, out, captions=captions, fps=fps, unit=unit, keep_doubtful=keep_doubtful, workers=workers,
-        overwrite=overwrite,
+        inputs, out, captions=captions, fps=fps, unit=unit, up=up, keep_doubtful=keep_doubtful,
+        workers=workers, overwrite=overwrite,
     )  # fmt: skip
     for line in summary_lines(result):
         print(printable(line))

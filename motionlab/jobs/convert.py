@@ -11,10 +11,11 @@ from pathlib import Path
 from motionlab.errors import InputError, MissingExtra
 from motionlab.jobs.motion_files import find_target, write_target
 from motionlab.motion.formats.loss import Loss, measure_loss
-from motionlab.motion.formats.numpy_motion import UNITS as SOURCE_UNITS
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.registry import WriteOptions, Writer
-from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
+from motionlab.motion.formats.source import UNITS as SOURCE_UNITS
+from motionlab.motion.formats.source import UPS as SOURCE_UPS
+from motionlab.motion.formats.source import Reading, ReadOptions
 from motionlab.motion.frame_rate import same_rate, whole_rate
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.retarget import BODIES, retarget
@@ -67,6 +68,7 @@ def convert(
     fps: float | None = None,
     source_fps: float | None = None,
     source_unit: str | None = None,
+    source_up: str | None = None,
     body: str = "own",
     options: WriteOptions | None = None,
     measure: bool = True,
@@ -81,6 +83,7 @@ def convert(
         fps: frames per second of the files; None keeps those of the source, or takes those of the format.
         source_fps: frames per second of the source, instead of what its file says.
         source_unit: "m", "cm", "mm" or "in", instead of what its file says or the legs imply.
+        source_up: axis of the source that points up, "y", "z", "-y" ..., instead of what its file or the poses say.
         body: "own" keeps the bones of the source, "canonical" gives it those of the bundled samples.
         options: unit, order of rotations and axis that points up, for formats that have them.
         measure: read each file again and compare.
@@ -101,14 +104,15 @@ def convert(
         )
     if out.is_dir():
         raise InputError(out, found="a folder", expected="the name of a file", fix="Add a name with an ending.")
-    if source_unit is not None and source_unit not in SOURCE_UNITS:
-        raise InputError(
-            "--source-unit", found=repr(source_unit), expected=" or ".join(SOURCE_UNITS), fix="Choose one of these."
-        )
+    for name, value, choices in (
+        ("--source-unit", source_unit, tuple(SOURCE_UNITS)), ("--source-up", source_up, SOURCE_UPS)
+    ):  # fmt: skip
+        if value is not None and value not in choices:
+            raise InputError(name, found=repr(value), expected=" or ".join(choices), fix="Choose one of these.")
     if body not in BODIES:
         raise InputError("--body", found=repr(body), expected=" or ".join(BODIES), fix="Choose one of these.")
     _refuse_itself(source, out)
-    readings = _in_unit(read_file(source, ReadOptions(fps=source_fps, unit=source_unit)), source_unit)
+    readings = read_file(source, ReadOptions(fps=source_fps, unit=source_unit, up=source_up))
     first = list(itertools.islice(readings, 2))
     if not first:
         raise InputError(source, found="no motion", expected="at least one", fix="Use another file.")
@@ -141,21 +145,13 @@ def _convert(
         yield Converted(path, motion, frames, reading.motion.fps, loss, notes, writer.loses if writer else "")
 
 
-def _in_unit(readings: Iterator[Reading], unit: str | None) -> Iterator[Reading]:
-    """The readings, with the unit that a person gave, also where the format has none of its own."""
-    for reading in readings:
-        if unit is not None and isinstance(reading.motion, SourceMotion):
-            reading = replace(reading, motion=replace(reading.motion, metres_per_unit=SOURCE_UNITS[unit]))
-        yield reading
-
-
 def _on_our_joints(reading: Reading, fps: float | None, body: str) -> tuple[Motion, tuple[str, ...]]:
     """The motion on the 22 joints, with a skeleton, at the wanted rate or its own, and the notes."""
     motion, notes = reading.motion, reading.notes
     if not isinstance(motion, Motion):
         own = whole_rate(motion.fps) if motion.fps else Motion.fps  # a single frame has no rate
         retargeted = retarget(motion, fps=fps or own, body=body)
-        motion, notes = retargeted.motion, (*notes, *retargeted.notes)
+        motion, notes = retargeted.motion, (*notes, *retargeted.notes, *retargeted.doubts)
     if motion.skeleton is None:
         motion = replace(motion, skeleton=Skeleton.measure(motion.joints(), motion.rotations()))
     return (motion if fps is None else motion.resample(fps=fps)), notes

@@ -33,9 +33,9 @@ from motionlab.jobs.imports.records import (
 )
 from motionlab.jobs.imports.table import JSON_FILE, PAGE, write_page, write_verdicts
 from motionlab.jobs.workers import worker_pool
+from motionlab.motion.formats.source import ReadOptions
 from motionlab.training.reporting.progress import Tally, progress_kind
 
-UNITS = ("m", "cm", "mm", "in")
 AHEAD = 8  # files for each process that are handed out before the first of them has to be done
 
 
@@ -98,6 +98,7 @@ def import_motions(
     captions: str | Path | None = None,
     fps: float | None = None,
     unit: str | None = None,
+    up: str | None = None,
     keep_doubtful: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
@@ -110,6 +111,7 @@ def import_motions(
         captions: csv, jsonl, json or txt with the captions of each file; default: `captions.*` in the inputs.
         fps: frames a second of the files, where they do not say, or say it wrongly.
         unit: "m", "cm", "mm" or "in", likewise.
+        up: axis of the files that points up, "y", "z", "-y" ..., likewise.
         keep_doubtful: put doubtful clips with the right ones.
         workers: processes; by default one per physical core.
         overwrite: remove an earlier import in `out` first.
@@ -119,7 +121,7 @@ def import_motions(
             settings than before, or a disk that is full.
     """
     folder, paths = Path(out), [Path(path) for path in inputs]
-    settings = _settings(fps, unit, keep_doubtful)
+    settings = _settings(fps, unit, up, keep_doubtful)
     _usable(folder)
     own, parts = _whole_captions([] if captions is None else [Path(captions)])
     with using(folder):
@@ -195,12 +197,11 @@ def _file_key(entry: FileEntry) -> str:
     return clip_key(entry.source).rpartition("/")[2]
 
 
-def _settings(fps: float | None, unit: str | None, keep_doubtful: bool) -> Settings:
+def _settings(fps: float | None, unit: str | None, up: str | None, keep_doubtful: bool) -> Settings:
     if fps is not None and not 0 < fps <= 10_000:
         raise InputError("fps", found=fps, expected="more than 0, at most 10,000", fix="Give the frame rate.")
-    if unit is not None and unit not in UNITS:
-        raise InputError("unit", found=repr(unit), expected=", ".join(UNITS), fix="Choose one of these.")
-    return Settings(fps, unit, keep_doubtful)
+    ReadOptions(fps, unit, up)  # refuses another unit or axis
+    return Settings(fps, unit, up, keep_doubtful)
 
 
 def _usable(folder: Path) -> None:

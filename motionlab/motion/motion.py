@@ -196,17 +196,20 @@ class Motion:
             )
 
     @classmethod
-    def read(cls, path: str | Path, fps: float = 30.0) -> Motion:
+    def read(cls, path: str | Path, fps: float = 30.0, up: str | None = None) -> Motion:
         """Read the one motion of a file of any known format, on the 22 joints, at `fps` frames a second.
 
         `motionlab formats` lists the formats; `motionlab import` reads folders and says how good each result is.
 
+        Args:
+            up: axis of the file that points up, "y", "z", "-y" ...; what the file says, or its poses, when not given.
+
         Raises:
-            InputError: no known format, several motions in the file, or a body that is not understood.
+            InputError: another `up`, no known format, several motions in the file, or a body that is not understood.
         """
         # The readers make motions, so their files import this one; a name at run time makes no circle.
         reading = importlib.import_module("motionlab.motion.formats.read")
-        motion: Motion = reading.read_motion(path, fps=fps)
+        motion: Motion = reading.read_motion(path, fps=fps, options=reading.ReadOptions(up=up))
         return motion
 
     def save(self, path: str | Path) -> None:

@@ -44,7 +44,7 @@ def import_file(source: Source, out: Path, settings: Settings) -> FileEntry:
     try:
         entry = replace(entry, sha256=sha256(source.path))
         known = find_format(source.path)
-        readings = iter(known.read(source.path, ReadOptions(fps=settings.fps, unit=settings.unit)))
+        readings = iter(known.read(source.path, ReadOptions(settings.fps, settings.unit, settings.up)))
     except Exception as failure:  # a reader may meet anything in a file; the other files are read all the same
         return replace(entry, error=_told(failure))
     captions, remarks = _own_captions(source)
@@ -100,14 +100,15 @@ def _judge(reading: Reading) -> _Judged:
     """Retarget and judge; a body that is not understood is refused."""
     motion = reading.motion
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     reference = None
     try:
         if isinstance(motion, Motion):
             ours = motion.resample(fps=FPS)
         else:
             result = retarget(motion, fps=FPS)
-            ours, reference, notes = result.motion, result.reference, result.notes
-        verdict = judge(ours, reference, source_fps=motion.fps)
+            ours, reference, notes, doubts = result.motion, result.reference, result.notes, result.doubts
+        verdict = judge(ours, reference, source_fps=motion.fps, doubts=doubts)
         if verdict.measures.get("movement_cm", 1.0) < _STILL:
             notes = (*notes, "Nothing moves.")
         return _Judged(ours, verdict, notes)

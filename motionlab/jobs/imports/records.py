@@ -90,6 +90,7 @@ class Settings:
 
     fps: float | None = None
     unit: str | None = None
+    up: str | None = None
     keep_doubtful: bool = False
     version: int = VERSION
 

@@ -70,7 +70,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         counts = ", ".join(f"{len(part):,} {name}" for part, name in zip((*pose, travel), names, strict=True))
         raise wrong(path, counts, "one of each a frame")
     body = torch.cat(pose, dim=-1)[:, :BODY]  # [T, 66]
-    up, notes = find_up(path, body, travel, usual=None if "global_orient" in names else "z")
+    usual = None if "global_orient" in names else "z"
+    up, notes = find_up(path, body, travel, fps, usual=usual, given=options.up)
     yield Reading(smpl_motion(body, travel, fps, path.stem, z_up=up == "z"), notes=(BODY_NOTE, *notes))
 
 

@@ -166,7 +166,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
             positions=places + root[:, None],
             rotations=world,
             rest=rest_places(parents, steps),
-            metres_per_unit=INCH / skeleton.length if skeleton.length else None,
+            metres_per_unit=options.metres(INCH / skeleton.length if skeleton.length else None),
+            up=options.up,
         ),
         notes=tuple(notes),
     )

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files.reading import read_bytes
+from motionlab.motion.formats.bvh_positions import ADDED, are_added, track_of
 from motionlab.motion.formats.bvh_rows import read_rows
 from motionlab.motion.formats.bvh_tree import BvhJoint, BvhText, decode, read_motion_header, read_tree
 from motionlab.motion.formats.euler_angles import euler_to_matrix
@@ -81,7 +82,7 @@ def read_bvh(path: str | Path) -> BvhClip:
     """Read a BVH file of any joint tree and channel order; float64.
 
     Rows that are missing or too many, joints that move away from their parents, names that were made different, and
-    bodies after the first are said in a warning. Position channels replace the OFFSET.
+    bodies after the first are said in a warning. Position channels replace the OFFSET, but see `bvh_positions.py`.
 
     Raises:
         InputError: names the file and the line that cannot be understood.
@@ -133,7 +134,9 @@ def _parse(content: str, where: object, fps: float | None = None) -> tuple[list[
     for start, end in zip(roots, [*roots[1:], len(joints)], strict=True):
         tree = [BvhJoint(j.name, max(j.parent - start, -1), j.offset, j.channels) for j in joints[start:end]]
         columns = sum(len(joint.channels) for joint in tree)
-        clips.append(_assemble(tree, table[:, column : column + columns], whole_rate(fps), where))
+        clip, said = _assemble(tree, table[:, column : column + columns], whole_rate(fps), where)
+        clips.append(clip)
+        notes += said
         column += columns
     if len(clips) > 1:
         names = ", ".join(clip.names[0] for clip in clips[:10])
@@ -145,13 +148,13 @@ def _parse(content: str, where: object, fps: float | None = None) -> tuple[list[
     return clips, notes
 
 
-def _assemble(tree: list[BvhJoint], table: Tensor, fps: float, where: object) -> BvhClip:
-    """Columns of numbers to rotations and places."""
+def _assemble(tree: list[BvhJoint], table: Tensor, fps: float, where: object) -> tuple[BvhClip, list[str]]:
+    """Columns of numbers to rotations and places, and notes."""
     offsets = torch.tensor([joint.offset for joint in tree], dtype=torch.float64)  # [J, 3]
     size = float(offsets.norm(dim=-1).sum())
     rotations = torch.empty(len(table), len(tree), 3, 3, dtype=torch.float64)
     alike: dict[str, tuple[list[int], list[int]]] = {}  # order of axes -> joints, columns of their angles
-    tracks: dict[int, Tensor] = {}  # [T, 3] each
+    channels: dict[int, dict[int, Tensor]] = {}  # joint -> axis -> [T]
     column = 0
     for index, joint in enumerate(tree):
         axes, columns = "", []
@@ -160,8 +163,7 @@ def _assemble(tree: list[BvhJoint], table: Tensor, fps: float, where: object) ->
                 axes += channel[0]
                 columns.append(column)
             elif channel.endswith("position"):
-                track = tracks.setdefault(index, offsets[index].repeat(len(table), 1))
-                track[:, "XYZ".index(channel[0])] = table[:, column]  # in the place of the OFFSET, as Blender does
+                channels.setdefault(index, {})["XYZ".index(channel[0])] = table[:, column]
             elif float((table[:, column] - 1).abs().max()) > _SCALED:
                 raise InputError(
                     where,
@@ -179,6 +181,10 @@ def _assemble(tree: list[BvhJoint], table: Tensor, fps: float, where: object) ->
             euler_to_matrix(angles, axes, rotations)
         else:
             rotations[:, joints] = euler_to_matrix(angles, axes)
+    added = are_added({index: axes for index, axes in channels.items() if index}, offsets)
+    tracks = {  # [T, 3] each; a root has no bone that its place could be added to
+        index: track_of(axes, offsets[index], added=added and index > 0) for index, axes in channels.items()
+    }
     moving = {}
     for index, track in tracks.items():
         still = float((track - track[0]).abs().max()) <= STILL * size
@@ -186,7 +192,7 @@ def _assemble(tree: list[BvhJoint], table: Tensor, fps: float, where: object) ->
             moving[index] = track
         if index == 0 or still or not offsets[index].any():
             offsets[index] = track[0]
-    return BvhClip(
+    clip = BvhClip(
         names=tuple(joint.name for joint in tree),
         parents=tuple(joint.parent for joint in tree),
         offsets=offsets,
@@ -195,6 +201,7 @@ def _assemble(tree: list[BvhJoint], table: Tensor, fps: float, where: object) ->
         fps=fps,  # files write 0.008333 for 1/120
         moving=moving or None,
     )
+    return clip, [ADDED] if added else []
 
 
 def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
@@ -217,6 +224,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
                 positions=clip.joints(world),
                 rotations=world,
                 rest=rest_places(clip.parents, clip.offsets),
+                metres_per_unit=options.metres(None),
+                up=options.up,
             ),
             notes=tuple(notes),
         )

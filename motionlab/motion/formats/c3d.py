@@ -30,9 +30,9 @@ import torch
 from torch import Tensor
 
 from motionlab.motion.formats.c3d_file import read_c3d
-from motionlab.motion.formats.numpy_motion import LARGEST, UNITS, need_fps, times_at, wrong
+from motionlab.motion.formats.numpy_motion import LARGEST, need_fps, times_at, wrong
 from motionlab.motion.formats.registry import Format, any_file
-from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
+from motionlab.motion.formats.source import UNITS, UPS, Reading, ReadOptions, SourceMotion
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 NEEDED = ("C7", "T10", "CLAV", "STRN", "LFHD", "RFHD") + tuple(
@@ -55,7 +55,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     found = _by_name(path, file.labels, values)
     rate = file.rate if 0 < file.rate <= LARGEST else None
     fps = need_fps(path, options.fps if options.fps is not None else rate, "100, 120 and 200 are common")
-    metres = UNITS.get(options.unit or file.unit.lower())
+    metres = options.metres(UNITS.get(file.unit.lower()))
     if metres is None:
         raise wrong(path, f"unit {file.unit[:20]!r}", ", ".join(UNITS), "Give --unit.")
     markers, start, notes = close_gaps(path, found, fps)
@@ -70,7 +70,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         times_at(len(places["pelvis"]), fps),
         torch.stack([places[name] for name in joints], dim=1),
         metres_per_unit=1.0,
-        up=_up(file.up),
+        up=options.up or _up(file.up),
     )
     yield Reading(motion, notes=("Joint centres were estimated from markers on the skin.", *notes))
 
@@ -78,7 +78,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
 def _up(written: str) -> str | None:
     """The axis that points up, when the file says so: "+Z" is "z"."""
     axis = written.lower().removeprefix("+")
-    return axis if axis in ("x", "y", "z", "-x", "-y", "-z") else None
+    return axis if axis in UPS else None
 
 
 def _by_name(path: Path, labels: Sequence[str], values: np.ndarray) -> dict[str, np.ndarray]:

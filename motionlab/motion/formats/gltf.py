@@ -194,7 +194,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
                 positions=places,
                 rotations=turns @ rest_turns.mT,
                 rest=rest[0],
-                metres_per_unit=1.0,
+                metres_per_unit=options.metres(1.0),
+                up=options.up,
             ),
             notes=tuple(notes),
         )

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from motionlab.motion.formats.numpy_motion import SUFFIXES, UNITS, headers, is_table, load, numbers, times_at, wrong
+from motionlab.motion.formats.numpy_motion import SUFFIXES, headers, is_table, load, numbers, times_at, wrong
 from motionlab.motion.formats.physical import has_bones
 from motionlab.motion.formats.registry import Format
 from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
@@ -75,8 +75,9 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     if options.fps is None:
         notes.append("HumanML3D has 20 frames a second, and that was taken.")
     times = times_at(len(places), options.fps or FPS)
-    metres = UNITS[options.unit or "m"]
-    motion = SourceMotion(path.stem, JOINT_NAMES, PARENTS, times, places, metres_per_unit=metres, up="y")
+    motion = SourceMotion(
+        path.stem, JOINT_NAMES, PARENTS, times, places, metres_per_unit=options.metres(1.0), up=options.up or "y"
+    )
     yield Reading(motion, notes=tuple(notes))
 
 

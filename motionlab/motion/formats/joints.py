@@ -20,7 +20,6 @@ from motionlab.files.arrays import ArrayHeader
 from motionlab.motion.formats.numpy_motion import (
     FPS_KEYS,
     SUFFIXES,
-    UNITS,
     file_fps,
     has_numbers,
     headers,
@@ -86,8 +85,9 @@ def joints_source(
         raise wrong(path, f"joint {twice[0]!r} twice", "a name of its own for each joint")
     if parents is None or len(parents) != len(names):
         parents = _our_tree(names)
-    unit = UNITS[options.unit] if options.unit is not None else None
-    motion = SourceMotion(path.stem, tuple(names), tuple(parents), times, places, metres_per_unit=unit)
+    motion = SourceMotion(
+        path.stem, tuple(names), tuple(parents), times, places, metres_per_unit=options.metres(None), up=options.up
+    )
     return Reading(motion, notes=tuple(notes))
 
 

@@ -124,8 +124,8 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
         positions,
         rotations,
         measure_rest(positions, rotations, parents),
-        metres_per_unit=1.0,
-        up="y",
+        metres_per_unit=options.metres(1.0),
+        up=options.up or "y",
     )
     captions, notes = _captions(path.with_name(META))
     yield Reading(motion, captions, notes)

@@ -21,7 +21,6 @@ from motionlab.motion.frame_rate import whole_rate
 
 SUFFIXES = (".npy", ".npz")
 LARGEST = 1e6  # of a coordinate or an angle: sums and products of larger numbers overflow far from here
-UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}  # metres
 FPS_KEYS = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate")
 _EXPECTED = "a numpy file of a motion"
 _FIX = "Make the file again, or leave it out."

@@ -35,8 +35,9 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     values = numbers(path, "", load(path, ("",))[""])  # [T, 85] or [T, 322]
     notes = [BODY_NOTE]
     up = "y"
-    if width == 322:
-        up, said = find_up(path, values[:, :BODY], values[:, TRAVEL[width]])
+    if width == 322 or options.up is not None:
+        fps = options.fps or FPS
+        up, said = find_up(path, values[:, :BODY], values[:, TRAVEL[width]], fps, given=options.up)
         notes += said
     if options.fps is None:
         notes.append(FPS_NOTE)

@@ -53,19 +53,27 @@ def smpl_motion(body: Tensor, travel: Tensor, fps: float, name: str, z_up: bool 
     return Motion(encode(joints, rotations, ground=False).float(), fps=fps, name=name)
 
 
-def find_up(where: object, body: Tensor, travel: Tensor, usual: str | None = None) -> tuple[str, tuple[str, ...]]:
+def find_up(
+    where: object, body: Tensor, travel: Tensor, fps: float, usual: str | None = None, given: str | None = None
+) -> tuple[str, tuple[str, ...]]:
     """The axis that points up, "y" or "z", and a note when it is not the usual one or there is none.
 
     Nothing in these files says it, but people stand on their feet most of the time, and keep to a floor.
 
     Args:
-        body, travel: as in `smpl_motion`.
+        body, travel, fps: as in `smpl_motion`.
         usual: the axis that the format fixes. Files of its layout with the other axis up are told by a body that stands
             along that one almost all the time, on a floor across it.
+        given: the axis that a person said.
 
     Raises:
-        InputError: no usual axis, and a body that stands along neither.
+        InputError: a `given` axis that is neither; no usual axis, and a body that stands along neither.
     """
+    if given is not None:
+        if given not in ("y", "z"):
+            fix = "Turn the rotation of the root and the translation, and save that."
+            raise InputError(where, found=f"{given} up", expected="y or z, as files of SMPL have it", fix=fix)
+        return given, ()
     rotations = axis_angle_to_matrix(body.reshape(-1, JOINT_COUNT, 3))  # [T, 22, 3, 3]
     upright = rotations[:, 0, :, 1].mean(0)  # [3]: the body's own up in the world, 1 for always
     along = {axis: float(upright["xyz".index(axis)]) for axis in "yz"}
@@ -75,7 +83,7 @@ def find_up(where: object, body: Tensor, travel: Tensor, usual: str | None = Non
             return usual, ()
         joints = forward_kinematics(rotations, travel, canonical_skeleton(body.dtype).offsets)
         places = places_by_name(joints, {name: joint for joint, name in enumerate(JOINT_NAMES)})
-        scores = up_scores(places, usual)
+        scores = up_scores(places, torch.arange(len(body), dtype=torch.float64) / fps, usual)
         if scores[best] < scores[usual]:  # who crawls has the trunk along the floor
             return usual, ()
         return best, (f"The body stands along {best} in the file, not along {usual} as usual; {best} was taken as up.",)

@@ -6,6 +6,7 @@ Readers do not interpret. Which joint is the knee, which way is up and how long 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.motion.motion import Motion
+
+UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}  # metres
+UPS = ("x", "y", "z", "-x", "-y", "-z")  # axes of a file that may point up
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +102,27 @@ class ReadOptions:
     Args:
         fps: frames a second; replaces what the file says.
         unit: "m", "cm", "mm" or "in"; replaces what the file says. None: found from the length of the legs.
+        up: axis of the file that points up, "y", "z", "-y" ...; likewise. None: found from the poses.
+
+    Formats whose numbers are on our joints already (the 272 features, DeepMimic) are metres with y up, and ask nothing.
+
+    Raises:
+        InputError: another unit or axis.
     """
 
     fps: float | None = None
     unit: str | None = None
+    up: str | None = None
+
+    def __post_init__(self) -> None:
+        choices: tuple[tuple[str, str | None, Collection[str]], ...] = (
+            ("unit", self.unit, UNITS),
+            ("up", self.up, UPS),
+        )
+        for what, value, known in choices:
+            if value is not None and value not in known:
+                raise InputError(what, found=repr(value), expected=", ".join(known), fix="Choose one of these.")
+
+    def metres(self, otherwise: float | None) -> float | None:
+        """Metres in a unit: the person's word, or else that of the file."""
+        return otherwise if self.unit is None else UNITS[self.unit]

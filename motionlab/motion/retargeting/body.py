@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.formats.source import UNITS
 from motionlab.motion.retargeting.frames import SHORT, Places, angle_between, leg_length
 from motionlab.motion.retargeting.rest_pose import OURS
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, Skeleton, canonical_skeleton
@@ -54,6 +55,9 @@ def scale_of(leg: float, body: str, metres_per_unit: float | None) -> tuple[floa
     if body == "own" and metres_per_unit is not None:
         return metres_per_unit, notes
     if body == "own":
+        unit = next((name for name, metres in UNITS.items() if 0.65 < leg * metres < 1.1), None)
+        if unit is not None:
+            return UNITS[unit], f"The file does not say its unit; legs of {leg:.3g} {unit} are a person's."
         notes = f"The file does not say its unit; the legs were given {OUR_LEG:.2f} m."
     return OUR_LEG / leg, notes
 

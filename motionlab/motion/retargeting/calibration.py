@@ -23,12 +23,14 @@ from motionlab.motion.retargeting.places import (
     hinge_normal,
     limb,
     pelvis_over_time,
+    rotations_from_places,
 )
-from motionlab.motion.retargeting.rest_pose import OURS, last_spine, pose_rotations, stands
+from motionlab.motion.retargeting.rest_pose import OURS, last_spine, our_axes, pose_rotations, stands
 from motionlab.motion.retargeting.standing import STRAIGHT, standing_score
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 LOOSE = 10.0  # degrees that hips may turn against the pelvis, or collars against the chest
+BENDS = 3.0  # degrees that a bone may turn against the joint that carries it
 POSED = 5.0  # degrees; a person nearer to a T-pose than this stands in one, and it serves as a rest pose would
 ONE_AXIS = 0.9  # length of the mean of a hinge's directions; 1 for a perfect hinge
 BENT = 0.2  # sine of the bend from which a limb shows its plane
@@ -41,14 +43,18 @@ class Calibration:
     loose: whether hips or collars move against the joint that should carry them, so that pelvis and chest must be
         taken from places in each frame.
     notes: how it was found, where the rest pose did not tell.
+    limbs: joints whose bone moves against them, so that a helper below turns it; taken from places, too.
     """
 
     corrections: dict[str, Tensor]
     loose: bool
     notes: tuple[str, ...] = ()
+    limbs: tuple[str, ...] = ()
 
 
-def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, times: Tensor) -> Calibration:
+def calibrate(
+    world: Mapping[str, Tensor], places: Places, rest: Places | None, times: Tensor, our_joints: bool = False
+) -> Calibration:
     """Corrections for the joints of a source.
 
     Args:
@@ -56,9 +62,12 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
         places: of the same joints over time, `[T, 3]`, in the same axes.
         rest: their places when all rotations are the identity, `[3]`.
         times: `[T]` seconds, for notes.
+        our_joints: whether the source has our 22 joints by our names, in our tree.
     """
     if rest is not None and stands(rest) and _agrees(world, places, rest):
-        return Calibration({name: turn for name, turn in pose_rotations(rest).items() if name in world}, loose=False)
+        axes = our_axes(rest) if our_joints else None
+        pose = pose_rotations(rest) if axes is None else dict.fromkeys(world, axes)
+        return Calibration({name: turn for name, turn in pose.items() if name in world}, loose=False)
     score = standing_score(places)  # [T]
     at = int(score.argmin())
     pose = pose_rotations({name: value[at] for name, value in places.items()})
@@ -79,7 +88,15 @@ def calibrate(world: Mapping[str, Tensor], places: Places, rest: Places | None, 
     loose = not (_rigid(world, places))
     if loose:
         notes.append("Hips or collars move against pelvis and chest; these two are taken from places of joints.")
-    return Calibration(corrections, loose, tuple(notes))
+    limbs = tuple(
+        name
+        for name, bone, ours in _limbs(world, places, OURS)
+        if ours is not None
+        and float(angle_between(_seen_from(world[name], bone), corrections[name] @ ours).median()) > BENDS
+    )
+    if limbs:
+        notes.append("Bones move against " + ", ".join(limbs).replace("_", " ") + "; these are taken from places.")
+    return Calibration(corrections, loose, tuple(notes), limbs)
 
 
 def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Calibration, rows: Tensor) -> Tensor:
@@ -90,6 +107,9 @@ def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Cali
         last = last_spine(places)
         if last is not None:
             turned[last] = chest_over_time(places)[rows]
+    if calibration.limbs:
+        solved = rotations_from_places(places)
+        turned |= {name: solved[name][rows] for name in calibration.limbs}
     result: list[Tensor] = []
     for name, parent in zip(JOINT_NAMES, PARENTS, strict=True):
         result.append(turned[name] if name in turned else result[parent])
@@ -97,20 +117,34 @@ def world_of_ours(world: Mapping[str, Tensor], places: Places, calibration: Cali
 
 
 def _agrees(world: Mapping[str, Tensor], places: Places, rest: Places) -> bool:
-    """Whether hips and collars sit in the poses where the rest pose has them."""
-    for name, line, resting in _carried(world, places, rest):
-        if resting is not None and float(angle_between(_seen_from(world[name], line), resting).median()) > LOOSE:
-            return False
-    return True
+    """Whether hips, collars and limbs sit in the poses where the rest pose has them."""
+    return not any(
+        resting is not None and _turns(_seen_from(world[name], line), resting)
+        for name, line, resting in (*_carried(world, places, rest), *_limbs(world, places, rest))
+    )
 
 
 def _rigid(world: Mapping[str, Tensor], places: Places) -> bool:
     """Whether pelvis and chest carry hips and collars without turning against them."""
     for name, line, _ in _carried(world, places, None):
         seen = _seen_from(world[name], line)
-        if float(angle_between(seen, seen.mean(0)).median()) > LOOSE:
+        if _turns(seen, seen.mean(0)):
             return False
     return "pelvis" in world
+
+
+def _turns(seen: Tensor, usual: Tensor) -> bool:
+    return float(angle_between(seen, usual).median()) > LOOSE
+
+
+def _limbs(world: Mapping[str, Tensor], places: Places, rest: Places | None) -> list[tuple[str, Tensor, Tensor | None]]:
+    """Joint, its bone `[T, 3]`, the same in the rest pose `[3]`."""
+    result: list[tuple[str, Tensor, Tensor | None]] = []
+    for start in HINGES:
+        for name, end in zip((start, limb(start)[0]), limb(start), strict=True):
+            if name in world and end in places:
+                result.append((name, places[end] - places[name], None if rest is None else rest[end] - rest[name]))
+    return result
 
 
 def _carried(

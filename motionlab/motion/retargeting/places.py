@@ -33,6 +33,7 @@ HINGES = {
     "right_shoulder": (0.0, 1.0, 0.0),
 }
 NEARLY_STRAIGHT = 0.35  # sine of the bend, 20 degrees; dancers and kicks reach 13 beyond straight
+UPRIGHT = 15.0  # degrees from standing straight, up to which a tilt is that of the body and not that of the pose
 STIFF = 0.1  # weight of the least rotation against the sine of the bend: a straight limb has no plane
 
 
@@ -77,10 +78,11 @@ def pelvis_over_time(places: Places) -> Tensor:
     frames = filled(frame(places["left_hip"] - places["right_hip"], rise))
     between = frames.mT @ by_trunk  # about the hips only
     tilt = torch.atan2(between[:, 2, 1], between[:, 1, 1])  # [T]
-    straight = standing_score(places).argsort()[: max(1, len(tilt) // 5)]
+    score = standing_score(places)  # [T]
+    straight = score.argsort()[: max(1, len(tilt) // 5)]
     usual = tilt[straight].median()
-    if abs(float(usual)) < 0.2:  # 11 degrees: the person leans, the body is straight
-        return frames
+    if abs(float(usual)) < 0.2 or float(score[straight].median()) > UPRIGHT:
+        return frames  # below 11 degrees the body is straight and the person leans; who climbs or sits leans more
     return frames @ axis_angle_to_matrix(torch.stack((usual, usual * 0, usual * 0)))
 
 

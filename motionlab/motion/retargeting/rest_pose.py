@@ -29,6 +29,7 @@ from motionlab.motion.retargeting.frames import (
 from motionlab.motion.skeleton import JOINT_NAMES
 
 SPINE = ("spine1", "spine2", "spine3")
+SAME = 15.0  # degrees between our limbs and those of a body whose rotations are ours; SMPL's arms are 11 back
 _UPPER = ("collar", "shoulder", "elbow", "wrist")
 # The bone that gives a joint its direction: the first of these joints that the body has.
 _TOWARDS = {
@@ -76,6 +77,24 @@ def pose_rotations(pose: Places) -> dict[str, Tensor]:
         bone = start @ (OURS[end] - OURS[name])
         result[name] = least_rotation(bone, pose[end] - pose[name]) @ start
     return result
+
+
+def our_axes(rest: Places) -> Tensor | None:
+    """The axes in which a rest pose is our T-pose, as a rotation `[3, 3]` from ours; None where it is another pose.
+
+    A file that has our joints by our names (`write_bvh` makes such files) with limbs that point as ours do has our
+    rotations, too. How wide its hips and how long its collars are does not matter then: a least rotation would take
+    the slope of such a bone for a turn.
+    """
+    axes = pelvis_frame(rest).round()
+    if not bool((axes.abs().sum(0) == 1).all()) or not bool((axes.abs().sum(1) == 1).all()):
+        return None
+    for side in ("left", "right"):
+        for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist")):
+            a, b = f"{side}_{start}", f"{side}_{end}"
+            if not {a, b} <= set(rest) or float(angle_between(axes @ (OURS[b] - OURS[a]), rest[b] - rest[a])) > SAME:
+                return None
+    return axes
 
 
 def last_spine(present: Iterable[str]) -> str | None:

@@ -42,12 +42,14 @@ class Retargeted:
         reference: `[T, 22, 3]` places of the source's own joints at the frames of `motion`, scaled to metres, in the
             world of `motion.joints()`; NaN where the source has no such joint. The verdict compares the two.
         notes: what was assumed, dropped or repaired, in whole sentences.
+        doubts: what may be wrong, so that a person should look at the motion, in whole sentences.
     """
 
     motion: Motion
     mapping: dict[str, str]
     reference: Tensor
     notes: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def retarget(
@@ -87,9 +89,9 @@ def retarget(
         del places[foot]
     check_person(places, source.name)
     rest = None if source.rest is None else places_by_name(source.rest.double(), index)
-    axes, up, certain = upright(places, rest, up or source.up)
-    if not certain:
-        notes.append(f"Which way is up is not certain; {up} was taken.")
+    standing = upright(places, source.times.double(), rest, up or source.up)
+    notes.append(standing.note)
+    axes = standing.axes
     leg = leg_length(places if rest is None else rest) or leg_length(places)  # a rest pose has bones exactly
     scale, note = scale_of(leg, body, metres_per_unit or source.metres_per_unit)
     notes.append(note)
@@ -107,7 +109,7 @@ def retarget(
         notes.append("The source has places only; turns about the length of straight limbs are a guess.")
     else:
         turns = {name: source.rotations[:, at].double() for name, at in index.items()}
-        calibration = calibrate(turns, places, rest, source.times)
+        calibration = calibrate(turns, places, rest, source.times, our_joints=_has_our_joints(source))
         world = world_of_ours(turns, places, calibration, begin + rows)
         notes += calibration.notes
 
@@ -135,7 +137,21 @@ def retarget(
         {name: source.joints[at] for name, at in index.items()},
         _as_decoded(reference, joints, local),
         tuple(text for text in notes if text),
+        ()
+        if standing.certain
+        else (f"Which way is up is not certain; {standing.name} was taken. If another axis is, say so with --up.",),
     )
+
+
+def _has_our_joints(source: SourceMotion) -> bool:
+    """Our 22 names and nothing else, each below the joint that is its parent with us."""
+    above = {
+        joint: source.joints[parent] if parent >= 0 else ""
+        for joint, parent in zip(source.joints, source.parents, strict=True)
+    }
+    return above == {
+        joint: JOINT_NAMES[parent] if parent >= 0 else "" for joint, parent in zip(JOINT_NAMES, PARENTS, strict=True)
+    }
 
 
 def _local(world: Tensor) -> Tensor:

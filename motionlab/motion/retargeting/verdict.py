@@ -111,7 +111,9 @@ class Verdict:
     measures: dict[str, float]
 
 
-def judge(motion: Motion, reference: Tensor | None = None, source_fps: float | None = None) -> Verdict:
+def judge(
+    motion: Motion, reference: Tensor | None = None, source_fps: float | None = None, doubts: Sequence[str] = ()
+) -> Verdict:
     """Measure a motion and compare every measure with its limit.
 
     Args:
@@ -119,6 +121,7 @@ def judge(motion: Motion, reference: Tensor | None = None, source_fps: float | N
         reference: `[T, 22, 3]` metres, y up, NaN where the source has no such joint: `Retargeted.reference`. Turned
             about the vertical axis and moved, it may be different; `judge` aligns it.
         source_fps: frames a second that the file says; None or 0 when it says none, or has a single frame.
+        doubts: of retargeting, `Retargeted.doubts`; each makes the clip doubtful.
 
     >>> still = Motion.from_joints_rotations(torch.zeros(9, 22, 3), torch.eye(3).expand(9, 22, 3, 3))
     >>> judge(still).verdict
@@ -132,7 +135,7 @@ def judge(motion: Motion, reference: Tensor | None = None, source_fps: float | N
         measures["bone_drift_share"] = max(measures["bone_drift_share"], _drift(reference.double()))
         measures["bone_sides_share"] = _sides(reference.double())
         measures |= _against(joints, motion.root()[1].double(), reference.double())
-    reasons = []
+    reasons = list(doubts)
     for limit in LIMITS:
         value = measures.get(limit.measure)
         if value is None:

@@ -29,6 +29,7 @@ FILES = {
     "makehuman_leaf_hips_z_up_walk.bvh": {"left_hip": "UpLeg_L", "left_collar": "Clavicle_L"},
     "mixamo_positions_on_every_joint.bvh": {"neck": "mixamorig:Neck"},
     "geno_one_frame.bvh": {"spine3": "Spine3"},
+    "makehuman_two_half_limbs_one_frame.bvh": {"left_hip": "upperleg01.L", "spine3": "spine01"},
 }
 # Bodies for which nobody can say how a bone is turned about its length from the rest pose alone.
 CALIBRATED = ("rokoko_dance.bvh", "geno_one_frame.bvh")
