@@ -28,7 +28,6 @@ SERVICES = {
     "wandb",
     "ray",
     "dask",
-    "parquet",
 }  # extras that the set-up leaves out: who logs, computes or reads there installs them
 
 

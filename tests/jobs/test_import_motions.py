@@ -105,7 +105,7 @@ def test_one_faulty_file_is_one_line(tmp_path: Path) -> None:
     assert result.counts == {"right": 1, "doubtful": 0, "refused": 1, "unreadable": 1}
     assert result.unknown == {".docx": 1, ".txt": 1} and result.kept == 1
     lines = summary_lines(result)
-    assert sum(line.startswith("unreadable: empty.bvh: ") for line in lines) == 1
+    assert sum(line.startswith("unreadable: ") and "in/empty.bvh: found" in line for line in lines) == 1
     assert sum(line.startswith("refused   animal ") for line in lines) == 1
     assert "not motions: 1 x .docx, 1 x .txt" in lines
     assert [row["name"] for row in rows(tmp_path / "out")] == ["walk"]
@@ -243,6 +243,15 @@ def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:
     assert content(tmp_path / "out") == {"thesis.tex": b"my only copy"}
     with pytest.raises(InputError, match="found a file, expected a folder"):
         run(tmp_path / "in", out=tmp_path / "out/thesis.tex")
+
+
+def test_an_earlier_import_inside_the_inputs_is_not_imported_again(tmp_path: Path) -> None:
+    put(tmp_path / "in/walk.bvh")
+    run(tmp_path / "in", out=tmp_path / "in/old")
+    result = run(tmp_path / "in", out=tmp_path / "new")
+    assert [row["file"] for row in rows(tmp_path / "new")] == ["motions/walk.npz"]
+    assert result.unknown == {"folder of an import": 1}
+    assert len(run(tmp_path / "in/old", out=tmp_path / "asked").clips) == 1  # a folder that is named itself is read
 
 
 def test_a_second_import_reads_only_new_and_changed_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

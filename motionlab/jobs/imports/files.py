@@ -12,6 +12,7 @@ from pathlib import Path
 
 from motionlab.data.captions_file import SUFFIXES as CAPTION_SUFFIXES
 from motionlab.errors import InputError
+from motionlab.jobs.imports.records import LOG
 from motionlab.motion.formats.read import FORMATS, find_format
 
 WITHIN = "--"  # between the name of a file and that of one of its motions
@@ -198,6 +199,9 @@ def _below(folder: Path, out: Path, seen: set[Path], listing: Listing) -> Iterab
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
             listing.broken[prefix or str(folder)] = error.strerror or type(error).__name__
+            continue
+        if prefix and any(entry.name == LOG for entry in inside):
+            listing.unknown["folder of an import"] += 1  # its clips came from files that may be here, too
             continue
         deeper = []
         for entry in inside:
