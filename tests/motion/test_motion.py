@@ -165,5 +165,6 @@ def test_a_file_of_any_format_becomes_a_motion(tmp_path: Path) -> None:
     read = Motion.read(tmp_path / "walk.bvh")
     assert len(read) == len(motion) and read.fps == 30.0
     torch.testing.assert_close(read.joints(), motion.joints(), atol=0.02, rtol=0)
+    (tmp_path / "walk.doc").write_text("a letter")
     with pytest.raises(InputError, match="a file of no known format"):
         Motion.read(tmp_path / "walk.doc")

@@ -232,7 +232,7 @@ def test_a_failed_build_leaves_nothing_behind(tmp_path, samples, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(c, "compose", full)
+    monkeypatch.setattr(c, "_compose_block", full)
     with pytest.raises(InputError, match="No space left on device"):
         c.build_corpus(config(), tmp_path / "corpus", samples=samples)
     assert not list(tmp_path.iterdir())
