@@ -43,7 +43,7 @@ from motionlab.text.minilm import MiniLM
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT)]
 
-from tools.sample_retargeting import CMU_MAP, TOES_MAP, BvhMap, retarget_bvh  # noqa: E402
+from tools.sample_retargeting import CMU_MAP, ROUNDED, TOES_MAP, BvhMap, retarget_bvh  # noqa: E402
 
 FOLDER = ROOT / "data_samples"
 FPS = 30.0
@@ -238,7 +238,7 @@ def npy_bytes(features: torch.Tensor) -> bytes:
 def take_features(name: str, take: Take, content: bytes) -> torch.Tensor:
     """`[T, 272]` float64. Heights stay relative to the take's own floor, not to the lowest joint of each clip."""
     if take.body is None:
-        rotations, root = retarget_deepmimic(read_deepmimic(content, name), FPS)
+        rotations, root = retarget_deepmimic(read_deepmimic(content, name), FPS, ROUNDED)
     else:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the boxing take has one row more than its header says

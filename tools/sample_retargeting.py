@@ -18,6 +18,8 @@ from motionlab.motion.retargeting.resampling import frame_times, sample_linear, 
 from motionlab.motion.rotations import axis_angle_to_matrix, matrix_to_quaternion, quaternion_to_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, canonical_skeleton, forward_kinematics
 
+ROUNDED = 1e-6  # of a frame that a duration may lack: less than the readers allow, or the samples would get frames more
+
 # The bone that gives a joint its direction. The pelvis and the head keep the source's rotation as it is; feet and
 # wrists end the tree and use the correction of the joint above.
 _BONE_TO = {
@@ -124,7 +126,7 @@ def retarget_bvh(clip: BvhClip, body: BvhMap, fps: float = 30.0) -> tuple[Tensor
     rest = _rest_positions(clip) @ axes.T  # [J, 3]
     corrections = _rest_corrections(source, rest)
 
-    moments = frame_times((len(clip) - 1) / clip.fps, fps, len(clip))
+    moments = frame_times((len(clip) - 1) / clip.fps, fps, len(clip), ROUNDED)
     times = torch.arange(len(clip), dtype=torch.float64) / clip.fps
     local = sample_quaternions(matrix_to_quaternion(clip.rotations), times, moments)
     resampled = BvhClip(

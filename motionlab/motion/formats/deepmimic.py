@@ -37,7 +37,7 @@ from motionlab.files.reading import read_bytes, refusing
 from motionlab.motion.formats.registry import Format
 from motionlab.motion.formats.source import Reading, ReadOptions
 from motionlab.motion.motion import Motion
-from motionlab.motion.retargeting.resampling import frame_times, sample_linear, sample_quaternions
+from motionlab.motion.retargeting.resampling import ROUNDED, frame_times, sample_linear, sample_quaternions
 from motionlab.motion.rotations import axis_angle_to_matrix, quaternion_to_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, canonical_skeleton, forward_kinematics
 
@@ -136,13 +136,16 @@ def read_deepmimic(source: str | Path | bytes, name: str | None = None) -> DeepM
     )
 
 
-def retarget_deepmimic(clip: DeepMimicClip, fps: float = 30.0) -> tuple[Tensor, Tensor]:
+def retarget_deepmimic(clip: DeepMimicClip, fps: float = 30.0, rounded: float = ROUNDED) -> tuple[Tensor, Tensor]:
     """A DeepMimic clip on the 22 joints, at a steady frame rate.
+
+    Args:
+        rounded: how much of a frame the duration may lack.
 
     Returns:
         local rotations `[T, 22, 3, 3]` and pelvis position `[T, 3]` in metres, float64.
     """
-    moments = frame_times(float(clip.times[-1]), fps, len(clip.times))
+    moments = frame_times(float(clip.times[-1]), fps, len(clip.times), rounded)
     axes = torch.tensor(_AXES, dtype=torch.float64)
     turned: dict[str, Tensor] = {}
     for joint, quaternion in clip.quaternions.items():

@@ -14,13 +14,14 @@ MOST_PER_ROW = 100  # frames made for each frame of a file
 ROUNDED = 0.01  # of a frame that a duration may lack: times are float32, and 120 frames a second are 120.00004
 
 
-def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
+def frame_times(duration: float, fps: float, rows: int | None = None, rounded: float = ROUNDED) -> Tensor:
     """Times `0, 1/fps, 2/fps, ...` up to `duration`, `[T]` seconds.
 
     A duration that misses a frame by rounding (30.9999 frames) still has that frame.
 
     Args:
         rows: frames of the source. One number in a file says how long they last; it must not decide how much is made.
+        rounded: how much of a frame the duration may lack.
 
     Raises:
         InputError: more than 100 frames for each row, which is no motion any more.
@@ -35,7 +36,7 @@ def frame_times(duration: float, fps: float, rows: int | None = None) -> Tensor:
             expected=f"at most {MOST_PER_ROW / fps:.3g} s between two frames",
             fix="Correct the time step in the file.",
         )
-    return torch.arange(math.floor(duration * fps + ROUNDED) + 1, dtype=torch.float64) / fps
+    return torch.arange(math.floor(duration * fps + rounded) + 1, dtype=torch.float64) / fps
 
 
 def needed_rows(times: Tensor, moments: Tensor) -> Tensor:
