@@ -195,7 +195,7 @@ def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
                 rotations=turns @ rest_turns.mT,
                 rest=rest[0],
                 metres_per_unit=options.metres(1.0),
-                up=options.up,
+                up=options.up or "y",  # as glTF 2.0 fixes it, section 3.4
             ),
             notes=tuple(notes),
         )

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
+from motionlab.motion.formats.glb_write import write_glb
 from motionlab.motion.formats.read import read_file
 from motionlab.motion.formats.source import Reading, ReadOptions, SourceMotion
 from tests.motion.formats.gltf_builder import GltfBuilder, a_body
@@ -285,3 +287,11 @@ def test_fbx_is_refused_with_the_way_around_it(tmp_path: Path) -> None:
     (tmp_path / "walk.FBX").write_bytes(b"Kaydara FBX Binary")
     with pytest.raises(InputError, match=r"found an FBX file.*glTF, which keeps the pelvis track, or as BVH"):
         list(read_file(tmp_path / "walk.FBX"))
+
+
+def test_y_is_up_in_every_file(tmp_path: Path) -> None:
+    """Also for somebody who sits through the whole clip, whose poses leave a doubt."""
+    sits = next(sample.motion for sample in load_samples() if sample.name == "boxing_sit")
+    write_glb(tmp_path / "sits.glb", sits)
+    (reading,) = read_file(tmp_path / "sits.glb")
+    assert isinstance(reading.motion, SourceMotion) and reading.motion.up == "y"
