@@ -34,6 +34,14 @@ def sanitize() -> Callable[[str], str]:
     return replace
 
 
+def outside(variable: str, folder: str, name: str) -> Path:
+    """A file that is not part of the repository; the test is skipped, and the skip names the file, where it is not."""
+    path = Path(os.environ.get(variable) or ROOT.parent / "shared" / folder) / name
+    if not path.is_file():
+        pytest.skip(f"{folder} file {name} is not here; set {variable} to the folder that holds it")
+    return path
+
+
 @pytest.fixture(scope="session")
 def golden() -> Callable[[str], Any]:
     """`golden("motion272.npz")` opens a file of reference values made with the original code base.
@@ -43,15 +51,7 @@ def golden() -> Callable[[str], Any]:
     """
     import numpy as np
 
-    folder = Path(os.environ.get("MOTIONLAB_GOLDEN") or ROOT.parent / "shared" / "golden")
-
-    def load(name: str) -> Any:
-        path = folder / name
-        if not path.is_file():
-            pytest.skip(f"golden file {name} is not here; set MOTIONLAB_GOLDEN to the folder that holds it")
-        return np.load(path, allow_pickle=False)
-
-    return load
+    return lambda name: np.load(outside("MOTIONLAB_GOLDEN", "golden", name), allow_pickle=False)
 
 
 @pytest.fixture(scope="session")
@@ -61,15 +61,7 @@ def real_motion() -> Callable[[str], Path]:
     The files are not part of the repository. `MOTIONLAB_REAL_MOTION` names their folder; without it, a folder
     `shared/real_motion` next to the repository is used. A test without its file is skipped by name.
     """
-    folder = Path(os.environ.get("MOTIONLAB_REAL_MOTION") or ROOT.parent / "shared" / "real_motion")
-
-    def find(name: str) -> Path:
-        path = folder / name
-        if not path.is_file():
-            pytest.skip(f"motion file {name} is not here; set MOTIONLAB_REAL_MOTION to the folder that holds it")
-        return path
-
-    return find
+    return lambda name: outside("MOTIONLAB_REAL_MOTION", "real_motion", name)
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,9 @@ def test_the_motions_are_those_of_the_files(plain: Path) -> None:
 
 def test_a_finished_run_trains_nothing_again(trained: Run, plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("motionlab.jobs.main_job.train_llama", lambda *_: pytest.fail("it was trained again"))
+    weights = sha256(trained.folder / "llama" / "model.safetensors")
     run(trained.config, trained.folder)
+    assert sha256(trained.folder / "llama" / "model.safetensors") == weights
 
 
 def test_a_training_continues_where_it_was(tmp_path: Path, plain: Path) -> None:

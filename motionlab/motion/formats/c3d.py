@@ -33,6 +33,7 @@ from motionlab.motion.formats.c3d_file import read_c3d
 from motionlab.motion.formats.numpy_motion import LARGEST, need_fps, times_at, wrong
 from motionlab.motion.formats.registry import Format, any_file
 from motionlab.motion.formats.source import UNITS, UPS, Reading, ReadOptions, SourceMotion
+from motionlab.motion.retargeting.frames import unit
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 NEEDED = ("C7", "T10", "CLAV", "STRN", "LFHD", "RFHD") + tuple(
@@ -151,7 +152,7 @@ def joint_centres(markers: dict[str, Tensor]) -> dict[str, Tensor]:
     left_asis, right_asis = markers["LASI"], markers["RASI"]
     middle = (left_asis + right_asis) / 2
     width = (left_asis - right_asis).norm(dim=-1).mean()
-    left = _unit(left_asis - right_asis)
+    left = unit(left_asis - right_asis)
     forward = _across(middle - (markers["LPSI"] + markers["RPSI"]) / 2, left)
     up = torch.linalg.cross(forward, left)
     places = {
@@ -160,15 +161,15 @@ def joint_centres(markers: dict[str, Tensor]) -> dict[str, Tensor]:
         "head": torch.stack([markers[name] for name in ("LFHD", "RFHD", "LBHD", "RBHD") if name in markers]).mean(0),
     }
     shoulders = (markers["LSHO"] - markers["RSHO"]).norm(dim=-1).mean()
-    trunk = _unit(places["neck"] - places["spine3"])
+    trunk = unit(places["neck"] - places["spine3"])
     for side, sign in (("left", 1.0), ("right", -1.0)):
         letter = side[0].upper()
         hip = middle + width * (sign * 0.36 * left - 0.19 * forward - 0.30 * up)
         toe, heel, ankle = (markers[f"{letter}{name}"] for name in ("TOE", "HEE", "ANK"))
-        shank = _unit(markers[f"{letter}KNE"] - ankle)
-        outwards = sign * _unit(torch.linalg.cross(shank, toe - heel))  # the axis of the ankle
-        hinge = _unit(outwards + sign * left)  # the knee's, between the ankle's and the hips'
-        knee = _centre(markers, letter, "KNE", -KNEE * _across(hinge, _unit(hip - markers[f"{letter}KNE"])))
+        shank = unit(markers[f"{letter}KNE"] - ankle)
+        outwards = sign * unit(torch.linalg.cross(shank, toe - heel))  # the axis of the ankle
+        hinge = unit(outwards + sign * left)  # the knee's, between the ankle's and the hips'
+        knee = _centre(markers, letter, "KNE", -KNEE * _across(hinge, unit(hip - markers[f"{letter}KNE"])))
         places |= {
             f"{side}_hip": hip,
             f"{side}_knee": knee,
@@ -199,23 +200,18 @@ def _elbow_axis(shoulder: Tensor, elbow: Tensor, wrist: Tensor) -> Tensor:
 
     A straight arm shows no hinge; there it is taken from the frames around it.
     """
-    axis = torch.linalg.cross(_unit(elbow - shoulder), _unit(wrist - elbow))
+    axis = torch.linalg.cross(unit(elbow - shoulder), unit(wrist - elbow))
     bent = (axis.norm(dim=-1) > BENT).numpy()
     if not bent.any():
         return torch.zeros_like(axis)
     frames = np.arange(len(axis))
-    filled = [np.interp(frames, frames[bent], _unit(axis)[bent, column].numpy()) for column in range(3)]
-    return _unit(torch.from_numpy(np.stack(filled, axis=1)))
+    filled = [np.interp(frames, frames[bent], unit(axis)[bent, column].numpy()) for column in range(3)]
+    return unit(torch.from_numpy(np.stack(filled, axis=1)))
 
 
-def _unit(vector: Tensor) -> Tensor:
-    result: Tensor = vector / vector.norm(dim=-1, keepdim=True).clamp(min=1e-9)
-    return result
-
-
-def _across(vector: Tensor, unit: Tensor) -> Tensor:
-    """The direction of `vector` at right angles to `unit`."""
-    return _unit(vector - (vector * unit).sum(-1, keepdim=True) * unit)
+def _across(vector: Tensor, axis: Tensor) -> Tensor:
+    """The direction of `vector` at right angles to `axis`, which has length 1."""
+    return unit(vector - (vector * axis).sum(-1, keepdim=True) * axis)
 
 
 def _parent(name: str, joints: list[str]) -> int:

@@ -18,10 +18,10 @@ from motionlab.errors import InputError
 from motionlab.motion.features import encode
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.floor import floor_height
-from motionlab.motion.retargeting.frames import places_by_name
+from motionlab.motion.retargeting.frames import our_places
 from motionlab.motion.retargeting.up import up_scores
 from motionlab.motion.rotations import axis_angle_to_matrix
-from motionlab.motion.skeleton import JOINT_COUNT, JOINT_NAMES, canonical_skeleton, forward_kinematics
+from motionlab.motion.skeleton import JOINT_COUNT, canonical_skeleton, forward_kinematics
 
 BODY = 3 * JOINT_COUNT  # 66 numbers: 22 axis-angle vectors
 BODY_NOTE = (
@@ -82,7 +82,7 @@ def find_up(
         if best == usual or along[best] < SURELY_UPRIGHT:
             return usual, ()
         joints = forward_kinematics(rotations, travel, canonical_skeleton(body.dtype).offsets)
-        places = places_by_name(joints, {name: joint for joint, name in enumerate(JOINT_NAMES)})
+        places = our_places(joints)
         scores = up_scores(places, torch.arange(len(body), dtype=torch.float64) / fps, usual)
         if scores[best] < scores[usual]:  # who crawls has the trunk along the floor
             return usual, ()

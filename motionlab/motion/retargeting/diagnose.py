@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.retargeting.frames import angle_between, leg_length, our_places, unit
 from motionlab.motion.skeleton import JOINT_NAMES, MIRROR, PARENTS, canonical_skeleton, global_rotations
 
 MOST_FRAMES = 64  # evenly spaced; a convention holds for a whole clip
@@ -129,15 +130,13 @@ def _as_tensor(what: str, value: Tensor | np.ndarray, where: str) -> Tensor:
 def facing(joints: Tensor) -> Tensor:
     """Where the body faces by its joints: left x up, `[..., 22, 3] -> [..., 3]`, length 1 or 0."""
     left = _between(joints, "right_hip", "left_hip") + _between(joints, "right_shoulder", "left_shoulder")
-    return _unit_vectors(torch.linalg.cross(left, _between(joints, "pelvis", "neck")))
+    return unit(torch.linalg.cross(left, _between(joints, "pelvis", "neck")))
 
 
 def feet_forward(joints: Tensor) -> float:
     """Median over frames and feet of the cosine between foot and facing; negative when left is taken for right."""
     ahead = facing(joints)
-    cosines = [
-        (_unit_vectors(_between(joints, f"{side}_ankle", f"{side}_foot")) * ahead).sum(-1) for side in ("left", "right")
-    ]
+    cosines = [(unit(_between(joints, f"{side}_ankle", f"{side}_foot")) * ahead).sum(-1) for side in ("left", "right")]
     return float(torch.cat(cosines).nanmedian())
 
 
@@ -198,7 +197,7 @@ def _other_orders() -> tuple[tuple[list[int], str], ...]:
 
 
 def _unit(joints: Tensor) -> list[Finding]:
-    leg = leg_length(joints)
+    leg = leg_length(our_places(joints))
     if LEG_METRES[0] <= leg <= LEG_METRES[1]:
         return []
     fits = {name: abs(math.log(leg * scale / 0.83)) for name, scale in _UNITS.items() if leg > 0}
@@ -209,15 +208,6 @@ def _unit(joints: Tensor) -> list[Finding]:
     return [
         Finding("no unit of length", f"The legs are {leg:.3g} long, which is no person in metres, cm, mm or inches.")
     ]
-
-
-def leg_length(joints: Tensor) -> float:
-    """Hip to knee to ankle, mean of both legs and median over frames, in the unit of the joints."""
-    length = joints.new_zeros(len(joints))
-    for side in ("left", "right"):
-        for upper, lower in (("hip", "knee"), ("knee", "ankle")):
-            length = length + _between(joints, f"{side}_{upper}", f"{side}_{lower}").norm(dim=-1) / 2
-    return float(length.median())
 
 
 def _sides(joints: Tensor) -> list[Finding]:
@@ -234,9 +224,9 @@ def _sides(joints: Tensor) -> list[Finding]:
 
 def standing_shares(joints: Tensor) -> dict[str, float]:
     """For each axis, the share of frames in which trunk and legs point along it: "x" ... "-z" to a share of 1."""
-    trunk = _unit_vectors(_between(joints, "pelvis", "neck"))
+    trunk = unit(_between(joints, "pelvis", "neck"))
     ankles = (_joint(joints, "left_ankle") + _joint(joints, "right_ankle")) / 2
-    legs = _unit_vectors(_joint(joints, "pelvis") - ankles)
+    legs = unit(_joint(joints, "pelvis") - ankles)
     stands = torch.minimum(trunk, legs)
     falls = torch.maximum(trunk, legs)
     return {
@@ -251,7 +241,7 @@ def _up(joints: Tensor) -> list[Finding]:
     enough = 0.8 if name == "-y" else 0.4  # legs up in the air are half of a person upside down
     if name == "y" or shares[name] < enough or shares["y"] > 0.05:
         return []
-    joints = joints * (0.83 / max(leg_length(joints), 1e-9))  # about metres, whatever the unit
+    joints = joints * (0.83 / max(leg_length(our_places(joints)), 1e-9))  # about metres, whatever the unit
     lowest = (sign * joints[..., axis]).min()
     travel = torch.stack([joints[:, 0, other].max() - joints[:, 0, other].min() for other in range(3) if other != axis])
     # A person who lies still all the time looks the same; a lying one rests at y = 0 and does not travel.
@@ -346,7 +336,7 @@ def disagreement(joints: Tensor, world: Tensor) -> float:
         world: `[T, 22, 3, 3]`.
     """
     angles = []
-    size = leg_length(joints)
+    size = leg_length(our_places(joints))
     for start, end, driver, rest in _lines():
         bone = joints[:, end] - joints[:, start]
         long_enough = bone.norm(dim=-1) > 0.01 * size
@@ -355,20 +345,9 @@ def disagreement(joints: Tensor, world: Tensor) -> float:
     return float(torch.stack(angles).mean()) if angles else 0.0
 
 
-def angle_between(one: Tensor, other: Tensor) -> Tensor:
-    """`[..., 3], [..., 3] -> [...]` degrees; atan2 keeps small angles exact."""
-    across = torch.linalg.cross(one, other.expand_as(one)).norm(dim=-1)
-    return torch.atan2(across, (one * other).sum(-1)).rad2deg()
-
-
 def _joint(joints: Tensor, name: str) -> Tensor:
     return joints[..., JOINT_NAMES.index(name), :]
 
 
 def _between(joints: Tensor, start: str, end: str) -> Tensor:
     return _joint(joints, end) - _joint(joints, start)
-
-
-def _unit_vectors(vectors: Tensor) -> Tensor:
-    unit: Tensor = vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-    return unit

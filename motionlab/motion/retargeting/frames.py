@@ -37,6 +37,11 @@ def places_by_name(joints: Tensor, index: Mapping[str, int]) -> dict[str, Tensor
     return places
 
 
+def our_places(joints: Tensor) -> dict[str, Tensor]:
+    """`places_by_name` of our own 22 joints, `[..., 22, 3]`."""
+    return places_by_name(joints, {name: joint for joint, name in enumerate(JOINT_NAMES)})
+
+
 def leg_length(places: Places) -> float:
     """Hip to knee to ankle, mean of both legs, median over frames."""
     total = torch.zeros_like(places["middle"][..., 0])

@@ -22,9 +22,9 @@ from motionlab.motion.retargeting.frames import (
     chest_left,
     least_rotation,
     leg_length,
+    our_places,
     our_rest,
     pelvis_frame,
-    places_by_name,
 )
 from motionlab.motion.skeleton import JOINT_NAMES
 
@@ -40,7 +40,7 @@ _TOWARDS = {
     "shoulder": ("elbow",),
     "elbow": ("wrist",),
 }
-OURS = places_by_name(our_rest(), {name: index for index, name in enumerate(JOINT_NAMES)})
+OURS = our_places(our_rest())
 
 
 def towards(name: str, present: Iterable[str]) -> str | None:

@@ -20,13 +20,12 @@ from torch import Tensor
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.diagnose import (
     Finding,
-    angle_between,
     diagnose,
     facing,
     feet_forward,
     knees_forward,
-    leg_length,
 )
+from motionlab.motion.retargeting.frames import angle_between, leg_length, our_places
 from motionlab.motion.rotations import yaw_matrix
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
@@ -174,7 +173,7 @@ def _of_the_motion(joints: Tensor, fps: float) -> dict[str, float]:
         "upside_down_share": float((up < -0.2).double().mean()),
         "feet_forward_cosine": feet_forward(joints),
         "knees_forward_share": knees_forward(joints),
-        "leg_m": leg_length(joints),
+        "leg_m": leg_length(our_places(joints)),
     }
     if frames < _FEW:
         return measures
