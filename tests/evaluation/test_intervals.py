@@ -1,0 +1,92 @@
+"""Intervals: against formulas, against simulation, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from motionlab.errors import InputError
+from motionlab.evaluation.intervals import Interval, bootstrap, differs, over_seeds, wilson
+
+
+def test_wilson_holds_the_share_and_stays_within_0_and_1():
+    for n in (1, 7, 64):
+        for right in range(n + 1):
+            interval = wilson(right, n)
+            assert 0 <= interval.low <= right / n <= interval.high <= 1
+    assert wilson(10, 10).low == pytest.approx(0.7225, abs=1e-4)  # a value of the literature
+
+
+def test_bootstrap_of_a_mean_is_near_its_normal_interval():
+    rows = np.random.default_rng(0).normal(3.0, 2.0, size=400)
+    interval = bootstrap(rows)
+    half = 1.96 * rows.std(ddof=1) / 20
+    assert interval.value == pytest.approx(rows.mean())
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_copies_of_a_clip_do_not_make_a_score_surer():
+    rows = np.random.default_rng(1).normal(size=20)
+    alone = bootstrap(rows)
+    copied = np.repeat(rows, 30)
+    grouped = bootstrap(copied, groups=np.repeat(np.arange(20), 30))
+    naive = bootstrap(copied)
+    assert grouped.n == 20
+    assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.15)
+    assert naive.high - naive.low < 0.4 * (alone.high - alone.low)
+
+
+def _scores(random, seeds, clips, seed_spread, clip_spread, rest):
+    return (
+        seed_spread * random.normal(size=(seeds, 1))
+        + clip_spread * random.normal(size=(1, clips))
+        + rest * random.normal(size=(seeds, clips))
+    )
+
+
+@pytest.mark.parametrize("spreads", [(1, 0, 0.5), (0, 1, 0.5), (0.2, 1, 1), (0, 0, 1)])
+def test_the_interval_over_seeds_and_clips_holds_the_truth_about_95_times_in_100(spreads):
+    random = np.random.default_rng(2)
+    held = [0.0 in over_seeds(_scores(random, 5, 64, *spreads)) for _ in range(400)]
+    assert 0.91 <= np.mean(held) <= 1.0
+
+
+def test_no_difference_counts_about_one_time_in_twenty_at_most():
+    random = np.random.default_rng(3)
+    false = 0
+    for _ in range(400):
+        clips = random.normal(size=(1, 64))
+        a, b = (_scores(random, 4, 64, 0.2, 0, 0.5) + clips for _ in "ab")
+        false += differs(a, b).counts
+    assert false <= 0.08 * 400
+
+
+def test_a_large_difference_counts_although_clips_are_hard_for_both():
+    random = np.random.default_rng(4)
+    clips = 5 * random.normal(size=(1, 64))
+    a, b = (_scores(random, 5, 64, 0.1, 0, 0.3) + clips for _ in "ab")
+    found = differs(a + 1.0, b)
+    assert found.counts and found.value == pytest.approx(1.0, abs=0.3)
+    assert (found.n, found.clips) == (5, 64)
+
+
+def test_equal_scores_have_an_interval_of_no_width():
+    assert over_seeds([[0.5, 0.5], [0.5, 0.5]]) == Interval(0.5, 0.5, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: wilson(3, 2),
+        lambda: wilson(0, 0),
+        lambda: bootstrap([]),
+        lambda: bootstrap([1.0, 2.0], groups=["a"]),
+        lambda: over_seeds([[1.0], [1.0, 2.0]]),
+        lambda: over_seeds([[float("nan")]]),
+        lambda: differs([[1.0, 2.0]], [[1.0, 2.0]]),
+        lambda: differs([[1.0], [2.0]], [[1.0, 2.0], [1.0, 2.0]]),
+    ],
+)
+def test_what_is_refused(call):
+    with pytest.raises(InputError):
+        call()
