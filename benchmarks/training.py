@@ -106,10 +106,12 @@ class Words:
 def stages(effort: Effort) -> dict[str, Callable[[], Stage]]:
     """Both stages of the preset "tiny", on a corpus of their kind."""
     clips, batch = (16, 4) if effort.quick else (64, 32)
-    corpus = build_corpus(CorpusConfig(n_train=clips, n_test_seen=1, n_test_unseen=1, max_actions=2))
-    normalizer = Normalizer.fit(corpus.drawn.features(i) for i in range(clips))
-    drawn = WindowBatches(corpus.drawn, normalizer, window=SMALL.window, batch_size=batch, seed=0)
-    lengths = [int(n) // 2 for n in corpus.drawn.lengths]
+    corpus = build_corpus(
+        CorpusConfig(n_train=clips, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=2, n_validation=4, max_actions=2)
+    )
+    normalizer = Normalizer.fit(corpus.train.features(i) for i in range(clips))
+    drawn = WindowBatches(corpus.train, normalizer, window=SMALL.window, batch_size=batch, seed=0)
+    lengths = [int(n) // 2 for n in corpus.train.lengths]
     random = torch.Generator().manual_seed(0)
     sequences = SequenceBatches(
         [torch.randint(CODES, (n,), generator=random) for n in lengths],

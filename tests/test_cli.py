@@ -64,7 +64,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
         monkeypatch.setitem(sys.modules, module, fake)
 
     faked: set[str] = set()
-    scores = {"test_seen": {"clips": 4, "score": {"real": 1.0, "generated": 0.5}}}
+    scores = {"seen_pairs": {"clips": 4, "score": {"real": 1.0, "generated": 0.5}}}
     stand_in("motionlab.jobs.main_job", "run", lambda config, folder: folder / "report.html")
     stand_in("motionlab.jobs.prepare", "prepare", "the corpus")
     stand_in("motionlab.jobs.train", "train_stage")
@@ -199,7 +199,7 @@ def test_evaluate_prints_the_scores_and_the_report(
     Run.create(tmp_path / "x", load_config("ci"))
     assert run_cli("evaluate", "--run", str(tmp_path / "x")) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "test_seen (4 captions), action score: real 1.000, generated 0.500",
+        "seen_pairs (4 captions), action score: real 1.000, generated 0.500",
         f"report: {tmp_path / 'x' / 'report.html'}",
     ]
 

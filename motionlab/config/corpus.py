@@ -15,8 +15,14 @@ class CorpusConfig(Section):
     NAME: ClassVar[str] = "corpus"
 
     n_train: int = setting(1600, "clips in the training split", at_least=1)
-    n_test_seen: int = setting(64, "test clips: new seeds, combinations of actions that training has seen", at_least=1)
-    n_test_unseen: int = setting(64, "test clips: combinations of actions that training never saw", at_least=1)
+    n_validation: int = setting(80, "clips that choose the best weights", at_least=1)
+    n_seen_pairs: int = setting(
+        64, "test clips of pairs of actions that training has seen; as many again of actions with one take", at_least=0
+    )
+    n_unseen_pairs: int = setting(
+        64, "test clips of pairs of actions that training never saw; as many again of actions with one take", at_least=0
+    )
+    n_new_takes: int = setting(32, "test clips of one action, by a performance that training never saw", at_least=0)
     min_frames: int = setting(60, "shortest clip, frames at 30 fps", at_least=2)
     max_frames: int = setting(300, "longest clip, frames at 30 fps", at_least=3)
     max_actions: int = setting(3, "most actions joined in one clip; with 1 no combination could be unseen", at_least=2)

@@ -88,8 +88,9 @@ class Splits:
 
     Args:
         name: of the source, for messages.
-        train, validation: no test split may have a part in either.
+        train, validation: no test split may have a part in either, but for those in `apart`.
         tests: name to clips, in the order of the report. A name becomes part of file names.
+        apart: test splits whose real motions training knows in part; a report shows them apart from the others.
         note: what a reader of the report should know about these motions, in whole sentences.
 
     Raises:
@@ -102,6 +103,7 @@ class Splits:
     validation: Clips
     tests: Mapping[str, Clips]
     note: str = ""
+    apart: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name, clips in self.tests.items():

@@ -64,7 +64,7 @@ def split_by_take(
     With three takes or more each split that has a share gets at least one. With two, one is held out and serves for
     both validation and test; with one, all splits are the same clips. The notes say so.
     """
-    group = _groups(entries)
+    group = tied_takes(entries)
     order = sorted(set(group), key=lambda name: _place(name, seed))
     count = len(order)
     notes, also = [], dict[str, str]()
@@ -109,8 +109,8 @@ def split_by_list(entries: Sequence[Entry], listed: Mapping[str, Iterable[str]])
         listed: names of clips for "train", "validation" and "test".
     """
     wanted = {name: split for split in SPLITS for name in listed.get(split, ())}  # twice: where it is held out
-    group = _groups(entries)
-    sides = [wanted.get(entry.name, wanted.get(_whole(entry.name), "in no split file")) for entry in entries]
+    group = tied_takes(entries)
+    sides = [wanted.get(entry.name, wanted.get(whole_clip(entry.name), "in no split file")) for entry in entries]
     there: dict[str, set[str]] = {}
     for name, side in zip(group, sides, strict=True):
         there.setdefault(name, set()).add(side)
@@ -131,12 +131,12 @@ def split_by_list(entries: Sequence[Entry], listed: Mapping[str, Iterable[str]])
     return Decision(kept, notes, {})
 
 
-def _whole(name: str) -> str:
+def whole_clip(name: str) -> str:
     """The clip that a part (`name@2-3.5`) was cut from."""
     return name.rpartition("@")[0] or name
 
 
-def _groups(entries: Sequence[Entry]) -> list[str]:
+def tied_takes(entries: Sequence[Entry]) -> list[str]:
     """For each clip the first name, in order of the alphabet, of all takes that are tied to its own."""
     above: dict[str, str] = {}
 

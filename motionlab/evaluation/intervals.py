@@ -73,7 +73,7 @@ def bootstrap(
     rows: Sequence[Any] | np.ndarray,
     statistic: Callable[[np.ndarray], float] = lambda rows: float(np.mean(rows)),
     *,
-    groups: Sequence[Any] | None = None,
+    groups: Sequence[Any] | np.ndarray | None = None,
     draws: int = 1000,
     seed: int = 0,
 ) -> Interval:

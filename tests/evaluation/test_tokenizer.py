@@ -17,7 +17,11 @@ from motionlab.tokenizer.model import MotionTokenizer
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return build_corpus(CorpusConfig(n_train=8, n_test_seen=4, n_test_unseen=1, max_frames=120, max_actions=2))
+    return build_corpus(
+        CorpusConfig(
+            n_train=8, n_seen_pairs=4, n_unseen_pairs=1, n_new_takes=2, n_validation=4, max_frames=120, max_actions=2
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,7 @@ def test_reconstructions_are_those_of_each_clip_alone(
     corpus: Corpus, normalizer: Normalizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measuring, "CLIPS_AT_ONCE", 3)  # to get several groups
-    model, store = make("fsq"), corpus.test_seen
+    model, store = make("fsq"), corpus.seen_pairs
     found = list(reconstructions(model, store, normalizer))
     assert len(found) == len(store)
     for i, (pair, tokens) in enumerate(found):
@@ -49,7 +53,7 @@ def test_reconstructions_are_those_of_each_clip_alone(
 
 
 def test_a_long_clip_counts_more_than_a_short_one(corpus: Corpus, normalizer: Normalizer) -> None:
-    model, store = make("fsq"), corpus.test_seen
+    model, store = make("fsq"), corpus.seen_pairs
     errors, _ = measure_tokenizer(model, store, normalizer)
     each = [measure_tokenizer(model, store, normalizer, [i])[0]["mpjpe_mm"] for i in range(len(store))]
     frames = [int(n) for n in store.lengths]
@@ -60,8 +64,8 @@ def test_a_long_clip_counts_more_than_a_short_one(corpus: Corpus, normalizer: No
 
 def test_several_codebooks_are_measured(corpus: Corpus, normalizer: Normalizer) -> None:
     model = make("rfsq")
-    errors, usage = measure_tokenizer(model, corpus.test_seen, normalizer)
-    tokens = sum(model.token_count(int(frames)) for frames in corpus.test_seen.lengths)
+    errors, usage = measure_tokenizer(model, corpus.seen_pairs, normalizer)
+    tokens = sum(model.token_count(int(frames)) for frames in corpus.seen_pairs.lengths)
     assert usage.summary().tokens == tokens and errors["mpjpe_mm"] > 0
     assert usage.summary().histogram.shape == (2, model.codebook_size)
 

@@ -14,7 +14,8 @@ from motionlab.jobs.ablations.strategy_point import open_ground
 FEW = {"steps": 2, "val_every": 2, "save_every": 2, "warmup_steps": 0}
 SMALL = [
     *(f"{stage}_training.{key}={value}" for stage in ("tokenizer", "llama") for key, value in FEW.items()),
-    "compare_quantizers=[]", "corpus.n_train=24", "corpus.n_test_seen=2", "corpus.n_test_unseen=2",
+    "compare_quantizers=[]", "corpus.n_train=24", "corpus.n_seen_pairs=2", "corpus.n_unseen_pairs=2",
+    "corpus.n_new_takes=2", "corpus.n_validation=4",
     "evaluation.n_generate=1", "evaluation.n_players=1", "evaluation.classifier_steps=1",
 ]  # fmt: skip
 COMMANDS = ("generate", "evaluate", "train tokenizer", "train llama", "run", "runs", "compare", "ablate")

@@ -64,7 +64,19 @@ def test_a_line_of_a_person_stays_and_lines_of_the_audit_are_made_again(folder: 
 
 
 def test_the_audit_of_composed_motions_writes_no_list(tmp_path: Path) -> None:
-    found = audit(load_config("ci", ["corpus.n_train=8", "corpus.n_test_seen=2", "corpus.n_test_unseen=2"]), tmp_path)
+    found = audit(
+        load_config(
+            "ci",
+            [
+                "corpus.n_train=8",
+                "corpus.n_seen_pairs=2",
+                "corpus.n_unseen_pairs=2",
+                "corpus.n_new_takes=2",
+                "corpus.n_validation=4",
+            ],
+        ),
+        tmp_path,
+    )
     assert found.listed is None and found.clips == len((tmp_path / "audit.jsonl").read_text().splitlines())
 
 

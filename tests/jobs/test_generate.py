@@ -101,7 +101,7 @@ def test_an_evaluation_says_what_it_does(finished_run, tmp_path, capsys, monkeyp
         "loading the run",
         "training the judge: 10 of 10 steps",
         "generating 4 motions",
-        "scoring test_seen: 4 of 4",
+        "scoring seen_pairs: 4 of 4",
     ):
         assert line in err
     assert (run.folder / "judge.safetensors").read_bytes() == before, "the same clips and seed give the same judge"

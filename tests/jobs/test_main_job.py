@@ -51,7 +51,7 @@ def test_the_metrics_are_whole_and_finite(finished_run):
         assert values["used"] + values["dead"] == values["codebook_size"] == len(values["histogram"])
         assert sum(values["histogram"]) == values["tokens"]
         assert 1.0 <= values["perplexity"] <= values["codebook_size"]
-    for split in ("test_seen", "test_unseen"):
+    for split in ("seen_pairs", "unseen_pairs"):
         scores = metrics["generation"][split]["score"]
         assert set(scores) == {"real", "reconstructed", "generated", "other caption"}
         assert all(0.0 <= score <= 1.0 for score in scores.values())
@@ -61,9 +61,9 @@ def test_the_report_is_one_file_that_asks_for_nothing(finished_run):
     page = (finished_run.folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
     assert str(finished_run.folder.parent) not in page, "a path of the machine in the report"
-    for words in ("test-unseen", "perplexity", "Learning rate", "tokens a second", "MPJPE", "decoder: total"):
+    for words in ("unseen_pairs", "perplexity", "Learning rate", "tokens a second", "MPJPE", "decoder: total"):
         assert words in page, words
-    captions = [player["caption"] for player in finished_run.metrics["generation"]["test_seen"]["players"]]
+    captions = [player["caption"] for player in finished_run.metrics["generation"]["seen_pairs"]["players"]]
     assert captions and all(caption in page for caption in captions)
     assert page.count("motionlabPlayer(") >= 2 * len(captions)
 
@@ -107,7 +107,7 @@ def weights(folder):
 def test_a_finished_run_takes_other_settings_of_what_shapes_no_weights(finished_run, tmp_path):
     folder = shutil.copytree(finished_run.folder, tmp_path / "ci")
     before = weights(folder)
-    assert (folder / "motions" / "test_seen-00-vq_ema.npy").is_file()
+    assert (folder / "motions" / "seen_pairs-00-vq_ema.npy").is_file()
     changes = [
         "sampling.max_tokens=50",
         "sampling.temperature=0.5",
@@ -117,7 +117,7 @@ def test_a_finished_run_takes_other_settings_of_what_shapes_no_weights(finished_
     run(load_config("ci", [*changes, "compare_quantizers=[]", "device=cpu"]), folder)
     again = Run.open(folder)
     assert weights(folder) == before, "something was trained again"
-    assert again.metrics["generation"]["test_seen"]["clips"] == 2
+    assert again.metrics["generation"]["seen_pairs"]["clips"] == 2
     assert list((folder / "motions").iterdir()) == [], "motions of players that the report no longer has"
     assert again.config.sampling.max_tokens == 50 and list(again.metrics["tokenizers"]) == ["fsq"]
     assert "temperature: 0.5" in (folder / "report.html").read_text(encoding="utf-8")

@@ -128,7 +128,9 @@ def test_a_file_without_points(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_point_in_a_process_of_its_own(results: Path, private_cache: Path) -> None:
-    panel = AblationPanel(results, corpus={"n_train": 12, "n_test_seen": 2, "n_test_unseen": 2})
+    panel = AblationPanel(
+        results, corpus={"n_train": 12, "n_seen_pairs": 2, "n_unseen_pairs": 2, "n_new_takes": 2, "n_validation": 4}
+    )
     tiny = {"width": 16, "code_dim": 8, "batch_size": 4, "warmup_steps": 1, "codebook_size": 64}
     future = panel.run_point(quantizer="ifsq", steps=2, **tiny)
     panel.wait(300)

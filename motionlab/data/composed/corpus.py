@@ -14,10 +14,9 @@ import hashlib
 import itertools
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,11 +29,10 @@ from motionlab.data.building import building
 from motionlab.data.clip import Clip, Segment
 from motionlab.data.composed.captions import compose_captions
 from motionlab.data.composed.join import Track, join_tracks
-from motionlab.data.composed.mirrored_words import mirror_words
-from motionlab.data.composed.plan import SPLITS, Plan, plan_corpus, side, usable_samples, why_unmirrored
+from motionlab.data.composed.mirrored_words import mirror_words, side
+from motionlab.data.composed.plan import APART, Plan, Planner, usable_samples, why_unmirrored
 from motionlab.data.composed.samples import Sample, load_samples
 from motionlab.data.composed.together import Library, join_together
-from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.data.store import MotionStore
 from motionlab.data.store_files import pack
@@ -45,13 +43,14 @@ from motionlab.motion.transforms import mirror
 from motionlab.training.interrupt import end_with_parent, quiet_tracker
 
 # Raise this number when the same settings give other bytes than before: old caches are then not used.
-FORMAT = 2
+FORMAT = 3
 # Three are enough to show paraphrases; each further one costs the text encoder a third of its time.
 CAPTIONS_PER_CLIP = 3
 NOTE = (
     "Clips are composed from a few minutes of real motion capture: joined, mirrored and re-timed. "
-    "test-seen has new compositions of action sequences that training has seen; test-unseen has sequences "
-    "that training never saw, of actions that it did. Good scores here say nothing about other motions."
+    "Tests are made from takes that training never saw: seen_pairs are sequences of actions that training has seen, "
+    "unseen_pairs have a pair that it never saw, new_takes are single actions. Actions that were recorded once are "
+    "tested apart (_one_take): training knows their real motions. Nothing here says anything about other actions."
 )
 _PLANS_AT_ONCE = 100
 _PLANS_TOGETHER = 12  # whose frames are in one tensor; with more, it leaves the processor's cache
@@ -64,29 +63,37 @@ class Note:
 
     digest: str  # of settings and samples
     actions: list[str]
+    takes: dict[str, list[str]]
+    splits: list[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Corpus(Splits):
-    """The composed splits, each a `MotionStore`, and the labels that occur in them."""
+    """The composed splits, each a `MotionStore`; the labels that occur in them; and which takes are on which side.
+
+    Fields:
+        takes: "train", "validation" and "test" to names of bundled samples. The rest of the takes of validation clips
+            are those of training.
+    """
 
     actions: tuple[str, ...]
+    takes: Mapping[str, Sequence[str]]
     folder: Path
 
     @property
-    def test_seen(self) -> Clips:
-        """New clips, of combinations of actions that were drawn for training."""
-        return self.tests["test_seen"]
+    def seen_pairs(self) -> Clips:
+        """Sequences of actions that training has seen, by takes that it has not seen."""
+        return self.tests["seen_pairs"]
 
     @property
-    def test_unseen(self) -> Clips:
-        """Combinations of actions that were never drawn for training."""
-        return self.tests["test_unseen"]
+    def unseen_pairs(self) -> Clips:
+        """Sequences with a pair of actions that training never saw, by takes that it has not seen."""
+        return self.tests["unseen_pairs"]
 
-    @cached_property
-    def drawn(self) -> JoinedClips:
-        """All clips that were drawn for training, those kept for validation included, in the order of the drawing."""
-        return JoinedClips(self.train, self.validation)
+    @property
+    def new_takes(self) -> Clips:
+        """Single actions, by takes that training has not seen."""
+        return self.tests["new_takes"]
 
 
 def compose(plan: Plan, blend_frames: int, tracks: dict[str, Track] | None = None) -> Clip:
@@ -167,13 +174,16 @@ def build_corpus(
                     target, found="other files", expected="a corpus or an empty folder", fix="Choose another folder."
                 ) from problem
             _log.warning("The corpus is built again, because: %s", problem)
-    plans = plan_corpus(settings, chosen)
+    planner = Planner(settings, chosen)
+    plans = planner.plan()
     actions = sorted({action for split in plans.values() for plan in split for action in plan.actions})
     with building(target) as temporary, runtime.one_thread():
-        for split in SPLITS:
-            (temporary / split).mkdir()
-            pack(temporary / split, _composed(plans[split], settings.blend_frames, processes))
-        note = {"digest": digest, "settings": dataclasses.asdict(settings), "actions": actions}
+        for split, some in plans.items():
+            if some:
+                (temporary / split).mkdir()
+                pack(temporary / split, _composed(some, settings.blend_frames, processes))
+        kept = {"actions": actions, "takes": planner.takes.names, "splits": [name for name in plans if plans[name]]}
+        note = {"digest": digest, "settings": dataclasses.asdict(settings), **kept}
         write_record(temporary / "corpus.json", note)
     return _open(target, digest)
 
@@ -202,8 +212,6 @@ def _begin_process() -> None:
 
 
 def _compose_block(plans: Sequence[Plan], blend_frames: int) -> list[Clip]:
-    if not plans:  # a split without clips
-        return []
     samples = {step.sample.name: step.sample for plan in plans for step in plan.steps}
     library = Library({name: Track.of(sample.motion.features.double()) for name, sample in samples.items()})
     clips: list[Clip] = []
@@ -226,9 +234,13 @@ def _open(folder: Path, digest: str) -> Corpus:
     note = read_record(path, Note, expected="the description of a corpus", fix=fix)
     if note.digest != digest:
         raise InputError(path, found=f"hash {note.digest[:16]}", expected=f"{digest[:16]} (other settings)", fix=fix)
-    stores = {split: MotionStore.open(folder / split) for split in SPLITS}
+    stores = {split: MotionStore.open(folder / split) for split in note.splits}
     train, validation = stores.pop("train"), stores.pop("validation")
-    return Corpus("composed", train, validation, stores, NOTE, actions=tuple(note.actions), folder=folder)
+    apart = tuple(name for name in APART if name in stores)
+    return Corpus(
+        "composed", train, validation, stores, NOTE, apart,
+        actions=tuple(note.actions), takes=note.takes, folder=folder,
+    )  # fmt: skip
 
 
 def _digest(settings: CorpusConfig, samples: Sequence[Sample]) -> str:

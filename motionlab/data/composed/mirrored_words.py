@@ -231,3 +231,8 @@ def _surrounding(text: str, match: re.Match[str]) -> str:
     """The word with two words on either side, or with a few signs where a language has no spaces."""
     before, after = text[: match.start()][-24:].split(" ")[-3:], text[match.end() :][:24].split(" ")[:3]
     return f"{' '.join(before)}{match[0]}{' '.join(after)}".strip()
+
+
+def side(text: str, mirrored: bool) -> str:
+    """The text as it is, or its mirror image."""
+    return mirror_caption(text) if mirrored else text

@@ -1,12 +1,18 @@
 """Decide what every clip of the corpus will be, before any motion is touched.
 
-Splits, by the ordered tuple of actions ("combination"):
+Takes are divided first (`held_takes.py`). Then the splits, each named for what it asks:
 
-* `train`, and `validation`: every 20th clip that is drawn for training is kept out of it to choose the best weights,
-  because the test splits must not;
-* `test_seen`: new clips of combinations that occur among the clips drawn for training;
-* `test_unseen`: combinations with a neighbouring pair of actions that never occurs in train, neither alone nor inside
-  a longer combination, although each single action does. Held-out pairs come with their mirror images.
+* `train`; `validation`: sequences of actions that training has seen, to choose the best weights;
+* `seen_pairs`: sequences whose neighbouring pairs all occur in train. Does it say again what it has heard?
+* `unseen_pairs`: sequences with a pair that never occurs in train, although each single action does. Can it combine?
+* `new_takes`: one action alone, by another performance of it. Does the tokenizer, does the judge know new motion?
+
+No take of these three is in train or validation, so they hold only actions that were recorded more than once. The
+other actions have `seen_pairs_one_take` and `unseen_pairs_one_take`: every clip of theirs has at least one action with
+a single take, which training knows. A generated motion can be judged on them; their *real* motions are no new motions.
+
+Actions take turns in every split: the next clip has the action that had the fewest segments so far. So shares of
+actions agree over the splits.
 
 Clips whose pelvis points straight up or down somewhere (`hard_heading`: roll, crawl, backflip, spin, some get-ups)
 are left out by default: their heading jumps by up to 146 degrees in one frame, which decodes exactly but puts outliers
@@ -15,28 +21,37 @@ into two of the 272 features. `hard_heading=True` takes them in.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from motionlab.config import CorpusConfig
-from motionlab.data.composed.mirrored_words import mirror_caption, mirror_words
+from motionlab.data.composed.held_pairs import Labels, beyond, hold_out_pairs, neighbours, only
+from motionlab.data.composed.held_takes import Takes, divide_takes
+from motionlab.data.composed.mirrored_words import mirror_words, side
 from motionlab.data.composed.samples import Sample
 from motionlab.errors import InputError
 
-SPLITS = ("train", "validation", "test_seen", "test_unseen")
-DRAWN = ("train", "test_seen", "test_unseen")  # the place of a name here is part of the seed of every clip
-VALIDATION_EVERY = 20
+TESTS = ("seen_pairs", "unseen_pairs", "new_takes")
+APART = ("seen_pairs_one_take", "unseen_pairs_one_take")
+SPLITS = ("train", "validation", *TESTS, *APART)  # the place of a name here is part of the seed of every clip
 # Poses that may follow each other. Few clips begin in any other pose, so combinations with it could not be held out.
 UPRIGHT = frozenset({"stand", "fight"})
 # Turning and walking a few steps cannot be told from "turns left, then walks", so its captions would be ambiguous.
 AMBIGUOUS = frozenset({"walk_around"})
-HELD_OUT_SHARE = 0.15
 # How often a clip has one, two, three, ... actions.
 _COUNT_WEIGHTS = (0.25, 0.45, 0.30)
+# Of so many sequences the one whose actions had the fewest segments becomes a test clip.
+_TO_CHOOSE_FROM = 4
+# Longer sequences with a held-out pair are not listed: there would be too many.
+_LONGEST_UNSEEN = 3
 # A looping sample is repeated until it lasts about this many frames.
 _LOOP_FRAMES = (40, 110)
+# One action alone is often shorter than corpus.min_frames.
+_SHORTEST_TAKE = 20
 _MAX_TRIES = 2000
 
 
@@ -69,7 +84,7 @@ class Plan:
         return 1 + sum(step.frames - 1 for step in self.steps)
 
     @property
-    def actions(self) -> tuple[str, ...]:
+    def actions(self) -> Labels:
         """Labels as they are seen in the finished clip."""
         return tuple(side(step.sample.action, self.mirrored) for step in self.steps)
 
@@ -94,34 +109,22 @@ def why_unmirrored(sample: Sample) -> str:
 def plan_corpus(settings: CorpusConfig, samples: Sequence[Sample]) -> dict[str, list[Plan]]:
     """Decide every clip of every split. Pure: the same settings and samples give the same plans.
 
+    Returns:
+        the plans of each split of `SPLITS`; a test split with 0 clips in the settings has none.
+
     Raises:
         InputError: the settings leave too few combinations.
     """
-    planner = Planner(settings, samples)
-    drawn = planner.train()
-    known = {plan.actions for plan in drawn}
-    return {
-        "train": [plan for number, plan in enumerate(drawn) if not validates(number)],
-        "validation": [plan for number, plan in enumerate(drawn) if validates(number)],
-        "test_seen": planner.seen(known),
-        "test_unseen": planner.unseen(known),
-    }
-
-
-def validates(number: int) -> bool:
-    """Whether the clip with this number, of those drawn for training, is kept for validation."""
-    return number % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    return Planner(settings, samples).plan()
 
 
 class Planner:
-    """Draws plans. Every clip has its own generator, so adding clips to one split changes no other clip."""
+    """Draws plans, each with a generator of its own. More clips of one split do not change its earlier ones."""
 
     def __init__(self, settings: CorpusConfig, samples: Sequence[Sample]) -> None:
         self.settings = settings
-        self.takes: dict[str, list[Sample]] = {}  # by action as recorded
-        for sample in samples:
-            self.takes.setdefault(sample.action, []).append(sample)
-        self.actions = sorted(self.takes)
+        self.takes: Takes = divide_takes(samples, settings.seed)
+        self.actions = sorted(self.takes.train)
         if len(self.actions) < 2:
             raise InputError(
                 "corpus",
@@ -139,75 +142,130 @@ class Planner:
                 expected="phrases that can be mirrored, because corpus.mirror_probability is 1",
                 fix="Write the phrase in other words, or lower corpus.mirror_probability.",
             )
-        self.held_out = self._hold_out()
+        # Labels of finished clips.
+        self.labels = self._labels(self.takes.train)
+        self.several = [label for label in self.labels if label in self._labels(self.takes.test)]
+        self.held_out = hold_out_pairs(self.labels, self.several, settings.seed)
 
-    def train(self) -> list[Plan]:
-        return self._split("train", self.settings.n_train, lambda plan: not self._has_held_out(plan.actions))
+    def plan(self) -> dict[str, list[Plan]]:
+        """The plans of all splits."""
+        n, takes = self.settings, self.takes
+        train = self._split("train", n.n_train, self._any, takes.train, self.labels)
+        known = sorted({plan.actions for plan in train})
+        pairs = {pair for actions in known for pair in neighbours(actions)}
+        # A pair within a longer sequence is known as well.
+        seen = sorted({*pairs, *(actions for actions in known if len(actions) > 1)})
+        unseen = self._with_held_out_pairs({label for actions in known for label in actions})
+        alone: list[Labels] = [(label,) for label in self.several]
+        # Where an action has no take of its own for a side, it is done by one of training.
+        validating, testing = {**takes.train, **takes.validation}, {**takes.train, **takes.test}
+        several = set(self.several)
+        return {
+            "train": train,
+            "validation": self._listed("validation", n.n_validation, known, validating),
+            "seen_pairs": self._listed("seen_pairs", n.n_seen_pairs, only(seen, several), takes.test),
+            "unseen_pairs": self._listed("unseen_pairs", n.n_unseen_pairs, only(unseen, several), takes.test),
+            "new_takes": self._listed("new_takes", n.n_new_takes, alone, takes.test),
+            "seen_pairs_one_take": self._listed("seen_pairs_one_take", n.n_seen_pairs, beyond(seen, several), testing),
+            "unseen_pairs_one_take": self._listed(
+                "unseen_pairs_one_take", n.n_unseen_pairs, beyond(unseen, several), testing
+            ),
+        }
 
-    def seen(self, known: set[tuple[str, ...]]) -> list[Plan]:
-        return self._split("test_seen", self.settings.n_test_seen, lambda plan: plan.actions in known, sorted(known))
+    def _with_held_out_pairs(self, trained: set[str]) -> list[Labels]:
+        """Every sequence with a held-out pair, of labels that training knows alone."""
+        labels = [label for label in self.labels if label in trained]
+        found: list[Labels] = []
+        for count in range(2, min(self.settings.max_actions, _LONGEST_UNSEEN) + 1):
+            found += [one for one in product(labels, repeat=count) if self._is_unseen(one)]
+        return found
 
-    def unseen(self, known: set[tuple[str, ...]]) -> list[Plan]:
-        trained = {action for actions in known for action in actions}
+    def _is_unseen(self, labels: Labels) -> bool:
+        pairs = neighbours(labels)
+        return all(first != second for first, second in pairs) and any(pair in self.held_out for pair in pairs)
 
-        def wanted(plan: Plan) -> bool:
-            return self._has_held_out(plan.actions) and trained.issuperset(plan.actions)
+    def _any(self, generator: np.random.Generator, label: str, segments: Counter[str]) -> Labels | None:
+        """A sequence for training, with this label somewhere; None if it has a held-out pair."""
+        count = _draw_count(generator, range(1, self.settings.max_actions + 1))
+        drawn = [self.labels[int(i)] for i in generator.integers(len(self.labels), size=count)]
+        drawn[int(generator.integers(count))] = label
+        return None if any(pair in self.held_out for pair in neighbours(drawn)) else tuple(drawn)
 
-        return self._split("test_unseen", self.settings.n_test_unseen, wanted)
+    def _listed(
+        self, split: str, count: int, combinations: Sequence[Labels], takes: dict[str, list[Sample]]
+    ) -> list[Plan]:
+        """A split of these sequences; each of its labels gets its turn."""
+        with_label: dict[str, dict[int, list[Labels]]] = {}  # label -> number of actions -> sequences
+        for labels in combinations:
+            for label in sorted(set(labels)):
+                with_label.setdefault(label, {}).setdefault(len(labels), []).append(labels)
+
+        def draw(generator: np.random.Generator, label: str, segments: Counter[str]) -> Labels:
+            some = with_label[label][_draw_count(generator, sorted(with_label[label]))]
+            few = [some[int(number)] for number in generator.integers(len(some), size=_TO_CHOOSE_FROM)]
+            return min(few, key=lambda labels: sum(segments[other] for other in labels))
+
+        return self._split(split, count, draw, takes, sorted(with_label))
 
     def _split(
         self,
         split: str,
         count: int,
-        wanted: Callable[[Plan], bool],
-        combinations: list[tuple[str, ...]] | None = None,
+        draw: Callable[[np.random.Generator, str, Counter[str]], Labels | None],
+        takes: dict[str, list[Sample]],
+        labels: Sequence[str],
     ) -> list[Plan]:
-        plans = []
+        if count and not labels:
+            raise InputError(
+                f"corpus {split}",
+                found=f"no combination of actions for it ({self.settings.n_train} training clips)",
+                expected="at least one",
+                fix=f"Raise corpus.n_train, or ask for none: corpus.n_{split.removesuffix('_one_take')}=0.",
+            )
+        plans: list[Plan] = []
+        segments = Counter(dict.fromkeys(labels, 0))
         for number in range(count):
-            seed = (self.settings.seed, DRAWN.index(split), number)
+            seed = (self.settings.seed, SPLITS.index(split), number)
             generator = np.random.default_rng(seed)
-            # Each action in turn must occur, so that all are trained, and about equally often.
-            required = self.actions[number % len(self.actions)] if split == "train" else None
+            fewest = min(segments[label] for label in labels)
+            next_ones = [label for label in labels if segments[label] == fewest]
+            label = next_ones[int(generator.integers(len(next_ones)))]
             for _ in range(_MAX_TRIES):
-                plan = self._draw(f"{split}-{number:05d}", seed, generator, required, combinations)
-                if plan is not None and wanted(plan):
-                    plans.append(plan)
+                drawn = draw(generator, label, segments)
+                plan = None if drawn is None else self._perform(f"{split}-{number:05d}", seed, generator, drawn, takes)
+                if plan is not None:
                     break
             else:
                 raise InputError(
                     f"corpus {split}",
-                    found=f"no clip after {_MAX_TRIES} tries (number {number}, with {required or 'any action'})",
+                    found=f"no clip after {_MAX_TRIES} tries (number {number}, with {label})",
                     expected=f"clips of {self.settings.min_frames} to {self.settings.max_frames} frames",
                     fix="Widen min_frames and max_frames, or raise n_train so that more combinations are known.",
                 )
+            plans.append(plan)
+            segments.update(plan.actions)
         return plans
 
-    def _draw(
+    def _perform(
         self,
         name: str,
         seed: tuple[int, ...],
         generator: np.random.Generator,
-        required: str | None,
-        combinations: list[tuple[str, ...]] | None,
+        labels: Labels,
+        takes: dict[str, list[Sample]],
     ) -> Plan | None:
+        """A clip that shows these labels, by takes of this side, or None if this draw gives none."""
         settings = self.settings
         mirrored = bool(generator.random() < settings.mirror_probability)
-        if combinations is None:
-            weights = np.array([_COUNT_WEIGHTS[min(n, 2)] for n in range(settings.max_actions)])
-            count = 1 + int(generator.choice(len(weights), p=weights / weights.sum()))
-            labels = [self.actions[int(i)] for i in generator.integers(len(self.actions), size=count)]
-            if required is not None:
-                labels[int(generator.integers(count))] = required
-        else:  # labels of finished clips; go back to what was recorded
-            labels = [side(label, mirrored) for label in combinations[int(generator.integers(len(combinations)))]]
-        if any(first == second for first, second in zip(labels, labels[1:], strict=False)):
+        actions = [side(label, mirrored) for label in labels]  # back to what was recorded
+        if any(first == second for first, second in neighbours(actions)):
             return None  # "walks, then walks" is one longer walk
-        if not all(label in self.takes for label in labels):
+        if not all(action in takes for action in actions):
             return None  # the mirror image of an action that is not in the samples
         steps = []
-        for label in labels:
-            takes = self.takes[label]
-            sample = takes[int(generator.integers(len(takes)))]
+        for action in actions:
+            some = takes[action]
+            sample = some[int(generator.integers(len(some)))]
             if mirrored and sample.name in self.unmirrored:
                 return None
             speed = round(float(generator.uniform(settings.speed_min, settings.speed_max)), 3)
@@ -216,25 +274,20 @@ class Planner:
                 repeats = max(1, round(target * speed / (len(sample.motion) - 1)))
             steps.append(Step(sample, speed, repeats))
         plan = Plan(name, tuple(steps), mirrored, seed)
-        return plan if settings.min_frames <= plan.frames <= settings.max_frames else None
+        shortest = min(settings.min_frames, _SHORTEST_TAKE) if name.startswith("new_takes") else settings.min_frames
+        return plan if shortest <= plan.frames <= settings.max_frames else None
 
-    def _hold_out(self) -> set[tuple[str, str]]:
-        """Ordered pairs of actions that training must not see, closed under mirroring."""
-        labels = sorted({*self.actions, *(side(action, True) for action in self.actions)})
-        pairs = [(first, second) for first in labels for second in labels if first != second]
-        generator = np.random.default_rng((self.settings.seed, len(DRAWN)))
-        wanted = max(1, round(HELD_OUT_SHARE * len(pairs)))
-        held_out: set[tuple[str, str]] = set()
-        for number in generator.permutation(len(pairs)):
-            if len(held_out) >= wanted:
-                break
-            first, second = pairs[int(number)]
-            held_out |= {(first, second), (side(first, True), side(second, True))}
-        return held_out
-
-    def _has_held_out(self, actions: tuple[str, ...]) -> bool:
-        return any(pair in self.held_out for pair in zip(actions, actions[1:], strict=False))
+    def _labels(self, takes: dict[str, list[Sample]]) -> list[str]:
+        """Labels that a finished clip made from these takes can have."""
+        chance = self.settings.mirror_probability
+        plain = set(takes) if chance < 1 else set()
+        turned = {
+            side(action, True) for action, some in takes.items() if any(one.name not in self.unmirrored for one in some)
+        }
+        return sorted(plain | (turned if chance > 0 else set()))
 
 
-def side(text: str, mirrored: bool) -> str:
-    return mirror_caption(text) if mirrored else text
+def _draw_count(generator: np.random.Generator, counts: Sequence[int]) -> int:
+    """How many actions a clip has."""
+    weights = np.array([_COUNT_WEIGHTS[min(count, 3) - 1] for count in counts])
+    return counts[int(generator.choice(len(counts), p=weights / weights.sum()))]

@@ -38,7 +38,7 @@ MEASURE: dict[str, Any] = {
     "noise": [0.0, 0.1, 0.3, 0.5],  # shares of random codes in the history
     "captions": 64,  # of each test split
     "looks": 20,  # of iterative decoding
-    "fewer_looks": [1, 5],  # tried too, on test_seen
+    "fewer_looks": [1, 5],  # tried too, on seen_pairs
     "same_captions": 8,  # captions with several motions each
     "same_samples": 4,
 }

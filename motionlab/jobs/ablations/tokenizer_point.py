@@ -45,7 +45,8 @@ USAGE_BATCHES = 40  # batches of training windows over which codes are counted
 # half a minute on one core.
 SETTINGS: dict[str, dict[str, Any]] = {
     "corpus": {
-        "n_train": 300, "n_test_seen": 32, "n_test_unseen": 8, "min_frames": 60, "max_frames": 300, "max_actions": 3,
+        "n_train": 300, "n_seen_pairs": 32, "n_unseen_pairs": 8,
+        "n_new_takes": 2, "n_validation": 4, "min_frames": 60, "max_frames": 300, "max_actions": 3,
         "blend_frames": 10, "mirror_probability": 0.5, "speed_min": 0.8, "speed_max": 1.25, "seed": 0,
     },
     "tokenizer": {
@@ -69,7 +70,7 @@ KEYS = {  # every key that a point may name -> the section of RunConfig that it 
 class Result:
     """The results of one trained tokenizer.
 
-    Errors are means over the frames of whole test clips (`test_seen`: combinations of actions seen in training).
+    Errors are means over the frames of whole test clips (`seen_pairs`: combinations of actions seen in training).
 
     Fields:
         mpjpe_heading_mm: joint error with pelvis and heading aligned.

@@ -61,7 +61,7 @@ def _word_vector(word: str, dim: int) -> Tensor:
 @functools.cache
 def small_store(clips: int = 64) -> Clips:
     """Composed motions of at most 160 frames with their captions."""
-    return build_corpus(load_config("ci", [f"corpus.n_train={clips}"]).corpus).drawn
+    return build_corpus(load_config("ci", [f"corpus.n_train={clips}"]).corpus).train
 
 
 @functools.cache

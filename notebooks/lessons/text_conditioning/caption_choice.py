@@ -216,7 +216,7 @@ def measure(run: Run, corpus: Corpus, point: Point, judge: ActionClassifier, ste
         "new_clips_padded": padded_loss(model, codes.validation, held_out(validation, new)),
     }
     scores, limits = {}, 0
-    for name, store in (("seen", corpus.test_seen), ("unseen", corpus.test_unseen)):
+    for name, store in (("seen", corpus.seen_pairs), ("unseen", corpus.unseen_pairs)):
         clips = range(len(store))
         for suffix, text in (
             ("", run.text.features([store.captions(i)[0] for i in clips])),
@@ -224,7 +224,7 @@ def measure(run: Run, corpus: Corpus, point: Point, judge: ActionClassifier, ste
         ):
             scores[name + suffix], limit = action_scores(run, model, judge, store, text)
             limits += limit
-    made = 2 * (len(corpus.test_seen) + len(corpus.test_unseen))
+    made = 2 * (len(corpus.seen_pairs) + len(corpus.unseen_pairs))
     numbers = {name: round(value, 4) for name, value in (losses | scores).items()}
     return Measured(**numbers, limit=round(limits / made, 4), seconds=round(seconds, 1))
 
@@ -270,7 +270,7 @@ def main() -> None:
     run = Run.open(arguments.run)
     corpus = build_corpus(run.config.corpus)
     steps = run.config.evaluation.classifier_steps
-    judge = train_classifier(corpus.drawn, run.normalizer, steps=steps, seed=run.config.seed)
+    judge = train_classifier(corpus.train, run.normalizer, steps=steps, seed=run.config.seed)
     for point in todo:
         measured = measure(run, corpus, point, judge, arguments.steps)
         found = (load_points(arguments.out) if arguments.out.exists() else {}) | {point: measured}

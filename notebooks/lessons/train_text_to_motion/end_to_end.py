@@ -58,7 +58,8 @@ WEIGHTS: dict[str, float | None] = {  # of the decoder's gradient in the tokeniz
 SEEDS = (0, 1, 2)
 STEPS, BATCH, LOOKS = 300, 16, 6  # updates of every weight, clips per batch, measurements along the way
 CHANGES = (
-    "corpus.n_train=600", "corpus.n_test_seen=48", "corpus.n_test_unseen=8", "corpus.max_frames=160",
+    "corpus.n_train=600", "corpus.n_seen_pairs=48", "corpus.n_unseen_pairs=8",
+    "corpus.n_new_takes=2", "corpus.n_validation=4", "corpus.max_frames=160",
     "tokenizer.codebook_size=256", "tokenizer.width=96", "tokenizer.code_dim=32", "tokenizer.depth=1",
     "tokenizer.down_t=2", "tokenizer.velocity_weight=0",
     "tokenizer.root_weight=0.5", "llama.n_layer=3", "llama.n_head=4", "llama.n_kv_heads=2", "llama.dim=96",
@@ -83,11 +84,11 @@ def load_material(changes: Sequence[str] = ()) -> Material:
     """The small corpus of the experiment; `changes` as in `load_config`."""
     config = load_config("tiny", [*CHANGES, *changes])
     corpus = build_corpus(config.corpus)
-    train = corpus.drawn  # nothing is chosen by validation here
+    train = corpus.train  # nothing is chosen by validation here
     normalizer = Normalizer.fit(train.features(i) for i in range(len(train)))
     clips = [normalizer.normalize(train.features(i)) for i in range(len(train))]
     text = text_cache(config.text)
-    text.features([store.captions(i)[0] for store in (train, corpus.test_seen) for i in range(len(store))])
+    text.features([store.captions(i)[0] for store in (train, corpus.seen_pairs) for i in range(len(store))])
     return Material(config, corpus, normalizer, text, clips)
 
 
@@ -146,7 +147,7 @@ def train_point(way: str, seed: int, material: Material, steps: int = STEPS, loo
     for step, rows in enumerate(clip_order(lengths, seed, steps), start=1):
         began = time.perf_counter()
         if weight is None:
-            text = material.text.features([material.corpus.drawn.captions(i)[0] for i in rows])
+            text = material.text.features([material.corpus.train.captions(i)[0] for i in rows])
             batch = build_sequences([codes[i] for i in rows], text, llama.codebook_size, llama.max_length)
             learners[1].step(sequence_losses(llama, batch).loss)
         else:
@@ -225,7 +226,7 @@ def _step_peak(material: Material, way: str, batch: tuple[Tensor, Tensor, TextFe
 
 def mean_pose_mm(material: Material) -> dict[str, float]:
     """Error of the mean of all training frames on the test clips: the error of a tokenizer that says nothing."""
-    store, mean = material.corpus.test_seen, material.normalizer.mean
+    store, mean = material.corpus.seen_pairs, material.normalizer.mean
     pairs = [Pair(real, mean.expand_as(real)) for real in (store.features(i) for i in range(len(store)))]
     return {f"{align} aligned": short(mean_error(pairs, align)) for align in ("pelvis", "heading")}
 

@@ -68,14 +68,14 @@ class Material:
         """The classifier of actions, trained only on real clips; the same one for every point."""
         steps = self.config.evaluation.classifier_steps
         with torch.enable_grad():  # the first caller may be measuring
-            return train_classifier(self.corpus.drawn, self.normalizer, steps=steps)
+            return train_classifier(self.corpus.train, self.normalizer, steps=steps)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, TextFeatures]:
         """Motion `[B, T, 272]` padded with zeros, its mask `[B, T]`, and the first caption of every clip."""
         chosen = [self.clips[i] for i in rows]
         motion = nn.utils.rnn.pad_sequence(chosen, batch_first=True)
         mask = torch.arange(motion.shape[1]) < torch.tensor([len(clip) for clip in chosen]).unsqueeze(1)
-        return motion, mask, self.text.features([self.corpus.drawn.captions(i)[0] for i in rows])
+        return motion, mask, self.text.features([self.corpus.train.captions(i)[0] for i in rows])
 
 
 class Watch:
@@ -88,7 +88,7 @@ class Watch:
     @torch.inference_mode()
     def look(self, step: int) -> Look:
         """Measure now; both models are in training mode afterwards."""
-        store, normalizer = self.material.corpus.test_seen, self.material.normalizer
+        store, normalizer = self.material.corpus.seen_pairs, self.material.normalizer
         errors, _ = measure_tokenizer(self.tokenizer, store, normalizer)
         tokens = self.tokenizer.encode_clips([normalizer.normalize(store.features(i)) for i in range(len(store))])
         text = self.material.text.features([store.captions(i)[0] for i in range(len(store))])
@@ -133,7 +133,7 @@ def action_scores(material: Material, tokenizer: MotionTokenizer, llama: MotionL
 
     "other caption" holds each generated motion against the caption of the next clip: what chance gives.
     """
-    store, normalizer, config = material.corpus.test_seen, material.normalizer, material.config
+    store, normalizer, config = material.corpus.seen_pairs, material.normalizer, material.config
     text = material.text.features([store.captions(i)[0] for i in range(len(store))])
     sampling = Sampling(max_tokens=config.sampling.max_tokens, temperature=0.8, top_p=0.9)
     tokenizer.eval()

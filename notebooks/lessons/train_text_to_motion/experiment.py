@@ -185,7 +185,7 @@ def other_caption_score(store: Clips, judge: ActionClassifier, clips: Sequence[i
 
 def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
     """The classifier of actions, trained on real clips only."""
-    return train_classifier(corpus.drawn, run.normalizer, steps=run.config.evaluation.classifier_steps)
+    return train_classifier(corpus.train, run.normalizer, steps=run.config.evaluation.classifier_steps)
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ class Kept:
 
 
 def keep(run: Run, corpus: Corpus) -> Kept:
-    """Measure all that the lesson says about a run on test-seen."""
-    judge, store = make_judge(run, corpus), corpus.test_seen
+    """Measure all that the lesson says about a run on seen_pairs."""
+    judge, store = make_judge(run, corpus), corpus.seen_pairs
     clips = list(range(len(store)))
     sampled = {
         name: measure_sampling(run, judge, store, replace(run.config.sampling, **changes), clips)

@@ -67,7 +67,8 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ci": (
         "tiny",
         (
-            "corpus.n_train=160", "corpus.n_test_seen=16", "corpus.n_test_unseen=8", "corpus.max_frames=200",
+            "corpus.n_train=160", "corpus.n_seen_pairs=16", "corpus.n_unseen_pairs=8",
+            "corpus.n_new_takes=2", "corpus.n_validation=4", "corpus.max_frames=200",
             "tokenizer.width=64", "tokenizer.code_dim=32", "tokenizer.depth=1", *PLAIN_LOSS,
             "tokenizer_training.steps=80", "tokenizer_training.lr=3e-3", "tokenizer_training.warmup_steps=10",
             "tokenizer_training.val_every=10", "tokenizer_training.log_every=2", "tokenizer_training.save_every=40",
@@ -83,7 +84,8 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "gpu": (
         "motionmillion",
         (
-            "corpus.n_train=8000", "corpus.n_test_seen=256", "corpus.n_test_unseen=256", "corpus.max_actions=2",
+            "corpus.n_train=8000", "corpus.n_seen_pairs=256", "corpus.n_unseen_pairs=256",
+            "corpus.n_new_takes=128", "corpus.n_validation=256", "corpus.max_actions=2",
             "tokenizer.velocity_weight=0", "tokenizer.root_weight=0.5",
             "tokenizer_training.steps=6000", "tokenizer_training.lr=4e-4", "tokenizer_training.warmup_steps=200",
             "tokenizer_training.clip_norm=1.0", "tokenizer_training.min_lr_ratio=0.02",
@@ -201,9 +203,9 @@ def press_stop(at: int) -> Callable[[int], None]:
 
 # ---- what the lesson looks at ----------------------------------------------------------------------------------------
 def seen_pairs(run: Run, corpus: Corpus) -> list[Pair]:
-    """Every clip of test-seen (new clips, combinations of actions as in training) with its reconstruction."""
+    """Every clip of seen_pairs (new clips, combinations of actions as in training) with its reconstruction."""
     device = runtime.as_device()
-    found = reconstructions(run.tokenizer().to(device), corpus.test_seen, run.normalizer.to(device))
+    found = reconstructions(run.tokenizer().to(device), corpus.seen_pairs, run.normalizer.to(device))
     return [Pair(pair.real.cpu(), pair.restored.cpu()) for pair, _ in found]
 
 
@@ -261,7 +263,7 @@ class Kept:
 
 
 def keep(run: Run, corpus: Corpus) -> Kept:
-    """Measure all that the lesson says about a run on test-seen."""
+    """Measure all that the lesson says about a run on seen_pairs."""
     tokenizer, pairs = run.tokenizer(), seen_pairs(run, corpus)
     history = History.read(run.tokenizer_folder(run.config.tokenizer.quantizer) / "history.csv")
     along, (first, last) = along_clip(pairs, 150), border_errors(pairs, 12)

@@ -58,12 +58,14 @@ class Chunks:
 
 def load_chunks(clips: int = 96) -> Chunks:
     """Chunks of a small composed corpus: about six minutes of motion for training."""
-    settings = CorpusConfig(n_train=clips, n_test_seen=16, n_test_unseen=4, max_frames=160)
+    settings = CorpusConfig(
+        n_train=clips, n_seen_pairs=16, n_unseen_pairs=4, n_new_takes=2, n_validation=4, max_frames=160
+    )
     corpus = build_corpus(settings)
-    train = corpus.drawn  # nothing is chosen by validation here
+    train = corpus.train  # nothing is chosen by validation here
     normalizer = Normalizer.fit(train.features(i) for i in range(len(train)))
-    parts = (_cut(train, normalizer), _cut(corpus.test_seen, normalizer))
-    return Chunks(*parts, normalizer, train, corpus.test_seen)
+    parts = (_cut(train, normalizer), _cut(corpus.seen_pairs, normalizer))
+    return Chunks(*parts, normalizer, train, corpus.seen_pairs)
 
 
 def to_chunks(features: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from motionlab.config import CorpusConfig
 from motionlab.data.composed import corpus as c
 from motionlab.data.composed.join import Track
 from motionlab.data.composed.mirrored_words import mirror_caption
-from motionlab.data.composed.plan import Plan, Step, plan_corpus
+from motionlab.data.composed.plan import APART, SPLITS, TESTS, Plan, Step, plan_corpus
 from motionlab.data.composed.samples import Sample
+from motionlab.data.leaks import shared_takes
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.jobs.doctor import healthy, verify
@@ -21,7 +22,8 @@ BLEND = 10
 
 
 def config(**changes) -> CorpusConfig:
-    small = {"n_train": 24, "n_test_seen": 3, "n_test_unseen": 3, "max_frames": 200, "blend_frames": BLEND}
+    tests = {"n_validation": 2, "n_seen_pairs": 3, "n_unseen_pairs": 3, "n_new_takes": 2}
+    small = {"n_train": 24, "max_frames": 200, "blend_frames": BLEND, **tests}
     return CorpusConfig(**{**small, **changes})
 
 
@@ -129,10 +131,6 @@ def test_mirrored_clip_is_the_mirror_image(usable):
     assert mirrored.captions == [mirror_caption(caption) for caption in plain.captions]
 
 
-def test_a_split_may_have_no_clips():
-    assert list(c._composed([], blend_frames=4, processes=1)) == []
-
-
 def test_looping_samples_are_repeated(usable):
     walk = next(sample for sample in usable if sample.looping)
     plan = Plan("loop", (Step(walk, 1.0, 4),), False, (0, 0))
@@ -152,10 +150,10 @@ def test_same_seed_same_bytes(built, tmp_path, samples):
 
 
 def test_cache_is_opened_and_not_built_again(private_cache, samples, monkeypatch):
-    settings = config(n_train=16, n_test_seen=1, n_test_unseen=1, max_frames=120)
+    settings = config(n_train=16, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=1, max_frames=120)
     first = c.build_corpus(settings, samples=samples)
     assert first.folder.parent == private_cache and first.folder.name.startswith("corpus-")
-    monkeypatch.setattr(c, "plan_corpus", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(c, "Planner", lambda *_: pytest.fail("built again"))
     again = c.build_corpus(settings, samples=samples)
     assert again.folder == first.folder and again.train.captions(3) == first.train.captions(3)
     assert [path.name for path in private_cache.iterdir()] == [first.folder.name]
@@ -174,7 +172,7 @@ def test_cache_name_depends_on_settings_samples_and_format(usable, monkeypatch):
 
 def test_a_damaged_cache_is_built_again_with_a_note(tmp_path, samples, caplog):
     folder = tmp_path / "corpus"
-    settings = config(n_train=16, n_test_seen=1, n_test_unseen=1, max_frames=120)
+    settings = config(n_train=16, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=1, max_frames=120)
     c.build_corpus(settings, folder, samples=samples)
     before = contents(folder)
     features = folder / "train" / "features.f16"
@@ -194,10 +192,10 @@ def test_a_damaged_cache_is_built_again_with_a_note(tmp_path, samples, caplog):
 
 def test_changed_bytes_are_found_when_doctor_is_asked(tmp_path, samples):
     """Opening compares sizes only: a corpus of 100 GB is not read at every start."""
-    settings = config(n_train=16, n_test_seen=1, n_test_unseen=1, max_frames=120)
+    settings = config(n_train=16, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=1, max_frames=120)
     corpus = c.build_corpus(settings, tmp_path / "corpus", samples=samples)
     assert healthy(verify(tmp_path)) and [row.name for row in verify(tmp_path)] == [
-        f"corpus/{split}" for split in ("test_seen", "test_unseen", "train", "validation")
+        f"corpus/{split}" for split in sorted(SPLITS)
     ]
     features = corpus.folder / "train" / "features.f16"
     features.write_bytes(features.read_bytes()[:-1] + b"x")
@@ -205,12 +203,12 @@ def test_changed_bytes_are_found_when_doctor_is_asked(tmp_path, samples):
     assert [(row.name, row.value) for row in verify(tmp_path) if row.status != "ok"] == [
         ("corpus/train", "damaged: changed content")
     ]
-    assert not healthy(verify(tmp_path)) and healthy(verify(tmp_path / "corpus" / "test_seen"))
+    assert not healthy(verify(tmp_path)) and healthy(verify(tmp_path / "corpus" / "seen_pairs"))
 
 
 @pytest.mark.parametrize("lost", ["index.json", "clips.i64", "clips.jsonl", "features.f16"])
 def test_a_lost_file_is_found_when_doctor_is_asked(tmp_path, samples, lost: str):
-    settings = config(n_train=16, n_test_seen=1, n_test_unseen=1, max_frames=120)
+    settings = config(n_train=16, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=1, max_frames=120)
     (c.build_corpus(settings, tmp_path / "corpus", samples=samples).folder / "train" / lost).unlink()
     assert [row.name for row in verify(tmp_path) if row.status != "ok"] == ["corpus/train"]
 
@@ -222,10 +220,22 @@ def test_doctor_verifies_a_folder_that_exists(tmp_path):
 
 def test_the_composed_source_gives_splits(built: c.Corpus):
     assert isinstance(built, Splits) and built.name == "composed" and built.note
-    assert list(built.tests) == ["test_seen", "test_unseen"]
-    assert [len(clips) for clips in built.named().values()] == [23, 1, 3, 3]
-    assert [built.drawn.name(i) for i in range(24)] == [f"train-{i:05d}" for i in range(24)]
-    assert built.drawn.place(19) == (1, 0)
+    assert list(built.tests) == [*TESTS, *APART] and built.apart == APART
+    assert [len(clips) for clips in built.named().values()] == [24, 2, 3, 3, 2, 3, 3]
+    assert built.seen_pairs is built.tests["seen_pairs"] and built.new_takes is built.tests["new_takes"]
+
+
+def test_the_corpus_says_which_takes_are_held_out_and_shares_none_of_them(built):
+    assert {side: len(names) for side, names in built.takes.items()} == {"train": 24, "validation": 3, "test": 8}
+    shared = shared_takes(built)
+    assert [name for name in built.tests if shared[name]] == list(APART)
+    assert not set().union(*shared.values()) & set(built.takes["test"])
+
+
+def test_a_split_with_no_clips_is_left_out(tmp_path, samples):
+    settings = config(n_train=16, n_seen_pairs=0, n_unseen_pairs=1, n_new_takes=0)
+    built = c.build_corpus(settings, tmp_path / "corpus", samples=samples)
+    assert list(built.tests) == ["unseen_pairs", "unseen_pairs_one_take"]
 
 
 def test_a_failed_build_leaves_nothing_behind(tmp_path, samples, monkeypatch):

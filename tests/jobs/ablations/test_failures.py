@@ -54,7 +54,14 @@ def test_a_value_that_no_point_may_have_is_named_as_it_stands_in_the_grid(text: 
 
 
 def test_a_point_that_cannot_be_built_is_named_and_names_no_file_that_is_gone(tmp_path: Path) -> None:
-    corpus = {"n_train": 24, "n_test_seen": 4, "n_test_unseen": 4, "max_frames": 120}
+    corpus = {
+        "n_train": 24,
+        "n_seen_pairs": 4,
+        "n_unseen_pairs": 4,
+        "n_new_takes": 2,
+        "n_validation": 4,
+        "max_frames": 120,
+    }
 
     def run(*grid: str) -> str:
         with pytest.raises(InputError) as caught:

@@ -28,7 +28,7 @@ from motionlab.jobs.ablations.tokenizer_point import Result, canonical, make_poi
 from motionlab.quantizers.build import KINDS
 from motionlab.quantizers.vq_ema import VQEMA
 
-CORPUS = {"n_train": 12, "n_test_seen": 2, "n_test_unseen": 2}
+CORPUS = {"n_train": 12, "n_seen_pairs": 2, "n_unseen_pairs": 2, "n_new_takes": 2, "n_validation": 4}
 TINY = {"width": 16, "code_dim": 8, "steps": 2, "batch_size": 4, "warmup_steps": 1, "codebook_size": 64}
 GRID: dict[str, list[Any]] = {
     **{key: [value] for key, value in TINY.items()},

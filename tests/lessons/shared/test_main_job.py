@@ -26,13 +26,13 @@ METRICS = {
             "dead": 176,
             "codebook_size": 1000,
             "used_fraction": 0.824,
-            "errors": {"test_seen": SPLIT},
-            "codes_of": "test_seen",
+            "errors": {"seen_pairs": SPLIT},
+            "codes_of": "seen_pairs",
             "histogram": [1] * 1000,
         }
     },
     "generation": {
-        "test_seen": {
+        "seen_pairs": {
             "score": {"real": 1.0, "reconstructed": 0.95, "generated": 0.9, "other caption": 0.2},
             "players": [{"caption": "walks", "files": {}}],
             "clips": 1,
@@ -51,10 +51,10 @@ def test_numbers_are_kept_and_bulk_is_not(tmp_path: Path) -> None:
     run.record(**METRICS)
     keep(run.folder, tmp_path / "out.json")
     kept = json.loads((tmp_path / "out.json").read_text())
-    assert "histogram" not in kept["tokenizers"]["fsq"] and "players" not in kept["generation"]["test_seen"]
+    assert "histogram" not in kept["tokenizers"]["fsq"] and "players" not in kept["generation"]["seen_pairs"]
     assert "secret" not in kept
     assert tokenizer_rows(tmp_path / "out.json")[1] == ("fsq", "1000", "82%", "38.2", "30.0")
-    assert score_rows(tmp_path / "out.json")[1] == ("test_seen", "100%", "95%", "90%", "20%")
+    assert score_rows(tmp_path / "out.json")[1] == ("seen_pairs", "100%", "95%", "90%", "20%")
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
@@ -67,4 +67,4 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
 def test_the_committed_numbers_can_be_shown(root: Path) -> None:
     path = root / "notebooks" / "results" / "main_job.json"
     assert [row[0] for row in tokenizer_rows(path)][:2] == ["tokenizer", "fsq"]
-    assert [row[0] for row in score_rows(path)] == ["split", "test_seen", "test_unseen"]
+    assert [row[0] for row in score_rows(path)] == ["split", "seen_pairs", "unseen_pairs"]

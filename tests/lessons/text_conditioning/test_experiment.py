@@ -270,7 +270,8 @@ def small_run(private_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A run that got as far as a tokenizer, which is not trained: enough to train a decoder on its codes."""
     monkeypatch.setattr(Run, "text", TextCache(None, _Letters()))
     changes = [
-        "corpus.n_train=40", "corpus.n_test_seen=2", "corpus.n_test_unseen=2", "corpus.max_frames=120",
+        "corpus.n_train=40", "corpus.n_seen_pairs=2", "corpus.n_unseen_pairs=2",
+        "corpus.n_new_takes=2", "corpus.n_validation=4", "corpus.max_frames=120",
         "tokenizer.width=16", "tokenizer.depth=1", "llama.dim=32", "llama.n_head=2", "llama.n_kv_heads=1",
         "llama.hidden=32", "llama_training.batch_size=4", "sampling.max_tokens=60", "evaluation.classifier_steps=2",
     ]  # fmt: skip

@@ -100,7 +100,7 @@ def test_every_slot_has_its_word(run: Run, caption: str) -> None:
 
 
 def test_influence_is_the_loss_after_replacing(run: Run, codes: torch.Tensor) -> None:
-    replacer = Replacer.of(run, build_corpus(run.config.corpus).test_seen)
+    replacer = Replacer.of(run, build_corpus(run.config.corpus).seen_pairs)
     variants = replacer.variants(CAPTION, seed=1)
     words = CAPTION.split()
     assert len(variants) == DRAWS * len(words)
@@ -123,7 +123,7 @@ def test_influence_is_the_loss_after_replacing(run: Run, codes: torch.Tensor) ->
 
 
 def test_the_report_covers_every_caption(run: Run) -> None:
-    store = build_corpus(run.config.corpus).test_seen
+    store = build_corpus(run.config.corpus).seen_pairs
     report = words_report(run, store, range(4), least=2)
     assert len(report.correlations) == 4 and all(-1 <= value <= 1 for value in report.correlations)
     assert 0 < report.on_marks < report.on_text < 1
@@ -141,6 +141,6 @@ def test_rank_correlation_is_spearmans() -> None:
 
 def test_nothing_is_left_in_the_text_cache_on_disk(run: Run, codes: torch.Tensor, tmp_path: Path) -> None:
     known = len(run.text)
-    replacer = Replacer.of(run, build_corpus(run.config.corpus).test_seen)
+    replacer = Replacer.of(run, build_corpus(run.config.corpus).seen_pairs)
     word_influence(run, CAPTION, codes, replacer)
     assert len(run.text) == known

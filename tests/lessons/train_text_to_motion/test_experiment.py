@@ -246,11 +246,11 @@ def test_samples_of_a_caption_are_those_of_their_seeds(lesson_run: Run) -> None:
 def test_greedy_gives_one_motion_and_no_distance(lesson_run: Run, corpus: Corpus) -> None:
     judge = lesson12.make_judge(lesson_run, corpus)
     sampling = replace(lesson_run.config.sampling, greedy=True)
-    found = measure_sampling(lesson_run, judge, corpus.test_seen, sampling, range(4))
+    found = measure_sampling(lesson_run, judge, corpus.seen_pairs, sampling, range(4))
     assert found.distance_mm == 0 and len(set(found.scores)) == 1
     varied = replace(lesson_run.config.sampling, temperature=2.0)
-    assert measure_sampling(lesson_run, judge, corpus.test_seen, varied, range(4)).distance_mm > 0
-    assert 0 <= other_caption_score(corpus.test_seen, judge, range(4)) <= 1
+    assert measure_sampling(lesson_run, judge, corpus.seen_pairs, varied, range(4)).distance_mm > 0
+    assert 0 <= other_caption_score(corpus.seen_pairs, judge, range(4)) <= 1
 
 
 # ---- the numbers that are kept ---------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_the_kept_numbers_can_be_read_and_were_made_with_these_settings(root: Pa
     kept = load_kept(root / "notebooks" / "results" / "train_text_to_motion.json")
     assert kept.steps == settings("cpu").llama_training.steps
     assert set(kept.sampled) == set(lesson12.WAYS) and all(len(row.scores) == SAMPLES for row in kept.sampled.values())
-    assert kept.clips == settings("cpu").corpus.n_test_seen == len(kept.words.correlations)
+    assert kept.clips == settings("cpu").corpus.n_seen_pairs == len(kept.words.correlations)
     assert kept.rows[-1]["step"] == kept.steps and kept.sampled["greedy"].distance_mm == 0
 
 
