@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from motionlab.data.captions_file import SUFFIXES, Caption, clip_key, read_capti
 from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits, without_clip
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip
-from motionlab.data.takes import Decision, Entry, split_by_take, take_of
+from motionlab.data.takes import Decision, Entry, split_by_take, take_of, whole_clip
 from motionlab.errors import InputError, printable
 from motionlab.files.reading import read_text, refusing
 from motionlab.files.records import parse_record
@@ -40,6 +40,7 @@ class ClipRecord:
     file: str
     captions: list[str] = field(default_factory=list)
     source: str = ""
+    subject: str | None = None
     mirrored: bool = False
     verdict: str = "right"
     sha256: str = ""
@@ -111,9 +112,14 @@ def folder_splits(
         for number, block in enumerate(blocks)
     ]
 
+    subjects = _subjects(records)
+
     def decide(entries: Sequence[Entry], left_out: LeftOut) -> Decision:
-        decision = shares(entries)
         told = [*_unused(unused), *without_clip(limits, entries, left_out), *notes]
+        if subjects:  # whose takes all go to one side
+            entries = [replace(entry, take=f"subject {subjects[whole_clip(entry.name)]}") for entry in entries]
+            told.insert(0, f"The clips name {len(set(subjects.values()))} subjects, and nobody is in two splits.")
+        decision = shares(entries)
         return Decision(decision.sides, [*decision.notes, *told], decision.also)
 
     return packed_splits(cache / f"data-{key[:16]}", key, name or f"folder {folder.name}", units, decide)
@@ -257,6 +263,12 @@ def _stat(path: Path) -> list[int]:
     except OSError:
         return []
     return [found.st_size, found.st_mtime_ns]
+
+
+def _subjects(records: Sequence[ClipRecord]) -> dict[str, str]:
+    """The subject of every clip by its name, if all say theirs and each split can have one; empty otherwise."""
+    named = {record.name: record.subject for record in records if record.subject}
+    return named if len(named) == len(records) and len(set(named.values())) >= 3 else {}
 
 
 def _unused(names: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from motionlab.data.captions_file import Caption
 from motionlab.data.folder import Shares, folder_splits, gather_captions, read_clips, read_quarantine
+from motionlab.data.leaks import shared_takes
 from motionlab.data.packed import LEFT_OUT, Limits
 from motionlab.data.splits import Splits
 from motionlab.data.store import MotionStore
@@ -90,6 +91,26 @@ def test_twins_and_copies_stay_together(tmp_path: Path) -> None:
     for seed in range(8):
         found = names(splits_of(folder, tmp_path / "cache", seed=seed, test=0.4, validation=0.3))
         assert any({first, second} <= set(some) for some in found.values())
+
+
+def test_no_test_shares_a_take_with_training(tmp_path: Path) -> None:
+    samples = short_samples(9)
+    twin = {samples[0].name: {"source": "session"}, samples[1].name: {"source": "session", "mirrored": True}}
+    folder = write_imported(tmp_path / "in", samples, **twin)
+    for seed in range(4):
+        splits = splits_of(folder, tmp_path / "cache", seed=seed, test=0.3, validation=0.2)
+        assert splits.tests and not any(shared_takes(splits).values())
+
+
+def test_a_subject_is_in_one_split(tmp_path: Path) -> None:
+    samples = short_samples(9)
+    who = {sample.name: "abc"[number % 3] for number, sample in enumerate(samples)}
+    folder = write_imported(tmp_path / "in", samples, **{name: {"subject": one} for name, one in who.items()})
+    splits = splits_of(folder, tmp_path / "cache")
+    assert sorted(sorted({who[name] for name in some}) for some in names(splits).values()) == [["a"], ["b"], ["c"]]
+    assert "name 3 subjects, and nobody is in two splits" in splits.note
+    silent = write_imported(tmp_path / "one", samples, **{samples[0].name: {"subject": "a"}})
+    assert "subjects" not in splits_of(silent, tmp_path / "cache").note
 
 
 def test_what_is_left_out_is_counted_by_name(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from motionlab.data.folder import Shares
+from motionlab.data.leaks import shared_takes
 from motionlab.data.motionmillion import clip_name, find_files, motionmillion_splits
 from motionlab.data.packed import Limits
 from motionlab.data.splits import Splits
@@ -52,6 +53,11 @@ def test_both_layouts_give_the_same_clips(both: dict[str, Splits], tree: Tree) -
     for i in range(len(test)):
         assert test.captions(i) == [line for line in tree.texts[test.name(i)].splitlines() if line]
         assert np.allclose(test.features(i).numpy(), tree.features[test.name(i)], atol=1e-3)
+
+
+@pytest.mark.parametrize("layout", ["code", "archives"])
+def test_no_test_shares_a_take_with_training(both: dict[str, Splits], layout: str) -> None:
+    assert both[layout].tests and not any(shared_takes(both[layout]).values())
 
 
 @pytest.mark.parametrize("layout", ["code", "archives"])
