@@ -54,6 +54,7 @@ def _ema(**changes: float | bool | str) -> Callable[[], Quantizer]:
 CONDITIONS: dict[str, Callable[[], Quantizer]] = {
     "no rescue": _ema(),
     "frozen encoder": _ema(),
+    "frozen encoder, start random": _ema(start="random"),
     "decay 0.999": _ema(decay=0.999),
     "decay 0.9": _ema(decay=0.9),
     "decay 0.5": _ema(decay=0.5),
@@ -92,7 +93,7 @@ def train_condition(condition: str, chunks: Chunks, *, seed: int = 0, steps: int
     """Train the small network under one of `CONDITIONS`."""
     if condition not in CONDITIONS:
         raise InputError("condition", found=repr(condition), expected=", ".join(CONDITIONS), fix="Choose one of these.")
-    learn = condition != "frozen encoder"
+    learn = not condition.startswith("frozen encoder")
     return train_chunks(CONDITIONS[condition], chunks, seed=seed, steps=steps, learn_encoder=learn)
 
 
