@@ -1,8 +1,8 @@
 """What the metrics on embeddings share: checked tables `[N, D]`, unit length, and the interval of a mean over clips.
 
-Published evaluators embed a caption and a motion as vectors of a few hundred numbers. Some works measure on them as they
-are, others after division by their length, and the two rank methods differently (`protocols.wrong_unit_length`). So
-every metric here takes `unit`.
+Published evaluators embed a caption and a motion as vectors of a few hundred numbers. Some works measure on them as
+they are, others after division by their length, and the two rank methods differently (`protocols.unit_length_ranking`).
+So every metric here takes `unit`.
 """
 
 from __future__ import annotations

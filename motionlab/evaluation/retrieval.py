@@ -2,7 +2,7 @@
 
 R-precision (Guo et al., "Generating Diverse and Natural 3D Human Motions from Text", CVPR 2022): the share of captions
 of which the own motion is among the k nearest. The published protocol asks in batches of 32, so a caption has only 31
-rivals, and the score depends on which. `batch=None` asks against all motions, which depends on nothing but their number.
+rivals, and the score depends on which. `batch=None` asks against all motions, and depends only on how many there are.
 
 The usual programs compute every distance, take its root, and sort each row, of which they then read three entries.
 Sorting is the most expensive part, and needless: the own motion is at place k + 1 when k rivals are closer. A caption
@@ -129,8 +129,8 @@ class _Screen:
     """Pairs of captions and motions that are close enough, with most excluded by a bound in few dimensions.
 
     In an orthonormal basis, let p coordinates be kept and all others be replaced by one, the length of the rest:
-    x' = (x_1..x_p, r_x). As |rest_x - rest_y| >= |r_x - r_y|, the distance of x' and y' is never more than that of x and
-    y. A rival whose x'-distance exceeds the limit needs no further look.
+    x' = (x_1..x_p, r_x). As |rest_x - rest_y| >= |r_x - r_y|, the distance of x' and y' is never more than that of x
+    and y. A rival whose x'-distance exceeds the limit needs no further look.
     """
 
     def __init__(self, x: Tensor, y: Tensor, y_squared: Tensor, limit: Tensor, start: int) -> None:
@@ -230,8 +230,8 @@ class Nearest(NamedTuple):
 def nearest(a: Embeddings, b: Embeddings, k: int = 1, *, unit: bool = False, skip_self: bool = False) -> Nearest:
     """For every row of `a [N, D]` the k nearest rows of `b [M, D]` by Euclidean distance.
 
-    A product finds a few more candidates than k, and the distances of these are then taken from the differences, so that
-    rows which are nearly equal have no rounded zero between them.
+    A product finds a few more candidates than k, and the distances of these are then taken from the differences, so
+    that rows which are nearly equal have no rounded zero between them.
 
     Args:
         skip_self: `a` and `b` are one table, and a row is no neighbour of itself.
