@@ -115,9 +115,8 @@ def heading_drift(features: Tensor, degrees: float = 10.0, fps: float = 30.0) ->
     """
     _check(features)
     spoiled = features.clone()
-    angle = torch.atan2(
-        features[1:, HEADING.start + 2], features[1:, HEADING.start]
-    )  # undoes the turn: see features.py
+    # What is stored turns the heading away, so a turn to the left makes the stored angle smaller.
+    angle = torch.atan2(features[1:, HEADING.start + 2], features[1:, HEADING.start])  # [T - 1]
     spoiled[1:, HEADING] = matrix_to_6d(yaw_matrix(angle - math.radians(degrees) / fps))
     return spoiled
 

@@ -37,7 +37,7 @@ def test_duplicate_captions_decide_the_score() -> None:
     text, motion, names = retrieval(repeats=8, noise=0.1)
     found = protocols.batch_dependence(text, motion, names, sizes=(32, 128))
     assert min(found.duplicates_right.values()) > 0.99  # the evaluator is nearly perfect
-    assert found.by_size[640] < 0.2 < 0.6 < found.by_size[128] < found.by_size[32] < 0.95
+    assert found.by_size[640] < 0.2 < 0.4 < found.by_size[128] < found.by_size[32] < 0.95
 
 
 @pytest.mark.parametrize(("n", "bias"), [(256, 448), (1024, 129)])
