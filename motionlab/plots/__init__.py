@@ -43,6 +43,7 @@ _FIGURES = {
     "pfnn_figure": "motionlab.plots.motion_features",
     "position_figure": "motionlab.views.strategies",
     "rate_distortion_figure": "motionlab.plots.ablation",
+    "reaction_figure": "motionlab.plots.metric_reactions",
     "roofline_figure": "motionlab.plots.roofline",
     "rope_figure": "motionlab.plots.rope",
     "schedule_figure": "motionlab.plots.schedules",

@@ -9,6 +9,7 @@ from motionlab.lazy_names import lazy_names
 
 # name -> the module that defines it
 _NAMES = {
+    "Bench": "motionlab.views.metric_reactions",
     "CODES": "motionlab.views.strategy_view",
     "COUNTS": "motionlab.views.schedules",
     "FORMATS": "motionlab.views.number_formats",
@@ -17,6 +18,7 @@ _NAMES = {
     "bent_paths": "motionlab.views.motion_features",
     "compare_schedules": "motionlab.views.schedules",
     "compute_levels": "motionlab.views.levels",
+    "compute_reactions": "motionlab.views.metric_reactions",
     "curves_of": "motionlab.views.tokenizer_training",
     "decoder_curves": "motionlab.views.decoder_training",
     "distinct_positions": "motionlab.views.rope",

@@ -1,0 +1,94 @@
+"""One fault under every metric: a bar for each, and the motion before and after."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from motionlab.plots.gif import film_strip
+from motionlab.plots.labels import plain
+from motionlab.plots.player import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from motionlab.evaluation.intervals import Interval
+
+_MOMENTS = 7
+_LARGEST = 8.0  # bars end here: eight times, or an eighth of, what real motion has
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """A metric of real clips, with its interval, and of the spoiled ones."""
+
+    metric: str
+    unit: str
+    real: Interval
+    spoiled: float
+
+    @property
+    def reacts(self) -> bool:
+        """Whether the spoiled clips lie outside the interval of the real ones."""
+        slack = 1e-3 * max(1.0, abs(self.real.value))  # rounding: a long way in metres has few digits for millimetres
+        return not self.real.low - slack <= self.spoiled <= self.real.high + slack
+
+    @property
+    def change(self) -> float:
+        """Logarithm (base 2) of spoiled / real, at most 3 either way; 0 where both are 0."""
+        tiny = 1e-3
+        ratio = (abs(self.spoiled) + tiny) / (abs(self.real.value) + tiny)
+        return float(np.clip(math.log2(ratio), -math.log2(_LARGEST), math.log2(_LARGEST)))
+
+
+@dataclass(frozen=True)
+class ReactionView:
+    """A fault, its strength in words, every metric, and the joints `[T, 22, 3]` of one clip before and after."""
+
+    fault: str
+    words: str
+    reactions: tuple[Reaction, ...]
+    real: Any = field(repr=False)
+    spoiled: Any = field(repr=False)
+
+    @property
+    def blind(self) -> list[str]:
+        """The metrics that do not notice."""
+        return [reaction.metric for reaction in self.reactions if not reaction.reacts]
+
+
+def reaction_figure(view: ReactionView) -> Figure:
+    """Return film strips of the clip, real above spoiled, and below them how every metric changes.
+
+    Blue bars are reactions; grey ones are within what the choice of clips explains.
+    """
+    from matplotlib.figure import Figure as New
+
+    figure = New(figsize=(7.6, 5.2), layout="constrained")
+    strips, axes = figure.subplots(2, 1, height_ratios=(1.0, 1.7))
+    pictures = [
+        np.asarray(film_strip(joints, _MOMENTS, size=120, color=color))
+        for joints, color in ((view.real, PALETTE[0]), (view.spoiled, PALETTE[1]))
+    ]
+    strips.imshow(np.concatenate(pictures))
+    strips.set_axis_off()
+    strips.set_title(plain(f"{view.fault}: {view.words} (above: as recorded)"), fontsize=10)
+    places = np.arange(len(view.reactions))[::-1]
+    colors = [PALETTE[0] if reaction.reacts else "#b8bec6" for reaction in view.reactions]
+    axes.barh(places, [reaction.change for reaction in view.reactions], color=colors, height=0.7)
+    axes.set_yticks(places, [reaction.metric for reaction in view.reactions], fontsize=8)
+    axes.set_xlim(-4.6, 4.6)
+    axes.set_xticks([-3, -2, -1, 0, 1, 2, 3], ["1/8", "1/4", "1/2", "as real", "2 x", "4 x", "8 x"], fontsize=8)
+    axes.axvline(0, color="#444", linewidth=0.8)
+    for place, reaction in zip(places, view.reactions, strict=True):
+        end = reaction.change
+        text = f"{reaction.real.value:.3g} → {reaction.spoiled:.3g} {reaction.unit}"
+        side = 1 if end >= 0 else -1
+        align = "left" if side > 0 else "right"
+        axes.text(end + 0.06 * side, place, text, va="center", ha=align, fontsize=7, color="#333")
+    for edge in ("top", "right", "left"):
+        axes.spines[edge].set_visible(False)
+    return figure
