@@ -220,7 +220,8 @@ def scramble(number: Whole) -> Whole:
     number = (number + 0x9E3779B97F4A7C15) & LARGEST_SEED
     number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & LARGEST_SEED
     number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & LARGEST_SEED
-    return number ^ (number >> 31)
+    mixed: Whole = number ^ (number >> 31)
+    return mixed
 
 
 def random_generator(seed: int) -> torch.Generator:

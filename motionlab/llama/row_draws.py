@@ -52,5 +52,6 @@ class RowDraws:
         """Numbers in [0, 1): float64 `[B, columns]` on the CPU, or `[1, columns]` that are the same for all rows."""
         self._calls += 1
         first = scramble((self._shared if shared else self._seeds) + np.uint64(self._calls))  # [B]
-        numbers = scramble(first[:, None] + np.arange(columns, dtype=np.uint64))  # [B, columns]
+        places = np.arange(columns, dtype=np.uint64)
+        numbers = np.asarray(scramble(first[:, None] + places), dtype=np.uint64)  # [B, columns]
         return torch.from_numpy((numbers >> 11) * 2.0**-53)

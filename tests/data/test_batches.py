@@ -86,7 +86,8 @@ def test_short_clips_take_part_with_masked_padding(store):
 
 
 def test_no_mask_where_no_clip_is_short(store):
-    plain, ragged = (kind(store, None, window=7, batch_size=6, seed=1) for kind in (WindowBatches, RaggedBatches))
+    plain = WindowBatches(store, None, window=7, batch_size=6, seed=1)
+    ragged = RaggedBatches(store, None, window=7, batch_size=6, seed=1)
     for number in (0, 5, 9):
         batch = ragged(number)
         assert batch.mask is None and batch.n_frames == 42 and torch.equal(batch.values, plain(number))
