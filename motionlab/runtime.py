@@ -14,7 +14,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from motionlab.environment import switched_on, thread_count, usable_path
 from motionlab.errors import InputError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PROFILES = ("ci", "cpu", "gpu")
 LARGEST_SEED = 2**64 - 1  # that torch takes
+Whole = TypeVar("Whole", bound=Any)  # an int, or an array of uint64
 
 
 @dataclass(frozen=True)
@@ -208,6 +209,19 @@ def check_seed(seed: int, where: str = "seed") -> int:
         expected = "a whole number, 0 to 2**64 - 1"
         raise InputError(where, found=seed, expected=expected, fix="Choose a smaller one.")
     return value
+
+
+def scramble(number: Whole) -> Whole:
+    """Mix 64 bits so that neighbours have nothing in common (the finaliser of SplitMix64, Steele et al. 2014).
+
+    Args:
+        number: an int from 0 to 2**64 - 1, or an array of uint64.
+    """
+    number = (number + 0x9E3779B97F4A7C15) & LARGEST_SEED
+    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & LARGEST_SEED
+    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & LARGEST_SEED
+    mixed: Whole = number ^ (number >> 31)
+    return mixed
 
 
 def random_generator(seed: int) -> torch.Generator:

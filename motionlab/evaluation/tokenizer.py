@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
+from motionlab.data.batches import Windows
 from motionlab.data.splits import Clips
 from motionlab.evaluation.anatomy import Pair
 from motionlab.evaluation.reconstruction import acceleration_error, mpjpe
@@ -73,16 +74,19 @@ def reconstructions(
 @torch.inference_mode()
 def count_codes(
     model: MotionTokenizer,
-    batches: Callable[[int], torch.Tensor],
+    batches: Callable[[int], Windows | torch.Tensor],
     number: int,
     world: World = World(),  # noqa: B008 (frozen)
 ) -> CodeUsage:
-    """Use of the codebook over the first `number` batches of normalised windows `[B, window, 272]`."""
+    """Use of the codebook over the first `number` batches of normalised windows `[B, window, 272]`, masked or not."""
     model.eval()
     device = next(model.parameters()).device
     usage = CodeUsage(model.codebook_size, model.quantizer.n_codebooks)
     for i in world.share(range(number)):
-        usage.update(model.encode(batches(i).to(device)).cpu())
+        batch = batches(i)
+        windows = (Windows(batch) if isinstance(batch, torch.Tensor) else batch).to(device)
+        real = None if windows.mask is None else windows.mask[:, :: model.frames_per_token].cpu()  # [B, N] tokens
+        usage.update(model.encode(windows.values, windows.mask).cpu(), real)
     world.sum_tensor(usage.histogram)
     return usage
 

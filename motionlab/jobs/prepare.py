@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from motionlab.config import RunConfig
+from motionlab.data.batches import describe_short
 from motionlab.data.composed.corpus import Corpus, build_corpus, corpus_digest
 from motionlab.data.folder import Shares, folder_splits, is_imported, read_quarantine
 from motionlab.data.motionmillion import motionmillion_splits
@@ -107,26 +108,9 @@ def tell(splits: Splits) -> None:
 
 
 def _with_window(splits: Splits, window: int) -> Splits:
-    """The same splits; their note says how many clips the tokenizer cannot learn from.
-
-    Raises:
-        InputError: no clip has a whole window.
-    """
-    short = int((splits.train.lengths < window).sum())
-    if short == len(splits.train):
-        raise InputError(
-            splits.name,
-            found=f"{short:,} training clips, the longest of {int(splits.train.lengths.max())} frames",
-            expected=f"at least one of {window} frames, the window of the tokenizer",
-            fix="Lower tokenizer.window, or add longer clips.",
-        )
-    if not short:
-        return splits
-    told = (
-        f"{short:,} of {len(splits.train):,} training clips are shorter than the window of {window} frames: the "
-        "tokenizer does not learn from them, the decoder does."
-    )
-    return replace(splits, note=f"{splits.note} {told}".strip())
+    """The same splits; their note says how many clips are shorter than a window of the tokenizer."""
+    told = describe_short(splits.train.lengths, window)
+    return replace(splits, note=f"{splits.note} {told}".strip()) if told else splits
 
 
 def require_splits(run: Run, splits: Splits) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motionlab.errors import InputError
-
-_MASK = 2**64 - 1
+from motionlab.runtime import scramble
 
 
 def choose_caption(captions: Sequence[str], seed: int, clip: int, access: int) -> str:
@@ -38,12 +37,4 @@ def choose_number(count: int, seed: int, clip: int, access: int) -> int:
         raise InputError(
             f"clip {clip}", found="no captions", expected="at least one", fix="Drop the clip or caption it."
         )
-    return _mix(_mix(_mix(seed) + clip) + access) % count
-
-
-def _mix(number: int) -> int:
-    """Scramble 64 bits so that neighbours have nothing in common (the finaliser of SplitMix64, Steele et al. 2014)."""
-    number = (number + 0x9E3779B97F4A7C15) & _MASK
-    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK
-    return number ^ (number >> 31)
+    return scramble(scramble(scramble(seed) + clip) + access) % count

@@ -87,10 +87,10 @@ def tokenizer_losses(
         # Padding may hold NaN, and 0 times NaN is NaN in a backward pass too: replace it, do not multiply it.
         made, wanted = (torch.where(mask.unsqueeze(2), x, 0.0) for x in (made, wanted))
     error = F.smooth_l1_loss(made, wanted, reduction="none")  # [B, T, 272]
-    error = error.flatten(0, 1) if mask is None else error[mask]  # [frames, 272]
     # One mean over the frames, then slices of 272 numbers: each slice of the large tensor would cost a large tensor of
-    # zeros in the backward pass.
-    by_dim = error.mean(0)  # [272]
+    # zeros in the backward pass. So would picking the real frames; in the padding the error is 0.
+    frames = error.flatten(0, 1)  # [B * T, 272]
+    by_dim = frames.mean(0) if mask is None else frames.sum(0) / mask.sum()  # [272]
     terms = {
         "reconstruction": by_dim.mean(),
         "velocity": by_dim[VELOCITY_BLOCKS[weights.velocity_loss]].mean(),

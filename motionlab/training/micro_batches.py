@@ -70,8 +70,8 @@ def read_group(
 def split_rows(batch: Any, pieces: int) -> list[Any]:
     """Cut a batch along its first dimension into at most `pieces` parts of nearly equal size.
 
-    A batch is a tensor, or a tuple, list, dict or dataclass of tensors with the same first dimension. An integer field
-    named `seed` gets its own value in each part: parts that drew the same noise would not be independent.
+    A batch is a tensor, or a tuple, list, dict or dataclass of tensors with the same first dimension. A batch whose
+    step draws random numbers should hold a tensor of seeds, one a row: then a row draws the same in every piece.
 
     >>> [len(part) for part in split_rows(torch.zeros(7, 2), 3)]
     [3, 2, 2]
@@ -82,7 +82,7 @@ def split_rows(batch: Any, pieces: int) -> list[Any]:
     rows = rows_of(batch)
     pieces = min(pieces, rows)
     edges = [i * (rows // pieces) + min(i, rows % pieces) for i in range(pieces + 1)]
-    return [_cut(batch, first, last, piece) for piece, (first, last) in enumerate(zip(edges, edges[1:], strict=False))]
+    return [_cut(batch, first, last) for first, last in zip(edges, edges[1:], strict=False)]
 
 
 def rows_of(batch: Any) -> int:
@@ -120,17 +120,15 @@ def _parts(batch: Any) -> Mapping[Any, Any]:
     return dict(enumerate(batch)) if isinstance(batch, (tuple, list)) else {}
 
 
-def _cut(value: Any, first: int, last: int, piece: int) -> Any:
+def _cut(value: Any, first: int, last: int) -> Any:
     if isinstance(value, torch.Tensor):
         return value[first:last]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        parts = {name: _cut(part, first, last, piece) for name, part in _parts(value).items()}
-        if isinstance(parts.get("seed"), int):
-            parts["seed"] = hash((parts["seed"], piece)) % 2**62
+        parts = {name: _cut(part, first, last) for name, part in _parts(value).items()}
         return dataclasses.replace(value, **parts)
     if isinstance(value, Mapping):
-        return {key: _cut(part, first, last, piece) for key, part in value.items()}
+        return {key: _cut(part, first, last) for key, part in value.items()}
     if isinstance(value, (tuple, list)):
-        parts_list = [_cut(part, first, last, piece) for part in value]
+        parts_list = [_cut(part, first, last) for part in value]
         return type(value)(*parts_list) if hasattr(value, "_fields") else type(value)(parts_list)
     return value

@@ -226,7 +226,7 @@ def test_the_training_loop_holds_what_the_step_holds(tmp_path: Path) -> None:
 
         stage = FunctionStage(
             model,
-            lambda i: replace(build_sequences(list(codes), text, CODES), seed=i),
+            lambda i: build_sequences(list(codes), text, CODES).seeded(i),
             step,
             count=lambda batch: batch.n_labels,
         )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from motionlab.data.batches import WindowBatches
+from motionlab.data.batches import RaggedBatches, WindowBatches, describe_short
 from motionlab.data.store import Clip, MotionStore
 from motionlab.errors import InputError
 from motionlab.motion.features import POSITIONS
@@ -62,6 +62,47 @@ def test_batch_size_does_not_change_the_order_of_windows(store):
     assert torch.equal(torch.cat([small(number) for number in range(4)]), large(0))
 
 
+@pytest.mark.parametrize(("batch_size", "accumulation"), [(32, 1), (8, 4), (2, 16)])
+@pytest.mark.parametrize("kind", [WindowBatches, RaggedBatches])
+def test_a_step_sees_the_same_windows_in_every_factorisation(store, kind, batch_size, accumulation):
+    def step(size: int, count: int) -> torch.Tensor:
+        batches = kind(store, None, window=10, batch_size=size, seed=3)
+        parts = [batches(2 * count + i) for i in range(count)]
+        return torch.cat([part if isinstance(part, torch.Tensor) else part.values for part in parts])
+
+    assert torch.equal(step(batch_size, accumulation), step(32, 1))
+
+
+def test_short_clips_take_part_with_masked_padding(store):
+    batches = RaggedBatches(store, None, window=10, batch_size=13, seed=0)
+    assert batches.short == 1
+    for epoch in range(3):
+        batch = batches(epoch)  # 2 + 6 + 1 + 3 + 1 windows: an epoch
+        assert [sum(clip == number for clip, _ in origins(batch.values)) for number in range(5)] == [2, 6, 1, 3, 1]
+        row = origins(batch.values).index((2, 0))
+        assert batch.mask is not None and batch.mask.sum(1).tolist() == [7 if at == row else 10 for at in range(13)]
+        assert batch.values[row, :, 9].tolist() == [0, 1, 2, 3, 4, 5, 6, 6, 6, 6]  # the last frame again
+        assert batch.mask[row].tolist() == [True] * 7 + [False] * 3 and batch.n_frames == 127
+
+
+def test_no_mask_where_no_clip_is_short(store):
+    plain = WindowBatches(store, None, window=7, batch_size=6, seed=1)
+    ragged = RaggedBatches(store, None, window=7, batch_size=6, seed=1)
+    for number in (0, 5, 9):
+        batch = ragged(number)
+        assert batch.mask is None and batch.n_frames == 42 and torch.equal(batch.values, plain(number))
+    assert describe_short(store.lengths, 7) == ""
+
+
+def test_all_clips_may_be_short(store):
+    normalizer = Normalizer(torch.full((272,), 2.0), torch.full((272,), 4.0))
+    batch = RaggedBatches(store, normalizer, window=66, batch_size=5, seed=1)(0)
+    assert batch.mask is not None and sorted(batch.mask.sum(1).tolist()) == [7, 10, 20, 33, 65]
+    assert float(batch.values[..., 10].unique()) == -0.5
+    told = "5 of 5 training clips are shorter than the window of 66 frames: padded to it; the padding is masked."
+    assert describe_short(store.lengths, 66) == told
+
+
 def test_every_first_frame_can_be_drawn(store):
     batches = WindowBatches(store, None, window=10, batch_size=12 * 60, seed=0)
     assert {start for clip, start in origins(batches(0)) if clip == 0} == set(range(11))
@@ -78,3 +119,5 @@ def test_settings_that_cannot_work_are_input_errors(store):
         WindowBatches(store, None, window=66, batch_size=3)
     with pytest.raises(InputError, match="batch_size 0"):
         WindowBatches(store, None, window=6, batch_size=0)
+    with pytest.raises(InputError, match="window 0"):
+        RaggedBatches(store, None, window=0, batch_size=3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from motionlab.config import RunConfig, load_config
-from motionlab.data.batches import WindowBatches
+from motionlab.data.batches import RaggedBatches
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
@@ -68,7 +68,7 @@ def test_the_history_holds_error_and_usage_of_every_validation(
     errors, _ = measure_tokenizer(model, corpus.validation, run.normalizer)
     assert last["mpjpe_mm"] == pytest.approx(errors["mpjpe_mm"], rel=1e-5)
     window = config.tokenizer.window
-    windows = WindowBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed)
+    windows = RaggedBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed)
     usage = count_codes(model, windows, USAGE_BATCHES).summary()
     assert last["tokens"] == usage.tokens == USAGE_BATCHES * settings.batch_size * window // 4
     assert last["used_fraction"] == usage.used_fraction > 0

@@ -35,8 +35,21 @@ def make_batches(count: int = 70, **changes: object) -> SequenceBatches:
 
 
 def equal(a: Sequences, b: Sequences) -> bool:
-    parts = ("tokens", "labels", "text", "text_mask")
-    return a.seed == b.seed and all(torch.equal(getattr(a, part), getattr(b, part)) for part in parts)
+    parts = ("tokens", "labels", "text", "text_mask", "seeds")
+    return a.step_seed == b.step_seed and all(torch.equal(getattr(a, part), getattr(b, part)) for part in parts)
+
+
+def row_contents(batch: Sequences) -> dict[int, tuple[object, ...]]:
+    """All that each row holds, without padding, by its seed."""
+    assert batch.seeds is not None
+    return {
+        int(batch.seeds[row]): (
+            tuple(batch.labels[row][batch.labels[row] != IGNORE].tolist()),
+            tuple(batch.text[row][batch.text_mask[row]].flatten().tolist()),
+            batch.step_seed,
+        )
+        for row in range(len(batch))
+    }
 
 
 def clips(batch: Sequences) -> list[int]:
@@ -69,18 +82,42 @@ def test_a_batch_is_a_function_of_seed_and_number() -> None:
     first = {number: batches(number) for number in numbers}
     for number in reversed(numbers):  # another order of asking, as after a resume
         assert equal(first[number], again(number))
-    assert len({batch.seed for batch in first.values()}) == 5  # batch 3 was requested twice
+    seeds = torch.cat([batch.seeds for number, batch in sorted(first.items()) if batch.seeds is not None])
+    assert len(first) == 5 and len(set(seeds.tolist())) == 5 * 8  # no two rows draw the same
     assert not equal(first[0], make_batches(seed=5, edge_drop=0.5, text_drop=0.5)(0))
 
 
 def test_every_epoch_visits_every_clip_once_in_a_new_order() -> None:
     batches = make_batches()
-    assert batches.batches_per_epoch == 9
-    orders = [[clips(batches(epoch * 9 + at)) for at in range(9)] for epoch in range(3)]
-    for order in orders:
-        assert sorted(row for batch in order for row in batch) == list(range(70))
-        assert sorted(len(batch) for batch in order) == [6] + [8] * 8
-    assert orders[0] != orders[1] != orders[2]
+    rows = [row for number in range(35) for row in clips(batches(number))]  # 280 rows are 4 epochs of 70 clips
+    assert sorted(rows) == sorted(list(range(70)) * 4)
+    alone = make_batches(batch_size=1)  # so that nothing is sorted
+    epochs = [[clips(alone(70 * epoch + at))[0] for at in range(70)] for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(70)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_one_pass_holds_every_clip_once() -> None:
+    batches = make_batches()
+    assert batches.batches_in_pass == 9
+    parts = [batches.of_pass(i) for i in range(9)]
+    assert sorted(row for part in parts for row in clips(part)) == list(range(70))
+    assert [len(part) for part in parts] == [8] * 8 + [6]
+    lengths = torch.cat([part.lengths for part in parts])
+    assert torch.equal(lengths, lengths.sort().values)
+
+
+@pytest.mark.parametrize(("batch_size", "per_step"), [(24, 1), (12, 2), (6, 4), (3, 8), (1, 24)])
+def test_a_step_sees_the_same_rows_in_every_factorisation(batch_size: int, per_step: int) -> None:
+    """The rows of a step: clips, captions, dropped edges and texts, and the seeds; only their order may differ."""
+    drops: dict[str, Any] = {"edge_drop": 0.5, "text_drop": 0.3}
+    whole = make_batches(batch_size=24, **drops)
+    parts = make_batches(batch_size=batch_size, per_step=per_step, **drops)
+    for step in (0, 2, 3, 9):  # step 2 holds the end of the first epoch, of 70 clips
+        found: dict[int, tuple[object, ...]] = {}
+        for i in range(step * per_step, (step + 1) * per_step):
+            found |= row_contents(parts(i))
+        assert len(found) == 24 and found == row_contents(whole(step))
 
 
 def test_captions_are_drawn_anew() -> None:
@@ -93,15 +130,15 @@ def test_captions_are_drawn_anew() -> None:
     assert {length for epoch in seen for _, length in epoch} == {1, 3, 4}
 
 
-def test_similar_lengths_share_a_batch() -> None:
-    def waste(pool: int) -> float:
-        batches = make_batches(count=400, pool=pool)
-        parts = [batches(number) for number in range(batches.batches_per_epoch)]
-        real = sum(int(part.text_mask.sum() + (part.tokens <= K).sum()) for part in parts)
+def test_like_lengths_share_a_micro_batch_of_a_step() -> None:
+    def waste(per_step: int) -> float:
+        batches = make_batches(count=400, per_step=per_step)
+        parts = [batches(number) for number in range(64)]
+        real = sum(int(part.lengths.sum()) for part in parts)
         return 1 - real / sum(part.tokens.numel() for part in parts)
 
-    assert waste(pool=1) > 0.2
-    assert waste(pool=16) < 0.05
+    assert waste(per_step=1) > 0.2
+    assert waste(per_step=8) < 0.12
 
 
 def test_edge_drop() -> None:
@@ -138,9 +175,9 @@ def test_every_caption_is_encoded_before_training() -> None:
 
 
 def test_dropped_texts_are_one_slot_of_zeros() -> None:
-    clean, dropped = make_batches(), make_batches(text_drop=0.4)
+    clean, dropped = (make_batches(batch_size=1, text_drop=share) for share in (0.0, 0.4))  # in the same order
     count = lost = 0
-    for number in range(20):
+    for number in range(160):
         one, other = clean(number), dropped(number)
         for row in range(len(one)):
             width, new_width = int(one.text_mask[row].sum()), int(other.text_mask[row].sum())
@@ -159,11 +196,15 @@ def test_an_empty_batch() -> None:
         build_sequences([], TextFeatures(torch.zeros(0, 2, 3), torch.zeros(0, 2, dtype=torch.bool)), K)
 
 
-def test_the_seed_goes_with_the_batch() -> None:
+def test_the_seeds_go_with_the_rows() -> None:
     batch = make_batches()(3)
-    assert batch.seed and batch.to("cpu").seed == batch.seed
-    draws = [torch.rand(3, generator=batch.generator()) for _ in range(2)]
-    assert torch.equal(*draws)
+    assert batch.seeds is not None
+    draws = batch.draws().uniform(20)
+    assert torch.equal(batch.to("cpu").draws().uniform(20), draws)
+    few = batch.select(torch.tensor([5, 1]))
+    assert torch.equal(few.draws().uniform(20), draws[[5, 1]]) and few.step_seed == batch.step_seed
+    assert few.lengths.tolist() == batch.lengths[[5, 1]].tolist()
+    assert few.tokens.shape[1] == int(few.lengths.max()) < batch.tokens.shape[1]
 
 
 def test_nothing_to_train_on() -> None:

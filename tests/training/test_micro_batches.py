@@ -1,6 +1,6 @@
 """Shares of a step's gradient, and batches that are cut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,7 +15,8 @@ from motionlab.training.micro_batches import read_group, rows_of, split_rows, te
 @dataclass(frozen=True)
 class Batch:
     x: torch.Tensor
-    seed: int = 5
+    seeds: torch.Tensor = field(default_factory=lambda: torch.tensor([7, 8, 9]))
+    step_seed: int = 5
 
     def __len__(self) -> int:
         return len(self.x)
@@ -42,8 +43,8 @@ def test_kinds_of_batches() -> None:
     assert isinstance(second, Pair) and second.y.tolist() == [2]
     parts = split_rows(Batch(x), 3)
     assert [len(part) for part in parts] == [1, 1, 1]
-    assert len({part.seed for part in parts}) == 3, "parts that draw the same noise are not independent"
-    assert [part.seed for part in split_rows(Batch(x), 3)] == [part.seed for part in parts]
+    assert [part.seeds.tolist() for part in parts] == [[7], [8], [9]], "a row keeps its seed"
+    assert {part.step_seed for part in parts} == {5}
 
 
 @pytest.mark.parametrize("batch", [[], torch.tensor(1.0), {"a": torch.zeros(2), "b": torch.zeros(3)}, "text"])
@@ -53,7 +54,7 @@ def test_what_has_no_rows_says_so(batch: Any) -> None:
 
 
 def test_names_say_where_a_tensor_stands() -> None:
-    assert tensors_of(Batch(torch.zeros(1)), "batch.3").keys() == {"batch.3.x"}
+    assert tensors_of(Batch(torch.zeros(1)), "batch.3").keys() == {"batch.3.x", "batch.3.seeds"}
     assert tensors_of(Pair(torch.zeros(1), torch.zeros(1))).keys() == {"batch.0", "batch.1"}
 
 

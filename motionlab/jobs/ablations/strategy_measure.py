@@ -152,7 +152,7 @@ def _next_loss(model: MotionLlama, batches: Sequence[Sequences], share: float) -
     """Loss and accuracy of the next token with a share of random codes in the history."""
     loss = accuracy = labels = 0.0
     for batch in batches:
-        tokens = corrupt_codes(batch.tokens, 1 - share, model.codebook_size, batch.generator())
+        tokens = corrupt_codes(batch.tokens, 1 - share, model.codebook_size, batch.draws())
         noisy = dataclasses.replace(batch, tokens=tokens).to(model.llama_proj.weight.device)
         losses = sequence_losses(model, noisy)
         loss += float(losses.loss) * batch.n_labels

@@ -105,7 +105,7 @@ class Ground:
     def batches(self, count: int, size: int = 32, *, held_out: bool = False) -> list[Sequences]:
         """The first `count` clips in several batches, each with its own seed."""
         return [
-            replace(self.batch(range(at, min(at + size, count)), held_out=held_out), seed=number)
+            self.batch(range(at, min(at + size, count)), held_out=held_out).seeded(number)
             for number, at in enumerate(range(0, count, size))
         ]
 
@@ -163,6 +163,7 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
         codebook_size=ground.codebook_size,
         batch_size=settings.batch_size,
         seed=seed,
+        per_step=settings.grad_accum_steps,
         max_length=model.max_length,
         text_drop=run.config.llama.text_drop,
         edge_drop=run.config.llama.edge_drop,
@@ -174,9 +175,14 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
         losses = train(model, batch.to(device))
         return Losses(losses.loss, {"accuracy": losses.accuracy})
 
+    def count(batch: Sequences) -> int:
+        return train.count(batch, ground.codebook_size)
+
     began = time.perf_counter()
     with temporary_folder("training") as folder:  # the numbers are kept, the weights are not
-        stage = FunctionStage(model, batches, step, count=lambda batch: batch.n_labels, title=strategy)
+        stage = FunctionStage(
+            model, batches, step, count=lambda batch: train.count(batch, ground.codebook_size), title=strategy
+        )
         fit(stage, settings, folder, device=device)
     seconds = time.perf_counter() - began
     gaps = [after - before for before, after in zip(ticks, ticks[1:], strict=False)]

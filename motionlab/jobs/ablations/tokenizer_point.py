@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from motionlab.config import RunConfig, TokenizerConfig, TrainConfig, from_mapping
-from motionlab.data.batches import WindowBatches
+from motionlab.data.batches import RaggedBatches, Windows
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
@@ -195,16 +195,19 @@ def train_point(config: RunConfig, splits: Splits) -> Trained:
     normalizer = corpus_normalizer(splits)
     seed_everything(settings.seed)  # every quantizer meets the same first convolutions
     model = make_point_tokenizer(config)
-    batches = WindowBatches(splits.train, normalizer, shape.window, settings.batch_size, seed=settings.seed)
+    batches = RaggedBatches(splits.train, normalizer, shape.window, settings.batch_size, seed=settings.seed)
     weights, body = loss_weights(shape), Body(normalizer.to(device))
 
-    def step(batch: torch.Tensor) -> Losses:
-        x = batch.to(device)  # [B, window, 272]
-        return Losses(tokenizer_losses(model(x), x, weights, body=body)["total"])
+    def step(batch: Windows) -> Losses:
+        batch = batch.to(device)
+        x = batch.values  # [B, window, 272]
+        return Losses(tokenizer_losses(model(x, batch.mask), x, weights, batch.mask, body=body)["total"])
 
     began = time.perf_counter()
     with temporary_folder("training") as folder:  # the numbers are kept, the weights are not
-        stage = FunctionStage(model, batches, step, title=f"{shape.quantizer} {shape.codebook_size}")
+        stage = FunctionStage(
+            model, batches, step, count=lambda batch: batch.n_frames, title=f"{shape.quantizer} {shape.codebook_size}"
+        )
         try:
             fit(stage, settings, folder, device=device)
         except InputError as error:

@@ -16,6 +16,7 @@ from motionlab.jobs.prepare import check_captions, require_splits
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.jobs.tokens import Codes, share_tokens, token_source, training_codes
+from motionlab.llama.like_length import cut_like_length, losses_of_pieces
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.losses import sequence_losses
 from motionlab.llama.objectives.strategies import make_strategy
@@ -67,6 +68,8 @@ class LlamaStage(RunStage[Sequences]):
         self.strategy = make_strategy(
             config.strategy, keep=config.keep_codes, per=config.keep_rate, label_smoothing=config.label_smoothing
         )
+        # A GPU is not busy with pieces this small. With FSDP all processes must call the model equally often.
+        self.in_pieces = self.device.type == "cpu" and not (self.world.size > 1 and self.settings.parallel == "fsdp")
         self.architecture = {"codebook_size": self.codebook_size, "text": run.text.name}
         self.constants = {"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std}
         self.explain_memory = llama_memory_advice(config, self.settings, self.device, self.sequences, run.text.dim)
@@ -99,6 +102,7 @@ class LlamaStage(RunStage[Sequences]):
             codebook_size=self.codebook_size,
             batch_size=self.settings.batch_size,
             seed=self.settings.seed,
+            per_step=self.settings.grad_accum_steps * self.world.size,
             max_length=max_sequence(self.run.config, self.splits.longest),
             text_drop=text_drop,
             edge_drop=edge_drop,
@@ -117,24 +121,25 @@ class LlamaStage(RunStage[Sequences]):
         return model
 
     def batches(self, number: int) -> Sequences:
-        """Captions and tokens of `batch_size` clips."""
+        """Captions and tokens of `batch_size` clips, the shortest first."""
         self.watch(number)
         return self.sequences(number)
 
     def step(self, batch: Sequences) -> Losses:
         """The loss of the training strategy; the log is the accuracy."""
-        losses = self.strategy(self.model, batch.to(self.device))
+        pieces = cut_like_length(batch) if self.in_pieces else [batch]
+        losses = losses_of_pieces(pieces, lambda piece: self.strategy(self.model, piece.to(self.device)), self.count)
         return Losses(losses.loss, {"accuracy": losses.accuracy})
 
     def count(self, batch: Sequences) -> int:
-        """Tokens that are to be predicted; padding is none."""
-        return batch.n_labels
+        """Tokens that are to be predicted, by this strategy; padding is none."""
+        return self.strategy.count(batch, self.codebook_size)
 
     def validate(self) -> dict[str, float]:
         """Mean loss and accuracy over the tokens of the held-out clips, by plain teacher forcing."""
         loss = accuracy = labels = 0.0
-        for i in self.world.share(range(self.held_out.batches_per_epoch)):
-            batch = self.held_out(i)
+        for i in self.world.share(range(self.held_out.batches_in_pass)):
+            batch = self.held_out.of_pass(i)
             losses = sequence_losses(self.model, batch.to(self.device))
             loss += float(losses.loss) * batch.n_labels
             accuracy += float(losses.accuracy) * batch.n_labels

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from motionlab.config import QUANTIZERS, RunConfig
-from motionlab.data.batches import WindowBatches
+from motionlab.data.batches import RaggedBatches, Windows, describe_short
 from motionlab.data.splits import Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
@@ -28,8 +26,10 @@ VALIDATION_CLIPS = 32  # held-out clips that a validation reconstructs
 USAGE_BATCHES = 8
 
 
-class TokenizerStage(RunStage[Tensor]):
+class TokenizerStage(RunStage[Windows]):
     """Windows `[B, window, 272]` to the losses of their reconstruction. A variant is another quantizer.
+
+    Clips shorter than the window take part, padded and masked; how many there are is printed.
 
     Validation columns: `val_mpjpe_mm`, `val_mpjpe_heading_mm` and `val_acceleration_mm` over held-out clips;
     `val_used_fraction` and `val_perplexity` of the codebook over `val_tokens` tokens of fixed training windows.
@@ -50,13 +50,16 @@ class TokenizerStage(RunStage[Tensor]):
         if not len(splits.validation):
             self.validate = None  # type: ignore[method-assign,assignment]
         self.weights, self.body = loss_weights(config), Body(self.normalizer)
-        drawn = WindowBatches(
+        drawn = RaggedBatches(
             splits.train,
             run.normalizer,
             window=config.window,
             batch_size=self.settings.batch_size,
             seed=self.settings.seed,
         )
+        told = describe_short(splits.train.lengths, config.window)
+        if told and told not in splits.note and self.world.is_first:  # a note is printed already
+            print(f"{self.title}: {told}", flush=True)
         self.windows = Prefetch(drawn, stride=self.world.size)
         self.architecture = {"quantizer": self.quantizer}
         self.constants = {"normalizer.mean": run.normalizer.mean, "normalizer.std": run.normalizer.std}
@@ -76,16 +79,25 @@ class TokenizerStage(RunStage[Tensor]):
             recompute_blocks(model)
         return model
 
-    def batches(self, number: int) -> Tensor:
-        """Normalised windows `[B, window, 272]`."""
+    def batches(self, number: int) -> Windows:
+        """Normalised windows `[B, window, 272]`, with a mask when a clip is shorter."""
         self.watch(number)
         return self.windows(number)
 
-    def step(self, batch: Tensor) -> Losses:
+    def step(self, batch: Windows) -> Losses:
         """The losses of a tokenizer; the logs are its parts."""
-        x = batch.to(self.device, non_blocking=True)  # [B, window, 272]
-        losses = tokenizer_losses(self.model(x), x, self.weights, body=self.body)
+        batch = batch.to(self.device)
+        x = batch.values  # [B, window, 272]
+        losses = tokenizer_losses(self.model(x, batch.mask), x, self.weights, batch.mask, body=self.body)
         return Losses(losses.pop("total"), losses)
+
+    def count(self, batch: Windows) -> int:
+        """Frames that are real: the losses are means over them.
+
+        Where clips are shorter than the window, two parts are not exactly: the acceleration, a mean over the frames
+        that have two before them, and the quantizer's loss, a mean over tokens, of which the last may be part padding.
+        """
+        return batch.n_frames
 
     def validate(self) -> dict[str, float]:
         """Errors of held-out clips, and the use of the codebook."""

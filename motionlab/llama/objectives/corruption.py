@@ -20,29 +20,35 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from motionlab.llama.row_draws import RowDraws
+
 KeepRate = Literal["fixed", "batch", "sample"]
+Random = torch.Generator | RowDraws | None
+"""Where random numbers come from: one generator for all rows, a seed for each row, or torch's global generator."""
 
 
-def keep_rates(keep: float, per: KeepRate, batch: int, generator: torch.Generator | None = None) -> Tensor:
+def keep_rates(keep: float, per: KeepRate, batch: int, generator: Random = None) -> Tensor:
     """The probability that a code stays, one per row: `[B, 1]`.
 
     Args:
         keep: "fixed": the probability itself; else the lower end of the range that it is drawn from, up to 1.
         per: "fixed", or a new draw for each "batch" (the published `pkeep=-1` is `keep=0` with this), or for each
-            "sample". A model that meets all rates learns to tell how far its input can be trusted.
+            "sample". A model that meets all rates learns to tell how far its input can be trusted. With `RowDraws` a
+            "batch" is all that one optimizer step sees, in however many pieces.
 
     >>> keep_rates(0.5, "fixed", batch=2).tolist()
     [[0.5], [0.5]]
     """
     if per == "fixed":
         return torch.full((batch, 1), keep)
-    draws = torch.rand(1 if per == "batch" else batch, 1, generator=generator)
+    if isinstance(generator, RowDraws):
+        draws = generator.uniform(1, shared=per == "batch").float()
+    else:
+        draws = torch.rand(1 if per == "batch" else batch, 1, generator=generator)
     return (keep + (1 - keep) * draws).expand(batch, 1)
 
 
-def corrupt_codes(
-    tokens: Tensor, keep: float | Tensor, codebook_size: int, generator: torch.Generator | None = None
-) -> Tensor:
+def corrupt_codes(tokens: Tensor, keep: float | Tensor, codebook_size: int, generator: Random = None) -> Tensor:
     """Replace each motion code by a random code with probability `1 - keep`.
 
     Args:
@@ -55,12 +61,15 @@ def corrupt_codes(
     tensor([0, 0, 1, 2])
     """
     replaced = _choose(tokens, keep, codebook_size, generator)
-    random_codes = torch.randint(codebook_size, tokens.shape, generator=generator)
+    if isinstance(generator, RowDraws):
+        random_codes = (uniform(tokens.shape, generator) * codebook_size).long()  # float64: every code can be drawn
+    else:
+        random_codes = torch.randint(codebook_size, tokens.shape, generator=generator)
     return torch.where(replaced, random_codes.to(tokens.device), tokens)
 
 
 def mix_codes(
-    tokens: Tensor, own: Tensor, keep: float | Tensor, codebook_size: int, generator: torch.Generator | None = None
+    tokens: Tensor, own: Tensor, keep: float | Tensor, codebook_size: int, generator: Random = None
 ) -> Tensor:
     """Replace each motion code by the model's own code for the same place with probability `1 - keep`.
 
@@ -73,9 +82,7 @@ def mix_codes(
     return torch.where(_choose(tokens, keep, codebook_size, generator), own, tokens)
 
 
-def mask_codes(
-    tokens: Tensor, codebook_size: int, mask_token: int, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
+def mask_codes(tokens: Tensor, codebook_size: int, mask_token: int, generator: Random = None) -> tuple[Tensor, Tensor]:
     """Replace a random share of each row's codes by MASK; at least one code of a row that has any.
 
     The share is `cos(pi / 2 * u)` with a uniform `u`: often large, sometimes small. Iterative decoding passes through
@@ -88,16 +95,33 @@ def mask_codes(
     (tensor([[12, 10, 11]]), tensor([[ True, False, False]]))
     """
     is_code = tokens < codebook_size  # [B, S]
-    draws = torch.rand(len(tokens), 1, generator=generator)
-    order = torch.rand(tokens.shape, generator=generator).to(tokens.device)
-    share = (draws * math.pi / 2).cos().to(tokens.device)  # [B, 1]
-    wanted = (share * is_code.sum(1, keepdim=True)).ceil().clamp(min=1)  # [B, 1]
-    rank = order.masked_fill(~is_code, 2.0).argsort(1).argsort(1)  # [B, S]: codes come before the rest
+    wanted = masked_counts(is_code, generator)  # [B, 1]
+    order = uniform(tokens.shape, generator).float().to(tokens.device)
+    # [B, S]: codes come before the rest; of equal numbers the first place comes first, on every device
+    rank = order.masked_fill(~is_code, 2.0).argsort(dim=1, stable=True).argsort(dim=1)
     masked = (rank < wanted) & is_code
     return tokens.masked_fill(masked, mask_token), masked
 
 
-def _choose(tokens: Tensor, keep: float | Tensor, codebook_size: int, generator: torch.Generator | None) -> Tensor:
-    """Codes that do not stay, bool. Drawn on the CPU, so that a seed means the same on every device."""
-    dropped = torch.rand(tokens.shape, generator=generator) >= keep
+def masked_counts(is_code: Tensor, generator: Random = None) -> Tensor:
+    """How many codes of each row `mask_codes` masks, `[B, 1]`; it is the first that it draws.
+
+    Args:
+        is_code: bool `[B, S]`, the places of codes.
+    """
+    share = (uniform((len(is_code), 1), generator) * math.pi / 2).cos().float().to(is_code.device)  # [B, 1]
+    codes = is_code.sum(1, keepdim=True)  # [B, 1]
+    return (share * codes).ceil().clamp(min=1).minimum(codes).long()
+
+
+def uniform(shape: tuple[int, ...], generator: Random) -> Tensor:
+    """Numbers in [0, 1), `[B, n]` on the CPU, so that a seed means the same on every device."""
+    if isinstance(generator, RowDraws):
+        return generator.uniform(shape[1])
+    return torch.rand(shape, generator=generator)
+
+
+def _choose(tokens: Tensor, keep: float | Tensor, codebook_size: int, generator: Random) -> Tensor:
+    """Codes that do not stay, bool."""
+    dropped = uniform(tokens.shape, generator) >= keep
     return (tokens < codebook_size) & dropped.to(tokens.device)

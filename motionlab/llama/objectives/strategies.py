@@ -6,7 +6,9 @@
     MaskedModelling     read in both directions with some codes masked, predict those; for `generate_masked`
 
 Label smoothing, an argument of all, is the control: it too makes a model less sure, without touching what it reads.
-A strategy's random draws come from the seed of the batch, so a run that resumes draws the same.
+A strategy's random draws come from the seeds of the rows (`Sequences.draws`): a run that resumes draws the same, and so
+does a row in another batch. (The codes that the model itself draws can differ where rounding moves a probability across
+a drawn number; that happens about once in a million codes.)
 """
 
 from __future__ import annotations
@@ -21,7 +23,16 @@ from motionlab.errors import InputError
 from motionlab.llama.decoding.sampling import draw
 from motionlab.llama.masks import padding_mask, real_positions
 from motionlab.llama.model import MotionLlama
-from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
+from motionlab.llama.objectives.corruption import (
+    KeepRate,
+    Random,
+    corrupt_codes,
+    keep_rates,
+    mask_codes,
+    masked_counts,
+    mix_codes,
+    uniform,
+)
 from motionlab.llama.objectives.cross_entropy import CHUNK_NUMBERS
 from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
 from motionlab.llama.sequence import IGNORE, Sequences
@@ -34,6 +45,10 @@ class Strategy(Protocol):
         """Loss with gradient, and accuracy on what was to be predicted."""
         ...
 
+    def count(self, batch: Sequences, codebook_size: int) -> int:
+        """The tokens that this loss is a mean over: its weight when gradients are accumulated."""
+        ...
+
 
 @dataclass(frozen=True)
 class TeacherForcing:
@@ -43,6 +58,10 @@ class TeacherForcing:
 
     def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
         return _next_token(model, batch, batch.tokens, self.label_smoothing)
+
+    def count(self, batch: Sequences, codebook_size: int) -> int:
+        """Every labelled token."""
+        return batch.n_labels
 
 
 @dataclass(frozen=True)
@@ -58,10 +77,14 @@ class RandomReplacement:
     label_smoothing: float = 0.0
 
     def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
-        generator = batch.generator()
+        generator = batch.draws()
         keep = self.keep if self.per == "fixed" else keep_rates(self.keep, self.per, len(batch), generator)
         tokens = corrupt_codes(batch.tokens, keep, model.codebook_size, generator)
         return _next_token(model, batch, tokens, self.label_smoothing)
+
+    def count(self, batch: Sequences, codebook_size: int) -> int:
+        """Every labelled token."""
+        return batch.n_labels
 
 
 @dataclass(frozen=True)
@@ -78,11 +101,15 @@ class ScheduledSampling:
     label_smoothing: float = 0.0
 
     def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
-        generator = batch.generator()
+        generator = batch.draws()
         keep = keep_rates(self.keep, self.per, len(batch), generator)
         own = own_codes(model, batch, generator)
         tokens = mix_codes(batch.tokens, own, keep, model.codebook_size, generator)
         return _next_token(model, batch, tokens, self.label_smoothing)
+
+    def count(self, batch: Sequences, codebook_size: int) -> int:
+        """Every labelled token."""
+        return batch.n_labels
 
 
 @dataclass(frozen=True)
@@ -96,11 +123,15 @@ class MaskedModelling:
 
     def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
         mask_token = needs_mask_token(model)
-        tokens, masked = mask_codes(batch.tokens, model.codebook_size, mask_token, batch.generator())
+        tokens, masked = mask_codes(batch.tokens, model.codebook_size, mask_token, batch.draws())
         everyone = padding_mask(real_positions(batch.tokens, batch.text_mask, model.pad_token))  # [B, 1, S, S]
         hidden = model.hidden(tokens, batch.text, batch.text_mask, everyone)  # [B, S, dim]
         labels = batch.tokens.masked_fill(~masked, IGNORE)  # not shifted: each place predicts itself
         return labelled_losses(model, hidden, labels, self.label_smoothing)
+
+    def count(self, batch: Sequences, codebook_size: int) -> int:
+        """The codes that will be masked."""
+        return int(masked_counts(batch.tokens < codebook_size, batch.draws()).sum())
 
 
 def make_strategy(
@@ -127,14 +158,14 @@ def make_strategy(
 
 
 @torch.no_grad()
-def own_codes(model: MotionLlama, batch: Sequences, generator: torch.Generator) -> Tensor:
+def own_codes(model: MotionLlama, batch: Sequences, generator: Random) -> Tensor:
     """The code that the model would write at every place of a code, given the true ones before it: int64 `[B, S]`.
 
     END cannot be drawn: the motion continues. Places without a code stay unchanged.
     """
     hidden = model.hidden(batch.tokens, batch.text, batch.text_mask)  # [B, S, dim]
     is_code = batch.tokens < model.codebook_size  # [B, S]; never at slot 0, which is text
-    noise = torch.rand(batch.tokens.shape, generator=generator).to(hidden.device)[is_code]  # [m]
+    noise = uniform(batch.tokens.shape, generator).float().to(hidden.device)[is_code]  # [m]
     before = hidden[:, :-1][is_code[:, 1:]]  # [m, dim]: the state one place earlier predicts the code
     table = model.lm_head.weight[: model.codebook_size]  # [K, dim], without END
     chunk = max(1, CHUNK_NUMBERS // len(table))

@@ -166,7 +166,9 @@ def unpack(
     set_rng_state(parsed.rng)
     counters = parsed.counters
     if changed:
-        counters.micro_step = -(-counters.micro_step * stored["batch_size"] // present["batch_size"])
+        per_step = present["grad_accum_steps"] * present["world_size"]  # a step begins where its first row begins
+        rows = counters.micro_step * stored["batch_size"]
+        counters.micro_step = -(-rows // (present["batch_size"] * per_step)) * per_step
         note(f"resumed with {changed}: from micro-batch {counters.micro_step}, so a clip may be seen twice or left out")
     return counters
 

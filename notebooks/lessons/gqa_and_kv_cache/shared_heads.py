@@ -126,8 +126,8 @@ def measure(kind: str, seed: int, material: Material, steps: int = STEPS) -> Poi
         schedule.step()
     loss = accuracy = labels = 0.0
     with torch.no_grad():
-        for i in range(held_out.batches_per_epoch):
-            batch = held_out(i)
+        for i in range(held_out.batches_in_pass):
+            batch = held_out.of_pass(i)
             losses = sequence_losses(model, batch)
             loss += float(losses.loss) * batch.n_labels
             accuracy += float(losses.accuracy) * batch.n_labels

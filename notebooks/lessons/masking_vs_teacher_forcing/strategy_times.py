@@ -13,7 +13,6 @@ import json
 import statistics
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def time_strategies(run: str | Path, rounds: int = 15) -> dict[str, Any]:
         ground = open_ground(str(run))
         settings = ground.run.config.llama_training
         size, endless = settings.batch_size, itertools.cycle(range(len(ground.splits.train)))
-        batches = [replace(ground.batch(list(itertools.islice(endless, size))), seed=i) for i in range(rounds + WARM)]
+        batches = [ground.batch(list(itertools.islice(endless, size))).seeded(i) for i in range(rounds + WARM)]
         models, optimizers = {}, {}
         for name, strategy in STRATEGIES.items():
             mask_token = isinstance(strategy, MaskedModelling)

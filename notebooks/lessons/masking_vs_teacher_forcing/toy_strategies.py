@@ -58,7 +58,7 @@ def train_toy(strategy: Strategy, steps: int = 200, seed: int = 0) -> MotionLlam
         schedule = one_cycle(optimizer, RATE, steps)
         for step in range(steps):
             batch = toy_batch(1000 + 7919 * seed + step)
-            loss = strategy(model, Sequences(batch.tokens, batch.labels, batch.text, batch.text_mask, seed=step)).loss
+            loss = strategy(model, batch.seeded(step)).loss
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

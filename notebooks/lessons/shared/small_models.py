@@ -101,11 +101,12 @@ def small_decoder(seed: int = 0, *, codebook_size: int = 256, dim: int = 64, n_l
 
 
 def sequence_batches(
-    batch_size: int, *, seed: int = 0, codebook_size: int = 256, clips: Sequence[int] | None = None
+    batch_size: int, *, seed: int = 0, codebook_size: int = 256, clips: Sequence[int] | None = None, per_step: int = 1
 ) -> SequenceBatches:
-    """Captions and codes for stage 2: `batches(i)` is a `Sequences` of `batch_size` rows (fewer at an epoch's end).
+    """Captions and codes for stage 2: `batches(i)` is a `Sequences` of `batch_size` rows.
 
     Args:
+        per_step: micro-batches of an optimizer step, whose rows are sorted by length together.
         clips: numbers of the clips to draw from; None is all 64.
     """
     store, codes = small_store(), small_codes(codebook_size)
@@ -117,6 +118,7 @@ def sequence_batches(
         codebook_size=_codes_of(codebook_size),
         batch_size=batch_size,
         seed=seed,
+        per_step=per_step,
         max_length=128,
     )
 

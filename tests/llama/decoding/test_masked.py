@@ -116,7 +116,7 @@ def test_learns_by_heart_and_says_it_back() -> None:
     model = MotionLlama(20, n_layer=2, n_head=4, dim=48, text_dim=8, max_length=32, variant=variant)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for step in range(240):
-        MaskedModelling()(model, replace(batch, seed=step)).loss.backward()
+        MaskedModelling()(model, batch.seeded(step)).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     sampling = MaskedSampling(steps=6, temperature=0.1)

@@ -34,7 +34,7 @@ K = 20
 def batch(text: TextFeatures) -> Sequences:
     generator = torch.Generator().manual_seed(2)
     codes = [torch.randint(K, (n,), generator=generator) for n in (9, 4, 12, 1)]
-    return replace(build_sequences(codes, text, K), seed=7)
+    return build_sequences(codes, text, K).seeded(7)
 
 
 STRATEGIES: list[Strategy] = [
@@ -51,14 +51,14 @@ def test_finite_with_gradients_and_the_same_again(make_model: Make, batch: Seque
     model = make_model(mask_token=True)
     before = torch.get_rng_state()
     losses = strategy(model, batch)
-    assert torch.equal(torch.get_rng_state(), before), "only the seed of the batch may be used"
+    assert torch.equal(torch.get_rng_state(), before), "only the seeds of the rows may be used"
     losses.loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
     again = strategy(model, batch)
     assert again.loss == losses.loss and 0 <= float(again.accuracy) <= 1
     if not isinstance(strategy, TeacherForcing):
-        assert strategy(model, replace(batch, seed=8)).loss != losses.loss
+        assert strategy(model, batch.seeded(8)).loss != losses.loss
 
 
 def test_teacher_forcing_is_the_plain_loss(make_model: Make, batch: Sequences) -> None:
@@ -77,7 +77,7 @@ def test_keeping_all_is_teacher_forcing(make_model: Make, batch: Sequences) -> N
 
 def test_replacement_reads_noise_and_predicts_the_truth(make_model: Make, batch: Sequences) -> None:
     model = make_model()
-    tokens = corrupt_codes(batch.tokens, 0.5, K, batch.generator())
+    tokens = corrupt_codes(batch.tokens, 0.5, K, batch.draws())
     expected = sequence_losses(model, replace(batch, tokens=tokens))
     assert RandomReplacement(0.5)(model, batch).loss == expected.loss
 
@@ -96,7 +96,7 @@ def test_own_codes_are_drawn_from_the_models_own_prediction(make_model: Make, te
 
 
 def test_scheduled_sampling_reads_own_codes(make_model: Make, batch: Sequences) -> None:
-    model, generator = make_model(), batch.generator()
+    model, generator = make_model(), batch.draws()
     own = own_codes(model, batch, generator)
     expected = sequence_losses(model, replace(batch, tokens=own))
     assert ScheduledSampling(0.0)(model, batch).loss == expected.loss
@@ -104,7 +104,7 @@ def test_scheduled_sampling_reads_own_codes(make_model: Make, batch: Sequences) 
 
 def test_masked_modelling_written_out(make_model: Make, batch: Sequences) -> None:
     model = make_model(mask_token=True)
-    tokens, masked = mask_codes(batch.tokens, K, 22, batch.generator())
+    tokens, masked = mask_codes(batch.tokens, K, 22, batch.draws())
     losses, weights = [], []
     for row in range(len(batch)):  # alone, without any padding
         width, length = int(batch.text_mask[row].sum()), int((batch.tokens[row] < K).sum())
