@@ -22,12 +22,12 @@ CAPTIONS = [[f"a person {PARTS[i]}, then {PARTS[j]}" for j in range(5)] for i in
 
 
 def word_vectors(sentences):
-    """Every word has a direction of its own; a sentence is their sum, at length 1."""
+    """Every word has a direction of its own; a sentence is their sum, later words a little less, at length 1."""
     rows = []
     for sentence in sentences:
         total = np.zeros(DIM)
-        for word in sentence.replace(",", "").split():
-            total += np.random.default_rng(list(word.encode())).normal(size=DIM)
+        for place, word in enumerate(sentence.replace(",", "").split()):
+            total += (1 - 0.02 * place) * np.random.default_rng(list(word.encode())).normal(size=DIM)
         rows.append(total / np.linalg.norm(total))
     return np.array(rows, np.float32)
 
