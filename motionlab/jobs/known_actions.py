@@ -98,7 +98,7 @@ def record_known_captions(run: Run, splits: Splits) -> None:
     kept, total = _chosen(train)
     if not total:
         return
-    counts = Counter(part for caption in _captions(train, kept) for part in action_parts(caption))
+    counts = Counter(part for caption in kept for part in action_parts(caption))
     about = About(
         train=train.digest,
         encoder=run.text.identity,
@@ -109,8 +109,7 @@ def record_known_captions(run: Run, splits: Splits) -> None:
         frequent=counts.most_common(_PHRASES * 4),
     )
     parts = [part for part, _ in counts.most_common(MOST_PARTS)]
-    blocks = blocks_of(_captions(train, kept), _AT_ONCE)
-    write_known_captions(path, parts, blocks, sentence_vectors(run.text), asdict(about))
+    write_known_captions(path, parts, blocks_of(kept, _AT_ONCE), sentence_vectors(run.text), asdict(about))
 
 
 def open_known_captions(run: Run) -> KnownCaptions:
@@ -214,23 +213,33 @@ def _in_cache(run: Run) -> bool:
     return (cache_dir() / f"corpus-{corpus_digest(run.config.corpus)[:16]}" / "corpus.json").is_file()
 
 
-def _chosen(clips: Clips) -> tuple[int | None, int]:
-    """The largest key of the captions that are kept (None: all are), and how many different captions there are."""
-    keys = np.unique(
-        np.concatenate([keys_of([encoded(caption) for caption in clips.captions(i)]) for i in range(len(clips))])
-    )
-    return (None if len(keys) <= MOST_CAPTIONS else int(keys[MOST_CAPTIONS - 1])), len(keys)
+def _chosen(clips: Clips) -> tuple[list[str], int]:
+    """The captions that are kept, each once, in the order of the clips, and how many different ones there are.
+
+    Of more than `MOST_CAPTIONS` those with the smallest keys, found in a second pass; only keys are in memory for it.
+    """
+    first, keys = list[str](), set[int]()
+    for caption, key in _keyed(clips):
+        if key not in keys:
+            keys.add(key)
+            if len(first) <= MOST_CAPTIONS:
+                first.append(caption)
+    if len(keys) <= MOST_CAPTIONS:
+        return first, len(keys)
+    kept = set(sorted(keys)[:MOST_CAPTIONS])
+    captions = []
+    for caption, key in _keyed(clips):
+        if key in kept:
+            kept.remove(key)
+            captions.append(caption)
+    return captions, len(keys)
 
 
-def _captions(clips: Clips, largest: int | None) -> Iterator[str]:
-    """The captions that are kept, each once, in the order of the clips."""
-    seen = set[int]()
+def _keyed(clips: Clips) -> Iterator[tuple[str, int]]:
+    """Every caption with its key of 64 bits."""
     for i in range(len(clips)):
         captions = clips.captions(i)
-        for caption, key in zip(captions, keys_of([encoded(text) for text in captions]).tolist(), strict=True):
-            if (largest is None or key <= largest) and key not in seen:
-                seen.add(key)
-                yield caption
+        yield from zip(captions, keys_of([encoded(text) for text in captions]).tolist(), strict=True)
 
 
 def _actions(clips: Clips) -> list[KnownAction]:
@@ -240,16 +249,18 @@ def _actions(clips: Clips) -> list[KnownAction]:
     examples: dict[str, str] = {}
     for i in range(len(clips)):
         runs = [(name, list(some)) for name, some in groupby(clips.segments(i), lambda segment: segment.action)]
-        captions = clips.captions(i)
+        alone = len(runs) == 1
+        captions = clips.captions(i) if alone or not all(name in examples for name, _ in runs) else []
         for name, some in runs:
             lengths.setdefault(name, []).append(some[-1].stop - some[0].start)
             told = phrases.setdefault(name, Counter())
-            if len(runs) == 1:  # the whole caption is about this action
+            if alone:  # the whole caption is about this action
                 told.update(map(bare_action, captions))
                 examples[name] = captions[0]
             elif not told:
                 told.update([some[0].phrase])
-            examples.setdefault(name, captions[0])
+            if name not in examples:
+                examples[name] = captions[0]
     names = sorted(lengths, key=lambda name: (-len(lengths[name]), name))[:MOST_ACTIONS]
     return [
         KnownAction(
