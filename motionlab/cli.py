@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import convert, data, encode, import_motions
+from motionlab.commands import convert, data, encode, generate, import_motions
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -45,7 +45,7 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
-for _subject in (convert, data, encode, import_motions):
+for _subject in (convert, data, encode, generate, import_motions):
     app.add_typer(_subject.app)
 
 
@@ -206,36 +206,6 @@ def runs(
     from motionlab.jobs.list_runs import describe_runs
 
     print(describe_runs(out, names or []))
-
-
-@app.command()
-def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The action, in English.")],
-    run: RunFolder,
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")],
-    greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set whose probability reaches p.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance; 1 is off.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Length. Default: until the decoder says END.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Of a .bvh file: m or cm. Default: m.")] = None,
-) -> None:
-    """Write the motion that a run generates from a prompt.
-
-    An option that is not given comes from the settings of the run.
-    """
-    from motionlab.jobs.generate import generate_file as job
-
-    result = job(
-        prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
-        seconds=seconds, max_tokens=max_tokens, seed=seed, unit=unit, show=True,
-    )  # fmt: skip
-    print(f"written: {printable(out)} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
-    for note in result.notes():
-        print(printable(note))
 
 
 @app.command()

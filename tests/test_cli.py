@@ -193,6 +193,34 @@ def test_generate_says_how_many_actions_were_recognised(
     assert "knows no other action" in last
 
 
+def test_generate_lists_the_actions_without_a_prompt(
+    jobs: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = types.ModuleType("motionlab.jobs.known_actions")
+    fake.describe_known = lambda run: f"the actions of {run}"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "motionlab.jobs.known_actions", fake)
+    assert run_cli("generate", "--actions", "--run", "r") == 0
+    assert capsys.readouterr().out == "the actions of r\n" and "generate_file" not in jobs
+
+
+@pytest.mark.parametrize(("words", "missing"), [([], "PROMPT"), (["a person walks"], "--out")])
+def test_generate_asks_for_a_prompt_and_a_file(
+    jobs: dict[str, list[Any]], words: list[str], missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("generate", *words, "--run", "r") == 2
+    error = capsys.readouterr().err
+    assert f"no {missing}" in error and "--actions" in error and not jobs
+
+
+def test_generate_says_first_that_a_caption_is_outside_the_training(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside = replace(GENERATED, outside="warning: no training caption is like 'sits down'")
+    monkeypatch.setattr(sys.modules["motionlab.jobs.generate"], "generate_file", lambda *_, **__: outside)
+    assert run_cli("generate", "a person sits down", "--run", "r", "--out", str(tmp_path / "sit.bvh")) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "warning: no training caption is like 'sits down'"
+
+
 def test_evaluate_prints_the_scores_and_the_report(
     jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -33,6 +33,7 @@ from motionlab.evaluation.judge import Judge, action_lengths, describe_actions
 from motionlab.evaluation.tokenizer import reconstruct
 from motionlab.files import sha256
 from motionlab.jobs.generate import generate_motions
+from motionlab.jobs.known_actions import record_known_captions
 from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
 from motionlab.jobs.prepare import bind_splits, check_tests, encode_captions, require_splits
 from motionlab.jobs.run_folder import Run
@@ -61,6 +62,7 @@ def evaluate(run: Run, splits: Splits, *, show: bool = False) -> dict[str, Any]:
     check_evaluable(run, splits)
     bind_splits(run, splits)
     record_machine(run, splits)
+    record_known_captions(run, splits)
     say("measuring the tokenizers", kind)
     record_tokenizers(run, splits)
     settings, learned = run.config.evaluation, JoinedClips(splits.train, splits.validation)
@@ -116,7 +118,7 @@ def score_split(run: Run, judge: Judge | None, clips: Clips, name: str, show: Ki
     """Lengths, speed and players of one split; with a judge also the action scores of real and generated motions."""
     numbers = range(min(run.config.evaluation.n_generate, len(clips)))
     captions = [clips.captions(i)[0] for i in numbers]
-    made, tokens_per_second = generate_motions(run, captions, run.config.sampling, show=show)
+    made, tokens_per_second = generate_motions(run, captions, run.config.sampling, show=show, compare=False)
     wanted = [wanted_actions(clips.segments(i)) for i in numbers]
     normalizer = run.normalizer
     tokenizers = {kind: run.tokenizer(kind) for kind in trained_quantizers(run)}

@@ -16,11 +16,13 @@ import torch
 from motionlab.config import Sampling
 from motionlab.errors import InputError
 from motionlab.evaluation.judge import SeenAction, describe_actions
+from motionlab.jobs.known_actions import compare_captions, warning
 from motionlab.jobs.motion_files import find_target, write_target
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.decoding.generate import Generated, generate
 from motionlab.motion.formats.registry import WriteOptions
 from motionlab.motion.motion import Motion
+from motionlab.text.known_captions import Comparison
 from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
 
 # ending -> name of the format where several share it; .npz is missing, because no reader would guess the right one
@@ -34,16 +36,20 @@ class GeneratedMotion:
 
     Fields:
         actions: those that the judge of the run recognises in it; None when the run has none.
+        known: how the caption stands to those of the training clips; None when that was not asked or not possible.
+        outside: what a person should know about that, in one line; empty when the caption is known.
     """
 
     caption: str
     motion: Motion
     generated: Generated
     actions: tuple[SeenAction, ...] | None = None
+    known: Comparison | None = None
+    outside: str = ""
 
     def notes(self) -> list[str]:
         """What a person should know about the motion, a line for each."""
-        lines = []
+        lines = [self.outside] if self.outside else []
         if self.generated.stopped_by == "limit":
             tokens = len(self.generated.tokens)
             lines.append(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
@@ -61,12 +67,14 @@ def generate_motions(
     sampling: Sampling,
     frames: Sequence[int] | None = None,
     show: Kind = "silent",
+    compare: bool = True,
 ) -> tuple[list[GeneratedMotion], float]:
     """Generate one motion per caption, all in one batch.
 
     Args:
         frames: length of each motion; None lets the decoder say when it is over.
         show: how progress is shown.
+        compare: compare the captions with those of the training clips, for the notes of each motion.
 
     Returns:
         the motions, and tokens per second of the decoder (END counted, text encoding not).
@@ -75,6 +83,7 @@ def generate_motions(
     llama, tokenizer = run.llama, run.tokenizer()
     device = next(llama.parameters()).device
     lengths = None if frames is None else [tokenizer.token_count(count) for count in frames]
+    told = _told(run, captions) if compare else [(None, "")] * len(captions)
     began = time.perf_counter()
     most = sampling.max_tokens if lengths is None else max(lengths)
     title = "generating" if len(captions) == 1 else f"generating {len(captions)} motions"
@@ -88,9 +97,20 @@ def generate_motions(
             restored = run.normalizer.denormalize(tokenizer.to(device).decode(indices)[0].float().cpu())
             if frames is not None:
                 restored = restored[: frames[row]]  # the last token may hold more
-            motions.append(GeneratedMotion(caption, Motion(restored, name=caption), generated))
+            known, outside = told[row]
+            motions.append(
+                GeneratedMotion(caption, Motion(restored, name=caption), generated, known=known, outside=outside)
+            )
     tokens = sum(len(generated.tokens) + (generated.stopped_by == "end") for generated in written)
     return motions, tokens / seconds
+
+
+def _told(run: Run, captions: Sequence[str]) -> list[tuple[Comparison | None, str]]:
+    """For each caption its comparison with those of the training, and the warning; or the reason why there is none."""
+    comparisons, reason = compare_captions(run, captions)
+    if reason:
+        return [(None, reason)] * len(captions)
+    return [(comparison, warning(comparison, run.command_for_actions())) for comparison in comparisons]
 
 
 def generate_file(

@@ -14,6 +14,7 @@ from motionlab.files.lock import using
 from motionlab.jobs.artefacts import is_trained
 from motionlab.jobs.build import check_buildable
 from motionlab.jobs.evaluate import evaluate
+from motionlab.jobs.known_actions import record_known_captions
 from motionlab.jobs.measured import environment, record_machine, record_tokenizers
 from motionlab.jobs.prepare import (
     check_captions,
@@ -85,6 +86,7 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
         record_machine(this, splits)
     with _stage(this, "text features"):  # before the trainings: a caption that cannot be read is found now
         check_captions(this, splits, "train", "validation")
+        record_known_captions(this, splits)
     with _stage(this, "tokenizers"):
         train_tokenizers(this, splits, config.quantizers, threads=threads if device.value == "cpu" else 1)
         record_tokenizers(this, splits)

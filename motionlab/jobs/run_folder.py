@@ -5,6 +5,7 @@ runs/<name>/
   made_from.json              digests of the splits that it is about; each training has such a file as well
   normalizer.safetensors      mean and std of the 272 features
   tokenizer-fsq/              model.safetensors, history.csv, checkpoints/ (one folder per quantizer)
+  known_captions.safetensors  what the training captions know (known_actions.py)
   codes.safetensors           tokens of the training and validation clips
   llama/                      model.safetensors, history.csv, checkpoints/
   STAGE/ or STAGE-VARIANT/    the same for every other stage (jobs/stages/)
@@ -205,6 +206,10 @@ class Run:
             command = self._command("train", stage, *(["--variant", variant] if variant else []))
             fix = f"Write it again from the checkpoint, without training: {command}."
             raise InputError(path, found=error.found, expected=error.expected, fix=fix) from error
+
+    def command_for_actions(self) -> str:
+        """The command line that lists the actions that this run knows."""
+        return shlex.join(["motionlab", "generate", "--actions", "--run", str(self.folder)])
 
     def _need(self, name: str) -> Path:
         path = self.folder / name

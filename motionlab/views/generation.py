@@ -144,7 +144,7 @@ def compute_generation(
         run.config.sampling, greedy=False, temperature=temperature, top_p=top_p, guidance=guidance, seed=seed
     )
     run.config.check_sampling(sampling)
-    made = generate_motions(run, [sentence], sampling)[0][0]
+    made = generate_motions(run, [sentence], sampling, compare=False)[0][0]
     codes = made.generated.tokens.tolist()
     tokens = [*codes, run.llama.end_token] if made.generated.stopped_by == "end" else codes
     plain, guided = token_logits(run, sentence, tokens, guidance)

@@ -11,6 +11,7 @@ from motionlab.data.splits import CaptionsOf, Clips, Splits
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
 from motionlab.jobs.build import check_buildable, make_llama, max_sequence
+from motionlab.jobs.known_actions import record_known_captions
 from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
 from motionlab.jobs.prepare import check_captions, require_splits
 from motionlab.jobs.run_folder import Run
@@ -53,6 +54,8 @@ class LlamaStage(RunStage[Sequences]):
         with self.world.first_alone():
             require_splits(run, splits)
             check_captions(run, splits, "train", "validation")  # before the tokens of all clips are made
+            if self.world.is_first:
+                record_known_captions(run, splits)
         share_tokens(run, splits, self.world)
         with self.world.first_alone():
             codes = training_codes(run, splits)

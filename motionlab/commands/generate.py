@@ -1,0 +1,64 @@
+"""`motionlab generate`: the motion of a sentence, and the actions that a run knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from motionlab.environment import usable_path
+from motionlab.errors import InputError, printable
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _path(path: Path | None) -> Path | None:
+    return path if path is None else usable_path(path)
+
+
+@app.command()
+def generate(
+    run: Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")],
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The action, in English.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")
+    ] = None,
+    actions: Annotated[bool, typer.Option("--actions", help="List the actions that the run knows instead.")] = False,
+    greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Below 1 sharper, above 1 flatter.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Draw from the k most likely tokens only.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw from the smallest set whose probability reaches p.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="Scale of classifier-free guidance; 1 is off.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Length. Default: until the decoder says END.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draw.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Of a .bvh file: m or cm. Default: m.")] = None,
+) -> None:
+    """Write the motion that a run generates from a prompt.
+
+    An option that is not given comes from the settings of the run. A prompt that is unlike all training captions is
+    answered too, with a warning. With --actions no prompt is needed.
+    """
+    if actions:
+        from motionlab.jobs.known_actions import describe_known
+
+        print(describe_known(run))
+        return
+    if prompt is None or out is None:
+        missing, fix = ("PROMPT", "'a person jumps'") if prompt is None else ("--out", "--out jump.bvh")
+        raise InputError(
+            "motionlab generate",
+            found=f"no {missing}",
+            expected="PROMPT and --out, or --actions",
+            fix=f"Add {fix}; or list the actions that the run knows with --actions.",
+        )
+    from motionlab.jobs.generate import generate_file as job
+
+    result = job(
+        prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
+        seconds=seconds, max_tokens=max_tokens, seed=seed, unit=unit, show=True,
+    )  # fmt: skip
+    print(f"written: {printable(out)} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
+    for note in result.notes():
+        print(printable(note))
