@@ -125,13 +125,15 @@ class TextMotionModel(nn.Module):
     ) -> None:
         super().__init__()
         sizes = {"text_dim": text_dim, "size": size, "motion_layers": motion_layers, "text_layers": text_layers}
-        wrong = {name: value for name, value in sizes.items() if not 1 <= value <= 1 << 16}
+        wrong: dict[str, float] = {name: value for name, value in sizes.items() if not 1 <= value <= 1 << 16}
         if width % 4 or not 4 <= width <= 1 << 16:
             wrong["width"] = width
-        if wrong or not 0 <= dropout < 1:
+        if not 0 <= dropout < 1:
+            wrong["dropout"] = dropout
+        if wrong:
             raise InputError(
                 "text-motion model",
-                found=", ".join(f"{name} {value}" for name, value in (wrong or {"dropout": dropout}).items()),
+                found=", ".join(f"{name} {value}" for name, value in wrong.items()),
                 expected="whole numbers above 0, a width that 4 divides, and a dropout of 0 or more and below 1",
                 fix="Choose other sizes.",
             )
@@ -142,8 +144,8 @@ class TextMotionModel(nn.Module):
         """Features of B captions to `[B, D]`: first the shorter half, without the padding of the longer one."""
         order = features.lengths.argsort(stable=True)
         halves = [features.rows(half) for half in order.chunk(2)]
-        vectors = torch.cat([self.text(half.states, half.mask) for half in halves])
-        return vectors[order.argsort()]
+        vectors: Tensor = torch.cat([self.text(half.states, half.mask) for half in halves])[order.argsort()]
+        return vectors
 
 
 def places(count: int, width: int) -> Tensor:
@@ -160,7 +162,8 @@ def patches(values: Tensor, lengths: Tensor, size: int) -> Tensor:
     [[[1.0, 1.0], [1.0, 1.0], [1.0, 0.0]]]
     """
     kept = values.masked_fill(~_mask(lengths, values.shape[1])[..., None], 0.0)
-    return F.pad(kept, (0, 0, 0, -values.shape[1] % size)).unflatten(1, (-1, size)).flatten(2)
+    side: Tensor = F.pad(kept, (0, 0, 0, -values.shape[1] % size)).unflatten(1, (-1, size)).flatten(2)
+    return side
 
 
 def _mask(lengths: Tensor, count: int) -> Tensor:

@@ -116,13 +116,14 @@ def score_texts_and_motions(
     groups = joined([[caption] for caption in captions]) if meanings is None else np.asarray(meanings)
     others = torch.from_numpy(other_meanings(groups, seed))
     text = evaluator.embed_text(captions, texts)
-    embedded = isinstance(reference, Tensor) and reference.ndim == 2
+    if reference is not None and not (isinstance(reference, Tensor) and reference.ndim == 2):
+        reference = evaluator.embed_motion(list(reference))
     sets = _Embedded(
         text=text,
         wrong=text[others],
         motions=evaluator.embed_motion(motions),
         real=evaluator.embed_motion(real),
-        reference=reference if embedded or reference is None else evaluator.embed_motion(list(reference)),
+        reference=reference,
         repeats=_repeated(evaluator, repeats),
     )
     raw, unit = (_scores(sets, groups, takes, unit=way, seed=seed) for way in (False, True))
@@ -197,7 +198,7 @@ def _repeated(evaluator: Embeds, repeats: Sequence[Motions]) -> Tensor | None:
             fix="Make as many motions of each caption.",
         )  # fmt: skip
     flat = evaluator.embed_motion([motion for some in repeats for motion in some])
-    return flat.unflatten(0, (len(repeats), -1))
+    return flat.view(len(repeats), -1, flat.shape[1])
 
 
 def _distribution() -> Any:

@@ -46,7 +46,7 @@ class EvaluatorSettings:
     """
 
     clips: int = 2500
-    epochs: int = 8
+    epochs: int = 5
     patience: int = 3
     batch_size: int = 64
     lr: float = 2e-3

@@ -73,7 +73,7 @@ def test_other_files_are_refused(evaluator, tmp_path, change) -> None:
 
 def test_features_of_another_text_encoder_are_refused(evaluator) -> None:
     other = WordEncoder()
-    other.name = "others"  # type: ignore[misc]
+    other.name = "others"
     for texts, words in ((None, "found none"), (TextCache(None, other), "those of others")):
         with pytest.raises(InputError, match=words):
             evaluator.embed_text(CAPTIONS, texts)
