@@ -96,10 +96,10 @@ TOES = (10, 11)
 
 
 def sliding(joints: Tensor, fps: float) -> float:
-    """Of the toes below 7 cm in joints `[T, 22, 3]`, the share that moves along the floor faster than 0.3 m/s."""
+    """Of the steps of a toe that is below 7 cm before and after, in joints `[T, 22, 3]`, the share above 0.3 m/s."""
     toes = joints[:, TOES]  # [T, 2, 3]
     speed = (toes[1:, :, [0, 2]] - toes[:-1, :, [0, 2]]).norm(dim=-1) * fps  # [T - 1, 2] m/s
-    low = toes[:-1, :, 1] < 0.07  # [T - 1, 2]
+    low = torch.maximum(toes[1:, :, 1], toes[:-1, :, 1]) < 0.07  # [T - 1, 2]
     return float((speed[low] > 0.3).double().mean())
 
 
@@ -135,11 +135,14 @@ def _diagnose_sliding(function: Callable[..., Any]) -> str | None:
     speed = (toes[1:, :, [0, 2]] - toes[:-1, :, [0, 2]]).norm(dim=-1) * 30
     if math.isclose(result, float((speed > 0.3).double().mean()), abs_tol=1e-6):
         return "toes in the air count here; a foot that is in the air may be fast."
-    low = toes[:-1, :, 1] < 0.07
+    low = torch.maximum(toes[1:, :, 1], toes[:-1, :, 1]) < 0.07
     if math.isclose(result, float(((speed > 0.3) & low).double().mean()), abs_tol=1e-6):
         return "divide by the toes near the floor, not by all: who jumps a lot would slide less."
     if math.isclose(result, float((speed[low] / 30 > 0.3).double().mean()), abs_tol=1e-6):
         return "this is metres per frame: times fps gives metres per second."
+    before = toes[:-1, :, 1] < 0.07
+    if math.isclose(result, float((speed[before] > 0.3).double().mean()), abs_tol=1e-6):
+        return "a toe that has left the floor by the end of the step counts here: it must be low in both frames."
     return f"of 12 toes and steps {int(low.sum())} are near the floor; expected {right:.3f}, got {result:.3f}."
 
 
@@ -243,8 +246,8 @@ EXERCISES = register(
         _diagnose_sliding,
         "Whatever a network likes, feet that slide are seen by everybody.",
         (
-            "Joints 10 and 11 are the toes; y is up. Speed needs two frames; height is that of the first of them.",
-            "low = toes[:-1, :, 1] < 0.07, then the mean of speed[low] > 0.3.",
+            "Joints 10 and 11 are the toes; y is up. A step has two frames: the toe must be low in both.",
+            "low = torch.maximum(height[1:], height[:-1]) < 0.07, then the mean of speed[low] > 0.3.",
         ),
         form="joints [T, 22, 3] metres, fps: float -> float",
     ),

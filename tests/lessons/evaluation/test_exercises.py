@@ -44,7 +44,7 @@ R_MUTANTS = {
 def _speed(joints, fps, axes=(0, 2)):
     toes = joints[:, TOES]
     step = toes[1:][..., list(axes)] - toes[:-1][..., list(axes)]
-    return step.norm(dim=-1) * fps, toes[:-1, :, 1] < 0.07
+    return step.norm(dim=-1) * fps, torch.maximum(toes[1:, :, 1], toes[:-1, :, 1]) < 0.07
 
 
 def _share(speed, where):
@@ -63,6 +63,10 @@ SLIDING_MUTANTS = {
     ),
     "a frame": (lambda joints, fps: _share(_speed(joints, fps)[0] / fps, _speed(joints, fps)[1]), "metres per frame"),
     "30 fps": (lambda joints, fps: sliding(joints, 30.0), "distance times fps"),
+    "first frame": (
+        lambda joints, fps: _share(_speed(joints, fps)[0], joints[:-1][:, TOES, 1] < 0.07),
+        "low in both frames",
+    ),
     "with height": (_with_height, "height is in this speed"),
 }
 
