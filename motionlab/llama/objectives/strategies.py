@@ -98,8 +98,8 @@ class MaskedModelling:
         mask_token = needs_mask_token(model)
         tokens, masked = mask_codes(batch.tokens, model.codebook_size, mask_token, batch.generator())
         everyone = padding_mask(real_positions(batch.tokens, batch.text_mask, model.pad_token))  # [B, 1, S, S]
-        hidden = model.hidden(tokens, batch.text, batch.text_mask, everyone)  # [B, S, dim]
         labels = batch.tokens.masked_fill(~masked, IGNORE)  # not shifted: each place predicts itself
+        hidden = model.hidden(tokens, batch.text, batch.text_mask, everyone, only=masked)  # [n_labels, dim]
         return labelled_losses(model, hidden, labels, self.label_smoothing)
 
 
@@ -158,4 +158,5 @@ def needs_mask_token(model: MotionLlama) -> int:
 
 def _next_token(model: MotionLlama, batch: Sequences, tokens: Tensor, label_smoothing: float) -> TokenLosses:
     """The loss of predicting the true next codes while reading `tokens`."""
-    return labelled_losses(model, model.hidden(tokens, batch.text, batch.text_mask), batch.labels, label_smoothing)
+    hidden = model.hidden(tokens, batch.text, batch.text_mask, only=batch.labels != IGNORE)  # [n_labels, dim]
+    return labelled_losses(model, hidden, batch.labels, label_smoothing)
