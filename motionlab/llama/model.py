@@ -79,7 +79,15 @@ class Attention(nn.Module):
         self.q_norm = RMSNorm(self.head_dim, eps) if qk_norm else None
         self.k_norm = RMSNorm(self.head_dim, eps) if qk_norm else None
 
-    def forward(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None, layer: int = 0) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        turn: Tensor,
+        mask: Mask,
+        cache: KVCache | None = None,
+        layer: int = 0,
+        places: Tensor | None = None,
+    ) -> Tensor:
         """Each position gathers the values of the positions it may look at.
 
         Args:
@@ -88,6 +96,7 @@ class Attention(nn.Module):
             mask: bool `[B, 1, S, T]`; or "causal"; or None, everyone at everyone.
             cache: keys and values of earlier positions; those of `x` are added to it.
             layer: the place of this layer in the cache.
+            places: int64 `[n]`, see `Block`; the result is `[n, dim]` then.
         """
         heads, groups = self.n_head, self.n_kv_heads
         qkv = self.c_attn(x).unflatten(-1, (heads + 2 * groups, self.head_dim))  # [B, S, H+2G, hd]
@@ -105,7 +114,7 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=causal, enable_gqa=groups < heads
         )  # [B, H, S, hd]
-        output: Tensor = self.c_proj(y.transpose(1, 2).flatten(2))  # [B, S, H, hd] -> [B, S, dim]
+        output: Tensor = self.c_proj(_picked(y.transpose(1, 2).flatten(2), places))  # [B, S, H, hd] -> [B, S, dim]
         return output
 
 
@@ -131,6 +140,9 @@ class Block(nn.Module):
     """One decoder layer, `[B, S, dim] -> [B, S, dim]`. `qk_norm`: see `Attention`; `eps` is that of the norms.
 
     The residual stream `x` is never normalised itself, so gradients reach every layer unchanged.
+
+    With `places [n]`, numbers of positions in `[B * S]`, only these are computed after the attention, to `[n, dim]`;
+    all are looked at. For the last layer of a training: nothing asks it for the states of text slots and padding.
     """
 
     def __init__(
@@ -142,10 +154,23 @@ class Block(nn.Module):
         self.rms_2 = RMSNorm(dim, eps)
         self.mlp = SwiGLU(dim, hidden)
 
-    def forward(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None, layer: int = 0) -> Tensor:
-        x = x + self.attn(self.rms_1(x), turn, mask, cache, layer)
+    def forward(
+        self,
+        x: Tensor,
+        turn: Tensor,
+        mask: Mask,
+        cache: KVCache | None = None,
+        layer: int = 0,
+        places: Tensor | None = None,
+    ) -> Tensor:
+        x = _picked(x, places) + self.attn(self.rms_1(x), turn, mask, cache, layer, places)
         x = x + self.mlp(self.rms_2(x))
         return x
+
+
+def _picked(x: Tensor, places: Tensor | None) -> Tensor:
+    """`[B, S, dim]` -> `[n, dim]`, or as it is without places."""
+    return x if places is None else x.flatten(0, 1).index_select(0, places)
 
 
 class MotionLlama(nn.Module):
@@ -249,8 +274,13 @@ class MotionLlama(nn.Module):
         logits: Tensor = self.lm_head(self.hidden(tokens, text, text_mask, mask))  # [B, S, K+1]
         return logits
 
-    def hidden(self, tokens: Tensor, text: Tensor, text_mask: Tensor, mask: Tensor | None = None) -> Tensor:
+    def hidden(
+        self, tokens: Tensor, text: Tensor, text_mask: Tensor, mask: Tensor | None = None, only: Tensor | None = None
+    ) -> Tensor:
         """As `forward`, but stops before `lm_head`: `[B, S, dim]`. The loss needs logits at labelled positions only.
+
+        Args:
+            only: bool `[B, S]`; the result is `hidden(...)[only]`, `[n, dim]`, and the last layer computes no more.
 
         Raises:
             InputError: the sequence is longer than `max_length`, or a token is outside the vocabulary. The second is
@@ -261,7 +291,9 @@ class MotionLlama(nn.Module):
         check_tokens(tokens, self.codebook_size, rows=self.codebook_size + 2 + (self.mask_token is not None))
         text_mask = text_mask.bool()
         x = self._embed(tokens, text, text_mask)  # [B, S, dim]
-        return self._layers(x, self.rotary(length), prefix_rule(text_mask, length) if mask is None else mask)
+        places = None if only is None else only.flatten().nonzero()[:, 0]  # [n]
+        rule = prefix_rule(text_mask, length) if mask is None else mask
+        return self._layers(x, self.rotary(length), rule, places=places)
 
     def _embed(self, tokens: Tensor, text: Tensor, text_mask: Tensor) -> Tensor:
         width = text.shape[1]  # W
@@ -271,9 +303,12 @@ class MotionLlama(nn.Module):
         front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
         return torch.cat([front, x[:, width:]], dim=1)  # [B, S, dim]
 
-    def _layers(self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None) -> Tensor:
+    def _layers(
+        self, x: Tensor, turn: Tensor, mask: Mask, cache: KVCache | None = None, places: Tensor | None = None
+    ) -> Tensor:
+        last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
-            x = block(x, turn, mask, cache, layer)  # [B, S, dim]
+            x = block(x, turn, mask, cache, layer, places if layer == last else None)  # [B, S, dim]
         x = self.transformer["ln_f"](x)
         return x
 

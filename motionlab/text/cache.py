@@ -164,7 +164,7 @@ class TextCache:
                 fix=THREE_CHOICES,
             )
         captions = sorted(captions, key=len)  # of like length: what is encoded in one call is padded to the longest
-        at_once, began = max(64, min(1024, _AT_ONCE // self.dim)), time.monotonic()
+        at_once, began = max(64, min(2048, _AT_ONCE // self.dim)), time.monotonic()
         done: dict[str, Tensor] = {}
         size = 0
         try:

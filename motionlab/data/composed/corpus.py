@@ -53,6 +53,8 @@ NOTE = (
     "tested apart (_one_take): training knows their real motions. Nothing here says anything about other actions."
 )
 _PLANS_AT_ONCE = 100
+# For each process. To start one (it imports torch) took as much time as to compose 800 clips.
+_FEWEST_PLANS = 2000
 _PLANS_TOGETHER = 12  # whose frames are in one tensor; with more, it leaves the processor's cache
 _log = logging.getLogger(__name__)
 
@@ -196,7 +198,7 @@ def corpus_digest(settings: CorpusConfig) -> str:
 def _composed(plans: Sequence[Plan], blend_frames: int, processes: int) -> Iterator[Clip]:
     """The clips of the plans, in their order."""
     blocks = [plans[start : start + _PLANS_AT_ONCE] for start in range(0, len(plans), _PLANS_AT_ONCE)]
-    if processes < 2 or len(blocks) < 2 * processes:  # starting a process costs as much as composing 300 clips
+    if processes < 2 or len(plans) < _FEWEST_PLANS * processes:
         yield from _compose_block(plans, blend_frames)
         return
     # spawn, not fork: a forked process inherits torch's thread pool without its threads and can hang.

@@ -60,17 +60,19 @@ def labelled_losses(model: MotionLlama, hidden: Tensor, labels: Tensor, label_sm
     chunks, gives the same number with less work and memory.
 
     Args:
-        hidden: `[B, S, dim]`, as `MotionLlama.hidden` gives them.
+        hidden: `[B, S, dim]`, or `[n_labels, dim]` with `only=labels != IGNORE`, as `MotionLlama.hidden` gives them.
         labels: int64 `[B, S]`.
     """
     there = labels != IGNORE  # [B, S]
     target = labels[there]  # [n_labels]
-    total, hits = chunked_cross_entropy(hidden[there], model.lm_head.weight, target, label_smoothing)
+    states = hidden if hidden.ndim == 2 else hidden[there]  # [n_labels, dim]
+    total, hits = chunked_cross_entropy(states, model.lm_head.weight, target, label_smoothing)
     count = max(len(target), 1)
     return TokenLosses(total / count, hits / count)
 
 
 def sequence_losses(model: MotionLlama, batch: Sequences, label_smoothing: float = 0.0) -> TokenLosses:
     """Loss and accuracy of predicting every next token of a batch from the true ones before it."""
-    hidden = model.hidden(batch.tokens, batch.text, batch.text_mask)  # [B, S, dim]
+    there = batch.labels != IGNORE  # [B, S]
+    hidden = model.hidden(batch.tokens, batch.text, batch.text_mask, only=there)  # [n_labels, dim]
     return labelled_losses(model, hidden, batch.labels, label_smoothing)

@@ -125,8 +125,8 @@ class MaskedModelling:
         mask_token = needs_mask_token(model)
         tokens, masked = mask_codes(batch.tokens, model.codebook_size, mask_token, batch.draws())
         everyone = padding_mask(real_positions(batch.tokens, batch.text_mask, model.pad_token))  # [B, 1, S, S]
-        hidden = model.hidden(tokens, batch.text, batch.text_mask, everyone)  # [B, S, dim]
         labels = batch.tokens.masked_fill(~masked, IGNORE)  # not shifted: each place predicts itself
+        hidden = model.hidden(tokens, batch.text, batch.text_mask, everyone, only=masked)  # [n_labels, dim]
         return labelled_losses(model, hidden, labels, self.label_smoothing)
 
     def count(self, batch: Sequences, codebook_size: int) -> int:
@@ -189,4 +189,5 @@ def needs_mask_token(model: MotionLlama) -> int:
 
 def _next_token(model: MotionLlama, batch: Sequences, tokens: Tensor, label_smoothing: float) -> TokenLosses:
     """The loss of predicting the true next codes while reading `tokens`."""
-    return labelled_losses(model, model.hidden(tokens, batch.text, batch.text_mask), batch.labels, label_smoothing)
+    hidden = model.hidden(tokens, batch.text, batch.text_mask, only=batch.labels != IGNORE)  # [n_labels, dim]
+    return labelled_losses(model, hidden, batch.labels, label_smoothing)

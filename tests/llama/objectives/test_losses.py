@@ -39,6 +39,25 @@ def test_equals_cross_entropy_of_the_whole_grid(
     assert found.loss.requires_grad and not found.accuracy.requires_grad
 
 
+def test_the_last_layer_at_labelled_positions_only_changes_neither_states_nor_gradients(
+    make_model: Callable[..., MotionLlama], batch: Sequences
+) -> None:
+    model = make_model().double()
+    text, there = batch.text.double(), batch.labels != IGNORE
+    weight = torch.randn(int(there.sum()), model.dim, dtype=torch.float64)
+    gradients = []
+    for states in (
+        model.hidden(batch.tokens, text, batch.text_mask)[there],
+        model.hidden(batch.tokens, text, batch.text_mask, only=there),
+    ):
+        model.zero_grad()
+        (states * weight).sum().backward()
+        gradients.append([states.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    assert len(gradients[0]) == len(gradients[1]) > 5
+    for plain, fast in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, plain, rtol=1e-9, atol=1e-11)
+
+
 def test_no_label_gives_zero() -> None:
     labels = torch.full((2, 3), IGNORE)
     assert next_token_loss(torch.randn(2, 3, 5), labels) == 0

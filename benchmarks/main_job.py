@@ -1,0 +1,132 @@
+"""Parts of `motionlab run --preset tiny` against the plain way, each a whole step or call.
+
+    python benchmarks/main_job.py                       three parts, by turns, one thread
+    python benchmarks/main_job.py --only decoder --seconds 60
+
+| part      | ours                                                | peer                                          |
+|-----------|-----------------------------------------------------|-----------------------------------------------|
+| tokenizer | a training step                                     | gradients of convolution weights by oneDNN    |
+| decoder   | a training step                                     | the last layer computed at every position     |
+| text      | captions through MiniLM in blocks of 256 tokens     | blocks of 64 tokens                           |
+
+Windows, codes and text features are made up; sizes and lengths are those of the preset. Two other programs on the two
+threads of one core change every number, so look at the ratio of processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from unittest import mock
+
+import torch
+from support.measuring import Row, save_rows, speed_row, take_turns
+from torch import Tensor
+
+from motionlab.config import RunConfig, load_config
+from motionlab.jobs.build import loss_weights, make_llama, make_tokenizer
+from motionlab.llama.objectives import strategies
+from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
+from motionlab.llama.sequence import Sequences, build_sequences
+from motionlab.text.encoder import TextFeatures, encode_blocks
+from motionlab.text.minilm import MiniLM
+from motionlab.tokenizer.convolution import TimeConv
+from motionlab.tokenizer.losses import tokenizer_losses
+from motionlab.training.optimizer import make_optimizer
+
+RESULTS = Path(__file__).parent / "results"
+CAPTIONS = 96
+TEXT_DIM, LONGEST_MOTION = 384, 300
+
+Ways = Mapping[str, Callable[[], object]]
+
+
+def tokenizer_ways(config: RunConfig) -> Ways:
+    """One training step of the tokenizer, both ways."""
+    model = make_tokenizer(config.tokenizer, config.tokenizer.quantizer).train()
+    optimizer, weights = make_optimizer(model, lr=1e-3), loss_weights(config.tokenizer)
+    x = torch.randn(config.tokenizer_training.batch_size, config.tokenizer.window, 272)
+
+    def step() -> None:
+        tokenizer_losses(model(x), x, weights)["total"].backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def plain() -> None:
+        with mock.patch.object(TimeConv, "_on_plain_cpu", lambda conv, x: False):
+            step()
+
+    return {"ours": step, "peer": plain}
+
+
+def decoder_batch(config: RunConfig, codebook_size: int) -> Sequences:
+    """Captions of 12 to 24 tokens, motions of 30 to 70."""
+    generator = torch.Generator().manual_seed(0)
+    rows = config.llama_training.batch_size
+    counts = torch.randint(30, 71, (rows,), generator=generator).tolist()
+    codes = [torch.randint(codebook_size, (count,), generator=generator) for count in counts]
+    lengths = torch.randint(12, 25, (rows,), generator=generator)
+    text = TextFeatures.from_rows([torch.randn(length, TEXT_DIM, generator=generator) for length in lengths.tolist()])
+    return build_sequences(codes, text, codebook_size)
+
+
+def decoder_ways(config: RunConfig) -> Ways:
+    """One training step of the decoder, both ways."""
+    size = 1000
+    model = make_llama(config, codebook_size=size, text_dim=TEXT_DIM, longest=LONGEST_MOTION).train()
+    optimizer, batch = make_optimizer(model, lr=1e-3), decoder_batch(config, size)
+    strategy = strategies.make_strategy("next_token", keep=config.llama.keep_codes)
+
+    def step() -> None:
+        strategy(model, batch).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def everywhere(_: object, batch: Sequences, tokens: Tensor, label_smoothing: float) -> TokenLosses:
+        hidden = model.hidden(tokens, batch.text, batch.text_mask)  # [B, S, dim]
+        return labelled_losses(model, hidden, batch.labels, label_smoothing)
+
+    def plain() -> None:
+        with mock.patch.object(strategies, "_next_token", everywhere):
+            step()
+
+    return {"ours": step, "peer": plain}
+
+
+def text_ways(config: RunConfig) -> Ways:
+    """Captions of one length that fill blocks of both sizes."""
+    tokenizer, model = MiniLM()._loaded
+    ids = [tokenizer("a person walks forward and then kicks with the left leg twice")["input_ids"]] * CAPTIONS
+
+    @torch.no_grad()
+    def encode(tokens: int) -> None:
+        encode_blocks(ids, lambda ids, mask: model(input_ids=ids, attention_mask=mask).last_hidden_state, tokens)
+
+    return {"ours": functools.partial(encode, 256), "peer": functools.partial(encode, 64)}
+
+
+PARTS = {"tokenizer": tokenizer_ways, "decoder": decoder_ways, "text": text_ways}
+
+
+def main() -> None:
+    """Measure, print and keep the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=PARTS)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each part")
+    parser.add_argument("--out", type=Path, default=RESULTS / "main_job_cpu.json")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    config, rows = load_config("tiny"), list[Row]()
+    for name in [args.only] if args.only else PARTS:
+        times = take_turns(PARTS[name](config), args.rounds, args.seconds)
+        rows.append(speed_row(name, f"{name}, preset tiny", times, "ours", "peer", None))
+        print(rows[-1], flush=True)
+    save_rows(args.out, rows)
+
+
+if __name__ == "__main__":
+    main()
