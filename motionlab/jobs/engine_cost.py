@@ -1,4 +1,4 @@
-"""The price of an engine on a trained run: how often it chooses the token of torch, and its action scores next to torch's.
+"""The price of an engine on a trained run: how often it chooses the token of torch, and both action scores.
 
 Rounded weights move every logit a little. Whether that matters shows in three numbers: the share of steps in which the
 most likely token stays the same after the same tokens, the share of motions that stay the same from the first token to

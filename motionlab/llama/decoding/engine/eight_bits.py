@@ -4,6 +4,8 @@ A row of a weight is divided by one number, its scale, and rounded. The input of
 is computed ("dynamic": each call has its own scale), and sums are whole numbers of 32 bits, so that rounding is the
 only error.  Jacob et al., "Quantization and training of neural networks", arXiv:1712.05877, section 2.
 
+One scale serves all rows of a batch, so the tokens of a row may depend on the others; with float32 they do not.
+
 Why 7 bits and not 8: processors without VNNI add two products in 16 bits. `2 * 255 * 63` fits there, `2 * 255 * 127`
 does not and would be cut off in silence. With 7 bits every processor computes the same.
 """
