@@ -45,8 +45,8 @@ def test_engines_write_the_same_codes(bench: ModuleType, model: Any, batch: int)
     assert torch.equal(ours, ways["onnx_fp32"]()) and len(ours.unique()) > 5
     for name in set(ways) - {"ours", "onnx_fp32"}:
         written = ways[name]()
-        assert written.shape == ours.shape
-        assert torch.equal(written, ours) == name.endswith("fp32"), name
+        assert written.shape == ours.shape and int(written.max()) < 200
+        assert name.endswith("int8") or torch.equal(written, ours), name
 
 
 def test_both_losses_and_their_gradients_are_equal(bench: ModuleType) -> None:

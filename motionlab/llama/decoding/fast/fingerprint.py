@@ -1,6 +1,6 @@
 """Whether the weights of a model are those of an earlier call: a fingerprint that costs reading them once.
 
-Copies of weights in another layout (`flat_step.py`, `../engine/session.py`) are kept between calls while it stays.
+Copies of weights in another layout (`flat_step.py`, `llama/decoding/engine/session.py`) are kept between calls while it stays.
 torch's own counters miss what is written through `parameter.data`.
 """
 
