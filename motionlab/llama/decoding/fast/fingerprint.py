@@ -1,7 +1,7 @@
 """Whether the weights of a model are those of an earlier call: a fingerprint that costs reading them once.
 
-Copies of weights in another layout (`flat_step.py`, `llama/decoding/engine/session.py`) are kept between calls while it stays.
-torch's own counters miss what is written through `parameter.data`.
+Copies of weights in another layout (`flat_step.py`, `llama/decoding/engine/session.py`) are kept between calls while it
+stays. torch's own counters miss what is written through `parameter.data`.
 """
 
 from __future__ import annotations
