@@ -11,12 +11,16 @@
 | train | a training step, eager, 6 x 256 (batch 8 x 256) and 12 x 768 (2 x 256) | transformers, eager | 1x |
 | compile | a training step of 6 x 256, compiled | transformers, eager; the rate of a large product | 1.15x; 65 % |
 | codes | a training step of 6 x 256 with 64,000 codes, cross entropy in chunks | transformers | 1.1x; a third of the memory |
+| engines | 6 x 256 writes greedy codes by ONNX Runtime, float32 and int8, batch 1 and 8 | ours; CTranslate2 | 1.5x and 1.1x; int8 2.5x ours |
+| engines_codes | the same with 64,000 codes | the same | the same |
+| loss | cross entropy over 64,002 codes, forward and backward, 2,048 positions | `F.linear_cross_entropy` of torch | a third of the memory |
 | optimizer | a step of AdamW, fused as here | torch's default form | none |
 | growth | a token early and late in the sequence; the cache's bytes | each other; the formula | at most 1.5 times as long; equal |
 | bf16 | 6 x 256 and 12 x 768 in bfloat16 | float32 | none |
 | gpu | tokens a second and share of the card's rate at 111M and 1B; peak memory | the card's products | none; needs a GPU |
 
-transformers (`pip install transformers`) is left out when it is missing. Both sides get the same weights and write the
+transformers (`pip install transformers`) is left out when it is missing; so are the engines (`pip install
+"motionlab[fast]" ctranslate2==4.8.5`), whose rows are ratios of processor time, with one thread. Both sides get the same weights and write the
 same codes; that they do is a test (`tests/benchmarks/test_llama_benchmark.py`). How it is measured, and why so:
 `support/measuring.py`. Results go to `benchmarks/results/`; `--quick` makes everything smaller, checks nothing but that
 it runs, and writes nothing. The group `compile` needs a C++ compiler and about a minute to compile.
@@ -25,6 +29,7 @@ it runs, and writes nothing. The group `compile` needs a C++ compiler and about 
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib.util
 import os
 import time
@@ -40,6 +45,7 @@ wait_passively()  # both before torch is imported; this one as the commands and 
 
 import torch  # noqa: E402
 from support import decoders, llama_gpu  # noqa: E402
+from support.ctranslate import make_ctranslate, write_codes  # noqa: E402
 from support.decoders import SMALL, WIDE, Size, Work, make_decoder, make_peer, our_step, their_step, writers  # noqa: E402
 from support.measuring import (  # noqa: E402
     Goal,
@@ -55,6 +61,7 @@ from support.measuring import (  # noqa: E402
 from motionlab.llama.decoding.fast.compiled import missing_compiler  # noqa: E402
 from motionlab.llama.decoding.next_logits import CachedReader  # noqa: E402
 from motionlab.llama.model import MotionLlama  # noqa: E402
+from motionlab.llama.objectives.cross_entropy import chunked_cross_entropy  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
@@ -127,6 +134,84 @@ def no_cache_rows(effort: Effort) -> Iterator[Row]:
         yield speed_row(
             "no_cache", f"6x256 writes 256, B={batch}, no cache", times, "ours", "no_cache", Goal(">=", goal)
         )
+
+
+def engines_rows(effort: Effort) -> Iterator[Row]:
+    """Writing by other engines, with the small decoder."""
+    yield from engine_writes("engines", effort, FEW, 256)
+
+
+def engines_codes_rows(effort: Effort) -> Iterator[Row]:
+    """The same with the published codebook."""
+    yield from engine_writes("engines_codes", effort, MANY, 150)
+
+
+def engine_writes(group: str, effort: Effort, codes: int, tokens: int) -> Iterator[Row]:
+    """ONNX Runtime against ours and against CTranslate2, all with the same weights."""
+    if torch.get_num_threads() != 1:
+        return  # the engines have threads of their own
+    model = make_decoder(effort.size(SMALL), effort.number(codes))
+    for batch in (1, 8):
+        ways = engine_writers(model, batch, effort.number(tokens))
+        times = by_processor(effort.take_turns(**ways))
+        name = f"6x256 writes {tokens}, B={batch}, V={codes + 2:,}"
+        for kind, over_ours, over_theirs in (
+            ("fp32", Goal(">=", 1.5), Goal(">=", 1.1)),
+            ("int8", Goal(">=", 2.5), None),
+        ):
+            yield speed_row(group, f"{name}, ONNX {kind} / ours", times, f"onnx_{kind}", "ours", over_ours)
+            theirs = f"ctranslate2_{kind}"
+            if theirs in times:
+                yield speed_row(group, f"{name}, ONNX {kind} / CT2 {kind}", times, f"onnx_{kind}", theirs, over_theirs)
+                yield speed_row(group, f"{name}, CT2 {kind} / ours", times, theirs, "ours", None)
+
+
+def engine_writers(model: MotionLlama, batch: int, tokens: int) -> dict[str, Work]:
+    """Ways to write `tokens` greedy codes for `batch` texts by each engine that is installed, each `[B, tokens]`."""
+    ways = {"ours": writers(model, batch, tokens)["ours"]}
+    for kind, engine in (("fp32", "onnx"), ("int8", "onnx-int8")):
+        ways[f"onnx_{kind}"] = writers(model, batch, tokens, engine=engine)["ours"]
+    if importlib.util.find_spec("ctranslate2") is None or importlib.util.find_spec("transformers") is None:
+        print("CTranslate2: left out, pip install ctranslate2 transformers to compare with it")
+        return ways
+    peer, (text, _) = make_peer(model), decoders.random_text(model, batch)
+    for kind, precision in (("fp32", "float32"), ("int8", "int8")):
+        generator = make_ctranslate(model, peer, text, precision)
+        ways[f"ctranslate2_{kind}"] = functools.partial(write_codes, generator, model, batch, tokens)
+    return ways
+
+
+def by_processor(times: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    """Processor seconds in the place of the clock's: with one thread they do not count what other programs took."""
+    return {name: [(cpu, cpu) for _, cpu in rounds] for name, rounds in times.items()}
+
+
+def loss_rows(effort: Effort) -> Iterator[Row]:
+    """Cross entropy with all gradients: in chunks, and torch's own fused form."""
+    ours, theirs = losses(effort.number(2048), effort.number(MANY + 2), 256)
+    times = effort.take_turns(ours=ours, theirs=theirs)
+    name = f"cross entropy, 2,048 x {MANY + 2:,}"
+    yield speed_row("loss", f"{name}, linear_cross_entropy", times, "ours", "theirs", None)
+    if torch.get_num_threads() == 1:
+        yield memory_row("loss", f"{name}, extra memory", ours, theirs, Goal("<=", 1 / 3))
+
+
+def losses(positions: int, codes: int, dim: int) -> tuple[Work, Work]:
+    """Sum of the cross entropies and its gradients by us and by torch, each `(loss, hidden's, weight's)`."""
+    draw = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(size, dim, generator=draw).requires_grad_() for size in (positions, codes))
+    labels = torch.randint(codes, (positions,), generator=draw)
+
+    def gradients(loss: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return loss.detach(), *torch.autograd.grad(loss, (hidden, weight))
+
+    def ours() -> tuple[torch.Tensor, ...]:
+        return gradients(chunked_cross_entropy(hidden, weight, labels)[0])
+
+    def theirs() -> tuple[torch.Tensor, ...]:
+        return gradients(torch.nn.functional.linear_cross_entropy(hidden, weight, labels, reduction="sum"))
+
+    return ours, theirs
 
 
 def train_rows(effort: Effort) -> Iterator[Row]:
@@ -256,6 +341,9 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "write_codes": write_codes_rows,
     "write_wide": write_wide_rows,
     "no_cache": no_cache_rows,
+    "engines": engines_rows,
+    "engines_codes": engines_codes_rows,
+    "loss": loss_rows,
     "train": train_rows,
     "compile": compile_rows,
     "codes": codes_rows,
@@ -307,6 +395,10 @@ def left_out() -> dict[str, str]:
         reasons["compile"] = compiler
     if importlib.util.find_spec("transformers") is None:
         reasons |= dict.fromkeys(NEED_PEER, "pip install transformers to compare with it")
+    if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):
+        reasons |= dict.fromkeys(("engines", "engines_codes"), 'pip install "motionlab[fast]"')
+    if not hasattr(torch.nn.functional, "linear_cross_entropy"):
+        reasons["loss"] = "torch has linear_cross_entropy since 2.13"
     return reasons
 
 

@@ -36,7 +36,7 @@ DISTRIBUTIONS = {
     "jupyter_client": "ipykernel",
     "traitlets": "ipywidgets",
 }
-OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget", "pyarrow", "ray", "distributed"}
+OPTIONAL = {"transformers", "plotly", "ipywidgets", "anywidget", "pyarrow", "ray", "distributed", "onnx", "onnxruntime"}
 
 
 def imported_modules(tree: ast.AST, package: str) -> Iterator[str]:

@@ -74,17 +74,21 @@ def random_text(model: MotionLlama, batch: int) -> tuple[Tensor, Tensor]:
     return states.to(weight), torch.ones(batch, 1, dtype=torch.bool, device=weight.device)
 
 
-def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None) -> dict[str, Work]:
+def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None, engine: str = "torch") -> dict[str, Work]:
     """Ways to write `tokens` greedy codes for `batch` texts, each `[B, tokens]`.
 
     `ours`; `no_cache`, the whole sequence again for every token, as released; `products`, only the matrix products of
     `ours` in the form that it gives them; with a peer also `theirs`.
+
+    Args:
+        engine: of `ours`.
     """
     text, mask = random_text(model, batch)
     sampling = Sampling(max_tokens=tokens, greedy=True)
 
     def ours(use_cache: bool = True) -> Tensor:
-        return torch.stack([one.tokens for one in generate(model, text, mask, sampling, use_cache=use_cache)])
+        made = generate(model, text, mask, sampling, use_cache=use_cache, engine=engine if use_cache else "torch")
+        return torch.stack([one.tokens for one in made])
 
     found: dict[str, Work] = {"ours": ours, "no_cache": lambda: ours(use_cache=False)}
     found["products"] = products_alone(model, batch, tokens)

@@ -19,6 +19,7 @@ from motionlab.evaluation.judge import SeenAction, describe_actions
 from motionlab.jobs.known_actions import compare_captions, warning
 from motionlab.jobs.motion_files import find_target, write_target
 from motionlab.jobs.run_folder import Run
+from motionlab.llama.decoding.engine.packages import check_engine
 from motionlab.llama.decoding.generate import Generated, generate
 from motionlab.motion.formats.registry import WriteOptions
 from motionlab.motion.motion import Motion
@@ -68,6 +69,7 @@ def generate_motions(
     frames: Sequence[int] | None = None,
     show: Kind = "silent",
     compare: bool = True,
+    engine: str = "torch",
 ) -> tuple[list[GeneratedMotion], float]:
     """Generate one motion per caption, all in one batch.
 
@@ -75,6 +77,8 @@ def generate_motions(
         frames: length of each motion; None lets the decoder say when it is over.
         show: how progress is shown.
         compare: compare the captions with those of the training clips, for the notes of each motion.
+        engine: that writes the tokens: torch, onnx or onnx-int8, see `ml.generate`. What it needs is kept in the
+            folder of the decoder.
 
     Returns:
         the motions, and tokens per second of the decoder (END counted, text encoding not).
@@ -88,7 +92,10 @@ def generate_motions(
     most = sampling.max_tokens if lengths is None else max(lengths)
     title = "generating" if len(captions) == 1 else f"generating {len(captions)} motions"
     with Tally(title, most, "token", show) as tally:
-        written = generate(llama, features.states, features.mask, sampling, lengths=lengths, on_token=tally.update)
+        written = generate(
+            llama, features.states, features.mask, sampling, lengths=lengths, on_token=tally.update, engine=engine,
+            engine_folder=run.stage_folder("llama"),
+        )  # fmt: skip
     seconds = time.perf_counter() - began
     motions = []
     with torch.inference_mode():
@@ -121,6 +128,7 @@ def generate_file(
     seconds: float | None = None,
     unit: str | None = None,
     show: bool = False,
+    engine: str = "torch",
     **overrides: Any,
 ) -> GeneratedMotion:
     """`motionlab generate`: one prompt, one file.
@@ -130,12 +138,15 @@ def generate_file(
         seconds: length of the motion, at 30 frames a second; None lets the decoder say when it is over.
         unit: of a .bvh file, "m" (the default) or "cm".
         show: say on stderr what is being done.
+        engine: as in `generate_motions`.
         overrides: fields of Sampling; None keeps the run's own setting.
 
     Raises:
         InputError: unknown ending, a unit for another format or an unknown one, not a run, empty prompt, or a prompt or
             length over the limit; checked before any work.
+        MissingExtra: the packages of the engine are not installed.
     """
+    check_engine(engine)
     out = Path(out)
     if out.suffix.lower() not in ENDINGS:
         raise InputError(out, found=f"ending {out.suffix!r}", expected=" ".join(ENDINGS), fix="Choose one of these.")
@@ -149,7 +160,7 @@ def generate_file(
     run.config = dataclasses.replace(run.config, sampling=sampling)  # checks it, and gives the decoder room for it
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
     frames = None if seconds is None else [_frames(seconds, limit)]
-    result = generate_motions(run, [prompt], sampling, frames, kind)[0][0]
+    result = generate_motions(run, [prompt], sampling, frames, kind, engine)[0][0]
     write_target(out, result.motion, writer, options, caption=prompt)
     judge = run.judge
     return result if judge is None else replace(result, actions=tuple(judge.actions_in(result.motion.features)))

@@ -36,6 +36,25 @@ def test_writers_write_the_same_codes(bench: ModuleType, model: Any, batch: int)
     assert torch.equal(ours, ways["theirs"]()) and torch.equal(ours, ways["no_cache"]())
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_engines_write_the_same_codes(bench: ModuleType, model: Any, batch: int) -> None:
+    """Those with float32 weights; CTranslate2 only where it is installed, because it is a peer and no dependency."""
+    pytest.importorskip("onnxruntime")
+    ways = bench.engine_writers(model, batch, 40)
+    ours = ways["ours"]()
+    assert torch.equal(ours, ways["onnx_fp32"]()) and len(ours.unique()) > 5
+    for name in set(ways) - {"ours", "onnx_fp32"}:
+        written = ways[name]()
+        assert written.shape == ours.shape and int(written.max()) < 200
+        assert name.endswith("int8") or torch.equal(written, ours), name
+
+
+def test_both_losses_and_their_gradients_are_equal(bench: ModuleType) -> None:
+    ours, theirs = bench.losses(12, 50, 8)
+    for one, other in zip(ours(), theirs(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def flops(work: Callable[[], Any]) -> int:
     with FlopCounterMode(display=False) as counter:
         work()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +166,22 @@ def test_a_disk_that_is_full_leaves_nothing(finished_run, tmp_path, monkeypatch)
     with pytest.raises(InputError, match="No space left"):
         generate_file(PROMPT, finished_run.folder, tmp_path / "walk.bvh", max_tokens=4)
     assert not list(tmp_path.iterdir())
+
+
+def test_another_engine_writes_the_same_motion_and_keeps_its_file(finished_run, tmp_path):
+    pytest.importorskip("onnxruntime")
+    run = Path(shutil.copytree(finished_run.folder, tmp_path / "run"))
+    made = {
+        engine: generate_file(PROMPT, run, tmp_path / f"{engine}.npy", max_tokens=12, seed=3, engine=engine)
+        for engine in ("torch", "onnx", "onnx-int8")
+    }
+    assert torch.equal(made["torch"].generated.tokens, made["onnx"].generated.tokens)
+    assert torch.equal(made["torch"].motion.features, made["onnx"].motion.features)
+    assert 1 <= len(made["onnx-int8"].generated.tokens) <= 12
+    files = {"step.onnx", "step.json", "step-int8.onnx", "step-int8.json"}
+    assert files <= {path.name for path in (run / "llama").iterdir()}
+
+
+def test_an_engine_that_does_not_exist_is_refused_before_any_work(tmp_path):
+    with pytest.raises(InputError, match="engine: found 'fast'"):
+        generate_file(PROMPT, tmp_path / "no run", tmp_path / "walk.npy", engine="fast")

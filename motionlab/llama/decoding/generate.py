@@ -11,12 +11,15 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.llama.decoding.engine.packages import check_engine
+from motionlab.llama.decoding.engine.reader import OnnxReader
 from motionlab.llama.decoding.fast.compiled import choose_compiled
 from motionlab.llama.decoding.next_logits import CachedReader, CompiledReader, GuidedReader, PlainReader, Reader
 from motionlab.llama.decoding.repetition import forbid_ngrams, penalise_repeats
@@ -49,6 +52,8 @@ def generate(
     samples: int = 1,
     use_cache: bool = True,
     compiled: bool | None = None,
+    engine: str = "torch",
+    engine_folder: Path | None = None,
     on_token: Callable[[int], None] | None = None,
 ) -> list[Generated]:
     """Generate motions for each row of text.
@@ -61,6 +66,9 @@ def generate(
         use_cache: False runs the whole sequence again for every token. Slow; it exists to check the cache.
         compiled: True compiles the steps where there is a compiler (else a warning says what is missing), False does
             not; None does so on a GPU, see `compiled.choose_compiled`.
+        engine: "torch"; "onnx", the same tokens by ONNX Runtime, faster on a CPU; or "onnx-int8", with rounded weights
+            (`engine/eight_bits.py`), faster still, whose tokens differ. Both need the extra `fast`.
+        engine_folder: where the exported step of an engine is kept for the next process; None keeps it in memory.
         on_token: is told after each step how many tokens the longest motion has, to show progress.
 
     Returns:
@@ -68,8 +76,15 @@ def generate(
 
     Raises:
         InputError: an empty text, text and `max_tokens` that do not fit in `max_length`, not one seed or length per
-            motion, a decoder of masked modelling, or logits that are not numbers.
+            motion, a decoder of masked modelling, an engine that does not exist or cannot do this, or logits that are
+            not numbers.
+        MissingExtra: the packages of the engine are not installed.
     """
+    check_engine(engine)
+    if engine != "torch" and (compiled or not use_cache):
+        raise InputError(
+            "engine", found=f"{engine} with compiled or without the cache", expected="torch", fix="Use engine=torch."
+        )
     device = model.llama_proj.weight.device
     text, text_mask = text.to(device), text_mask.to(device).bool()
     if model.mask_token is not None:
@@ -93,7 +108,7 @@ def generate(
     model.eval()
     try:
         with torch.inference_mode(), _threads(model, count if sampling.guidance == 1.0 else 2 * count, use_cache):
-            reader = _reader(model, text, text_mask, sampling, use_cache, compiled)
+            reader = _reader(model, text, text_mask, sampling, use_cache, compiled, engine, engine_folder)
             tokens = _write(reader, samples, noise, stops, sampling, model.end_token, on_token).cpu()
     finally:
         model.train(training)
@@ -117,7 +132,14 @@ were faster with 64 rows (8.5 against 11.1 ms), and with one row and 37 million 
 
 
 def _reader(
-    model: MotionLlama, text: Tensor, text_mask: Tensor, sampling: Sampling, use_cache: bool, compiled: bool | None
+    model: MotionLlama,
+    text: Tensor,
+    text_mask: Tensor,
+    sampling: Sampling,
+    use_cache: bool,
+    compiled: bool | None,
+    engine: str,
+    engine_folder: Path | None,
 ) -> Reader:
     rows, guided = len(text), sampling.guidance != 1.0
     if guided:
@@ -125,8 +147,12 @@ def _reader(
     choice = choose_compiled(text.device.type, compiled)
     if compiled and choice.value == "no":
         warnings.warn(f"generating without torch.compile: {choice.reason}", stacklevel=3)
-    if not use_cache:
-        inner: Reader = PlainReader(model, text, text_mask)
+    inner: Reader
+    if engine != "torch":
+        int8 = engine == "onnx-int8"
+        inner = OnnxReader(model, text, text_mask, sampling.max_tokens, int8=int8, folder=engine_folder)
+    elif not use_cache:
+        inner = PlainReader(model, text, text_mask)
     else:
         kind = CompiledReader if choice.value == "yes" else CachedReader
         inner = kind(model, text, text_mask, sampling.max_tokens)

@@ -2,7 +2,8 @@
 
 `first()` gives logits of the first code, `next(chosen)` those after one more code per row, `keep(rows)` continues with
 some rows only (or with a row several times). `CachedReader` is the fast way, `CompiledReader` the same for a GPU,
-`PlainReader` the definition, `GuidedReader` puts classifier-free guidance around any of them.
+`PlainReader` the definition, `GuidedReader` puts classifier-free guidance around any of them. `OnnxReader`, in
+`engine/reader.py`, leaves the steps to another engine.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from motionlab.llama.cache import KVCache
 from motionlab.llama.decoding.fast.few_row_products import ROWS, Product, Source, Target
+from motionlab.llama.decoding.fast.fingerprint import fingerprint, same
 from motionlab.llama.model import Block, MotionLlama
 
 
@@ -108,28 +109,17 @@ def _bias(cache: KVCache) -> Tensor | None:
 def flat_decoder(model: MotionLlama) -> FlatDecoder:
     """The flat form of a model; with the copies of an earlier call, while the weights are still the same.
 
-    Laying out weights costs as much as ten tokens or more. Their values tell whether they have changed, at the
-    cost of reading them once: torch's own counters miss what is written through `parameter.data`.
+    Laying out weights costs as much as ten tokens or more. A fingerprint tells whether they have changed.
     """
-    signs = _signs(model)
+    signs = fingerprint(model)
     made, old_signs = _MADE.get(model, (None, []))
-    if made is None or len(signs) != len(old_signs) or not all(map(torch.equal, signs, old_signs)):
+    if made is None or not same(signs, old_signs):
         made = FlatDecoder(model)
         _MADE[model] = made, signs
     return copy.copy(made)  # shares the weights; the desk belongs to this call
 
 
 _MADE: weakref.WeakKeyDictionary[MotionLlama, tuple[FlatDecoder, list[Tensor]]] = weakref.WeakKeyDictionary()
-
-
-@torch.no_grad()
-@torch.inference_mode(False)
-def _signs(model: MotionLlama) -> list[Tensor]:
-    """A fingerprint of the weights: each matrix times one fixed vector, which leaves a number per row."""
-    parameters = list(model.parameters())
-    width = max(parameter.shape[-1] for parameter in parameters)
-    probe = torch.linspace(1.0, 2.0, width, dtype=parameters[0].dtype)
-    return [p.clone() if p.dim() == 1 else p @ probe[: p.shape[1]] for p in parameters]
 
 
 class _Layer:
