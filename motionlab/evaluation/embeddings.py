@@ -63,7 +63,8 @@ def unit_length(table: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return table / table.norm(dim=1, keepdim=True).clamp(min=torch.finfo(table.dtype).tiny)
+    lengths: Tensor = table.norm(dim=1, keepdim=True)
+    return table / lengths.clamp(min=torch.finfo(table.dtype).tiny)
 
 
 def squared_lengths(table: Tensor) -> Tensor:

@@ -160,7 +160,8 @@ def _gaussians(a: Embeddings | Gaussian, b: Embeddings | Gaussian, unit: bool) -
 def _middle(a: Gaussian, b: Gaussian) -> np.ndarray:
     """M = L^T B L, `[r, r]`, with the eigenvalues of A B."""
     middle: np.ndarray = a.factor.T @ b.covariance @ a.factor
-    return (middle + middle.T) / 2
+    middle += middle.T.copy()
+    return middle / 2
 
 
 def _distance(a: Gaussian, squared: np.ndarray, b: Gaussian) -> float:

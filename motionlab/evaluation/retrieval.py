@@ -86,12 +86,13 @@ def r_precision(
     counts = batched_rivals(a, b, batch, draws, seed, names)  # [draws, N], -1 where a clip was dropped
     found: dict[int, Interval] = {}
     asked = counts >= 0
+    used: list[bool] = np.any(asked, axis=0).tolist()
     for k in ks:
         right = (counts < k) & asked
-        of_clip = (right.sum(0) / asked.sum(0).clip(1))[asked.any(0)]
+        of_clip = (right.sum(0) / asked.sum(0).clip(1))[used]
         of_draw = right.sum(1) / asked.sum(1)
-        kept = None if groups is None else [g for g, used in zip(groups, asked.any(0), strict=True) if used]
-        found[k] = mean_interval(of_clip, kept, center=float(of_draw.mean()), draws=of_draw, share=True)
+        names_used = None if groups is None else [group for group, in_use in zip(groups, used, strict=True) if in_use]
+        found[k] = mean_interval(of_clip, names_used, center=float(of_draw.mean()), draws=of_draw, share=True)
     return found
 
 

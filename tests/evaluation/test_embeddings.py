@@ -14,7 +14,7 @@ from motionlab.evaluation.intervals import bootstrap
 def test_checked_tables() -> None:
     assert as_embeddings(np.ones((3, 2), np.float16)).dtype == torch.float32
     assert as_embeddings(torch.ones(3, 2, dtype=torch.float64)).dtype == torch.float64
-    torch.testing.assert_close(as_embeddings([[3.0, 4.0]], unit=True), torch.tensor([[0.6, 0.8]]))
+    torch.testing.assert_close(as_embeddings(torch.tensor([[3.0, 4.0]]), unit=True), torch.tensor([[0.6, 0.8]]))
     assert as_embeddings(torch.full((4, 2), 3e38)).shape == (4, 2)  # the sum overflows, no number does
     with pytest.raises(InputError, match="NaN or infinity"):
         as_embeddings(torch.tensor([[1.0, torch.inf]]))
@@ -34,7 +34,7 @@ def test_length_one() -> None:
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_interval_is_that_of_many_draws(grouped: bool) -> None:
     random = np.random.default_rng(0)
-    takes = np.repeat(np.arange(40), 5) if grouped else None
+    takes = np.repeat(np.arange(40), 5).tolist() if grouped else None
     values = random.standard_normal(200) + (0 if takes is None else random.standard_normal(40)[takes])
     ours, drawn = mean_interval(values, takes), bootstrap(values, groups=takes, draws=4000)
     assert ours.value == pytest.approx(drawn.value) and ours.n == drawn.n == (40 if grouped else 200)

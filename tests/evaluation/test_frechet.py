@@ -72,10 +72,10 @@ def test_known_distances() -> None:
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_interval_is_as_wide_as_that_of_draws(grouped: bool) -> None:
     a, b = sets(1500, 1200, 6)
-    takes = [None, None]
+    takes: list[list[int] | None] = [None, None]
     if grouped:
         a, b = a.repeat_interleave(4, 0)[:1500], b.repeat_interleave(4, 0)[:1200]
-        takes = [np.arange(1500) // 4, np.arange(1200) // 4]
+        takes = [(np.arange(n) // 4).tolist() for n in (1500, 1200)]
     found = frechet_interval(a, b, groups_a=takes[0], groups_b=takes[1])
     assert found.value == pytest.approx(frechet_distance(a, b)) and found.low < found.value < found.high
     random, values = np.random.default_rng(0), []
