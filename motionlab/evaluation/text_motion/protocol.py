@@ -24,7 +24,6 @@ of as many real motions against the same reference.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +33,13 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.evaluation.distribution import (
+    diversity,
+    frechet_interval,
+    matching_distance,
+    multimodality,
+    r_precision,
+)
 from motionlab.evaluation.intervals import Interval
 from motionlab.evaluation.text_motion.evaluator import Embeds
 from motionlab.evaluation.text_motion.meaning import joined
@@ -161,29 +167,28 @@ class _Embedded:
 def _scores(
     sets: _Embedded, groups: np.ndarray, takes: Sequence[Any] | None, *, unit: bool, seed: int
 ) -> dict[str, Score]:
-    d = _distribution()
     scores: dict[str, Score] = {}
     columns = ((sets.text, sets.motions), (sets.text, sets.real), (sets.wrong, sets.motions))
     for batch in (None, BATCH):
         if batch is not None and len(sets.text) < batch:
             continue
         options = {"batch": batch, "captions": groups, "groups": takes, "unit": unit, "seed": seed}
-        found = [d.r_precision(captions, motions, KS, **options) for captions, motions in columns]
+        found = [r_precision(captions, motions, KS, **options) for captions, motions in columns]
         for k in KS:
             scores[f"R@{k}" + ("" if batch is None else f" in {batch}")] = Score(*(one[k] for one in found))
     scores["MM distance"] = Score(
-        *(d.matching_distance(captions, motions, groups=takes, unit=unit) for captions, motions in columns)
+        *(matching_distance(captions, motions, groups=takes, unit=unit) for captions, motions in columns)
     )
     far = sets.reference
     scores["FID"] = Score(
-        d.frechet_interval(sets.motions, sets.real if far is None else far, unit=unit),
-        None if far is None else d.frechet_interval(sets.real, far, unit=unit),
+        frechet_interval(sets.motions, sets.real if far is None else far, unit=unit),
+        None if far is None else frechet_interval(sets.real, far, unit=unit),
     )
     scores["diversity"] = Score(
-        *(d.diversity(some, groups=takes, unit=unit, seed=seed) for some in (sets.motions, sets.real))
+        *(diversity(some, groups=takes, unit=unit, seed=seed) for some in (sets.motions, sets.real))
     )
     if sets.repeats is not None:
-        scores["multimodality"] = Score(d.multimodality(sets.repeats, unit=unit, seed=seed))
+        scores["multimodality"] = Score(multimodality(sets.repeats, unit=unit, seed=seed))
     return scores
 
 
@@ -199,11 +204,6 @@ def _repeated(evaluator: Embeds, repeats: Sequence[Motions]) -> Tensor | None:
         )  # fmt: skip
     flat = evaluator.embed_motion([motion for some in repeats for motion in some])
     return flat.view(len(repeats), -1, flat.shape[1])
-
-
-def _distribution() -> Any:
-    """The metrics on embeddings: R-precision, matching distance, FID, diversity, multimodality."""
-    return importlib.import_module("motionlab.evaluation.distribution")
 
 
 def _told(score: Interval | None) -> str:
