@@ -34,12 +34,14 @@ class GeneratedMotion:
 
     Fields:
         actions: those that the judge of the run recognises in it; None when the run has none.
+        judge: how far that judge can be trusted, or why there is none.
     """
 
     caption: str
     motion: Motion
     generated: Generated
     actions: tuple[SeenAction, ...] | None = None
+    judge: str = ""
 
     def notes(self) -> list[str]:
         """What a person should know about the motion, a line for each."""
@@ -49,9 +51,11 @@ class GeneratedMotion:
             lines.append(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
         if self.actions is not None:
             lines.append(
-                f"recognised: {describe_actions(self.actions)} (by a judge that was trained on the run's own clips and "
-                "knows no other action)"
+                f"recognised: {describe_actions(self.actions)} (by a judge that knows the actions of the run's own "
+                f"clips and no other; it {self.judge})"
             )
+        elif self.judge:
+            lines.append(self.judge)
         return lines
 
 
@@ -131,8 +135,18 @@ def generate_file(
     frames = None if seconds is None else [_frames(seconds, limit)]
     result = generate_motions(run, [prompt], sampling, frames, kind)[0][0]
     write_target(out, result.motion, writer, options, caption=prompt)
-    judge = run.judge
-    return result if judge is None else replace(result, actions=tuple(judge.actions_in(result.motion.features)))
+    return _judged(run, result)
+
+
+def _judged(run: Run, result: GeneratedMotion) -> GeneratedMotion:
+    """The motion with the actions that the run's judge sees in it."""
+    try:
+        judge = run.judge
+    except InputError as error:  # of an earlier version: the motion is there all the same
+        return replace(result, judge=f"not judged: {error}")
+    if judge is None:
+        return result
+    return replace(result, actions=tuple(judge.actions_in(result.motion.features)), judge=judge.describe())
 
 
 def _frames(seconds: float, limit: int) -> int:

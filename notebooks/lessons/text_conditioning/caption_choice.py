@@ -270,7 +270,7 @@ def main() -> None:
     run = Run.open(arguments.run)
     corpus = build_corpus(run.config.corpus)
     steps = run.config.evaluation.classifier_steps
-    judge = train_classifier(corpus.train, run.normalizer, steps=steps, seed=run.config.seed)
+    judge = train_classifier(corpus.train, steps=steps, seed=run.config.seed)
     for point in todo:
         measured = measure(run, corpus, point, judge, arguments.steps)
         found = (load_points(arguments.out) if arguments.out.exists() else {}) | {point: measured}

@@ -68,7 +68,7 @@ class Material:
         """The classifier of actions, trained only on real clips; the same one for every point."""
         steps = self.config.evaluation.classifier_steps
         with torch.enable_grad():  # the first caller may be measuring
-            return train_classifier(self.corpus.train, self.normalizer, steps=steps)
+            return train_classifier(self.corpus.train, steps=steps)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, TextFeatures]:
         """Motion `[B, T, 272]` padded with zeros, its mask `[B, T]`, and the first caption of every clip."""

@@ -185,7 +185,7 @@ def other_caption_score(store: Clips, judge: ActionClassifier, clips: Sequence[i
 
 def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
     """The classifier of actions, trained on real clips only."""
-    return train_classifier(corpus.train, run.normalizer, steps=run.config.evaluation.classifier_steps)
+    return train_classifier(corpus.train, steps=run.config.evaluation.classifier_steps)
 
 
 @dataclass(frozen=True)
