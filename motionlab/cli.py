@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import convert, data, encode, generate, import_motions
+from motionlab.commands import compare, convert, data, encode, generate, import_motions
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -45,7 +45,7 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
-for _subject in (convert, data, encode, generate, import_motions):
+for _subject in (compare, convert, data, encode, generate, import_motions):
     app.add_typer(_subject.app)
 
 
@@ -219,16 +219,14 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     from motionlab.jobs.evaluate import evaluate as job
     from motionlab.jobs.prepare import prepare
     from motionlab.jobs.report import write_report
+    from motionlab.jobs.report_scores import describe_scores
     from motionlab.jobs.run_folder import Run
 
     this = Run.open(run, overrides or [])
     with using(run):
         scored = job(this, prepare(this.config), show=True)
         this.save_config()  # what the numbers of the folder were made with
-        for split, result in scored.items():
-            scores = ", ".join(f"{kind} {score:.3f}" for kind, score in result.get("score", {}).items())
-            told = f"action score: {scores or 'not judged, see the report'}"
-            print(f"{printable(split)} ({result['clips']} captions), {told}")
+        print(describe_scores({**this.metrics, "generation": scored}))
         print(f"report: {printable(write_report(this))}")
 
 

@@ -69,6 +69,7 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     stand_in("motionlab.jobs.prepare", "prepare", "the corpus")
     stand_in("motionlab.jobs.train", "train_stage")
     stand_in("motionlab.jobs.list_runs", "describe_runs", "the list")
+    stand_in("motionlab.jobs.compare", "describe_comparison", "the table")
     stand_in("motionlab.jobs.generate", "generate_file", GENERATED)
     stand_in("motionlab.jobs.evaluate", "evaluate", scores)
     stand_in("motionlab.jobs.report", "write_report", lambda run: run.folder / "report.html")
@@ -185,12 +186,13 @@ def test_generate_says_when_a_motion_was_cut(
 def test_generate_says_how_many_actions_were_recognised(
     jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    twice = replace(GENERATED, actions=(SeenAction("kick", 90, Lengths(36, 44, 57)),))
+    trust = "names 86 % (71 to 96) of the actions right on real clips of 8 takes that it never saw"
+    twice = replace(GENERATED, actions=(SeenAction("kick", 90, Lengths(36, 44, 57)),), judge=trust)
     monkeypatch.setattr(sys.modules["motionlab.jobs.generate"], "generate_file", lambda *_, **__: twice)
     assert run_cli("generate", "a person kicks", "--run", "r", "--out", str(tmp_path / "kick.bvh"), "--unit", "cm") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("recognised: about 2 actions: kick 3.0 s (one lasts 1.2 to 1.9 s in the training clips")
-    assert "knows no other action" in last
+    assert "(by a judge that knows the actions of the run's own clips and no other; it names 86 %" in last
 
 
 def test_generate_lists_the_actions_without_a_prompt(
@@ -226,10 +228,23 @@ def test_evaluate_prints_the_scores_and_the_report(
 ) -> None:
     Run.create(tmp_path / "x", load_config("ci"))
     assert run_cli("evaluate", "--run", str(tmp_path / "x")) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "seen_pairs (4 captions), action score: real 1.000, generated 0.500",
-        f"report: {tmp_path / 'x' / 'report.html'}",
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[:3]] == [
+        ["seen-pairs", "score", "clips"],
+        ["real", "100.0%", "4"],
+        ["generated", "50.0%", "4"],
     ]
+    assert "a difference counts only if" in lines[-2]
+    assert lines[-1] == f"report: {tmp_path / 'x' / 'report.html'}"
+
+
+def test_compare_gives_both_groups_to_the_job(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("compare", "a", "b", "--against", "c", "--against", "d") == 0
+    assert capsys.readouterr().out == "the table\n"
+    assert jobs["describe_comparison"][0] == ([Path("a"), Path("b")], [Path("c"), Path("d")])
+    assert run_cli("compare", "a") == 0 and jobs["describe_comparison"][0] == ([Path("a")], [])
 
 
 def test_evaluate_keeps_settings_that_shape_no_weights(

@@ -102,6 +102,32 @@ def bootstrap(
     return Interval(float(statistic(table)), float(low), float(high), len(members))
 
 
+def bootstrap_mean(
+    rows: Sequence[float] | np.ndarray,
+    *,
+    groups: Sequence[Any] | np.ndarray | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """`bootstrap` of a mean, the same numbers at once: what each group sums up to is enough to know.
+
+    Rows that are all 0 or all 1 would give an interval without width, as if no other clip could do better or worse.
+    They get Wilson's, for as many trials as there are groups.
+    """
+    values = np.asarray(rows, dtype=np.float64)
+    if values.ndim != 1 or len(values) == 0 or (groups is not None and len(groups) != len(values)):
+        found = f"shape {values.shape}" + ("" if groups is None else f", groups of {len(groups)}")
+        raise InputError("bootstrap", found=found, expected="at least one, and a group for each", fix="Give clips.")
+    names = np.arange(len(values)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums, sizes = np.bincount(names, weights=values), np.bincount(names)  # [G] each
+    if values[0] in (0.0, 1.0) and (values == values[0]).all():
+        return wilson(len(sums) * int(values[0]), len(sums))
+    chosen = np.random.default_rng(seed).integers(len(sums), size=(draws, len(sums)))  # [draws, G]
+    means = sums[chosen].sum(1) / sizes[chosen].sum(1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Interval(float(values.mean()), float(low), float(high), len(sums))
+
+
 def over_seeds(scores: Sequence[Sequence[float]] | np.ndarray) -> Interval:
     """The mean of scores `[seeds, clips]` with the interval over both.
 

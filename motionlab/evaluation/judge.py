@@ -3,28 +3,31 @@
 Its frame labels alone cannot count. Two kicks one after the other are one long run of "kick", and so is one slow kick.
 The lengths tell the two apart as far as that is possible: a run that is longer than every kick of the training clips
 was probably more than one. The judge knows the actions of its training clips and no others; a motion of another kind
-gets the name of whichever of them it resembles most.
+gets the name of whichever of them it resembles most, or none. How often it is right about takes that it never saw is
+kept with it, and told whenever it says something.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from statistics import median
 
 import msgspec
-import torch
 from torch import Tensor
 
 from motionlab.data.splits import Clips
-from motionlab.evaluation.actions import ActionClassifier, spans
+from motionlab.errors import InputError
+from motionlab.evaluation.actions import MIN_FRAMES, ActionClassifier
+from motionlab.evaluation.judge_accuracy import JudgeAccuracy, describe_accuracy
 from motionlab.files.reading import refusing
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.motion.motion import Motion
-from motionlab.motion.normalizer import Normalizer
 from motionlab.training.checkpoints.tensor_files import load_into
+
+VERSION = 2  # of the classifier: raise it when an older file gives other answers, or none
 
 
 @dataclass(frozen=True)
@@ -66,45 +69,65 @@ class SeenAction:
 
 @dataclass(frozen=True)
 class Known:
-    """The description in the file of a judge: its actions, and shortest, median and longest of each in frames."""
+    """The description in the file of a judge.
+
+    Fields:
+        lengths: shortest, median and longest of each action in frames.
+        accuracy: on takes that it never saw, where there were some.
+        version: of the classifier; a file of an earlier one has none.
+    """
 
     actions: list[str]
     lengths: dict[str, tuple[int, float, int]]
+    accuracy: JudgeAccuracy | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained classifier with the lengths of the actions that it knows."""
+    """A trained classifier, the lengths of the actions that it knows, and how far it can be trusted.
+
+    Fields:
+        accuracy: on real clips of takes that it never saw; None where there were none.
+    """
 
     classifier: ActionClassifier
     lengths: Mapping[str, Lengths]
+    accuracy: JudgeAccuracy | None = None
 
-    @torch.inference_mode()
-    def actions_in(self, features: Tensor, min_frames: int = 8) -> list[SeenAction]:
+    def actions_in(self, features: Tensor, min_frames: int = MIN_FRAMES) -> list[SeenAction]:
         """The actions of a motion `[T, 272]` in order; runs shorter than `min_frames` are taken for transitions."""
-        self.classifier.eval()
-        labels = [self.classifier.actions[i] for i in self.classifier(features[None].float())[0].argmax(-1).tolist()]
-        return [SeenAction(name, stop - start, self.lengths[name]) for name, start, stop in spans(labels, min_frames)]
+        found = self.classifier.spans(features, min_frames)
+        return [SeenAction(name, stop - start, self.lengths[name]) for name, start, stop in found]
+
+    def describe(self) -> str:
+        """How far it can be trusted, in half a sentence."""
+        return "was not tested on other takes" if self.accuracy is None else describe_accuracy(self.accuracy)
 
     def save(self, path: str | Path) -> None:
-        """Write weights, names and lengths as one safetensors file."""
+        """Write weights, names, lengths and accuracy as one safetensors file."""
         lengths = {name: [length.shortest, length.median, length.longest] for name, length in self.lengths.items()}
-        write_tensors(path, self.classifier.state_dict(), {"actions": self.classifier.actions, "lengths": lengths})
+        accuracy = None if self.accuracy is None else asdict(self.accuracy)
+        known = {"actions": self.classifier.actions, "lengths": lengths, "accuracy": accuracy, "version": VERSION}
+        write_tensors(path, self.classifier.state_dict(), known)
 
     @classmethod
-    def load(cls, path: str | Path, normalizer: Normalizer) -> Judge:
-        """Read what `save` wrote; `normalizer` is that of the run.
+    def load(cls, path: str | Path) -> Judge:
+        """Read what `save` wrote.
 
         Raises:
-            InputError: no such file, or not the file of a judge.
+            InputError: no such file, not the file of a judge, or one of an earlier version.
         """
         state, description = read_tensors(path)
-        with refusing(path, expected="a saved judge", fix="Make it again with: motionlab evaluate."):
+        fix = "Make it again with: motionlab evaluate."
+        with refusing(path, expected="a saved judge", fix=fix):
             known = msgspec.convert(description, Known)
             lengths = {name: Lengths(*known.lengths[name]) for name in known.actions}
-        classifier = ActionClassifier(known.actions, normalizer)
+        if known.version != VERSION:
+            raise InputError(path, found=f"a judge of version {known.version}", expected=f"version {VERSION}", fix=fix)
+        classifier = ActionClassifier(known.actions)
         load_into(classifier, state, where=path)
-        return cls(classifier.eval(), lengths)
+        return cls(classifier.eval(), lengths, known.accuracy)
 
 
 def action_lengths(clips: Clips) -> dict[str, Lengths]:

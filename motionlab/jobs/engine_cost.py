@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from motionlab.data.splits import Clips
-from motionlab.evaluation.actions import order_score, wanted_actions
+from motionlab.evaluation.action_lists import order_score, wanted_actions
 from motionlab.evaluation.intervals import Interval, bootstrap, wilson
 from motionlab.evaluation.judge import Judge
 from motionlab.jobs.generate import GeneratedMotion, generate_motions

@@ -1,8 +1,8 @@
-"""Score generated motions: does a classifier, trained on real clips only, see the actions that the caption names?
+"""Score generated motions: does a judge, trained on real clips only, see the actions that the caption names?
 
-Four numbers are shown together, because the last means nothing without the others: the classifier on held-out real
-clips (how far the judge can be trusted), on their reconstructions (what the tokenizer costs), on motions generated from
-their captions, and on motions generated from the captions of OTHER clips (what chance gives).
+A score means nothing alone, so it is shown with others of the same judge on the same captions: real motion of takes
+that neither judge nor decoder has seen (how far the judge can be trusted), its reconstruction (what the tokenizer
+costs), and motions that were looked up, cut out or pasted together (`evaluation/baselines.py`).
 
 The judge needs clips that say which action fills which frames. Where the motions do not say, it is skipped with the
 reason, and the rest is still measured.
@@ -12,33 +12,26 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from motionlab.config import QUANTIZERS
 from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import Clips, Splits
 from motionlab.errors import printable
-from motionlab.evaluation.actions import (
-    classifier_accuracy,
-    order_score,
-    train_classifier,
-    wanted_actions,
-)
-from motionlab.evaluation.judge import Judge, action_lengths, describe_actions
-from motionlab.evaluation.tokenizer import reconstruct
-from motionlab.files import sha256
-from motionlab.jobs.generate import generate_motions
+from motionlab.evaluation.actions import train_classifier
+from motionlab.evaluation.baselines import TrainingMotions
+from motionlab.evaluation.judge import Judge, action_lengths
+from motionlab.evaluation.judge_accuracy import measure_judge
 from motionlab.jobs.known_actions import record_known_captions
-from motionlab.jobs.measured import record_machine, record_tokenizers, trained_quantizers
+from motionlab.jobs.measured import record_machine, record_tokenizers
 from motionlab.jobs.prepare import bind_splits, check_tests, encode_captions, require_splits
+from motionlab.jobs.quality import SplitMotions, measure_quality
 from motionlab.jobs.run_folder import Run
-from motionlab.motion.motion import Motion
-from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
+from motionlab.jobs.scoring import Judging, score_split
+from motionlab.training.reporting.progress import Tally, progress_kind, say
 
 _PLAYER = re.compile(rf".+-\d{{2,}}-(real|generated|{'|'.join(QUANTIZERS)})\.npy")  # split, number, track
 
@@ -67,29 +60,39 @@ def evaluate(run: Run, splits: Splits, *, show: bool = False) -> dict[str, Any]:
     record_tokenizers(run, splits)
     settings, learned = run.config.evaluation, JoinedClips(splits.train, splits.validation)
     unscored = {name: reason for name, clips in splits.tests.items() if (reason := why_unscored(learned, name, clips))}
-    judge, classifier = None, {}
+    judging, classifier = None, {}
     path = run.folder / "judge.safetensors"
     path.unlink(missing_ok=True)  # of an earlier evaluation, perhaps with other clips
     if len(unscored) < len(splits.tests):
         with Tally("training the judge", settings.classifier_steps, "step", kind) as tally:
             trained = train_classifier(
-                learned,
-                run.normalizer,
-                steps=settings.classifier_steps,
-                seed=run.config.seed,
-                on_step=tally.update,
+                learned, steps=settings.classifier_steps, seed=run.config.seed, on_step=tally.update
             )
-        judge = Judge(trained, action_lengths(learned))
-        judge.save(path)
         scored = {name: clips for name, clips in splits.tests.items() if name not in unscored}
-        classifier = {name: asdict(classifier_accuracy(judge.classifier, clips)) for name, clips in scored.items()}
-    generation = {
-        name: score_split(run, None if name in unscored else judge, clips, name, kind)
-        for name, clips in splits.tests.items()
-    }
-    run.record(classifier=classifier, generation=generation, unscored=unscored)
+        accuracy = {name: measure_judge(trained, clips) for name, clips in scored.items()}
+        classifier = {name: asdict(one) for name, one in accuracy.items()}
+        trusted = trusted_split(splits, scored)
+        judge = Judge(trained, action_lengths(learned), None if trusted is None else accuracy[trusted])
+        judge.save(path)
+        judging = Judging(judge, TrainingMotions(splits.train, run.text.features, run.config.corpus.blend_frames))
+    generation: dict[str, Any] = {}
+    made: dict[str, SplitMotions] = {}
+    for name, clips in splits.tests.items():
+        own = None if name in unscored else judging
+        generation[name], made[name] = score_split(run, own, clips, name, kind)
+        generation[name]["apart"] = name in splits.apart
+    say("measuring the motions", kind)
+    quality = measure_quality(run, splits, made)
+    trust = None if judging is None else trusted
+    run.record(classifier=classifier, judge_split=trust, generation=generation, unscored=unscored, **quality)
     _remove_others(run.folder / "motions", generation)
     return generation
+
+
+def trusted_split(splits: Splits, scored: Mapping[str, Clips]) -> str | None:
+    """The test split that says how far the judge can be trusted: single actions by new takes, if there is one."""
+    names = [name for name in scored if name not in splits.apart]
+    return "new_takes" if "new_takes" in names else next(iter(names), None)
 
 
 def check_evaluable(run: Run, splits: Splits) -> None:
@@ -113,75 +116,9 @@ def why_unscored(learned: Clips, name: str, clips: Clips) -> str:
     return f"no training clip shows {', '.join(unknown)}" if unknown else ""
 
 
-@torch.inference_mode()
-def score_split(run: Run, judge: Judge | None, clips: Clips, name: str, show: Kind = "silent") -> dict[str, Any]:
-    """Lengths, speed and players of one split; with a judge also the action scores of real and generated motions."""
-    numbers = range(min(run.config.evaluation.n_generate, len(clips)))
-    captions = [clips.captions(i)[0] for i in numbers]
-    made, tokens_per_second = generate_motions(run, captions, run.config.sampling, show=show, compare=False)
-    wanted = [wanted_actions(clips.segments(i)) for i in numbers]
-    normalizer = run.normalizer
-    tokenizers = {kind: run.tokenizer(kind) for kind in trained_quantizers(run)}
-    recognised: dict[str, list[list[str]]] = {"real": [], "reconstructed": [], "generated": []}
-    players = []
-    folder = run.folder / "motions"
-    with Tally(f"scoring {name}", len(numbers), "clip", show) as tally:
-        for i, caption, motion in zip(numbers, captions, made, strict=True):
-            real = clips.features(i)
-            restored = {
-                kind: reconstruct(model, normalizer, model.encode(normalizer.normalize(real)[None]))[: len(real)]
-                for kind, model in tokenizers.items()
-            }
-            own = restored[run.config.tokenizer.quantizer]
-            for kind, features in (("real", real), ("reconstructed", own), ("generated", motion.motion.features)):
-                recognised[kind].append([] if judge is None else judge.classifier.recognise(features))
-            if i < run.config.evaluation.n_players:
-                tracks = {"real": real, **restored, "generated": motion.motion.features}
-                player = _keep(folder, f"{name}-{i:02d}", caption, tracks)
-                if judge is not None:
-                    seen = describe_actions(judge.actions_in(motion.motion.features))
-                    player |= {"wanted": wanted[i], "found": recognised["generated"][-1], "recognised": seen}
-                players.append(player)
-            tally.update(i + 1)
-    return {
-        "clips": len(numbers),
-        **({} if judge is None else _scores(wanted, recognised)),
-        "stopped_by_limit": sum(motion.generated.stopped_by == "limit" for motion in made),
-        "tokens_per_second": tokens_per_second,
-        "frames_real": sum(int(clips.lengths[i]) for i in numbers) / len(numbers),
-        "frames_generated": sum(len(motion.motion) for motion in made) / len(made),
-        "players": players,
-    }
-
-
-def _scores(wanted: Sequence[list[str]], recognised: dict[str, list[list[str]]]) -> dict[str, dict[str, float]]:
-    """Mean action score, and share of clips that are exactly right, of each kind of motion."""
-    scores = {
-        kind: [order_score(w, f) for w, f in zip(wanted, found, strict=True)] for kind, found in recognised.items()
-    }
-    # Chance: each generated motion against the caption of the next clip.
-    scores["other caption"] = [
-        order_score(wanted[(k + 1) % len(wanted)], found) for k, found in enumerate(recognised["generated"])
-    ]
-    return {
-        "score": {kind: sum(values) / len(values) for kind, values in scores.items()},
-        "exact": {kind: sum(value == 1.0 for value in values) / len(values) for kind, values in scores.items()},
-    }
-
-
 def _remove_others(folder: Path, generation: Mapping[str, Any]) -> None:
     """Remove the motions of earlier evaluations, which had more players, splits or tokenizers."""
     kept = {name for split in generation.values() for player in split["players"] for name in player["files"].values()}
     for path in folder.glob("*.npy"):
         if _PLAYER.fullmatch(path.name) and path.name not in kept:
             path.unlink(missing_ok=True)
-
-
-def _keep(folder: Path, stem: str, caption: str, tracks: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Write the motions of one player and describe it for the report."""
-    files, digests = {}, {}
-    for label, features in tracks.items():
-        files[label] = f"{stem}-{label}.npy"
-        Motion(features, name=caption).save(folder / files[label])
-        digests[label] = sha256(folder / files[label])
-    return {"caption": caption, "files": files, "sha256": digests}

@@ -39,6 +39,7 @@ class GeneratedMotion:
         actions: those that the judge of the run recognises in it; None when the run has none.
         known: how the caption stands to those of the training clips; None when that was not asked or not possible.
         outside: what a person should know about that, in one line; empty when the caption is known.
+        judge: how far that judge can be trusted, or why there is none.
     """
 
     caption: str
@@ -47,6 +48,7 @@ class GeneratedMotion:
     actions: tuple[SeenAction, ...] | None = None
     known: Comparison | None = None
     outside: str = ""
+    judge: str = ""
 
     def notes(self) -> list[str]:
         """What a person should know about the motion, a line for each."""
@@ -56,9 +58,11 @@ class GeneratedMotion:
             lines.append(f"cut at {tokens} tokens: the decoder had not said END; raise --max-tokens for more")
         if self.actions is not None:
             lines.append(
-                f"recognised: {describe_actions(self.actions)} (by a judge that was trained on the run's own clips and "
-                "knows no other action)"
+                f"recognised: {describe_actions(self.actions)} (by a judge that knows the actions of the run's own "
+                f"clips and no other; it {self.judge})"
             )
+        elif self.judge:
+            lines.append(self.judge)
         return lines
 
 
@@ -160,10 +164,20 @@ def generate_file(
     run.config = dataclasses.replace(run.config, sampling=sampling)  # checks it, and gives the decoder room for it
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
     frames = None if seconds is None else [_frames(seconds, limit)]
-    result = generate_motions(run, [prompt], sampling, frames, kind, engine)[0][0]
+    result = generate_motions(run, [prompt], sampling, frames, kind, engine=engine)[0][0]
     write_target(out, result.motion, writer, options, caption=prompt)
-    judge = run.judge
-    return result if judge is None else replace(result, actions=tuple(judge.actions_in(result.motion.features)))
+    return _judged(run, result)
+
+
+def _judged(run: Run, result: GeneratedMotion) -> GeneratedMotion:
+    """The motion with the actions that the run's judge sees in it."""
+    try:
+        judge = run.judge
+    except InputError as error:  # of an earlier version: the motion is there all the same
+        return replace(result, judge=f"not judged: {error}")
+    if judge is None:
+        return result
+    return replace(result, actions=tuple(judge.actions_in(result.motion.features)), judge=judge.describe())
 
 
 def _frames(seconds: float, limit: int) -> int:

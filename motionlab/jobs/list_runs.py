@@ -12,6 +12,7 @@ from typing import Any
 from motionlab.environment import usable_path
 from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
+from motionlab.jobs.text_table import columns
 from motionlab.jobs.training_report import training_report
 from motionlab.plots.curves import figure_to_png, loss_figure
 from motionlab.training.reporting.history import History
@@ -85,13 +86,13 @@ def describe_runs(out: str | Path, names: Sequence[str] = ()) -> str:
     trainings = _chosen(find_trainings(out), names, out)
     if not trainings:
         return f"no training in {out} yet; begin with: motionlab train tokenizer --preset tiny"
-    text = _columns([HEAD, *(training.row() for training in trainings)])
+    text = columns([HEAD, *(training.row() for training in trainings)])
     if len(names) < 2:
         return text
     differing = differences(trainings)
     if differing:
         head = ("setting", *(training.name for training in trainings))
-        text += "\n\n" + _columns([head, *((key, *map(str, values)) for key, values in differing.items())])
+        text += "\n\n" + columns([head, *((key, *map(str, values)) for key, values in differing.items())])
     else:
         text += "\n\nno setting differs"
     picture = Path(out) / "comparison.png"
@@ -127,15 +128,6 @@ def _chosen(trainings: list[Training], names: Sequence[str], out: str | Path) ->
                 fix=f"Did you mean {near[0]!r}?" if near else "Name one of these.",
             )
     return [one for one in trainings if not names or {one.name, one.name.split("/")[0]} & set(names)]
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of cells as text in columns; what a terminal would act on is escaped."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 def _short(value: float | None) -> str:

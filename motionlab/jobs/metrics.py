@@ -45,12 +45,16 @@ class TokenizerNumbers:
 
 @dataclass
 class JudgeNumbers:
-    """How good the judge is on the real clips of a split."""
+    """How good the judge is on the real clips of a split; runs of earlier versions lack the later fields."""
 
     frame_accuracy: float
     order_score: float
     exact: float
     clips: int
+    order_blind: float | None = None
+    takes: int | None = None
+    intervals: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    confusion: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -66,7 +70,17 @@ class Player:
 
 @dataclass
 class GenerationNumbers:
-    """Generated motions of one split; without a judge there is no `score` and no `exact`."""
+    """Generated motions of one split; without a judge there are no scores. Kinds are real, reconstructed and generated
+    motion, and baselines.
+
+    Fields:
+        score, exact, order_blind: kind -> mean over the clips.
+        intervals: measure -> kind -> low end, high end, how many clips or takes.
+        per_clip: measure -> kind -> one number a clip, None where a baseline has no motion.
+        actions: kind -> action -> asked for, found, found where asked for.
+        made_from: digest of the clips of the split.
+        apart: training knows the real motions of these clips in part.
+    """
 
     clips: int
     stopped_by_limit: int
@@ -76,6 +90,12 @@ class GenerationNumbers:
     players: list[Player]
     score: dict[str, float] | None = None
     exact: dict[str, float] | None = None
+    order_blind: dict[str, float] | None = None
+    intervals: dict[str, dict[str, tuple[float, float, int]]] = field(default_factory=dict)
+    per_clip: dict[str, dict[str, list[float | None]]] = field(default_factory=dict)
+    actions: dict[str, dict[str, tuple[int, int, int]]] = field(default_factory=dict)
+    made_from: str = ""
+    apart: bool = False
 
 
 @dataclass
@@ -88,5 +108,7 @@ class Metrics:
     seconds: dict[str, float] = field(default_factory=dict)
     tokenizers: dict[str, TokenizerNumbers] = field(default_factory=dict)
     classifier: dict[str, JudgeNumbers] = field(default_factory=dict)
+    judge_split: str | None = None
     generation: dict[str, GenerationNumbers] = field(default_factory=dict)
     unscored: dict[str, str] = field(default_factory=dict)
+    diversity: dict[str, dict[str, float]] = field(default_factory=dict)

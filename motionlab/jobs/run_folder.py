@@ -171,9 +171,13 @@ class Run:
 
     @property
     def judge(self) -> Judge | None:
-        """The classifier that scored the run; None when it was not scored, or its clips do not name their actions."""
+        """The classifier that scored the run; None when it was not scored, or its clips do not name their actions.
+
+        Raises:
+            InputError: it is of an earlier version, or damaged.
+        """
         path = self.folder / "judge.safetensors"
-        return Judge.load(path, self.normalizer) if path.is_file() else None
+        return Judge.load(path) if path.is_file() else None
 
     def save(self, model: torch.nn.Module, name: str) -> None:
         """Keep a model's weights for inference as `<name>/model.safetensors`."""

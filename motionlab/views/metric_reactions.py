@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.evaluation import corruption
-from motionlab.evaluation.actions import order_score
+from motionlab.evaluation.action_lists import order_score
 from motionlab.evaluation.distribution import frechet_distance, frechet_interval, matching_distance, r_precision
 from motionlab.evaluation.intervals import Interval, bootstrap
 from motionlab.evaluation.physics import physics_of_clips

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.evaluation.intervals import Interval, bootstrap, differs, over_seeds, wilson
+from motionlab.evaluation.intervals import Interval, bootstrap, bootstrap_mean, differs, over_seeds, wilson
 
 
 def test_wilson_holds_the_share_and_stays_within_0_and_1():
@@ -90,3 +90,18 @@ def test_equal_scores_have_an_interval_of_no_width():
 def test_what_is_refused(call):
     with pytest.raises(InputError):
         call()
+
+
+@pytest.mark.parametrize("groups", [None, np.repeat(np.arange(8), 5)])
+def test_the_bootstrap_of_a_mean_is_the_plain_one_at_once(groups):
+    rows = np.random.default_rng(2).normal(size=40)
+    fast, plain = bootstrap_mean(rows, groups=groups), bootstrap(rows, groups=groups)
+    assert (fast.value, fast.low, fast.high) == pytest.approx((plain.value, plain.low, plain.high))
+    assert fast.n == plain.n
+
+
+def test_rows_that_are_all_right_are_not_sure_to_be():
+    assert bootstrap_mean([1.0] * 64) == wilson(64, 64)
+    assert bootstrap_mean([0.0] * 6, groups=list("aabbcc")) == wilson(0, 3)
+    with pytest.raises(InputError, match="at least one, and a group for each"):
+        bootstrap_mean([1.0, 0.5], groups=["a"])

@@ -9,11 +9,12 @@ import torch
 
 from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.errors import InputError
-from motionlab.evaluation.actions import ActionClassifier, spans
+from motionlab.evaluation.action_lists import spans
+from motionlab.evaluation.actions import ActionClassifier
 from motionlab.evaluation.judge import Judge, Lengths, SeenAction, action_lengths, describe_actions
-from motionlab.files.tensors import write_tensors
+from motionlab.evaluation.judge_accuracy import JudgeAccuracy, describe_accuracy
+from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.motion.motion import Motion
-from motionlab.motion.normalizer import Normalizer
 
 KICK = Lengths(36, 44.0, 57)
 
@@ -44,14 +45,17 @@ def test_spans_keep_their_place_over_a_short_interruption() -> None:
 
 
 def test_a_saved_judge_says_the_same(tmp_path: Path) -> None:
-    normalizer = Normalizer(torch.zeros(272), torch.ones(272))
+    accuracy = JudgeAccuracy(
+        0.9, 0.85, 0.75, 0.9, 8, 4, {"order_score": (0.7, 0.95, 4)}, {"kick": {"kick": 0.75, "walk": 0.25}}
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        judge = Judge(ActionClassifier(["kick", "walk"], normalizer), {"kick": KICK, "walk": Lengths(32, 77, 130)})
+        judge = Judge(ActionClassifier(["kick", "walk"]), {"kick": KICK, "walk": Lengths(32, 77, 130)}, accuracy)
         features = torch.randn(60, 272)
     judge.save(tmp_path / "judge.safetensors")
-    again = Judge.load(tmp_path / "judge.safetensors", normalizer)
-    assert again.lengths == judge.lengths
+    again = Judge.load(tmp_path / "judge.safetensors")
+    assert again.lengths == judge.lengths and again.accuracy == accuracy
+    assert again.describe() == judge.describe() == describe_accuracy(accuracy)
     assert again.actions_in(features) == judge.actions_in(features)
     assert [action.name for action in judge.actions_in(features)] == judge.classifier.recognise(features)
 
@@ -60,4 +64,14 @@ def test_another_file_is_no_judge(tmp_path: Path) -> None:
     path = tmp_path / "judge.safetensors"
     write_tensors(path, {"weight": torch.zeros(1)}, {"actions": ["kick"]})
     with pytest.raises(InputError, match="expected a saved judge"):
-        Judge.load(path, Normalizer(torch.zeros(272), torch.ones(272)))
+        Judge.load(path)
+
+
+def test_a_judge_of_an_earlier_version_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "judge.safetensors"
+    Judge(ActionClassifier(["kick"]), {"kick": KICK}).save(path)
+    state, known = read_tensors(path)
+    assert Judge.load(path).describe() == "was not tested on other takes"
+    write_tensors(path, state, {"actions": known["actions"], "lengths": known["lengths"]})
+    with pytest.raises(InputError, match="found a judge of version 1, expected version 2.*motionlab evaluate"):
+        Judge.load(path)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
+from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.generate import generate_file, generate_motions
 from motionlab.jobs.prepare import prepare
@@ -77,11 +78,15 @@ def test_the_judge_of_the_run_names_the_actions(finished_run, tmp_path):
     result = generate_file(PROMPT, finished_run.folder, tmp_path / "walk.npy", max_tokens=40)
     judge = finished_run.judge
     assert judge is not None and result.actions == tuple(judge.actions_in(result.motion.features))
-    assert result.notes()[-1].startswith("recognised: ")
+    assert result.notes()[-1].startswith("recognised: ") and judge.describe() in result.notes()[-1]
     alone = shutil.copytree(finished_run.folder, tmp_path / "run")
     (alone / "judge.safetensors").unlink()
     unjudged = generate_file(PROMPT, alone, tmp_path / "walk.npy", max_tokens=4)
     assert unjudged.actions is None and not any("recognised" in note for note in unjudged.notes())
+    state, known = read_tensors(finished_run.folder / "judge.safetensors")
+    write_tensors(alone / "judge.safetensors", state, {name: known[name] for name in ("actions", "lengths")})
+    earlier = generate_file(PROMPT, alone, tmp_path / "walk.npy", max_tokens=4)
+    assert earlier.actions is None and "motionlab evaluate" in earlier.notes()[-1]
 
 
 def test_the_report_says_how_many_actions_were_recognised(finished_run):

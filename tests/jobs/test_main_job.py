@@ -9,6 +9,8 @@ import pytest
 
 from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.evaluation.baselines import BASELINES
+from motionlab.files.records import write_record
 from motionlab.jobs.main_job import run
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
@@ -52,16 +54,45 @@ def test_the_metrics_are_whole_and_finite(finished_run):
         assert sum(values["histogram"]) == values["tokens"]
         assert 1.0 <= values["perplexity"] <= values["codebook_size"]
     for split in ("seen_pairs", "unseen_pairs"):
-        scores = metrics["generation"][split]["score"]
-        assert set(scores) == {"real", "reconstructed", "generated", "other caption"}
-        assert all(0.0 <= score <= 1.0 for score in scores.values())
+        values = metrics["generation"][split]
+        wanted = {"real", "reconstructed", "generated", *BASELINES} - {"same actions"}  # not in every corpus
+        for measure in ("score", "exact", "order_blind"):
+            assert wanted <= set(values[measure])
+            for kind, score in values[measure].items():
+                low, high, count = values["intervals"][measure][kind]
+                clips = [number for number in values["per_clip"][measure][kind] if number is not None]
+                assert 0.0 <= low <= score <= high <= 1.0 and count <= len(clips) <= values["clips"]
+                assert score == pytest.approx(sum(clips) / len(clips), abs=1e-4)
+    assert metrics["judge_split"] == "new_takes"
+    assert metrics["classifier"]["new_takes"]["confusion"]
+    assert metrics["generation"]["seen_pairs_one_take"]["apart"] and not values["apart"]
+
+
+def test_the_judge_says_how_far_it_can_be_trusted(finished_run):
+    metrics, judge = finished_run.metrics, finished_run.judge
+    assert judge.accuracy.order_score == metrics["classifier"]["new_takes"]["order_score"]
+    assert f"The judge {judge.describe().split(' (')[0]}" in (finished_run.folder / "report.html").read_text("utf-8")
+
+
+def test_a_run_that_an_earlier_version_scored_opens_and_is_told_to_be_scored_again(finished_run, tmp_path):
+    copy = Run.open(shutil.copytree(finished_run.folder, tmp_path / "ci"))
+    old = copy.metrics
+    for split in old["generation"].values():
+        for name in ("intervals", "per_clip", "actions", "order_blind", "made_from", "apart"):
+            del split[name]
+    for judge in old["classifier"].values():
+        for name in ("order_blind", "takes", "intervals", "confusion"):
+            del judge[name]
+    del old["judge_split"], old["diversity"]
+    write_record(copy.folder / "metrics.json", old)
+    assert "motionlab evaluate --run ci" in write_report(copy).read_text("utf-8")
 
 
 def test_the_report_is_one_file_that_asks_for_nothing(finished_run):
     page = (finished_run.folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page)
     assert str(finished_run.folder.parent) not in page, "a path of the machine in the report"
-    for words in ("unseen_pairs", "perplexity", "Learning rate", "tokens a second", "MPJPE", "decoder: total"):
+    for words in ("unseen-pairs", "perplexity", "Learning rate", "tokens a second", "MPJPE", "decoder: total"):
         assert words in page, words
     captions = [player["caption"] for player in finished_run.metrics["generation"]["seen_pairs"]["players"]]
     assert captions and all(caption in page for caption in captions)

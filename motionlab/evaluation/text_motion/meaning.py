@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from motionlab.data.splits import Clips
-from motionlab.evaluation.actions import wanted_actions
+from motionlab.evaluation.action_lists import wanted_actions
 from motionlab.text.encoder import TextFeatures
 
 

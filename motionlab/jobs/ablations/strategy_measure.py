@@ -17,7 +17,7 @@ from torch import Tensor
 
 from motionlab.data.splits import Clips
 from motionlab.errors import InputError
-from motionlab.evaluation.actions import order_score, wanted_actions
+from motionlab.evaluation.action_lists import order_score, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.evaluation.exposure import by_distance, walk
 from motionlab.jobs.ablations.strategy_point import Ground, TrainedDecoder, curve_clips

@@ -73,21 +73,20 @@ class Ground:
         config = self.run.config
         return train_classifier(
             JoinedClips(self.splits.train, self.splits.validation),
-            self.run.normalizer,
             steps=config.evaluation.classifier_steps,
             seed=config.seed,
         )
 
     @functools.cached_property
     def tests(self) -> dict[str, Clips]:
-        """The test splits that are measured: "seen" and "unseen" of the composed corpus, else the first one as "seen".
+        """The test splits that are measured: "seen" and "unseen" (pairs) of the composed corpus, else the first.
 
         Raises:
             InputError: these motions have no test split.
         """
         check_tests(self.splits)
         there = self.splits.tests
-        composed = {name: there[f"test_{name}"] for name in ("seen", "unseen") if f"test_{name}" in there}
+        composed = {name: there[f"{name}_pairs"] for name in ("seen", "unseen") if f"{name}_pairs" in there}
         return composed if len(composed) == 2 else {"seen": next(iter(there.values()))}
 
     def judges(self, name: str) -> bool:

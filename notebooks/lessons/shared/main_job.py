@@ -16,7 +16,8 @@ from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 
-KEPT = ("environment", "corpus", "seconds", "generation")
+KEPT = ("environment", "corpus", "seconds", "classifier", "judge_split", "generation")
+BULK = ("players", "per_clip", "actions")  # of a test split
 
 
 def keep(run_folder: str | Path, out: str | Path) -> None:
@@ -34,12 +35,13 @@ def keep(run_folder: str | Path, out: str | Path) -> None:
     }
     kept = {name: metrics[name] for name in KEPT if name in metrics} | {"tokenizers": tokenizers}
     for split in kept["generation"].values():
-        split.pop("players", None)
+        for name in BULK:
+            split.pop(name, None)
     write_text(out, json.dumps(kept, indent=1) + "\n")
 
 
 def tokenizer_rows(path: str | Path) -> list[tuple[str, ...]]:
-    """Rows for a table: what each tokenizer of the main job reached on test-seen."""
+    """Rows for a table: what each tokenizer of the main job reached on the first test split."""
     kept: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     rows: list[tuple[str, ...]] = [("tokenizer", "codes", "used", "error (mm)", "error without heading (mm)")]
     for name, numbers in kept["tokenizers"].items():

@@ -36,7 +36,8 @@ from motionlab import runtime
 from motionlab.data.composed.corpus import Corpus, build_corpus
 from motionlab.data.splits import Clips
 from motionlab.errors import InputError
-from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
+from motionlab.evaluation.action_lists import order_score, wanted_actions
+from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.files import write_text
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.run_folder import Run
@@ -270,7 +271,7 @@ def main() -> None:
     run = Run.open(arguments.run)
     corpus = build_corpus(run.config.corpus)
     steps = run.config.evaluation.classifier_steps
-    judge = train_classifier(corpus.train, run.normalizer, steps=steps, seed=run.config.seed)
+    judge = train_classifier(corpus.train, steps=steps, seed=run.config.seed)
     for point in todo:
         measured = measure(run, corpus, point, judge, arguments.steps)
         found = (load_points(arguments.out) if arguments.out.exists() else {}) | {point: measured}

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from motionlab.config import RunConfig
 from motionlab.data.composed.corpus import Corpus
 from motionlab.data.splits import Clips
-from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
+from motionlab.evaluation.action_lists import order_score, wanted_actions
+from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.evaluation.tokenizer import measure_tokenizer, reconstruct
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
@@ -68,7 +69,7 @@ class Material:
         """The classifier of actions, trained only on real clips; the same one for every point."""
         steps = self.config.evaluation.classifier_steps
         with torch.enable_grad():  # the first caller may be measuring
-            return train_classifier(self.corpus.train, self.normalizer, steps=steps)
+            return train_classifier(self.corpus.train, steps=steps)
 
     def batch(self, rows: Sequence[int]) -> tuple[Tensor, Tensor, TextFeatures]:
         """Motion `[B, T, 272]` padded with zeros, its mask `[B, T]`, and the first caption of every clip."""

@@ -30,7 +30,8 @@ from motionlab import runtime
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.data.composed.corpus import Corpus, build_corpus
 from motionlab.data.splits import Clips
-from motionlab.evaluation.actions import ActionClassifier, order_score, train_classifier, wanted_actions
+from motionlab.evaluation.action_lists import order_score, wanted_actions
+from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.evaluation.diversity import mean_distance
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
@@ -185,7 +186,7 @@ def other_caption_score(store: Clips, judge: ActionClassifier, clips: Sequence[i
 
 def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
     """The classifier of actions, trained on real clips only."""
-    return train_classifier(corpus.train, run.normalizer, steps=run.config.evaluation.classifier_steps)
+    return train_classifier(corpus.train, steps=run.config.evaluation.classifier_steps)
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ METRICS = {
         "seen_pairs": {
             "score": {"real": 1.0, "reconstructed": 0.95, "generated": 0.9, "other caption": 0.2},
             "players": [{"caption": "walks", "files": {}}],
+            "per_clip": {"score": {"generated": [0.9]}},
             "clips": 1,
             "stopped_by_limit": 0,
             "tokens_per_second": 90.0,
@@ -51,7 +52,8 @@ def test_numbers_are_kept_and_bulk_is_not(tmp_path: Path) -> None:
     run.record(**METRICS)
     keep(run.folder, tmp_path / "out.json")
     kept = json.loads((tmp_path / "out.json").read_text())
-    assert "histogram" not in kept["tokenizers"]["fsq"] and "players" not in kept["generation"]["seen_pairs"]
+    assert "histogram" not in kept["tokenizers"]["fsq"]
+    assert not {"players", "per_clip"} & set(kept["generation"]["seen_pairs"])
     assert "secret" not in kept
     assert tokenizer_rows(tmp_path / "out.json")[1] == ("fsq", "1000", "82%", "38.2", "30.0")
     assert score_rows(tmp_path / "out.json")[1] == ("seen_pairs", "100%", "95%", "90%", "20%")
@@ -67,4 +69,5 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
 def test_the_committed_numbers_can_be_shown(root: Path) -> None:
     path = root / "notebooks" / "results" / "main_job.json"
     assert [row[0] for row in tokenizer_rows(path)][:2] == ["tokenizer", "fsq"]
-    assert [row[0] for row in score_rows(path)] == ["split", "seen_pairs", "unseen_pairs"]
+    splits = json.loads(path.read_text(encoding="utf-8"))["generation"]
+    assert len(splits) >= 2 and [row[0] for row in score_rows(path)] == ["split", *splits]

@@ -1,0 +1,21 @@
+"""Rows of cells as text in columns, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from motionlab.errors import printable
+
+
+def columns(rows: Sequence[Sequence[object]]) -> str:
+    """The rows under each other; what a terminal would act on is escaped.
+
+    >>> print(columns([("split", "score"), ("seen_pairs", 0.5)]))
+    split       score
+    seen_pairs  0.5
+    """
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    )
