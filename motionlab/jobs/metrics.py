@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+Numbers = tuple[float, float, float, int]  # value, low and high end of its interval, and how many it rests on
+
 
 @dataclass
 class Source:
@@ -112,3 +114,5 @@ class Metrics:
     generation: dict[str, GenerationNumbers] = field(default_factory=dict)
     unscored: dict[str, str] = field(default_factory=dict)
     diversity: dict[str, dict[str, float]] = field(default_factory=dict)
+    physics: dict[str, dict[str, dict[str, Numbers]]] = field(default_factory=dict)
+    text_motion: dict[str, dict[str, dict[str, dict[str, Numbers]]]] = field(default_factory=dict)

@@ -18,10 +18,12 @@ from motionlab.jobs.report_scores import (
     RULE,
     is_old,
     judge_rows,
+    physics_rows,
     judge_sentence,
     score_figures,
     score_head,
     score_rows,
+    text_motion_rows,
 )
 from motionlab.jobs.report_scores import title as _title
 from motionlab.jobs.run_folder import Run
@@ -163,6 +165,17 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
         )
         if metrics["classifier"]
         else None,
+        "physics": [
+            table(
+                [_title(split), "real", "after the tokenizer", "generated", "generated / real"],
+                physics_rows(metrics, split),
+            )
+            for split in metrics["physics"]
+        ],
+        "text_motion": [
+            table([_title(split), "generated", "real", "wrong captions"], text_motion_rows(metrics, split))
+            for split in metrics["text_motion"]
+        ],
         "reconstruction": table(
             [
                 "mm",

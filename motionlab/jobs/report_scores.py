@@ -83,6 +83,40 @@ def judge_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
     return rows
 
 
+# Of the many numbers of `evaluation/physics.py` those that a reader compares first.
+PHYSICS = {
+    "sliding": "toes near the floor that slide (share)", "skate_weighted": "skating (m/s)",
+    "float_mm": "float (mm)", "penetration_mm": "penetration (mm)", "acceleration_mm": "acceleration (mm/frame^2)",
+    "jerk_mm": "jerk (mm/frame^3)", "bone_drift_mm": "bones change (mm)",
+    "rotations_gap_mm": "rotations against positions (mm)",
+}  # fmt: skip
+
+
+def physics_rows(metrics: Mapping[str, Any], split: str) -> list[list[str]]:
+    """A row for each number: real motion, after the tokenizer, generated, and generated over real."""
+    kinds = metrics["physics"][split]
+    rows = []
+    for name, words in PHYSICS.items():
+        found = {kind: kinds[kind].get(name) for kind in BY_ACTION if kind in kinds}
+        cells = ["-" if one is None else f"{one[0]:.3g} ({one[1]:.3g} to {one[2]:.3g})" for one in found.values()]
+        real, made = found.get("real"), found.get("generated")
+        ratio = f"{made[0] / real[0]:.2f}" if real and made and real[0] > 1e-6 else "-"
+        rows.append([words, *cells, ratio])
+    return rows
+
+
+def text_motion_rows(metrics: Mapping[str, Any], split: str) -> list[list[str]]:
+    """A row for each score of the text-motion evaluator, on vectors of length 1."""
+    rows = []
+    for name, score in metrics["text_motion"][split]["unit"].items():
+        cells = [
+            f"{score[kind][0]:.3f} ({score[kind][1]:.3f} to {score[kind][2]:.3f})" if kind in score else "-"
+            for kind in ("generated", "real", "wrong captions")
+        ]
+        rows.append([name, *cells])
+    return rows
+
+
 def score_figures(metrics: Mapping[str, Any]) -> list[Any]:
     """The confusion matrix of the judge, and how often each action succeeds."""
     figures = []
