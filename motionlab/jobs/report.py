@@ -18,8 +18,8 @@ from motionlab.jobs.report_scores import (
     RULE,
     is_old,
     judge_rows,
-    physics_rows,
     judge_sentence,
+    physics_rows,
     score_figures,
     score_head,
     score_rows,
@@ -170,11 +170,11 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
                 [_title(split), "real", "after the tokenizer", "generated", "generated / real"],
                 physics_rows(metrics, split),
             )
-            for split in metrics["physics"]
+            for split in metrics.get("physics", {})
         ],
         "text_motion": [
             table([_title(split), "generated", "real", "wrong captions"], text_motion_rows(metrics, split))
-            for split in metrics["text_motion"]
+            for split in metrics.get("text_motion", {})
         ],
         "reconstruction": table(
             [

@@ -67,10 +67,24 @@ def describe_scores(metrics: Mapping[str, Any]) -> str:
         apart = "\n(apart: training knows the real motions of these clips in part)" if values.get("apart") else ""
         rows = score_rows(generation, split)
         table = [score_head(generation, split), *rows] if rows else [[f"{title(split)}: not judged, see the report"]]
-        parts.append(columns(table) + apart)
+        parts.append(columns(table) + apart + _quality_line(metrics, split))
     if any(values.get("score") for values in generation.values()):
         parts.append(RULE)
     return "\n\n".join(part for part in parts if part)
+
+
+def _quality_line(metrics: Mapping[str, Any], split: str) -> str:
+    """What no judge sees, in one line: the two numbers that a viewer notices first, and R@1."""
+    kinds = metrics.get("physics", {}).get(split, {})
+    told = [
+        f"{words} real {kinds['real'][name][0]:.3g}, generated {kinds['generated'][name][0]:.3g}"
+        for name, words in (("sliding", "sliding toes:"), ("jerk_mm", "jerk:"))
+        if name in kinds.get("real", {}) and name in kinds.get("generated", {})
+    ]
+    nearest = metrics.get("text_motion", {}).get(split, {}).get("unit", {}).get("R@1")
+    if nearest:
+        told.append(f"R@1: real {nearest['real'][0]:.2f}, generated {nearest['generated'][0]:.2f}")
+    return f"\n{'; '.join(told)}" if told else ""
 
 
 def judge_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
