@@ -12,6 +12,7 @@ from motionlab.jobs.engine_cost import engine_cost, same_choices
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
+from motionlab.llama.decoding.engine.reader import OnnxReader
 
 pytest.importorskip("onnxruntime")
 
@@ -46,9 +47,7 @@ def test_choices_differ_when_the_other_engine_has_other_weights(own_run, clips, 
     made = generate_motions(own_run, captions, own_run.config.sampling)[0]
     tokens = [made[0].generated.tokens[:5]]
     assert same_choices(own_run, captions, tokens, "onnx") == [1.0]
-    import motionlab.jobs.engine_cost as module
-
-    monkeypatch.setattr(module.OnnxReader, "next", lambda self, code: torch.zeros(1, 9).index_fill(1, code * 0, -1.0))
+    monkeypatch.setattr(OnnxReader, "next", lambda self, code: torch.zeros(1, 9).index_fill(1, code * 0, -1.0))
     assert same_choices(own_run, captions, tokens, "onnx")[0] < 1.0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ def bench() -> Bench:
     def recognise(features: Tensor) -> list[str]:
         return [min(firsts, key=lambda action: float((firsts[action] - features[0, POSITIONS]).norm()))]
 
-    def embed(motions: list[Tensor]) -> Tensor:
+    def embed(motions: Sequence[Tensor]) -> Tensor:
         return torch.stack([one[:, POSITIONS].mean(0) for one in motions])  # [N, 66]
 
     others = [one.motion.features for one in samples[:8]]

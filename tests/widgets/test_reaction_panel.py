@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import torch
 from PIL import Image
@@ -18,7 +19,7 @@ def test_the_panel_measures_again_when_a_fault_is_chosen() -> None:
     samples = load_samples()[:4]
     clips = [one.motion.features for one in samples]
 
-    def embed(motions: list[Tensor]) -> Tensor:
+    def embed(motions: Sequence[Tensor]) -> Tensor:
         return torch.stack([one[:, POSITIONS].mean(0) for one in motions])
 
     bench = Bench(

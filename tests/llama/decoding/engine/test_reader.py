@@ -32,7 +32,7 @@ KINDS: list[dict[str, Any]] = [
 ]
 
 
-def both(model: MotionLlama, text: TextFeatures, tokens: int, **kind: bool) -> tuple[Reader, Reader]:
+def both(model: MotionLlama, text: TextFeatures, tokens: int, **kind: Any) -> tuple[Reader, Reader]:
     mask = text.mask.bool()
     return CachedReader(model, text.states, mask, tokens), OnnxReader(model, text.states, mask, tokens, **kind)
 
@@ -136,7 +136,7 @@ def test_half_precision_weights_are_read(make_model: Make, text: TextFeatures) -
 
 
 @pytest.mark.parametrize("changes", [{"use_cache": False}, {"compiled": True}])
-def test_what_an_engine_cannot_do(make_model: Make, text: TextFeatures, changes: dict[str, bool]) -> None:
+def test_what_an_engine_cannot_do(make_model: Make, text: TextFeatures, changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="engine: found onnx"):
         generate(make_model(), text.states, text.mask, Sampling(max_tokens=3), engine="onnx", **changes)
 
