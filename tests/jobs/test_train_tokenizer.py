@@ -118,11 +118,12 @@ def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Splits, 
 
 
 def test_losses_in_metres_reach_the_training(corpus: Splits, tmp_path: Path) -> None:
-    config = load_config("ci", ["tokenizer.acceleration_weight=0.1", "tokenizer.joint_weight=0.5"])
+    weights = {"acceleration": 0.1, "joint": 0.5, "foot": 0.1}
+    config = load_config("ci", [f"tokenizer.{name}_weight={weight}" for name, weight in weights.items()])
     run = Run.create(tmp_path / "run", config)
     train_tokenizer(run, corpus)
     history = History.read(run.tokenizer_folder("fsq") / "history.csv")
-    assert all(value > 0 for value in history.column("joint") + history.column("acceleration"))
+    assert all(value > 0 for term in weights for value in history.column(term))
 
 
 def test_the_decoder_refuses_several_codes_a_token(corpus: Splits, tmp_path: Path) -> None:
