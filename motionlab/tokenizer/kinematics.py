@@ -79,7 +79,8 @@ class Body:
             away = F.normalize(self._physical(x, _COSINE_AND_SINE)[:, 1:], dim=-1)  # [B, T - 1, 2]
             turn = yaw_matrix_of(away[..., 0], -away[..., 1])  # [B, T - 1, 3, 3]
             moved = places[:, 1:] @ turn.mT - places[:, :-1]  # [B, T - 1, 4, 3]
-            return moved + F.pad(step, (0, 1))[..., None, [0, 2, 1]]  # (x, z) -> (x, 0, z)
+            steps: Tensor = moved + F.pad(step, (0, 1))[..., None, [0, 2, 1]]  # (x, z) -> (x, 0, z)
+            return steps
 
     def low_feet(self, x: Tensor) -> Tensor:
         """Which ankles and toes are as low as one that stands: `[B, T, 272]` -> `[B, T, 4]` bool."""

@@ -59,8 +59,12 @@ from motionlab.training.reporting.history import History
 COMMAND = (
     "cd notebooks && MOTIONLAB_PROFILE=cpu python -m lessons.train_tokenizer.experiment results/train_tokenizer.json"
 )
-# No extra weight for positions, which the main job has: the lesson looks at one weight, that of root and heading.
-PLAIN_LOSS = ("tokenizer.velocity_weight=0", "tokenizer.root_weight=0.5")
+# No extra weight for positions, feet and acceleration, which the main job has: the lesson looks at one weight, that of
+# root and heading.
+PLAIN_LOSS = (
+    "tokenizer.velocity_weight=0", "tokenizer.root_weight=0.5", "tokenizer.foot_weight=0",
+    "tokenizer.acceleration_weight=0",
+)  # fmt: skip
 # Preset of each profile and what is changed in it. `ci`: seconds on one thread. `cpu`: the size of the main job's,
 # minutes on two cores. `gpu`: the published size on the composed corpus; it was never run on a GPU here.
 SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
