@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from motionlab.config import QUANTIZERS, RunConfig
@@ -16,7 +18,7 @@ from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.tokenizer.kinematics import Body
-from motionlab.tokenizer.losses import tokenizer_losses
+from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.distributed import World
 from motionlab.training.prefetch import Prefetch
@@ -44,6 +46,8 @@ class TokenizerStage(RunStage[Tensor]):
         self.quantizer = variant or config.quantizer
         super().__init__(run, splits, self.quantizer)
         self.world = World.current()
+        self.decoder_from = self._decoder_from(config.decoder_share)
+        self.number = 0
         with self.world.first_alone():
             self.normalizer = fit_normalizer(run, splits).to(self.device)
             claim(self.folder, tokenizer_source(run, splits))
@@ -79,13 +83,41 @@ class TokenizerStage(RunStage[Tensor]):
     def batches(self, number: int) -> Tensor:
         """Normalised windows `[B, window, 272]`."""
         self.watch(number)
+        self.number = number
         return self.windows(number)
 
     def step(self, batch: Tensor) -> Losses:
-        """The losses of a tokenizer; the logs are its parts."""
+        """The losses of a tokenizer; the logs are its parts.
+
+        Asked from the first step to keep feet still and to move evenly, a tokenizer learns to hardly move, and uses a
+        twentieth of its codes. So with `decoder_share` these two count when the codes are settled, for the decoder.
+        """
         x = batch.to(self.device, non_blocking=True)  # [B, window, 272]
-        losses = tokenizer_losses(self.model(x), x, self.weights, body=self.body)
+        late = self.number >= self.decoder_from
+        output = self.model.forward_decoder(x) if late else self.model(x)
+        weights = self.weights if late or not self.run.config.tokenizer.decoder_share else self.early
+        losses = tokenizer_losses(output, x, weights, body=self.body)
+        for name in ("acceleration", "foot"):  # the columns of the history are those of the first row
+            if getattr(self.weights, name):
+                losses.setdefault(name, x.new_zeros(()))
         return Losses(losses.pop("total"), losses)
+
+    @property
+    def early(self) -> LossWeights:
+        """The weights while encoder and decoder learn together."""
+        return replace(self.weights, foot=0.0, acceleration=0.0)
+
+    def _decoder_from(self, share: float) -> int:
+        """The first micro-batch from which the decoder alone learns."""
+        settings = self.settings
+        if share and self.world.size > 1:
+            raise InputError(
+                "tokenizer.decoder_share",
+                found=f"{share:g} with {self.world.size} processes",
+                expected="0: processes that share a model wait for the gradients of all its parts",
+                fix="Set tokenizer.decoder_share=0, or train the tokenizer in one process.",
+            )
+        return (settings.steps - round(share * settings.steps)) * settings.grad_accum_steps
 
     def validate(self) -> dict[str, float]:
         """Errors of held-out clips, and the use of the codebook."""
