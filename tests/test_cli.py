@@ -156,9 +156,13 @@ def test_generate_passes_the_options_that_were_given(jobs: dict[str, list[Any]],
         assert jobs["generate_file"][0] == ("a person walks", Path("r"), out)
         options = jobs["generate_file"][1]
         assert options.pop("show") is True
-        return {name: value for name, value in options.items() if value is not None}
+        engine = options.pop("engine")
+        return {name: value for name, value in options.items() if value is not None} | (
+            {} if engine == "torch" else {"engine": engine}
+        )
 
     assert given() == {}
+    assert given("--engine", "onnx") == {"engine": "onnx"}
     assert given("--top-k", "5", "--seed", "0") == {"top_k": 5, "seed": 0}
     assert given("--greedy", "--max-tokens", "7") == {"greedy": True, "max_tokens": 7}
     assert given("--unit", "cm") == {"unit": "cm"}

@@ -53,6 +53,16 @@ class TokenizerConfig(Section):
         0.0, "weight of a loss on the second difference of the joint positions", at_least=0
     )
     joint_weight: float = setting(0.0, "weight of a loss on the joint positions that the joint angles give", at_least=0)
+    foot_weight: float = setting(
+        0.0, "weight of a loss on how fast a foot moves that should stand, against sliding feet", at_least=0
+    )
+    decoder_share: float = setting(
+        0.0,
+        "share of the steps, at the end, in which the decoder alone learns; foot and acceleration count only then. 0: "
+        "all learn to the end",
+        at_least=0,
+        at_most=1,
+    )
     window: int = setting(96, "frames of a training window", at_least=1)
 
     def check_relations(self) -> None:

@@ -54,6 +54,7 @@ def loss_weights(config: TokenizerConfig) -> LossWeights:
         root=config.root_weight,
         acceleration=config.acceleration_weight,
         joint=config.joint_weight,
+        foot=config.foot_weight,
     )
 
 

@@ -99,7 +99,7 @@ class _Convolution(torch.autograd.Function):
         return _convolve(image, weight, bias, stride, sides, dilation)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         image, weight = ctx.saved_tensors
         stride, sides, dilation = ctx.where

@@ -8,8 +8,9 @@
 | root         | root velocity and heading, 0:8, where errors add up over a clip              | its blocks   |
 | acceleration | second difference of the joint positions 8:74 over time                      | velocities   |
 | joint        | joint positions by forward kinematics from the rotations, seen from the pelvis | positions  |
+| foot         | movement per frame of ankles and toes that stand on the floor in the real motion | 0.1 m/s    |
 
-smooth_l1 (Girshick 2015, arXiv 1504.08083) is quadratic for errors below 1 and linear above. The last two terms need
+smooth_l1 (Girshick 2015, arXiv 1504.08083) is quadratic for errors below 1 and linear above. The last three terms need
 metres, and so a `Body`.
 
 The published option is called "velocity loss", but the block that it weights, 8:74, holds positions. Velocities are
@@ -25,11 +26,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from motionlab.errors import InputError
+from motionlab.motion.contacts import FASTEST
 from motionlab.motion.features import POSITIONS, VELOCITIES
+from motionlab.motion.motion import Motion
 from motionlab.tokenizer.kinematics import Body
 from motionlab.tokenizer.model import TokenizerOutput
 
 ROOT = slice(0, 8)
+FOOT_UNIT = 0.1 / Motion.fps  # metres a frame; a foot that slides visibly moves by three of them
 VELOCITY_BLOCKS = {"true": VELOCITIES, "published": POSITIONS}
 
 
@@ -44,6 +48,7 @@ class LossWeights:
         root: of the root term.
         acceleration: of the acceleration term.
         joint: of the joint term.
+        foot: of the foot term.
     """
 
     velocity: float = 0.5
@@ -51,6 +56,7 @@ class LossWeights:
     root: float = 0.0
     acceleration: float = 0.0
     joint: float = 0.0
+    foot: float = 0.0
 
     def __post_init__(self) -> None:
         if self.velocity_loss not in VELOCITY_BLOCKS:
@@ -71,13 +77,13 @@ def tokenizer_losses(
 ) -> dict[str, Tensor]:
     """All terms, each a scalar: "total" (weighted, train on this), "reconstruction", "velocity", "root", "quantizer".
 
-    "acceleration" and "joint" are computed, and in the result, only when they have a weight.
+    "acceleration", "joint" and "foot" are computed, and in the result, only when they have a weight.
 
     Args:
         output: what the tokenizer returned for `target`.
         target: `[B, T, 272]`, normalised.
         mask: `[B, T]`, true where a frame is real; padding then counts for nothing.
-        body: the way to metres, for the acceleration and the joint term.
+        body: the way to metres, for the acceleration, the joint and the foot term.
 
     Raises:
         InputError: a term with a weight needs the body and there is none.
@@ -108,6 +114,9 @@ def tokenizer_losses(
     if weights.joint:
         terms["joint"] = _joint(made, wanted, mask, _needed(body, "joint"))
         total = total + weights.joint * terms["joint"]
+    if weights.foot:
+        terms["foot"] = _foot(made, wanted, mask, _needed(body, "foot"))
+        total = total + weights.foot * terms["foot"]
     return {"total": total, **terms}
 
 
@@ -128,6 +137,19 @@ def _joint(made: Tensor, wanted: Tensor, mask: Tensor | None, body: Body) -> Ten
     error = (body.joints(made) - truth) / body.position_scale.to(truth)
     if mask is not None:
         error = error[mask]  # [frames, 22, 3]
+    return F.smooth_l1_loss(error, torch.zeros_like(error))
+
+
+def _foot(made: Tensor, wanted: Tensor, mask: Tensor | None, body: Body) -> Tensor:
+    """Only where the real foot stands: a foot in the air has no floor to slide on, and its errors are far larger."""
+    with torch.no_grad():
+        truth, low = body.foot_steps(wanted), body.low_feet(wanted)  # [B, T - 1, 4, 3] metres a frame; [B, T, 4]
+        stands = low[:, 1:] & low[:, :-1] & (truth.norm(dim=-1) < FASTEST / Motion.fps)  # [B, T - 1, 4]
+        if mask is not None:
+            stands &= mask[:, 1:, None]
+    error = (body.foot_steps(made) - truth)[stands] / FOOT_UNIT  # [standing feet, 3]
+    if error.numel() == 0:
+        return made.new_zeros(())
     return F.smooth_l1_loss(error, torch.zeros_like(error))
 
 

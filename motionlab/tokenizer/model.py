@@ -127,6 +127,13 @@ class MotionTokenizer(nn.Module):
         reconstruction = self.decoder(quantized.codes, border)[:, : x.shape[1]]  # [B, N * r, F] -> [B, T, F]
         return TokenizerOutput(reconstruction, quantized)
 
+    def forward_decoder(self, x: Tensor, mask: Tensor | None = None) -> TokenizerOutput:
+        """As `forward`, but only the decoder learns: encoder and codebook stay as they are, and so do all tokens."""
+        with torch.no_grad(), evaluating(self.quantizer):
+            whole, border, real = self._prepare(x, mask)
+            quantized = self.quantizer(self.encoder(whole, border), real)
+        return TokenizerOutput(self.decoder(quantized.codes, border)[:, : x.shape[1]], quantized)
+
     @torch.no_grad()
     def encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Motion `[B, T, F]` to indices `[B, ceil(T / r)]`. Nothing learns from it, in training mode either."""

@@ -60,6 +60,7 @@ def test_null_turns_an_optional_setting_off():
         ("tokenizer.norm=IN", ["tokenizer.norm", "IN"]),
         ("tokenizer.down_t=4", ["tokenizer.down_t", "found 4", "0 to 3"]),
         ("tokenizer.joint_weight=-1", ["tokenizer.joint_weight", "0 or more"]),
+        ("tokenizer.foot_weight=-1", ["tokenizer.foot_weight", "0 or more"]),
         ("tokenizer.window=0", ["tokenizer.window", "1 or more"]),
         ("tokenizer.window=301", ["tokenizer.window", "found 301", "corpus.max_frames (300)"]),
         ("llama.text_drop=0", ["sampling.guidance", "2.5", "text_drop"]),

@@ -16,10 +16,11 @@ from motionlab.evaluation.tokenizer import count_codes, measure_tokenizer
 from motionlab.jobs.build import make_tokenizer
 from motionlab.jobs.prepare import fit_normalizer, prepare
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.stages.tokenizer import USAGE_BATCHES
+from motionlab.jobs.stages.tokenizer import USAGE_BATCHES, TokenizerStage
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
 from motionlab.training.checkpoints.checkpoint import load_weights, read_checkpoint
+from motionlab.training.distributed import World
 from motionlab.training.reporting.history import History
 
 TIMES = ("seconds", "items_per_second")
@@ -118,11 +119,40 @@ def test_a_finished_run_is_not_trained_again(config: RunConfig, corpus: Splits, 
 
 
 def test_losses_in_metres_reach_the_training(corpus: Splits, tmp_path: Path) -> None:
-    config = load_config("ci", ["tokenizer.acceleration_weight=0.1", "tokenizer.joint_weight=0.5"])
+    weights = {"acceleration": 0.1, "joint": 0.5, "foot": 0.1}
+    config = load_config("ci", [f"tokenizer.{name}_weight={weight}" for name, weight in weights.items()])
     run = Run.create(tmp_path / "run", config)
     train_tokenizer(run, corpus)
     history = History.read(run.tokenizer_folder("fsq") / "history.csv")
-    assert all(value > 0 for value in history.column("joint") + history.column("acceleration"))
+    assert all(value > 0 for term in weights for value in history.column(term))
+
+
+def test_the_end_of_the_training_is_for_the_decoder(corpus: Splits, tmp_path: Path) -> None:
+    """No token changes in it, and only there feet and acceleration count."""
+    changes = ["tokenizer.decoder_share=0.5", "tokenizer.foot_weight=0.1", "tokenizer.acceleration_weight=0.1"]
+    run = Run.create(tmp_path / "run", load_config("ci", [*changes, "tokenizer_training.log_every=6"]))
+    stage = TokenizerStage(run, corpus)
+    stage.build()
+    for number, encoder_learns in ((0, True), (5, True), (6, False), (11, False)):
+        stage.model.zero_grad()
+        losses = stage.step(stage.batches(number))
+        losses.total.backward()
+        gradients = [parameter.grad is not None for parameter in stage.model.encoder.parameters()]
+        assert all(gradients) == any(gradients) == encoder_learns, number
+        assert (losses.named()["foot"].item() == 0.0) == encoder_learns
+    train_tokenizer(run, corpus)
+    first, second = rows(run)
+    assert first["foot"] == first["acceleration"] == 0.0 and second["foot"] > 0 and second["acceleration"] > 0
+    assert first["val_perplexity"] == second["val_perplexity"]
+
+
+def test_a_share_for_the_decoder_needs_one_process(
+    corpus: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", load_config("ci", ["tokenizer.decoder_share=0.5"]))
+    monkeypatch.setattr(World, "current", classmethod(lambda cls: World(size=2)))
+    with pytest.raises(InputError, match="tokenizer.decoder_share: found 0.5 with 2 processes"):
+        TokenizerStage(run, corpus)
 
 
 def test_the_decoder_refuses_several_codes_a_token(corpus: Splits, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from motionlab.errors import InputError
-from motionlab.motion.features import POSITIONS, crop, decode_positions, decode_rotations, encode
+from motionlab.motion.contacts import FEET
+from motionlab.motion.features import POSITIONS, crop, decode_heading, decode_positions, decode_rotations, encode
 from motionlab.motion.normalizer import Normalizer
-from motionlab.motion.rotations import axis_angle_to_matrix
-from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
+from motionlab.motion.rotations import axis_angle_to_matrix, yaw_matrix
+from motionlab.motion.skeleton import JOINT_NAMES, canonical_skeleton, forward_kinematics
 from motionlab.quantizers.base import Quantized
 from motionlab.tokenizer.kinematics import Body
 from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
@@ -85,6 +86,14 @@ def moving(frames: int = 12, batch: int = 2) -> torch.Tensor:
     return encode(joints, rotations, ground=False)
 
 
+def turning() -> torch.Tensor:
+    """The same, and its heading turns by 0.1 rad a frame."""
+    features = moving()
+    angle = torch.full((12,), 0.1)
+    features[..., 2], features[..., 4] = angle.cos(), -angle.sin()
+    return features
+
+
 def normalizer() -> Normalizer:
     return Normalizer(moving().mean((0, 1)), torch.rand(272) + 0.5)
 
@@ -146,11 +155,52 @@ def test_a_constant_or_steady_error_has_no_acceleration() -> None:
 @pytest.mark.parametrize("frames", [1, 2, 3])
 def test_clips_too_short_for_an_acceleration(frames: int) -> None:
     made = torch.randn(2, frames, 272, requires_grad=True)
-    weights = LossWeights(acceleration=1.0, joint=1.0)
+    weights = LossWeights(acceleration=1.0, joint=1.0, foot=1.0)
     losses = tokenizer_losses(output(made), torch.randn(2, frames, 272), weights, body=Body(normalizer()))
     assert (losses["acceleration"].item() == 0.0) == (frames < 3)
     losses["total"].backward()
     assert made.grad is not None and torch.isfinite(made.grad).all()
+
+
+def test_foot_steps_are_those_of_the_decoded_joints() -> None:
+    features, statistics = turning(), normalizer()
+    feet = decode_positions(features)[..., [JOINT_NAMES.index(name) for name in FEET], :]  # [B, T, 4, 3]
+    facing = yaw_matrix(decode_heading(features))  # [B, T, 3, 3]
+    expected = (feet[:, 1:] - feet[:, :-1]) @ facing[:, :-1]  # as seen from the heading of the frame before
+    found = Body(statistics).foot_steps(statistics.normalize(features))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+def test_foot_loss_is_the_distance_of_the_steps_of_standing_feet() -> None:
+    features, statistics = turning(), normalizer()
+    heights = features[..., 9:74:3]
+    heights[:, :6] *= 0.01  # as low as a foot on the floor, and hardly moving
+    features[:, :6, :2], features[:, :6, 4] = 0.0, 0.0
+    features[:, :6, 8:74:3], features[:, :6, 10:74:3] = 0.1, 0.1
+    features[:, :6, 8:74] += torch.arange(6.0)[:, None] * 1e-4
+    other = features.clone()
+    other[..., :140] += torch.randn(2, 12, 140) * 0.01
+    made, target = statistics.normalize(other), statistics.normalize(features)
+    body = Body(statistics)
+    losses = tokenizer_losses(output(made), target, LossWeights(foot=3.0), body=body)
+    error = (body.foot_steps(made) - body.foot_steps(target))[:, :5] * 30 / 0.1  # in 0.1 m/s at 30 frames a second
+    torch.testing.assert_close(losses["foot"], F.smooth_l1_loss(error, torch.zeros_like(error)))
+    plain = tokenizer_losses(output(made), target, LossWeights())
+    torch.testing.assert_close(losses["total"], plain["total"] + 3.0 * losses["foot"])
+
+
+def test_foot_loss_sees_a_slide_that_no_single_feature_shows() -> None:
+    """The pelvis advances while the feet stay: its step and the feet's way back cancel, or they do not."""
+    features, statistics = torch.zeros(1, 6, 272), normalizer()
+    features[..., 2] = features[..., 6] = 1.0
+    features[:, 1:, 1] = 0.01  # the pelvis goes 1 cm a frame along z
+    back = 8 + 3 * torch.tensor([JOINT_NAMES.index(name) for name in FEET]) + 2
+    features[..., back] -= torch.arange(6.0)[None, :, None] * 0.01
+    standing = Body(statistics).foot_steps(statistics.normalize(features))
+    assert standing.abs().max() < 1e-6
+    features[..., back] += torch.arange(6.0)[None, :, None] * 0.02
+    sliding = Body(statistics).foot_steps(statistics.normalize(features))
+    torch.testing.assert_close(sliding[..., 2], torch.full((1, 5, 4), 0.02), rtol=0, atol=1e-6)
 
 
 def test_padding_does_not_count_in_metres_either() -> None:
@@ -158,7 +208,7 @@ def test_padding_does_not_count_in_metres_either() -> None:
     target = statistics.normalize(moving())
     made = target + torch.randn_like(target) * 0.1
     mask = torch.arange(12) < torch.tensor([[12], [5]])
-    weights, body = LossWeights(acceleration=1.0, joint=1.0), Body(statistics)
+    weights, body = LossWeights(acceleration=1.0, joint=1.0, foot=1.0), Body(statistics)
     spoiled = torch.where(mask.unsqueeze(2), made, torch.nan).requires_grad_()
     together = tokenizer_losses(output(spoiled), torch.where(mask.unsqueeze(2), target, torch.inf), weights, mask, body)
     alone = [
@@ -175,15 +225,15 @@ def test_padding_does_not_count_in_metres_either() -> None:
 def test_autocast_does_not_touch_the_terms_in_metres() -> None:
     made = normalizer().normalize(moving())
     target = made + 0.01
-    weights, body = LossWeights(acceleration=1.0, joint=1.0), Body(normalizer())
+    weights, body = LossWeights(acceleration=1.0, joint=1.0, foot=1.0), Body(normalizer())
     exact = tokenizer_losses(output(made), target, weights, body=body)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = tokenizer_losses(output(made), target, weights, body=body)
-    for term in ("joint", "acceleration"):
+    for term in ("joint", "acceleration", "foot"):
         torch.testing.assert_close(found[term], exact[term])
 
 
-@pytest.mark.parametrize("term", ["acceleration", "joint"])
+@pytest.mark.parametrize("term", ["acceleration", "joint", "foot"])
 def test_metres_need_a_body(term: str) -> None:
     x = torch.randn(1, 5, 272)
     weights: dict[str, Any] = {term: 0.1}

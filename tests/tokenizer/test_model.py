@@ -213,6 +213,22 @@ def test_encode_in_training_mode_teaches_nothing() -> None:
     assert all(part.training for part in tokenizer.modules())
 
 
+@pytest.mark.parametrize("kind", ["fsq", "vq_ema"])
+def test_the_decoder_alone_learns_from_the_same_output(kind: str) -> None:
+    tokenizer, x = small(kind).train(), torch.randn(2, 14, 272)
+    if kind == "vq_ema":
+        tokenizer(x)  # the first batch fills its codebook
+    before = {name: value.clone() for name, value in tokenizer.state_dict().items()}
+    output = tokenizer.forward_decoder(x)
+    assert output.reconstruction.shape == x.shape and tokenizer.quantizer.training
+    torch.testing.assert_close(output.reconstruction, tokenizer.eval()(x).reconstruction)
+    output.reconstruction.square().sum().backward()
+    for name, parameter in tokenizer.named_parameters():
+        assert (parameter.grad is not None) == name.startswith("decoder."), name
+    after = tokenizer.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
 def test_encode_gives_frozen_parts_their_mode_back() -> None:
     tokenizer = small()
     tokenizer.quantizer.eval()

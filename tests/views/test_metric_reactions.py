@@ -71,6 +71,6 @@ def test_stronger_noise_shakes_more(bench: Bench) -> None:
 def test_what_is_refused(bench: Bench) -> None:
     for changes in ({"fault": "rain"}, {"fault": "noise", "strength": 4}, {"fault": "noise", "clip": 12}):
         with pytest.raises(InputError):
-            compute_reactions(bench, **changes)  # type: ignore[arg-type]
+            compute_reactions(bench, **changes)
     with pytest.raises(InputError, match="12 clips, 1 lists"):
         Bench(bench.clips, [["walk"]], bench.recognise, bench.embed, bench.text, bench.reference)

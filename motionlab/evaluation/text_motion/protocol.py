@@ -172,8 +172,12 @@ def _scores(
     for batch in (None, BATCH):
         if batch is not None and len(sets.text) < batch:
             continue
-        options = {"batch": batch, "captions": groups, "groups": takes, "unit": unit, "seed": seed}
-        found = [r_precision(captions, motions, KS, **options) for captions, motions in columns]
+        found = [
+            r_precision(
+                captions, motions, KS, batch=batch, captions=groups.tolist(), groups=takes, unit=unit, seed=seed
+            )
+            for captions, motions in columns
+        ]
         for k in KS:
             scores[f"R@{k}" + ("" if batch is None else f" in {batch}")] = Score(*(one[k] for one in found))
     scores["MM distance"] = Score(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from motionlab.config import QUANTIZERS, RunConfig
 from motionlab.data.batches import RaggedBatches, Windows, describe_short
 from motionlab.data.splits import Splits
@@ -14,7 +16,7 @@ from motionlab.jobs.prepare import fit_normalizer
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.tokenizer.kinematics import Body
-from motionlab.tokenizer.losses import tokenizer_losses
+from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.distributed import World
 from motionlab.training.prefetch import Prefetch
@@ -44,6 +46,8 @@ class TokenizerStage(RunStage[Windows]):
         self.quantizer = variant or config.quantizer
         super().__init__(run, splits, self.quantizer)
         self.world = World.current()
+        self.decoder_from = self._decoder_from(config.decoder_share)
+        self.number = 0
         with self.world.first_alone():
             self.normalizer = fit_normalizer(run, splits).to(self.device)
             claim(self.folder, tokenizer_source(run, splits))
@@ -82,14 +86,42 @@ class TokenizerStage(RunStage[Windows]):
     def batches(self, number: int) -> Windows:
         """Normalised windows `[B, window, 272]`, with a mask when a clip is shorter."""
         self.watch(number)
+        self.number = number
         return self.windows(number)
 
     def step(self, batch: Windows) -> Losses:
-        """The losses of a tokenizer; the logs are its parts."""
+        """The losses of a tokenizer; the logs are its parts.
+
+        Asked from the first step to keep feet still and to move evenly, a tokenizer learns to hardly move, and uses a
+        twentieth of its codes. So with `decoder_share` these two count when the codes are settled, for the decoder.
+        """
         batch = batch.to(self.device)
         x = batch.values  # [B, window, 272]
-        losses = tokenizer_losses(self.model(x, batch.mask), x, self.weights, batch.mask, body=self.body)
+        late = self.number >= self.decoder_from
+        output = self.model.forward_decoder(x, batch.mask) if late else self.model(x, batch.mask)
+        weights = self.weights if late or not self.run.config.tokenizer.decoder_share else self.early
+        losses = tokenizer_losses(output, x, weights, batch.mask, body=self.body)
+        for name in ("acceleration", "foot"):  # the columns of the history are those of the first row
+            if getattr(self.weights, name):
+                losses.setdefault(name, x.new_zeros(()))
         return Losses(losses.pop("total"), losses)
+
+    @property
+    def early(self) -> LossWeights:
+        """The weights while encoder and decoder learn together."""
+        return replace(self.weights, foot=0.0, acceleration=0.0)
+
+    def _decoder_from(self, share: float) -> int:
+        """The first micro-batch from which the decoder alone learns."""
+        settings = self.settings
+        if share and self.world.size > 1:
+            raise InputError(
+                "tokenizer.decoder_share",
+                found=f"{share:g} with {self.world.size} processes",
+                expected="0: processes that share a model wait for the gradients of all its parts",
+                fix="Set tokenizer.decoder_share=0, or train the tokenizer in one process.",
+            )
+        return (settings.steps - round(share * settings.steps)) * settings.grad_accum_steps
 
     def count(self, batch: Windows) -> int:
         """Frames that are real: the losses are means over them.

@@ -62,7 +62,8 @@ CHANGES = (
     "corpus.n_new_takes=2", "corpus.n_validation=4", "corpus.max_frames=160",
     "tokenizer.codebook_size=256", "tokenizer.width=96", "tokenizer.code_dim=32", "tokenizer.depth=1",
     "tokenizer.down_t=2", "tokenizer.velocity_weight=0",
-    "tokenizer.root_weight=0.5", "llama.n_layer=3", "llama.n_head=4", "llama.n_kv_heads=2", "llama.dim=96",
+    "tokenizer.root_weight=0.5", "tokenizer.foot_weight=0", "tokenizer.acceleration_weight=0",
+    "tokenizer.decoder_share=0", "llama.n_layer=3", "llama.n_head=4", "llama.n_kv_heads=2", "llama.dim=96",
     "llama.hidden=256", "llama.text_drop=0", "sampling.max_tokens=48",
     "sampling.guidance=1", "sampling.temperature=0.8",
 )  # fmt: skip

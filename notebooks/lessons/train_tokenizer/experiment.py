@@ -59,8 +59,12 @@ from motionlab.training.reporting.history import History
 COMMAND = (
     "cd notebooks && MOTIONLAB_PROFILE=cpu python -m lessons.train_tokenizer.experiment results/train_tokenizer.json"
 )
-# No extra weight for positions, which the main job has: the lesson looks at one weight, that of root and heading.
-PLAIN_LOSS = ("tokenizer.velocity_weight=0", "tokenizer.root_weight=0.5")
+# No extra weight for positions, feet and acceleration, which the main job has: the lesson looks at one weight, that of
+# root and heading.
+PLAIN_LOSS = (
+    "tokenizer.velocity_weight=0", "tokenizer.root_weight=0.5", "tokenizer.foot_weight=0",
+    "tokenizer.acceleration_weight=0", "tokenizer.decoder_share=0",
+)  # fmt: skip
 # Preset of each profile and what is changed in it. `ci`: seconds on one thread. `cpu`: the size of the main job's,
 # minutes on two cores. `gpu`: the published size on the composed corpus; it was never run on a GPU here.
 SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -70,15 +74,17 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
             "corpus.n_train=160", "corpus.n_seen_pairs=16", "corpus.n_unseen_pairs=8",
             "corpus.n_new_takes=2", "corpus.n_validation=4", "corpus.max_frames=200",
             "tokenizer.width=64", "tokenizer.code_dim=32", "tokenizer.depth=1", *PLAIN_LOSS,
-            "tokenizer_training.steps=80", "tokenizer_training.lr=3e-3", "tokenizer_training.warmup_steps=10",
-            "tokenizer_training.val_every=10", "tokenizer_training.log_every=2", "tokenizer_training.save_every=40",
+            "tokenizer_training.steps=80", "tokenizer_training.batch_size=32", "tokenizer_training.lr=3e-3",
+            "tokenizer_training.warmup_steps=10", "tokenizer_training.val_every=10", "tokenizer_training.log_every=2",
+            "tokenizer_training.save_every=40",
         ),
     ),
     "cpu": (
         "tiny",
         (
             *PLAIN_LOSS,
-            "tokenizer_training.val_every=60", "tokenizer_training.log_every=10", "tokenizer_training.save_every=60",
+            "tokenizer_training.steps=900", "tokenizer_training.batch_size=32", "tokenizer_training.val_every=60",
+            "tokenizer_training.log_every=10", "tokenizer_training.save_every=60",
         ),
     ),
     "gpu": (

@@ -90,8 +90,8 @@ class OnnxReader:
         self.slots = torch.tensor(self.length, dtype=torch.int32)
         binding = self.binding = self.session.io_binding()
         for name, tensor in (("tokens", self.tokens), ("places", self.places), ("slots", self.slots)):
-            kind = np.int64 if tensor.dtype == torch.int64 else np.int32
-            binding.bind_input(name, "cpu", 0, kind, list(tensor.shape), tensor.data_ptr())
+            whole = np.int64 if tensor.dtype == torch.int64 else np.int32
+            binding.bind_input(name, "cpu", 0, whole, list(tensor.shape), tensor.data_ptr())
         for layer, both in enumerate(self.stored):
             for kind, part in zip(("key", "value"), both, strict=True):  # [B, G, length, hd]
                 place = ("cpu", 0, np.float32, list(part.shape), part.data_ptr())

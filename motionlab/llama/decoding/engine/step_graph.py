@@ -62,7 +62,8 @@ def step_graph(model: MotionLlama, *, int8: bool = False) -> Any:
     # Angle 0 for the zeros.
     cos, sin = F.pad(turn.real, (0, spare), value=1.0), F.pad(turn.imag, (0, spare))
     tables = [graph.constant("cos", cos), graph.constant("sin", sin)]
-    for name, kind, shape in (("tokens", "INT64", ["B", 1]), ("places", "INT32", ["B"]), ("slots", "INT32", [])):
+    shapes: dict[str, list[int | str]] = {"tokens": ["B", 1], "places": ["B"], "slots": []}
+    for name, kind, shape in zip(shapes, ("INT64", "INT32", "INT32"), shapes.values(), strict=True):
         graph.input(name, kind, shape)
     embedding = graph.constant("embedding", model.get_parameter("transformer.wte.weight"))
     x = graph.add("Gather", [embedding, "tokens"])  # [B, 1, dim]
@@ -106,7 +107,7 @@ def _attention(
         parts = _normed_heads(graph, qkv, (attention.q_norm, attention.k_norm), (heads, groups, hd))
     else:
         parts = [qkv, "", ""]
-    shape = ["B", groups, "slots", hd]
+    shape: list[int | str] = ["B", groups, "slots", hd]
     names = [f"{kind}_{layer}" for kind in ("key", "value")]
     for name in names:
         graph.input(f"past_{name}", "FLOAT", shape)
