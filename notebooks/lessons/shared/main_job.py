@@ -1,14 +1,18 @@
-"""The numbers of one finished main job, kept small enough for the repository.
+"""The numbers of finished main jobs, kept small enough for the repository.
 
-    cd notebooks && python -m lessons.shared.main_job ../runs/tiny results/main_job.json
+    for seed in 0 1 2; do motionlab run --preset tiny --name seed$seed seed=$seed corpus.seed=$seed \
+        tokenizer_training.seed=$seed llama_training.seed=$seed; done
+    cd notebooks && python -m lessons.shared.main_job results/main_job.json ../runs/seed0 ../runs/seed1 ../runs/seed2
 
-Lesson 00 shows them, so that a reader sees what the main job gives before running it.
+Lessons show them, so that a reader sees what the main job gives before running it. Each seed has another corpus, too:
+other takes and other pairs of actions are held out.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +20,24 @@ from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 
-KEPT = ("environment", "corpus", "seconds", "classifier", "judge_split", "generation")
+KEPT = ("environment", "corpus", "seconds", "classifier", "judge_split", "generation", "physics", "text_motion")
 BULK = ("players", "per_clip", "actions")  # of a test split
+KINDS = ("real", "reconstructed", "generated", "other caption", "nearest caption", "cut and paste")
+Rows = list[tuple[str, ...]]
 
 
-def keep(run_folder: str | Path, out: str | Path) -> None:
-    """Copy the numbers of a run that lesson 00 shows.
+def keep(out: str | Path, *run_folders: str | Path) -> None:
+    """Copy the numbers of some runs that lessons show.
 
     Raises:
-        InputError: the run is not finished.
+        InputError: a run is not finished, or there is none.
     """
+    if not run_folders:
+        raise InputError("main job", found="no run", expected="the folders of finished runs", fix="Name them.")
+    write_text(out, json.dumps({"runs": [_kept(folder) for folder in run_folders]}, indent=1) + "\n")
+
+
+def _kept(run_folder: str | Path) -> dict[str, Any]:
     metrics = Run.open(run_folder).metrics
     if "generation" not in metrics:
         raise InputError(run_folder, found="no scores", expected="a finished run", fix="Continue it: motionlab run.")
@@ -37,31 +49,85 @@ def keep(run_folder: str | Path, out: str | Path) -> None:
     for split in kept["generation"].values():
         for name in BULK:
             split.pop(name, None)
-    write_text(out, json.dumps(kept, indent=1) + "\n")
+    return kept
 
 
-def tokenizer_rows(path: str | Path) -> list[tuple[str, ...]]:
-    """Rows for a table: what each tokenizer of the main job reached on the first test split."""
-    kept: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    rows: list[tuple[str, ...]] = [("tokenizer", "codes", "used", "error (mm)", "error without heading (mm)")]
-    for name, numbers in kept["tokenizers"].items():
-        seen = numbers["errors"][numbers["codes_of"]]
-        errors = (f"{seen['mpjpe_mm']:.1f}", f"{seen['mpjpe_heading_mm']:.1f}")
-        rows.append((name, str(numbers["codebook_size"]), f"{numbers['used_fraction']:.0%}", *errors))
+def load_runs(path: str | Path) -> list[dict[str, Any]]:
+    """The kept runs, one a seed."""
+    runs: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["runs"]
+    return runs
+
+
+def span(runs: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float], form: str) -> str:
+    """The mean over the seeds, and in brackets the lowest and the highest.
+
+    >>> span([{"x": 0.5}, {"x": 0.7}], lambda run: run["x"], ".0%")
+    '60% (50% to 70%)'
+    """
+    values = [value(run) for run in runs]
+    return f"{sum(values) / len(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+
+
+def tokenizer_rows(path: str | Path) -> Rows:
+    """Rows for a table: what each tokenizer of the main job keeps of known takes, and of new ones."""
+    runs = load_runs(path)
+    rows: Rows = [("tokenizer", "codes", "used", "mm, known takes in part", "mm, new takes", "mm without heading, new")]
+    for name, numbers in runs[0]["tokenizers"].items():
+
+        def error(split: str, kind: str, name: str = name) -> str:
+            return span(runs, lambda run: run["tokenizers"][name]["errors"][split][kind], ".0f")
+
+        used = span(runs, lambda run, name=name: run["tokenizers"][name]["used_fraction"], ".0%")  # type: ignore[misc]
+        cells = (error("seen_pairs_one_take", "mpjpe_mm"), error("seen_pairs", "mpjpe_mm"))
+        rows.append((name, str(numbers["codebook_size"]), used, *cells, error("seen_pairs", "mpjpe_heading_mm")))
     return rows
 
 
-def score_rows(path: str | Path) -> list[tuple[str, ...]]:
-    """Rows for a table: how many actions a classifier finds in real, reconstructed and generated motion."""
-    kept: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    kinds = ("real", "reconstructed", "generated", "other caption")
-    rows: list[tuple[str, ...]] = [("split", *kinds)]
-    for split, numbers in kept["generation"].items():
-        rows.append((split, *(f"{numbers['score'][kind]:.0%}" for kind in kinds)))
+def score_rows(path: str | Path, measure: str = "exact") -> Rows:
+    """Rows for a table: how many actions a judge finds in real, reconstructed and generated motion, and in baselines.
+
+    Args:
+        measure: "exact" (all actions right, in order, and none besides), "score" or "order_blind".
+    """
+    runs = load_runs(path)
+    splits = [split for split in runs[0]["generation"] if split != "new_takes"]
+    rows: Rows = [("motion", *splits)]
+    for kind in KINDS:
+        cells = [
+            span(runs, lambda run, split=split, kind=kind: run["generation"][split][measure][kind], ".0%")  # type: ignore[misc]
+            for split in splits
+        ]
+        rows.append((kind, *cells))
+    return rows
+
+
+def quality_rows(path: str | Path) -> Rows:
+    """Rows for a table: numbers that no judge sees, of real, reconstructed and generated motion."""
+    runs = load_runs(path)
+    rows: Rows = [("seen_pairs", "real", "reconstructed", "generated")]
+    for name, words in (("sliding", "toes that slide, share"), ("jerk_mm", "jerk, mm/frame^3")):
+        cells = [
+            span(runs, lambda run, name=name, kind=kind: run["physics"]["seen_pairs"][kind][name][0], ".2f")  # type: ignore[misc]
+            for kind in ("real", "reconstructed", "generated")
+        ]
+        rows.append((words, *cells))
+    return rows
+
+
+def judge_rows(path: str | Path) -> Rows:
+    """Rows for a table: the judge itself, on real clips of takes that it never saw."""
+    runs = load_runs(path)
+    rows: Rows = [("judge on real clips", "frames right", "actions right, in order", "exact")]
+    for split in ("new_takes", "seen_pairs", "unseen_pairs"):
+        cells = [
+            span(runs, lambda run, split=split, name=name: run["classifier"][split][name], ".0%")  # type: ignore[misc]
+            for name in ("frame_accuracy", "order_score", "exact")
+        ]
+        rows.append((split, *cells))
     return rows
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        raise SystemExit("usage: cd notebooks && python -m lessons.shared.main_job RUN_FOLDER OUT.json")
-    keep(sys.argv[1], sys.argv[2])
+    if len(sys.argv) < 3:
+        raise SystemExit("usage: cd notebooks && python -m lessons.shared.main_job OUT.json RUN_FOLDER...")
+    keep(sys.argv[1], *sys.argv[2:])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lessons.shared.main_job import keep, score_rows, tokenizer_rows
+from lessons.shared.main_job import judge_rows, keep, load_runs, quality_rows, score_rows, tokenizer_rows
 from motionlab.config import RunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
@@ -26,14 +26,21 @@ METRICS = {
             "dead": 176,
             "codebook_size": 1000,
             "used_fraction": 0.824,
-            "errors": {"seen_pairs": SPLIT},
+            "errors": {"seen_pairs": SPLIT, "seen_pairs_one_take": SPLIT},
             "codes_of": "seen_pairs",
             "histogram": [1] * 1000,
         }
     },
     "generation": {
         "seen_pairs": {
-            "score": {"real": 1.0, "reconstructed": 0.95, "generated": 0.9, "other caption": 0.2},
+            "exact": {
+                "real": 1.0,
+                "reconstructed": 0.95,
+                "generated": 0.9,
+                "other caption": 0.2,
+                "nearest caption": 0.5,
+                "cut and paste": 0.8,
+            },
             "players": [{"caption": "walks", "files": {}}],
             "per_clip": {"score": {"generated": [0.9]}},
             "clips": 1,
@@ -48,26 +55,32 @@ METRICS = {
 
 
 def test_numbers_are_kept_and_bulk_is_not(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", RunConfig())
-    run.record(**METRICS)
-    keep(run.folder, tmp_path / "out.json")
-    kept = json.loads((tmp_path / "out.json").read_text())
-    assert "histogram" not in kept["tokenizers"]["fsq"]
-    assert not {"players", "per_clip"} & set(kept["generation"]["seen_pairs"])
-    assert "secret" not in kept
-    assert tokenizer_rows(tmp_path / "out.json")[1] == ("fsq", "1000", "82%", "38.2", "30.0")
-    assert score_rows(tmp_path / "out.json")[1] == ("seen_pairs", "100%", "95%", "90%", "20%")
+    folders = []
+    for name, generated in (("one", 0.9), ("two", 0.7)):
+        run = Run.create(tmp_path / name, RunConfig())
+        metrics = json.loads(json.dumps(METRICS))
+        metrics["generation"]["seen_pairs"]["exact"]["generated"] = generated
+        run.record(**metrics)
+        folders.append(run.folder)
+    out = tmp_path / "out.json"
+    keep(out, *folders)
+    kept = load_runs(out)
+    assert len(kept) == 2 and "histogram" not in kept[0]["tokenizers"]["fsq"] and "secret" not in kept[0]
+    assert not {"players", "per_clip"} & set(kept[0]["generation"]["seen_pairs"])
+    assert tokenizer_rows(out)[1][:4] == ("fsq", "1000", "82% (82% to 82%)", "38 (38 to 38)")
+    assert ("generated", "80% (70% to 90%)") in score_rows(out)
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", RunConfig())
     with pytest.raises(InputError, match="finished run"):
-        keep(run.folder, tmp_path / "out.json")
+        keep(tmp_path / "out.json", run.folder)
     assert not (tmp_path / "out.json").exists()
 
 
 def test_the_committed_numbers_can_be_shown(root: Path) -> None:
     path = root / "notebooks" / "results" / "main_job.json"
+    assert len(load_runs(path)) >= 3, "a spread needs seeds"
     assert [row[0] for row in tokenizer_rows(path)][:2] == ["tokenizer", "fsq"]
-    splits = json.loads(path.read_text(encoding="utf-8"))["generation"]
-    assert len(splits) >= 2 and [row[0] for row in score_rows(path)] == ["split", *splits]
+    for rows in (score_rows(path), score_rows(path, "score"), quality_rows(path), judge_rows(path)):
+        assert len(rows) > 2 and len({len(row) for row in rows}) == 1
