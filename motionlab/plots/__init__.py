@@ -16,6 +16,7 @@ _FIGURES = {
     "cache_figure": "motionlab.plots.kv_cache",
     "cells_figure": "motionlab.plots.quantizer_cells",
     "codebook_figure": "motionlab.plots.codebook",
+    "confusion_figure": "motionlab.plots.scores",
     "decoder_figure": "motionlab.plots.generation",
     "distribution_figure": "motionlab.plots.generation",
     "drift_figure": "motionlab.plots.tokenizer_training",

@@ -27,7 +27,7 @@ def change_caption(folder: Path) -> None:
 
 def change_features(folder: Path) -> None:
     """A millimetre in one frame; every caption stays."""
-    path = folder / "motions" / "walk.npy"
+    path = folder / "motions" / "walk_forward.npy"
     values = np.load(path)
     values[3, 9] += 0.001
     np.save(path, values)

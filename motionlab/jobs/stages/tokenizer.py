@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from motionlab.config import QUANTIZERS, RunConfig
@@ -121,6 +122,8 @@ class TokenizerStage(RunStage[Windows]):
                 expected="0: processes that share a model wait for the gradients of all its parts",
                 fix="Set tokenizer.decoder_share=0, or train the tokenizer in one process.",
             )
+        if not share:
+            return sys.maxsize
         return (settings.steps - round(share * settings.steps)) * settings.grad_accum_steps
 
     def count(self, batch: Windows) -> int:

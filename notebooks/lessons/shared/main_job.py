@@ -58,14 +58,24 @@ def load_runs(path: str | Path) -> list[dict[str, Any]]:
     return runs
 
 
-def span(runs: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float], form: str) -> str:
-    """The mean over the seeds, and in brackets the lowest and the highest.
+Number = float | tuple[float, float, float]  # with the ends of its interval over the clips of the run
+
+
+def span(runs: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], Number], form: str) -> str:
+    """The mean over the seeds, and in brackets the lowest and the highest; of one run its interval over clips.
 
     >>> span([{"x": 0.5}, {"x": 0.7}], lambda run: run["x"], ".0%")
     '60% (50% to 70%)'
+    >>> span([{"x": (0.5, 0.375, 0.625)}], lambda run: run["x"], ".0%")
+    '50% (38% to 62%)'
     """
-    values = [value(run) for run in runs]
-    return f"{sum(values) / len(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+    found = [value(run) for run in runs]
+    values = [one[0] if isinstance(one, tuple) else one for one in found]
+    only = found[0]
+    if len(runs) == 1 and not isinstance(only, tuple):
+        return f"{only:{form}}"
+    ends = only[1:] if len(runs) == 1 and isinstance(only, tuple) else (min(values), max(values))
+    return f"{sum(values) / len(values):{form}} ({ends[0]:{form}} to {ends[1]:{form}})"
 
 
 def tokenizer_rows(path: str | Path) -> Rows:
@@ -94,11 +104,17 @@ def score_rows(path: str | Path, measure: str = "exact") -> Rows:
     rows: Rows = [("motion", *splits)]
     for kind in KINDS:
         cells = [
-            span(runs, lambda run, split=split, kind=kind: run["generation"][split][measure][kind], ".0%")  # type: ignore[misc]
+            span(runs, lambda run, split=split, kind=kind: _score(run["generation"][split], measure, kind), ".0%")  # type: ignore[misc]
             for split in splits
         ]
         rows.append((kind, *cells))
     return rows
+
+
+def _score(split: dict[str, Any], measure: str, kind: str) -> Number:
+    value = split[measure][kind]
+    ends = split.get("intervals", {}).get(measure, {}).get(kind)
+    return value if ends is None else (value, *ends[:2])
 
 
 def quality_rows(path: str | Path) -> Rows:
@@ -107,7 +123,7 @@ def quality_rows(path: str | Path) -> Rows:
     rows: Rows = [("seen_pairs", "real", "reconstructed", "generated")]
     for name, words in (("sliding", "toes that slide, share"), ("jerk_mm", "jerk, mm/frame^3")):
         cells = [
-            span(runs, lambda run, name=name, kind=kind: run["physics"]["seen_pairs"][kind][name][0], ".2f")  # type: ignore[misc]
+            span(runs, lambda run, name=name, kind=kind: tuple(run["physics"]["seen_pairs"][kind][name][:3]), ".2f")  # type: ignore[misc]
             for kind in ("real", "reconstructed", "generated")
         ]
         rows.append((words, *cells))
@@ -120,11 +136,16 @@ def judge_rows(path: str | Path) -> Rows:
     rows: Rows = [("judge on real clips", "frames right", "actions right, in order", "exact")]
     for split in ("new_takes", "seen_pairs", "unseen_pairs"):
         cells = [
-            span(runs, lambda run, split=split, name=name: run["classifier"][split][name], ".0%")  # type: ignore[misc]
+            span(runs, lambda run, split=split, name=name: _trust(run["classifier"][split], name), ".0%")  # type: ignore[misc]
             for name in ("frame_accuracy", "order_score", "exact")
         ]
         rows.append((split, *cells))
     return rows
+
+
+def _trust(judge: dict[str, Any], name: str) -> Number:
+    ends = judge.get("intervals", {}).get(name)
+    return judge[name] if ends is None else (judge[name], *ends[:2])
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ def plain(monkeypatch):
         diversity=marked("diversity"),
         multimodality=marked("multimodality"),
     )
-    monkeypatch.setattr(protocol, "_distribution", lambda: metrics)
+    for name, metric in vars(metrics).items():
+        monkeypatch.setattr(protocol, name, metric)
 
 
 def motion(x: float, y: float) -> torch.Tensor:

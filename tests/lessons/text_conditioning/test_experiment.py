@@ -308,5 +308,5 @@ def test_a_wrong_point_is_refused(small_run: Path) -> None:
     corpus = build_corpus(run.config.corpus)
     with pytest.raises(InputError, match="first, random, padding"):
         train_decoder(run, corpus, Point("second", 8, 0), steps=2)
-    with pytest.raises(InputError, match="at most 38"):
+    with pytest.raises(InputError, match="at most 40"):
         train_decoder(run, corpus, Point("first", 100, 0), steps=2)

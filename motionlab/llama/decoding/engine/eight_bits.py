@@ -21,12 +21,12 @@ LARGEST = 63
 def to_whole_numbers(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Round a weight `[outputs, inputs]` to int8 from -63 to 63, and float32 scales `[outputs]`.
 
-    >>> numbers, scale = to_whole_numbers(torch.tensor([[1.0, -0.5], [0.0, 0.0]]))
+    >>> numbers, scale = to_whole_numbers(torch.tensor([[1.0, -0.4], [0.0, 0.0]]))
     >>> numbers
-    tensor([[ 63, -32],
+    tensor([[ 63, -25],
             [  0,   0]], dtype=torch.int8)
     >>> (numbers * scale[:, None]).round(decimals=3)
-    tensor([[ 1.0000, -0.5080],
+    tensor([[ 1.0000, -0.3970],
             [ 0.0000,  0.0000]])
     """
     largest = weight.abs().amax(1)  # [outputs]
