@@ -1,11 +1,10 @@
 """Parts of `motionlab run --preset tiny` against the plain way, each a whole step or call.
 
-    python benchmarks/main_job.py                       three parts, by turns, one thread
+    python benchmarks/main_job.py                       two parts, by turns, one thread
     python benchmarks/main_job.py --only decoder --seconds 60
 
 | part      | ours                                                | peer                                          |
 |-----------|-----------------------------------------------------|-----------------------------------------------|
-| tokenizer | a training step                                     | gradients of convolution weights by oneDNN    |
 | decoder   | a training step                                     | the last layer computed at every position     |
 | text      | captions through MiniLM in blocks of 256 tokens     | blocks of 64 tokens                           |
 
@@ -26,14 +25,12 @@ from support.measuring import Row, save_rows, speed_row, take_turns
 from torch import Tensor
 
 from motionlab.config import RunConfig, load_config
-from motionlab.jobs.build import loss_weights, make_llama, make_tokenizer
+from motionlab.jobs.build import make_llama
 from motionlab.llama.objectives import strategies
 from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
 from motionlab.llama.sequence import Sequences, build_sequences
 from motionlab.text.encoder import TextFeatures, encode_blocks
 from motionlab.text.minilm import MiniLM
-from motionlab.tokenizer.convolution import TimeConv
-from motionlab.tokenizer.losses import tokenizer_losses
 from motionlab.training.optimizer import make_optimizer
 
 RESULTS = Path(__file__).parent / "results"
@@ -41,24 +38,6 @@ CAPTIONS = 96
 TEXT_DIM, LONGEST_MOTION = 384, 300
 
 Ways = Mapping[str, Callable[[], object]]
-
-
-def tokenizer_ways(config: RunConfig) -> Ways:
-    """One training step of the tokenizer, both ways."""
-    model = make_tokenizer(config.tokenizer, config.tokenizer.quantizer).train()
-    optimizer, weights = make_optimizer(model, lr=1e-3), loss_weights(config.tokenizer)
-    x = torch.randn(config.tokenizer_training.batch_size, config.tokenizer.window, 272)
-
-    def step() -> None:
-        tokenizer_losses(model(x), x, weights)["total"].backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    def plain() -> None:
-        with mock.patch.object(TimeConv, "_on_plain_cpu", lambda conv, x: False):
-            step()
-
-    return {"ours": step, "peer": plain}
 
 
 def decoder_batch(config: RunConfig, codebook_size: int) -> Sequences:
@@ -107,7 +86,7 @@ def text_ways(config: RunConfig) -> Ways:
     return {"ours": functools.partial(encode, 256), "peer": functools.partial(encode, 64)}
 
 
-PARTS = {"tokenizer": tokenizer_ways, "decoder": decoder_ways, "text": text_ways}
+PARTS = {"decoder": decoder_ways, "text": text_ways}
 
 
 def main() -> None:

@@ -4,11 +4,9 @@ A layer's derivative decides which activations it keeps: a convolution needs its
 weights), ReLU its output, GELU and SiLU their input, layer norm its input with a mean and a scale for each frame,
 smooth L1 the reconstruction and the target. A tensor that two layers need is held once and listed at the first.
 
-Memory that a layer holds only while it runs was read off the allocator. Backward, a CPU convolution in float32 holds
-its input once more, padded, and all frames that the kernel sees, k times as many; and its gradient twice, since the
-product has another layout (`motionlab.tokenizer.convolution`). Under autocast oneDNN takes both gradients, and holds
-four times the weights: the gradient, and copies of weights and gradient in its own layout. For CUDA the gradient alone
-is counted, because the workspace of cuDNN depends on the GPU.
+Memory that a layer holds only while it runs was read off the allocator. Backward, CPU convolutions (oneDNN) hold four
+times their weights: the gradient, and copies of weights and gradient in their own layout. For CUDA the
+gradient alone is counted, because the workspace of cuDNN depends on the GPU.
 
 Notation: B batch, T frames, C = `width`, D = `code_dim`, d = number of FSQ levels, k = `kernel_size`.
 """
@@ -140,25 +138,22 @@ class Walk:
     ) -> Layer:  # fmt: skip
         """A convolution; `keeps` when no earlier layer keeps its input, `first` when its input needs no gradient."""
         size, weights = self.settings.number_bytes, kernel * inputs * outputs
-        reach = (kernel - 1) * dilation + 1 - stride  # frames of zeros that go before and after
-        past = reach if self.config.causal else 0  # then it reads, and keeps, a longer copy
+        past = (
+            (kernel - 1) * dilation + 1 - stride if self.config.causal else 0
+        )  # then it reads, and keeps, a longer copy
         into = 0 if first else self.row(name, inputs, frames).bytes
         out = self.row(name, outputs, frames // stride).bytes
-        copies = size * weights * (4 if kernel > 1 else 1)  # kernel 1 is a plain matrix product
-        work = copies
         if self.settings.device == "cuda":
-            # The gradient, in half and in float32.
-            copies = work = 4 * weights + (size * weights if self.settings.half else 0)
-        elif kernel > 1 and not self.settings.half:
-            padded, seen = self.row(name, inputs, frames + reach), self.row(name, kernel * inputs, frames // stride)
-            work = padded.bytes + seen.bytes + 2 * size * weights
+            copies = 4 * weights + (size * weights if self.settings.half else 0)  # the gradient, in half and in float32
+        else:
+            copies = size * weights * (4 if kernel > 1 else 1)  # kernel 1 is a plain matrix product
         return Layer(
             name,
             rows=(self.row(f"{name} input", inputs, frames + past),) if keeps or past else (),
             parameters=weights + outputs,
             cast=size * weights if self.settings.half else 0,
             forward=out + copies // 2,
-            backward=out + into + work,
+            backward=out + into + copies,
         )
 
     def relu(self, name: str, frames: int) -> Layer:

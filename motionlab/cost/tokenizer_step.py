@@ -101,9 +101,9 @@ def step_memory(config: TokenizerConfig, settings: StepSettings, input_dim: int 
     >>> memory = step_memory(TokenizerConfig(), StepSettings(batch=64, window=96))
     >>> {name: f"{size / 2**20:.1f} MiB" for name, size in memory.parts().items() if size > 2**21}
     {'weights': '43.3 MiB', 'optimizer state': '86.6 MiB', 'batch': '6.4 MiB', 'activations': '210.4 MiB',
-     'work': '69.8 MiB'}
+     'work': '24.0 MiB'}
     >>> f"{memory.peak / 2**20:.1f} MiB"
-    '416.5 MiB'
+    '372.3 MiB'
 
     Raises:
         InputError: a model that the formula does not describe. It can still be measured.
@@ -138,7 +138,7 @@ def largest_batch(config: TokenizerConfig, settings: StepSettings, budget: int, 
     """The largest batch whose peak is at most `budget` bytes; 0 when not even one clip fits.
 
     >>> largest_batch(TokenizerConfig(), StepSettings(), budget=2**30)
-    201
+    237
     """
 
     def fits(batch: int) -> bool:
