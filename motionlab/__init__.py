@@ -130,6 +130,8 @@ _EXPORTS = {
     "explained_by_slice": "motionlab.evaluation.anatomy",
     "explained_by_spread": "motionlab.evaluation.anatomy",
     "pose_errors": "motionlab.evaluation.anatomy",
+    "train_classifier": "motionlab.evaluation.actions",
+    "measure_judge": "motionlab.evaluation.judge_accuracy",
     "Interval": "motionlab.evaluation.intervals",
     "bootstrap": "motionlab.evaluation.intervals",
     "differs": "motionlab.evaluation.intervals",

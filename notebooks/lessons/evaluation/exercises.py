@@ -200,10 +200,10 @@ def _diagnose_blind(function: Callable[..., Any]) -> str | None:
 T_95 = (12.706, 4.303, 3.182, 2.776, 2.571)
 
 
-def counts(a: Sequence[float], b: Sequence[float], t: Sequence[float] = T_95) -> bool:
+def counts(a: Sequence[float], b: Sequence[float]) -> bool:
     """Whether the 95 % interval of the mean of a - b, seed by seed, leaves out 0."""
     d = torch.tensor(a, dtype=torch.float64) - torch.tensor(b, dtype=torch.float64)
-    half = t[len(d) - 2] * float(d.std()) / math.sqrt(len(d))
+    half = T_95[len(d) - 2] * float(d.std()) / math.sqrt(len(d))
     return abs(float(d.mean())) > half
 
 

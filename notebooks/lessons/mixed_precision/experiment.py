@@ -43,7 +43,7 @@ def _autocast(batch: Sequences, dtype: torch.dtype | None) -> torch.autocast:
     return torch.autocast(batch.tokens.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
 
 
-def logit_gradients(codebook_size: int, dtype: torch.dtype | None, scale: float = 1.0, rows: int = 16) -> Tensor:
+def logit_gradients(codebook_size: int, dtype: torch.dtype | None, scale: float = 1.0, rows: int = 20) -> Tensor:
     """The gradient that arrives at the logits of the labelled positions, `[n_labels, K + 1]`, divided by the scale."""
     batch, model = sequence_batches(rows, codebook_size=codebook_size)(0), small_decoder(codebook_size=codebook_size)
     there = batch.labels != IGNORE
