@@ -111,14 +111,14 @@ class TrainingMotions:
             numbers += [index] * len(some)
             waiting += some
             if waiting and (len(waiting) >= _AT_ONCE or index == len(self.clips) - 1):
-                vectors.append(sentence_vectors(self.encode(waiting)))
+                vectors.append(self.encode(waiting).sentences())
                 waiting = []
         return torch.tensor(numbers), torch.cat(vectors)
 
     def nearest_captions(self, captions: Sequence[str]) -> list[int]:
         """For each caption the training clip that has the nearest caption, by cosine of the mean word state."""
         numbers, known = self._captions
-        asked = sentence_vectors(self.encode(captions))  # [A, dim]
+        asked = self.encode(captions).sentences()  # [A, dim]
         return [int(number) for number in numbers[(asked @ known.T).argmax(1)]]  # [A, N] -> A
 
     def motions(self, wanted: Sequence[Sequence[str]], captions: Sequence[str]) -> dict[str, list[Tensor | None]]:
@@ -135,10 +135,3 @@ class TrainingMotions:
             "same actions": [self.same_actions(actions, number) for number, actions in enumerate(wanted)],
             "cut and paste": [self.cut_and_paste(actions, number) for number, actions in enumerate(wanted)],
         }
-
-
-def sentence_vectors(features: TextFeatures) -> Tensor:
-    """The mean of the states of the real tokens, of length 1: `[N, L, dim]` -> `[N, dim]`."""
-    mask = features.mask.unsqueeze(-1)  # [N, L, 1]
-    mean = (features.states * mask).sum(1) / mask.sum(1).clamp(min=1)
-    return torch.nn.functional.normalize(mean, dim=-1)

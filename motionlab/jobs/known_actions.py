@@ -72,9 +72,7 @@ def sentence_vectors(text: TextCache) -> Vectors:
     def vectors(sentences: Sequence[str]) -> np.ndarray:
         found = []
         for block in blocks_of(sentences, _AT_ONCE):
-            features = text.features(block)
-            total = (features.states * features.mask[..., None]).sum(1)  # [B, dim]; the length is lost in the next line
-            found.append((total / total.norm(dim=-1, keepdim=True).clamp_min(1e-12)).numpy())
+            found.append(text.features(block).sentences().numpy())
         return np.concatenate(found) if found else np.empty((0, text.dim), np.float32)
 
     return vectors

@@ -54,6 +54,15 @@ class TextFeatures:
         """Tokens of each caption, int64 `[N]`."""
         return self.mask.sum(1)
 
+    def sentences(self) -> Tensor:
+        """One unit vector a caption, `[N, dim]`: the mean over its real tokens, scaled to length 1.
+
+        >>> TextFeatures(torch.tensor([[[3.0, 4.0], [0.0, 0.0]]]), torch.tensor([[True, False]])).sentences()
+        tensor([[0.6000, 0.8000]])
+        """
+        total = (self.states * self.mask.unsqueeze(-1)).sum(1)  # [N, dim]; the count is lost with the length
+        return torch.nn.functional.normalize(total, dim=-1)
+
     def rows(self, index: Sequence[int] | Tensor) -> TextFeatures:
         """Some captions, in the order of `index`, without columns that none of them uses."""
         index = torch.as_tensor(index, dtype=torch.long)

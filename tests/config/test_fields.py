@@ -188,7 +188,7 @@ def test_mistakes_that_were_made(override: str) -> None:
     ],
 )
 def test_just_possible_settings_load(overrides: list[str]) -> None:
-    load_config("tiny", overrides)
+    assert load_config("tiny", overrides).name == "tiny"
 
 
 def test_a_whole_number_may_stand_for_a_fraction() -> None:

@@ -10,7 +10,7 @@ from motionlab.data.composed.corpus import build_corpus
 from motionlab.data.store import Clip, MotionStore
 from motionlab.errors import InputError
 from motionlab.evaluation.action_lists import wanted_actions
-from motionlab.evaluation.baselines import BASELINES, OTHER_CAPTION, TrainingMotions, sentence_vectors
+from motionlab.evaluation.baselines import BASELINES, OTHER_CAPTION, TrainingMotions
 from motionlab.motion.motion import Motion
 from motionlab.text.encoder import TextFeatures
 
@@ -75,9 +75,9 @@ def test_a_training_caption_is_nearest_to_itself(train, at_once, monkeypatch):
     monkeypatch.setattr("motionlab.evaluation.baselines._AT_ONCE", at_once)
     known = TrainingMotions(train, encode, blend_frames=10)
     asked = [train.captions(index)[0] for index in range(len(train))]
-    vectors = sentence_vectors(encode(asked))
+    vectors = encode(asked).sentences()
     for index, other in enumerate(known.nearest_captions(asked)):
-        best = sentence_vectors(encode(train.captions(other))) @ vectors[index]
+        best = encode(train.captions(other)).sentences() @ vectors[index]
         assert float(best.max()) == pytest.approx(1.0, abs=1e-5)
 
 

@@ -141,8 +141,10 @@ def test_a_caption_with_a_part_that_cannot_be_read_is_still_generated(finished_r
 
 
 def test_it_is_written_once_for_the_same_clips(copy, monkeypatch):
+    before = (copy.folder / FILE).read_bytes()
     monkeypatch.setattr(known_actions, "write_known_captions", pytest.fail)
     record_known_captions(copy, prepare(copy.config))
+    assert (copy.folder / FILE).read_bytes() == before
 
 
 def test_many_captions_are_stood_for_by_some(copy, monkeypatch):
