@@ -23,7 +23,7 @@ class CorpusConfig(Section):
         64, "test clips of pairs of actions that training never saw; as many again of actions with one take", at_least=0
     )
     n_new_takes: int = setting(32, "test clips of one action, by a performance that training never saw", at_least=0)
-    min_frames: int = setting(60, "shortest clip, frames at 30 fps", at_least=2)
+    min_frames: int = setting(30, "shortest clip, frames at 30 fps; a kick or a jump lasts 36 to 57", at_least=2)
     max_frames: int = setting(300, "longest clip, frames at 30 fps", at_least=3)
     max_actions: int = setting(3, "most actions joined in one clip; with 1 no combination could be unseen", at_least=2)
     blend_frames: int = setting(10, "frames over which two clips are blended at a seam", at_least=0)

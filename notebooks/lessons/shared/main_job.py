@@ -20,7 +20,7 @@ from motionlab.errors import InputError
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 
-KEPT = ("environment", "corpus", "seconds", "classifier", "judge_split", "generation", "physics", "text_motion")
+KEPT = ("environment", "corpus", "classifier", "judge_split", "generation", "physics", "text_motion")
 BULK = ("players", "per_clip", "actions")  # of a test split
 KINDS = ("real", "reconstructed", "generated", "other caption", "nearest caption", "cut and paste")
 Rows = list[tuple[str, ...]]

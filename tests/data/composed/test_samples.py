@@ -62,6 +62,24 @@ def test_every_clip_has_captions_phrases_and_stands_on_its_own() -> None:
     assert len(set(everything)) == len(everything)
 
 
+def test_common_actions_have_their_bare_verb() -> None:
+    """What people type first: "a person jumps". A phrase must not fit another action, so nothing simply "dances"."""
+    verbs = {
+        "walk": "walks",
+        "run": "runs",
+        "jump": "jumps",
+        "kick": "kicks",
+        "punch": "punches",
+        "turn_left": "turns left",
+    }
+    actions_of: dict[str, set[str]] = {}
+    for sample in bundled().values():
+        assert verbs.get(sample.action, sample.phrase) in sample.phrases
+        for phrase in sample.phrases:
+            actions_of.setdefault(phrase, set()).add(sample.action)
+    assert {phrase: actions for phrase, actions in actions_of.items() if len(actions) > 1} == {}
+
+
 def test_clips_start_at_the_origin_facing_forward() -> None:
     for sample in bundled().values():
         positions, heading = sample.motion.root()

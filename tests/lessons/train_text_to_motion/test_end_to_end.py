@@ -21,7 +21,7 @@ from lessons.train_text_to_motion.end_to_end_measure import Material, token_entr
 from motionlab.errors import InputError
 
 TINY = (
-    "corpus.n_train=20", "corpus.n_seen_pairs=4", "corpus.n_unseen_pairs=2",
+    "corpus.n_train=32", "corpus.n_seen_pairs=4", "corpus.n_unseen_pairs=2",
     "corpus.n_new_takes=2", "corpus.n_validation=4", "corpus.max_frames=100",
     "tokenizer.codebook_size=64", "tokenizer.width=16", "tokenizer.code_dim=8", "llama.n_layer=1", "llama.dim=32",
     "llama.hidden=32", "evaluation.classifier_steps=2",
