@@ -1,4 +1,4 @@
-"""The nouns of the robot half: what a robot sees (`Observation`), where it saw it from (`Camera`), and the `Env` protocol.
+"""The nouns of the robot half: what a robot sees (`Observation`), from where (`Camera`), and the `Env` protocol.
 
 The conventions, once for all files:
 
