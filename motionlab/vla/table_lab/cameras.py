@@ -64,7 +64,7 @@ def unproject(depth: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel places `[..., 2]` (x, y) and depth `[...]` of world points `[..., 3]`; depth is negative behind the camera."""
+    """Pixel places `[..., 2]` (x, y) and depth `[...]` of world points `[..., 3]`; behind the camera it is negative."""
     local = (points - camera.world_from_camera[:3, 3]) @ camera.world_from_camera[:3, :3]
     pixels = local @ camera.K.T
     return pixels[..., :2] / pixels[..., 2:], local[..., 2]
