@@ -1,9 +1,9 @@
 """Controls of a closed loop: change one convention between policy and world, and see what success is left.
 
 Most reports of "the loss is small, the success is 0" come from one of these: a picture turned differently in
-evaluation, a gripper with the other sign, pictures normalised twice. A loss on stored data cannot show them, since there
-everything is turned the same way. The control with another instruction is different: it asks whether the words are used at all;
-success on the task that was NOT named should be near 0.
+evaluation, a gripper with the other sign, pictures normalised twice. A loss on stored data cannot show them, since
+there everything is turned the same way. The control with another instruction is different: it asks whether the words
+are used at all; success on the task that was NOT named should be near 0.
 """
 
 from __future__ import annotations

@@ -99,6 +99,15 @@ def make_demonstrations(
     return [folder / name for name in names]
 
 
+def is_noisy(number: int, share: float) -> bool:
+    """Whether a demonstration is carried out with noise: as many as `share` says, spread evenly.
+
+    >>> [is_noisy(number, 0.5) for number in range(4)]
+    [False, True, False, True]
+    """
+    return int((number + 1) * share + 1e-9) > int(number * share + 1e-9)
+
+
 def demonstrate(settings: DemonstrationSettings, job: tuple[int, int]) -> Episode:
     """One demonstration that succeeds: number `job[1]` of the task `job[0]`.
 
@@ -106,8 +115,7 @@ def demonstrate(settings: DemonstrationSettings, job: tuple[int, int]) -> Episod
         InputError: none of twenty tables was solved.
     """
     task, number = job
-    noisy = int((number + 1) * settings.noisy_share) > int(number * settings.noisy_share)  # spread evenly
-    sd = settings.noise_sd if noisy else 0.0
+    sd = settings.noise_sd if is_noisy(number, settings.noisy_share) else 0.0
     env = TableLab(settings.image_size)
     place = (settings.seed * len(TASKS) + task) * MOST_PER_TASK + number
     for attempt in range(_TRIES):

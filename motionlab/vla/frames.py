@@ -23,11 +23,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from motionlab.errors import InputError
-from motionlab.vla.batch import Frame
+from motionlab.vla.batch import Batch, Frame, collate
 from motionlab.vla.libero.hdf5 import open_file
 from motionlab.vla.libero.index import Conventions, Demo, index_file
 from motionlab.vla.libero.read import depth, images
 from motionlab.vla.observation import POSE_DIMS, STATE_DIMS, VIEWS
+from motionlab.vla.splits import split_episodes
+
+__all__ = ["Batch", "Frame", "LiberoFrames", "collate", "split_episodes"]
 
 _open_sets: weakref.WeakSet[LiberoFrames] = weakref.WeakSet()
 

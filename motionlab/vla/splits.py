@@ -27,7 +27,7 @@ def split_episodes(
         InputError: fractions that are none, or fewer episodes (of a group) than parts.
 
     >>> split_episodes(5, seed=0, fractions=(0.8, 0.2))
-    ((0, 1, 3, 4), (2,))
+    ((0, 2, 3, 4), (1,))
     """
     if not fractions or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(

@@ -15,7 +15,7 @@ from motionlab.vla.action_normalizer import KINDS, ActionNormalizer
 moves = arrays(np.float32, st.tuples(st.integers(2, 30), st.just(7)), elements=st.floats(-1, 1, width=32))
 
 
-@settings(deadline=None)  # the first comparison of torch imports half of it
+@settings(deadline=None, max_examples=60)
 @given(moves, st.sampled_from(KINDS))
 def test_there_and_back(values, kind):
     """Training actions come back, but for what q01_q99 clips, which stays within the quantiles."""
@@ -26,7 +26,7 @@ def test_there_and_back(values, kind):
     if kind == "q01_q99":
         low, high = np.quantile(values[:, :6].astype(np.float64), (0.01, 0.99), axis=0)
         expected[:, :6] = torch.from_numpy(np.clip(values[:, :6], low, high))
-    torch.testing.assert_close(back, expected, atol=2e-5, rtol=1e-4)
+    np.testing.assert_allclose(back.numpy(), expected.numpy(), atol=2e-5, rtol=1e-4)
     assert torch.equal(back[:, 6], actions[:, 6])
 
 
@@ -34,10 +34,9 @@ def test_what_each_kind_makes_of_a_column():
     rng = np.random.default_rng(0)
     actions = torch.from_numpy(rng.normal(0.3, 0.2, (500, 7)).astype(np.float32))
     z = ActionNormalizer.fit(actions, "zscore").normalize(actions)[:, :6]
-    torch.testing.assert_close(z.mean(0), torch.zeros(6), atol=1e-5, rtol=0)
-    torch.testing.assert_close(z.std(0, unbiased=False), torch.ones(6), atol=1e-5, rtol=0)
+    assert z.mean(0).abs().max() < 1e-5 and (z.std(0, unbiased=False) - 1).abs().max() < 1e-5
     m = ActionNormalizer.fit(actions, "minmax").normalize(actions)[:, :6]
-    torch.testing.assert_close(torch.stack([m.amin(0), m.amax(0)]), torch.tensor([[-1.0], [1.0]]).expand(2, 6))
+    assert (m.amin(0) + 1).abs().max() < 1e-5 and (m.amax(0) - 1).abs().max() < 1e-5
     q = ActionNormalizer.fit(actions, "q01_q99").normalize(actions)[:, :6]
     assert q.abs().max() == 1.0 and ((q.abs() == 1.0).float().mean(0) > 0.015).all()
     assert torch.equal(ActionNormalizer.fit(actions, "none").normalize(actions), actions)
@@ -50,7 +49,7 @@ def test_a_constant_dimension_becomes_zero_and_comes_back_as_its_constant(kind):
     normaliser = ActionNormalizer.fit(actions, kind)
     other = torch.full((2, 7), 0.9)
     assert (normaliser.normalize(other)[:, 3] == 0).all() and normaliser.normalize(other).isfinite().all()
-    torch.testing.assert_close(normaliser.denormalize(other)[:, 3], torch.full((2,), 0.25))
+    assert (normaliser.denormalize(other)[:, 3] - 0.25).abs().max() < 1e-6
 
 
 def test_chunks_and_actions_without_a_gripper_are_taken():

@@ -47,12 +47,12 @@ def run(start, policy, steps=60):
     return states
 
 
-def test_the_expert_solves_every_task_on_fifty_tables():
-    for task in range(3):
-        for seed in range(50):
-            states = run(sample(task, seed), lambda s: check_action(expert_action(s)), steps=30)
-            assert on_plate(states[-1], task), (task, seed)
-            assert any(s.held == task for s in states)
+def test_the_expert_succeeds_on_fifty_tables():
+    for seed in range(50):
+        task = seed % 3
+        states = run(sample(task, seed), lambda s: check_action(expert_action(s)), steps=30)
+        assert on_plate(states[-1], task), seed
+        assert any(s.held == task for s in states)
 
 
 def test_the_expert_recovers_from_noise():
@@ -155,6 +155,7 @@ def test_fingers_push_from_the_side_and_cubes_push_cubes():
     np.testing.assert_array_equal(pushed.cubes[2], start.cubes[2])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_layouts_are_apart_and_the_same_for_every_task(seed):
     first, other = sample(0, seed), sample(2, seed)
@@ -164,7 +165,7 @@ def test_layouts_are_apart_and_the_same_for_every_task(seed):
     assert not any(on_plate(first, number) for number in range(3))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.integers(0, 2**32 - 1))
 def test_any_actions_keep_the_world_whole(seed, noise):
     """Cubes stay on or above the table, within reach of the hand, and the fingers within their travel."""
@@ -177,6 +178,7 @@ def test_any_actions_keep_the_world_whole(seed, noise):
         assert all(low - 1e-9 <= s.hand[i] <= high + 0.2 for i, (low, high) in enumerate(REACH))
 
 
+@settings(deadline=None)
 @given(st.floats(-50, 50))
 def test_wrapped_is_the_same_turn_of_a_cube(angle):
     result = wrapped(angle)

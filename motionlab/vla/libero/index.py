@@ -143,7 +143,7 @@ def as_uint8(pictures: np.ndarray, where: str) -> np.ndarray:
 def _check_offset(value: Any, where: str) -> None:
     if value not in (0, 1):
         fix = "Give 0 (observation before its action) or 1 (after it)."
-        raise InputError(where, found=repr(value), expected="0 or 1", fix=fix)
+        raise InputError(where, found=value, expected="0 or 1", fix=fix)
 
 
 def _demo(group: Group, name: str, data: Mapping[str, Any], path: Path) -> Demo:
