@@ -139,6 +139,16 @@ def test_a_released_cube_falls_onto_what_is_below():
     assert tower.cubes[0, 2] == pytest.approx(CUBE + HALF)
 
 
+def test_the_upper_cube_of_a_tower_falls_when_the_lower_one_goes():
+    tower = state(hand=(0.0, 0.0, HALF))
+    tower = replace(tower, cubes=np.array([tower.cubes[0], [0.0, 0.0, CUBE + HALF, 0.0], FAR[1]]))
+    still = advance(tower, act())
+    np.testing.assert_array_equal(still.cubes, tower.cubes)
+    gone = advance(advance(advance(tower, act(grip=CLOSE)), act(dx=1.0, grip=CLOSE)), act(dx=1.0, grip=CLOSE))
+    assert gone.held == 0 and gone.cubes[0, 0] == pytest.approx(2 * METRES)
+    assert gone.cubes[1, 2] == HALF
+
+
 def test_a_cube_beside_the_plate_is_not_on_it():
     edge = state(cube=(0.0, 0.0, HALF, 0.0), plate=(PLATE_RADIUS + 0.001, 0.0))
     assert not on_plate(edge, 0)

@@ -97,7 +97,7 @@ class TableState:
 def sample(task: int, seed: int) -> TableState:
     """The state at the start of an episode. The layout depends on the seed alone, so tasks can share a table."""
     rng = np.random.default_rng(seed)
-    while True:  # about one draw in three is good
+    while True:  # one draw in five is good
         places = np.stack([rng.uniform(*LAYOUT[axis], size=4) for axis in (0, 1)], axis=1)  # [4, 2]
         apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + np.eye(4)
         if apart[:3, :3].min() >= SPREAD and apart[3, :3].min() >= SPREAD_PLATE:
@@ -126,7 +126,9 @@ def advance(state: TableState, action: np.ndarray) -> TableState:
     parts = PARTS if low < np.max(state.cubes[:, 2] + HALF, initial=0.0, where=np.arange(3) != state.held) else 1
     for _ in range(parts):
         state = _move(state, action / parts)
-    return _open(state, action) if action[6] < 0 else _close(state) if action[6] > 0 else state
+    if action[6] != 0:
+        state = _open(state) if action[6] < 0 else _close(state)
+    return _settled(state)
 
 
 def wrapped(angle: float) -> float:
@@ -240,6 +242,15 @@ def _placed(state: TableState, number: int, x: float, y: float) -> TableState:
     return state
 
 
+def _settled(state: TableState) -> TableState:
+    """Cubes whose support has gone, such as the upper one of a tower, fall; from the lowest to the highest."""
+    for number in np.argsort(state.cubes[:, 2]):
+        x, y, z, _ = state.cubes[number]
+        if number != state.held and z > support(state, number)[0] + HALF + _EPS:
+            state = _spread(_placed(state, number, float(x), float(y)), number)
+    return state
+
+
 def _spread(state: TableState, pushed: int) -> TableState:
     """Free cubes at the height of one that was pushed make room for it."""
     for number in range(len(COLOURS)):
@@ -257,7 +268,7 @@ def _spread(state: TableState, pushed: int) -> TableState:
 # --- fingers ----------------------------------------------------------------------------------------------------------
 
 
-def _open(state: TableState, action: np.ndarray) -> TableState:
+def _open(state: TableState) -> TableState:
     """Fingers go apart; a cube that they held falls onto its support."""
     held, gap = state.held, min(GAP_MOST, state.gap + GAP_STEP)
     state = replace(state, gap=gap, held=_NOTHING, grip=np.zeros(4))
