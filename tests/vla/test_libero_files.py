@@ -110,6 +110,16 @@ def test_other_names_of_the_same_thing(official, old, new):
         np.testing.assert_array_equal(plain.images[view], renamed.images[view])
 
 
+def test_the_instruction_as_dataset_and_as_attribute_of_a_demonstration(official):
+    def per_demo(file):
+        del file["data"].attrs["problem_info"]
+        file["data/demo_0/language"] = "from a dataset"
+        file["data/demo_1"].attrs["language_instruction"] = b"from an attribute"
+
+    index = index_file(official(per_demo, name="stack_the_cups_demo.hdf5"))
+    assert [demo.instruction for demo in index.demos[:3]] == ["from a dataset", "from an attribute", "stack the cups"]
+
+
 def test_the_state_of_the_hand_from_robot_states(official):
     def without(file):
         for demo in file["data"].values():
@@ -208,7 +218,7 @@ def test_a_claim_of_petabytes_is_not_believed(official):
         del file["data/demo_3/actions"]
         file["data/demo_3"].create_dataset("actions", shape=(1 << 40, 7), dtype="f8", chunks=(1024, 7))
 
-    with pytest.raises(InputError, match=r"data/demo_3/actions: found 61,572,651,155,456 bytes"):
+    with pytest.raises(InputError, match=r"data/demo_3/actions: found 61,572,651,155,456 bytes claimed, 0 stored"):
         read_libero(official(claim))
 
 

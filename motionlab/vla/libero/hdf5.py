@@ -15,7 +15,8 @@ from motionlab.files.reading import refusing, what_is_there
 
 EXPECTED = "an HDF5 file of demonstrations in LIBERO's layout, with the group data/demo_0"
 FIX = "Give a *_demo.hdf5 file of LIBERO, or one that motionlab has written."
-MOST_BYTES = 1 << 34  # of one dataset: a header may claim petabytes that the file does not hold
+_DEFLATE = 1032  # deflate never packs more than this many bytes into one
+_LONGEST_TEXT = 1 << 16  # bytes
 Group = Any  # of h5py, which is optional
 
 
@@ -74,11 +75,19 @@ def numbers(group: Group, key: str, columns: int | None, where: str) -> np.ndarr
     return np.asarray(values)
 
 
+def texts(group: Group, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Small datasets of text by name, as h5py gives them."""
+    found = {key: group[key] for key in keys if key in group}
+    small = {key: data for key, data in found.items() if isinstance(data, h5py().Dataset) and data.dtype.kind in "OSU"}
+    return {key: data[()] for key, data in small.items() if data.size * data.dtype.itemsize <= _LONGEST_TEXT}
+
+
 def checked(group: Group, key: str, where: str, *, rank: int, kinds: str, expected: str) -> Any:
     """A dataset of h5py, not read yet, of this rank and these kinds of values (numpy's letters).
 
     Raises:
-        InputError: a group, another rank or kind, no row, or more than 16 GiB.
+        InputError: a group, another rank or kind, no row, or more values than the file can hold: a header may claim
+            petabytes.
     """
     data = group[key]
     found = None
@@ -86,8 +95,10 @@ def checked(group: Group, key: str, where: str, *, rank: int, kinds: str, expect
         found = "a group"
     elif data.dtype.kind not in kinds or data.ndim != rank or 0 in data.shape:
         found = f"shape {data.shape} of {data.dtype}"
-    elif math.prod(data.shape) * data.dtype.itemsize > MOST_BYTES:
-        found = f"{math.prod(data.shape) * data.dtype.itemsize:,} bytes"
+    else:
+        claimed, stored = math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()
+        if claimed > _DEFLATE * stored or stored > data.file.id.get_filesize():
+            found = f"{claimed:,} bytes claimed, {stored:,} stored in a file of {data.file.id.get_filesize():,}"
     if found is not None:
         raise InputError(f"{where}/{key}", found=found, expected=expected, fix=FIX)
     return data

@@ -22,7 +22,7 @@ import numpy as np
 
 from motionlab.errors import InputError
 from motionlab.vla.libero import layout
-from motionlab.vla.libero.hdf5 import EXPECTED, FIX, Group, checked, find, h5py, numbers, reading
+from motionlab.vla.libero.hdf5 import EXPECTED, FIX, Group, checked, find, h5py, numbers, reading, texts
 from motionlab.vla.libero.language import KEYS, instruction_of
 from motionlab.vla.libero.layout import CameraTrack
 from motionlab.vla.libero.orientation import DEFAULT, check_convention
@@ -175,10 +175,9 @@ def _demo(group: Group, name: str, data: Mapping[str, Any], path: Path) -> Demo:
         and _check_depth(obs, key, f"{where}/obs", (length, *sizes[view]))
     }  # fmt: skip
     tracks = {view: track for view in image_keys if (track := _track(obs, view, length, f"{where}/obs")) is not None}
-    texts = {key: group[key][()] for key in KEYS if key in group}
     return Demo(
         name=name,
-        instruction=instruction_of(data, {**texts, **group.attrs}, path, where),
+        instruction=instruction_of(data, {**texts(group, KEYS), **group.attrs}, path, where),
         actions=actions[:length],
         sizes=sizes, image_keys=image_keys, depth_keys=depth_keys, cameras=tracks,
         attributes={key: value for key, value in map(_attribute, group.attrs.items()) if value is not None},
