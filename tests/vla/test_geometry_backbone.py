@@ -213,7 +213,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         TinyVGGT(image_size=20)
 
 
-def perfect(targets: GeometryTargets, images: Tensor) -> dict[str, Any]:
+def perfect(targets: GeometryTargets, images: Tensor) -> Any:
     one = torch.ones_like(targets.depth)
     return {
         "pose_enc": targets.pose_enc, "pose_enc_list": [targets.pose_enc],
@@ -234,7 +234,7 @@ def test_the_loss_of_a_perfect_output_is_zero_and_each_fault_is_seen() -> None:
         ("world_points", "points"),
         ("patch_rgb", "rgb_l1"),
     ):
-        spoiled = dict(output)
+        spoiled: Any = dict(output)
         spoiled[name] = output[name] + 0.1
         spoiled["pose_enc_list"] = [spoiled["pose_enc"]]
         losses = geometry_loss(spoiled, targets, images)

@@ -33,10 +33,12 @@ class Backbone(nn.Module):
     Attributes:
         token_dim: D, numbers of a token. What stands behind a backbone reads it here.
         patch: pixels along the side of a patch.
+        settings: plain values that, with the weights, say everything about the result.
     """
 
     token_dim: int
     patch: int
+    settings: dict[str, int | str]
 
     def forward(self, images: Tensor, view_mask: Tensor | None = None) -> GeometryOutput:
         raise NotImplementedError

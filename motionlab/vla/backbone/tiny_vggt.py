@@ -58,6 +58,7 @@ class TinyVGGT(Backbone):
                 fix="Change one of them.",
             )
         self.image_size, self.patch, self.dim = image_size, patch, dim
+        self.settings = {"image_size": image_size, "dim": dim, "depth": depth, "heads": heads, "patch": patch}
         self.side = image_size // patch  # h = w
         self.token_dim = 2 * dim
         self.stem = _stem(dim, patch)
