@@ -32,6 +32,7 @@ def make_policy(
     side: tuple[int, int],
     special: int,
     freeze: bool = True,
+    save_backbone: bool = True,
     standardise: bool = True,
     fusion: FusionName = "spatial_film",
     geometry: GeometryName = "pooled",
@@ -51,6 +52,7 @@ def make_policy(
         reader: the backbone and what is read from it.
         side: (h, w) of the patch grid that the reader gives.
         special: R, camera and register tokens.
+        save_backbone: whether a checkpoint holds a frozen backbone, see `Frozen`.
         geometry: of cross-attention: one vector a view ("pooled", as AtlasVLA) or one a patch.
         geometry_dim, fusion_dim: widths of cross-attention.
         hidden: width of the head.
@@ -78,7 +80,7 @@ def make_policy(
         if head == "regression"
         else FlowMatchingHead(dim, horizon, hidden)
     )
-    backbone: nn.Module = Frozen(reader) if freeze else reader
+    backbone: nn.Module = Frozen(reader, saved=save_backbone) if freeze else reader
     scaled = Standardise(len(views), side, special, reader.token_dim) if standardise else None
     return VlaPolicy(
         backbone, language, fused, action_head, normaliser, views=views, standardise=scaled, use_state=use_state

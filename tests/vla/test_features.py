@@ -71,6 +71,25 @@ def test_frozen_is_frozen() -> None:
     assert weights_digest(inner) == before  # batch statistics included
 
 
+def test_weights_that_lie_elsewhere_are_not_saved_twice() -> None:
+    def make(saved: bool) -> nn.ModuleDict:
+        return nn.ModuleDict({"backbone": Frozen(nn.Linear(2, 2), saved=saved), "head": nn.Linear(2, 1)})
+
+    model, other = make(saved=False), make(saved=False)
+    before = weights_digest(other["backbone"].inner)  # type: ignore[arg-type]
+    state = model.state_dict()
+    assert list(state) == ["head.weight", "head.bias"] and model["backbone"].state_dict() == {}
+    other.load_state_dict(state)  # strict
+    assert torch.equal(other.get_parameter("head.weight"), model.get_parameter("head.weight"))
+    assert weights_digest(other["backbone"].inner) == before  # type: ignore[arg-type]
+    del state["head.bias"]
+    with pytest.raises(RuntimeError, match="head.bias"):  # what else is missing is still a fault
+        other.load_state_dict(state)
+    assert "backbone.inner.weight" in make(saved=True).state_dict()
+    with pytest.raises(RuntimeError, match="backbone.inner.weight"):
+        make(saved=True).load_state_dict(model.state_dict())
+
+
 def test_table_of_parameters() -> None:
     shared = nn.Linear(3, 3)
     model = nn.ModuleDict({"a": Frozen(nn.Linear(2, 2)), "b": shared, "c": shared})

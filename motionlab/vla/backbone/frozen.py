@@ -19,14 +19,21 @@ class Frozen(nn.Module):
 
     Right only where nothing before it is trained: gradients do not pass through.
 
+    Args:
+        module: is changed in place.
+        saved: whether a checkpoint holds its weights. False for gigabytes that lie in a file of their own; the
+            checkpoint should hold their digest then (`saved.weights_digest`).
+
     >>> model = nn.Sequential(Frozen(nn.Sequential(nn.Linear(2, 2), nn.Dropout())), nn.Linear(2, 1)).train()
     >>> model[0].inner.training, model[1].training, [p.requires_grad for p in model.parameters()]
     (False, True, [False, False, True, True])
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, saved: bool = True) -> None:
         super().__init__()
-        self.inner = module.requires_grad_(False).eval()
+        self.inner, self.saved = module.requires_grad_(False).eval(), saved
+        if not saved:
+            self.register_load_state_dict_post_hook(_miss_nothing)
 
     def train(self, mode: bool = True) -> Frozen:
         """Its own flag follows; the module inside stays in eval mode."""
@@ -34,9 +41,21 @@ class Frozen(nn.Module):
         self.inner.eval()
         return self
 
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """That of any module, or nothing; called by the `state_dict` of the model around it as well."""
+        if self.saved:
+            return super().state_dict(*args, **kwargs)
+        return kwargs.get("destination") if kwargs.get("destination") is not None else {}
+
     @torch.no_grad()  # not inference_mode: its tensors cannot be saved for the backward pass of what follows
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.inner(*args, **kwargs)
+
+
+def _miss_nothing(module: nn.Module, keys: Any) -> None:
+    """Loading a checkpoint without these weights is no fault; `keys` are those of the whole model."""
+    own = module.inner.state_dict()  # type: ignore[union-attr]
+    keys.missing_keys[:] = [key for key in keys.missing_keys if key.rpartition("inner.")[2] not in own]
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:
