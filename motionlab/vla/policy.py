@@ -36,9 +36,9 @@ STATE = 8
 class PoseNormaliser(Protocol):
     """Six numbers of an action to about [-1, 1] and back, by statistics of the training split; `[..., 6]`."""
 
-    def normalise(self, pose: Tensor, /) -> Tensor: ...
+    def normalize(self, pose: Tensor, /) -> Tensor: ...
 
-    def denormalise(self, pose: Tensor, /) -> Tensor: ...
+    def denormalize(self, pose: Tensor, /) -> Tensor: ...
 
 
 class VlaPolicy(nn.Module):
@@ -128,7 +128,7 @@ class VlaPolicy(nn.Module):
         Args:
             targets: poses in units of the controller; they are normalised here.
         """
-        normal = ActionTargets(self.normaliser.normalise(targets.pose), targets.gripper, targets.action_is_pad)
+        normal = ActionTargets(self.normaliser.normalize(targets.pose), targets.gripper, targets.action_is_pad)
         return self.head.losses(self.context(features, instructions, state), normal)
 
     def predict(
@@ -147,7 +147,7 @@ class VlaPolicy(nn.Module):
 
     def controls(self, actions: Actions) -> Tensor:
         """Commands for the controller `[B, T, 7]`: the pose in its units, within [-1, 1], and the gripper -1 or +1."""
-        pose = self.normaliser.denormalise(actions.pose.float()).clamp(-1, 1)
+        pose = self.normaliser.denormalize(actions.pose.float()).clamp(-1, 1)
         return torch.cat([pose, actions.closes()], -1)
 
     def act(

@@ -28,10 +28,10 @@ KINDS = ["spatial_film", "cross_attention", "cross_attention spatial", "both"]
 class Halves(nn.Module):
     """A normaliser whose unit is half of the controller's."""
 
-    def normalise(self, pose: Tensor) -> Tensor:
+    def normalize(self, pose: Tensor) -> Tensor:
         return 2 * pose
 
-    def denormalise(self, pose: Tensor) -> Tensor:
+    def denormalize(self, pose: Tensor) -> Tensor:
         return pose / 2
 
 
@@ -161,7 +161,7 @@ def test_targets_are_normalised_once() -> None:
     features, state = policy.features(*frames(1)), torch.randn(1, 8)
     with torch.no_grad():
         said = policy.predict(features, [RED], state)
-    raw = policy.normaliser.denormalise(said.pose)
+    raw = policy.normaliser.denormalize(said.pose)
     targets = ActionTargets(raw, said.gripper, torch.zeros(1, 2, dtype=torch.bool))
     assert float(policy.losses(features, [RED], state, targets).total.detach()) == pytest.approx(0, abs=1e-6)
     controls = policy.controls(said._replace(pose=said.pose * 1000))
