@@ -1,4 +1,4 @@
-"""Settings of the robot half: the policy, and the pretraining of its geometry backbone."""
+"""Settings of the robot half: demonstrations, pretraining of the geometry backbone, policy, trials in closed loop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,41 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from motionlab.config.fields import Section, is_path, setting
+
+
+@dataclass
+class VlaDataConfig(Section):
+    """The demonstrations: made by the expert of the table-top world, or files in LIBERO's layout."""
+
+    NAME: ClassVar[str] = "vla_data"
+
+    source: Literal["table_lab", "files"] = setting("table_lab", "table_lab makes them once; files takes vla_data.path")
+    path: str | None = setting(
+        None, "folder with .hdf5 files in LIBERO's layout, for source: files", test=is_path, says="a path"
+    )
+    per_task: int = setting(100, "table_lab: demonstrations of each of the three tasks", at_least=2, at_most=10_000)
+    seed: int = setting(0, "table_lab: another one gives other tables", at_least=0, at_most=1000)
+    noise_sd: float = setting(0.2, "table_lab: noise on executed actions, in units of an action", at_least=0, at_most=1)
+    noisy_share: float = setting(0.5, "table_lab: share of demonstrations with this noise", at_least=0, at_most=1)
+    validation_share: float = setting(0.1, "episodes of each task that are held out", above=0, below=1)
+    split_seed: int = setting(0, "which episodes these are", at_least=0)
+
+    def check_relations(self) -> None:
+        given = self.source == "table_lab" or self.path is not None
+        self.require("path", given, "a folder of demonstrations with source: files")
+
+
+@dataclass
+class VlaEvaluationConfig(Section):
+    """Trials of the policy in the table-top world, on tables that no demonstration shows."""
+
+    NAME: ClassVar[str] = "vla_evaluation"
+
+    per_task: int = setting(20, "episodes of each task", at_least=1, at_most=100_000)
+    control_per_task: int = setting(10, "episodes of each task behind each control; 0 leaves them out", at_least=0)
+    max_steps: int = setting(60, "actions until an episode has failed", at_least=1)
+    execute: int = setting(1, "actions of a chunk that are carried out before the next look", at_least=1)
+    seed: int = setting(0, "of the first table; the others follow", at_least=0, at_most=100_000)
 
 
 @dataclass
@@ -75,6 +110,9 @@ class VlaConfig(Section):
     head: Literal["regression", "flow"] = setting("regression", "one prediction, or draws by flow matching")
     gripper: Literal["tanh", "logit"] = setting("tanh", "of the regression head: L1 against -1 and 1, or cross-entropy")
     hidden: int = setting(256, "width of the head", at_least=1)
+    normaliser: Literal["zscore", "minmax", "q01_q99", "none"] = setting(
+        "zscore", "poses by mean and deviation, by least and most, by quantiles, or as they are"
+    )
     horizon: int = setting(1, "actions in a chunk", at_least=1, at_most=256)
     use_state: bool = setting(True, "the head also reads place, orientation and fingers of the robot")
     pose_weight: float = setting(1.0, "weight of the pose loss", at_least=0)

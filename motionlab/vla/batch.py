@@ -38,6 +38,18 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """What a `Frame` holds besides its pictures and geometry; the fields are the same."""
+
+    instruction: str
+    pose: Tensor
+    gripper: Tensor
+    action_is_pad: Tensor
+    state: Tensor
+    index: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """B frames; the fields are those of `Frame` with B in front, `images` as float32 in [0, 1].
 

@@ -23,14 +23,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from motionlab.errors import InputError
-from motionlab.vla.batch import Batch, Frame, collate
+from motionlab.vla.batch import Batch, Frame, Labels, collate
 from motionlab.vla.libero.hdf5 import open_file
 from motionlab.vla.libero.index import Conventions, Demo, index_file
 from motionlab.vla.libero.read import depth, images
 from motionlab.vla.observation import POSE_DIMS, STATE_DIMS, VIEWS
 from motionlab.vla.splits import split_episodes
 
-__all__ = ["Batch", "Frame", "LiberoFrames", "collate", "split_episodes"]
+__all__ = ["Batch", "Frame", "Labels", "LiberoFrames", "collate", "split_episodes"]
 
 _open_sets: weakref.WeakSet[LiberoFrames] = weakref.WeakSet()
 
@@ -102,23 +102,35 @@ class LiberoFrames(Dataset[Frame]):
         return len(self._moments)
 
     def __getitem__(self, item: int) -> Frame:
+        pictures, mask, geometry = self._look(*self._place(int(self._moments[item])))
+        labels = self.labels(item)
+        return Frame(
+            images=pictures,
+            view_mask=mask,
+            instruction=labels.instruction,
+            pose=labels.pose,
+            gripper=labels.gripper,
+            action_is_pad=labels.action_is_pad,
+            state=labels.state,
+            index=labels.index,
+            **geometry,
+        )
+
+    def labels(self, item: int) -> Labels:
+        """A moment without its pictures; no file is read for it."""
         moment = int(self._moments[item])
         number, row = self._place(moment)
         index, demo = self._demos[number]
         first = row + index.obs_action_offset
         rows = np.minimum(np.arange(first, first + self.horizon), demo.length - 1)
         actions = torch.from_numpy(demo.actions[rows])
-        pictures, mask, geometry = self._look(number, row)
-        return Frame(
-            images=pictures,
-            view_mask=mask,
+        return Labels(
             instruction=demo.instruction,
             pose=actions[:, :POSE_DIMS],
             gripper=actions[:, POSE_DIMS:],
             action_is_pad=torch.from_numpy(np.arange(first, first + self.horizon) >= demo.length),
             state=torch.from_numpy(self._states[number][row]),
             index=moment,
-            **geometry,
         )
 
     def actions(self) -> np.ndarray:
