@@ -102,10 +102,10 @@ def test_only_training_episodes_are_learned_from_and_measured(tmp_path: Path, ro
     held_out = {data.frames.of_episodes(data.validation)[i].index for i in range(len(stage.held_out))}
     seen = {int(i) for number in range(40) for i in stage.batches(number).moments.index}
     assert len(seen) == len(stage.train) == 143 and not seen & held_out
-    policy = stage.build()
+    policy: Any = stage.build()
     actions = data.frames.of_episodes(data.train).actions()
-    np.testing.assert_allclose(policy.normaliser.offset, actions[:, :6].mean(0), atol=1e-5)  # type: ignore[attr-defined]
-    assert int(policy.standardise.count[0]) == 143  # type: ignore[attr-defined]
+    np.testing.assert_allclose(policy.normaliser.offset, actions[:, :6].mean(0), atol=1e-5)
+    assert int(policy.standardise.count[0]) == 143
 
 
 def test_every_pass_shows_every_moment_once() -> None:
