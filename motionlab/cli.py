@@ -18,7 +18,7 @@ import typer
 
 from motionlab.command_end import Interruptible, end, end_with
 from motionlab.commands import compare, convert, data, encode, generate, import_motions
-from motionlab.config import QUANTIZERS, load_config, preset_names
+from motionlab.config import QUANTIZERS, VlaRunConfig, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
 from motionlab.jobs.stages import STAGES, require_stage
@@ -127,10 +127,14 @@ def run(
     """Do the main job, from the corpus to the report.
 
     Compose the corpus, train the tokenizers and the decoder, generate, score, and write the report. A finished run can
-    be run again with other settings of sampling and evaluation: nothing is trained twice.
+    be run again with other settings of sampling and evaluation: nothing is trained twice. With --preset vla it is the
+    job of the robot half: demonstrations, backbone, policy, trials.
     """
     config, folder = _config_and_folder(preset, overrides, name, out)
-    from motionlab.jobs.main_job import run as job
+    if isinstance(config, VlaRunConfig):
+        from motionlab.jobs.vla.job import run_vla as job
+    else:
+        from motionlab.jobs.main_job import run as job
 
     report = job(config, folder)  # prints its path itself
     if open_report and has_display():
@@ -180,7 +184,8 @@ def train(
 ) -> None:
     """Train one stage, first tokenizer, then llama.
 
-    The tokenizer turns motion into tokens and back; llama writes the next token from text and earlier ones. The
+    The tokenizer turns motion into tokens and back; llama writes the next token from text and earlier ones. Of the
+    robot half, with --preset vla, first vla_pretrain, then vla: a backbone that sees, and a policy that acts. The
     training continues from the last checkpoint when there is one, and also runs under torchrun. The decoder needs the
     tokenizer in the same folder.
     """
@@ -212,8 +217,8 @@ def runs(
 def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     """Score a finished run again and write its report.
 
-    It generates again. Settings that shape no weights can be changed, such as sampling.temperature=0.8 and
-    evaluation.n_generate=16; they are kept with the run.
+    It generates again; a policy of the robot half acts again. Settings that shape no weights can be changed, such as
+    sampling.temperature=0.8 and evaluation.n_generate=16, or vla_evaluation.per_task=50; they are kept with the run.
     """
     from motionlab.files.lock import using
     from motionlab.jobs.evaluate import evaluate as job
@@ -224,6 +229,11 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
 
     this = Run.open(run, overrides or [])
     with using(run):
+        if isinstance(this.config, VlaRunConfig):
+            from motionlab.jobs.vla.job import evaluate_run
+
+            print(f"report: {printable(evaluate_run(this))}")
+            return
         scored = job(this, prepare(this.config), show=True)
         this.save_config()  # what the numbers of the folder were made with
         print(describe_scores({**this.metrics, "generation": scored}))

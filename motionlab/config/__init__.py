@@ -9,7 +9,7 @@ from motionlab.config.corpus import CorpusConfig
 from motionlab.config.data import DataConfig
 from motionlab.config.evaluation import EvaluationConfig
 from motionlab.config.llama import LlamaConfig
-from motionlab.config.run import RunConfig, add_section, run_config
+from motionlab.config.run import RunConfig, VlaRunConfig, add_section, run_config
 from motionlab.config.sampling import Sampling
 from motionlab.config.text import TextConfig
 from motionlab.config.tokenizer import QUANTIZERS, TokenizerConfig
@@ -27,6 +27,7 @@ __all__ = [
     "TextConfig",
     "TokenizerConfig",
     "TrainConfig",
+    "VlaRunConfig",
     "add_section",
     "from_mapping",
     "load_config",

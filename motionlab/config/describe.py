@@ -7,8 +7,8 @@ import difflib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from motionlab.config.fields import allowed_values, shown
-from motionlab.config.run import RunConfig
+from motionlab.config.fields import allowed_values, hints, shown
+from motionlab.config.run import RunConfig, VlaRunConfig
 from motionlab.errors import InputError
 
 
@@ -42,6 +42,8 @@ sentence='transformer blocks')
         near = difflib.get_close_matches(key, names, n=1)
         same = [row.key for row in rows if near and (row.key == near[0] or row.key.endswith(f".{near[0]}"))] or near
         fix = f"Did you mean {' or '.join(same)}?" if near else "Leave it out to see all."
+        if key.partition(".")[0] in hints(VlaRunConfig):
+            fix = "It belongs to the robot half: add --preset vla." if not same else fix
         raise InputError("key", found=repr(key), expected="a section or a key of the config", fix=fix)
     return found
 

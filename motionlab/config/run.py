@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from motionlab.config.sampling import Sampling
 from motionlab.config.text import TextConfig
 from motionlab.config.tokenizer import QuantizerName, TokenizerConfig
 from motionlab.config.training import TrainConfig
+from motionlab.config.vla import VlaConfig, VlaDataConfig, VlaEvaluationConfig, VlaPretrainConfig
 from motionlab.errors import InputError, printable
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and temporary names are longer
@@ -93,6 +95,31 @@ class RunConfig(Section):
         return list(dict.fromkeys([self.tokenizer.quantizer, *self.compare_quantizers]))
 
 
+@dataclass
+class VlaRunConfig(RunConfig):
+    """A run of the robot half: demonstrations, backbone, policy, trials. A settings file with the section `vla` is one.
+
+    The sections of text to motion are there with their defaults, and are not used.
+    """
+
+    vla_data: VlaDataConfig = group(VlaDataConfig, "the demonstrations")
+    vla_pretrain: VlaPretrainConfig = group(VlaPretrainConfig, "stage 1 of the robot half, what the backbone learns")
+    vla_pretrain_training: TrainConfig = group(TrainConfig, "stage 1 of the robot half, the training")
+    vla: VlaConfig = group(VlaConfig, "stage 2 of the robot half, the policy")
+    vla_training: TrainConfig = group(TrainConfig, "stage 2 of the robot half, the training")
+    vla_evaluation: VlaEvaluationConfig = group(VlaEvaluationConfig, "the trials of the policy")
+
+    def check_relations(self) -> None:
+        super().check_relations()
+        if self.vla_evaluation.execute > self.vla.horizon:
+            raise InputError(
+                "vla_evaluation.execute",
+                found=self.vla_evaluation.execute,
+                expected=f"at most vla.horizon ({self.vla.horizon})",
+                fix="Carry out fewer actions, or raise vla.horizon.",
+            )
+
+
 _SECTIONS: dict[str, tuple[type[Section], str]] = {}  # name -> dataclass, sentence
 
 
@@ -102,21 +129,25 @@ def add_section(name: str, kind: type[Section], help: str) -> None:
     Raises:
         ValueError: no name for a key, the name of a key that `RunConfig` has, or a class that does not check itself.
     """
-    if not name.isidentifier() or name in hints(RunConfig):
+    if not name.isidentifier() or name in hints(VlaRunConfig):
         raise ValueError(f"a section needs a name of its own of letters, digits and _, not {name!r}")
     if not (isinstance(kind, type) and issubclass(kind, Section)):
         raise ValueError(f"section {name}: {kind!r} must be a Section, whose fields are declared with setting()")
     _SECTIONS[name] = kind, help
 
 
-def run_config() -> type[RunConfig]:
-    """`RunConfig` with the sections that were added."""
-    return _extended(tuple((name, *section) for name, section in _SECTIONS.items()))
+def run_config(values: Mapping[str, Any] | None = None) -> type[RunConfig]:
+    """`RunConfig`, or `VlaRunConfig` for the values of a file that has a section `vla`, with what was added.
+
+    So the settings of text to motion are the same, key by key, as without a robot half.
+    """
+    base = VlaRunConfig if values is not None and "vla" in values else RunConfig
+    return _extended(base, tuple((name, *section) for name, section in _SECTIONS.items()))
 
 
 @functools.cache  # one class for the same sections: configs of two classes are never equal
-def _extended(sections: tuple[tuple[str, type[Section], str], ...]) -> type[RunConfig]:
+def _extended(base: type[RunConfig], sections: tuple[tuple[str, type[Section], str], ...]) -> type[RunConfig]:
     if not sections:
-        return RunConfig
+        return base
     fields: list[tuple[str, type, Any]] = [(name, kind, group(kind, help)) for name, kind, help in sections]
-    return make_dataclass("RunConfig", fields, bases=(RunConfig,))
+    return make_dataclass("RunConfig", fields, bases=(base,))

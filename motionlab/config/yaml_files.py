@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from motionlab.config.fields import hints, shown
-from motionlab.config.run import RunConfig, run_config
+from motionlab.config.run import RunConfig, VlaRunConfig, run_config
 from motionlab.config.yaml_values import DEEPEST, LONGEST_TEXT, Dumper, is_null, read_yaml, shortened
 from motionlab.errors import InputError
 from motionlab.files.reading import read_text
@@ -47,8 +47,9 @@ def load_config(preset_or_path: str | Path, overrides: Sequence[str] = ()) -> Ru
     """
     path = _find(preset_or_path)
     values = read_settings(path)
+    kind = run_config(values)  # by the file: an override of vla.hidden makes no robot of a run of text to motion
     notes = [note for text in overrides for note in _apply_override(values, text)]
-    config = from_mapping(run_config(), values, where=str(path.name))
+    config = from_mapping(kind, values, where=str(path.name))
     for note in notes:
         print(note, file=sys.stderr)
     return config
@@ -156,6 +157,12 @@ def _refuse_unknown(kind: type, values: Mapping[str, Any], where: str, prefix: s
             continue
         name = key if isinstance(key, str) else shown(key)
         near = difflib.get_close_matches(name, hints(kind), n=1)
+        if not prefix and name in hints(VlaRunConfig):
+            expected = "one of " + ", ".join(hints(kind))
+            fix = "Begin with --preset vla, or with a file that has a section vla."
+            raise InputError(
+                f"{where}: {prefix}{name}", found="a section of the robot half", expected=expected, fix=fix
+            )
         elsewhere = [full for full in _keys(run_config()) if f".{full}".endswith(f".{name}")]
         if not near and SECRET.search(str(key)):  # the value is not named: it may be one
             raise InputError(

@@ -80,23 +80,23 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
     seed_everything(config.seed)
     this.record(environment=environment(this.folder))
 
-    with _stage(this, "corpus"):
+    with stage_of_job(this, "corpus"):
         splits = known or prepare(config, processes=threads)
         fit_normalizer(this, splits)
         record_machine(this, splits)
-    with _stage(this, "text features"):  # before the trainings: a caption that cannot be read is found now
+    with stage_of_job(this, "text features"):  # before the trainings: a caption that cannot be read is found now
         check_captions(this, splits, "train", "validation")
         record_known_captions(this, splits)
-    with _stage(this, "tokenizers"):
+    with stage_of_job(this, "tokenizers"):
         train_tokenizers(this, splits, config.quantizers, threads=threads if device.value == "cpu" else 1)
         record_tokenizers(this, splits)
-    with _stage(this, "tokens"):
+    with stage_of_job(this, "tokens"):
         codes = training_codes(this, splits)
-    with _stage(this, "llama"):
+    with stage_of_job(this, "llama"):
         source = llama_source(this, splits, codes)
         if not is_trained(this.folder / "llama", source, config.llama_training):
             train_llama(this, splits)
-    with _stage(this, "generate and score"):
+    with stage_of_job(this, "generate and score"):
         evaluate(this, splits, show=True)
     report = write_report(this)
     print(f"report: {printable(report)}", flush=True)
@@ -104,7 +104,7 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
 
 
 @contextmanager
-def _stage(this: Run, name: str) -> Iterator[None]:
+def stage_of_job(this: Run, name: str) -> Iterator[None]:
     """Say what begins, and keep how long it took (times of a continued run add up). Ctrl-C reports where it was."""
     print(f"-- {name}", flush=True)
     began = time.perf_counter()

@@ -101,6 +101,45 @@ class GenerationNumbers:
 
 
 @dataclass
+class TrialNumbers:
+    """Episodes of one task: shares that succeeded and grasped, and the mean number of actions of a success."""
+
+    success: Numbers
+    grasp: Numbers
+    steps: float | None = None
+
+
+@dataclass
+class Film:
+    """An episode that the report shows."""
+
+    instruction: str
+    seed: int
+    success: bool
+    grasped: bool
+    steps: int
+
+
+@dataclass
+class VlaNumbers:
+    """A policy of the robot half in closed loop.
+
+    Fields:
+        parameters: part -> all, trained, frozen.
+        tasks, controls: instruction, or what was changed -> its episodes.
+        films: file -> what it shows.
+    """
+
+    demonstrations: str
+    parameters: dict[str, tuple[int, int, int]]
+    tasks: dict[str, TrialNumbers]
+    overall: TrialNumbers
+    controls: dict[str, TrialNumbers] = field(default_factory=dict)
+    films: dict[str, Film] = field(default_factory=dict)
+    made_from: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class Metrics:
     """The whole file; a run that did not get that far has no such key."""
 
@@ -116,3 +155,4 @@ class Metrics:
     diversity: dict[str, dict[str, float]] = field(default_factory=dict)
     physics: dict[str, dict[str, dict[str, Numbers]]] = field(default_factory=dict)
     text_motion: dict[str, dict[str, dict[str, dict[str, Numbers]]]] = field(default_factory=dict)
+    vla: VlaNumbers | None = None

@@ -169,6 +169,18 @@ class Run:
             config.llama.n_layer,
         )
 
+    def fill(self, model: torch.nn.Module, name: str) -> None:
+        """Load the best weights of the stage in the folder `name` into a model, and put it into eval mode."""
+        state, _, path = self.stored(name)
+        load_into(model, state, where=path)
+        model.eval()
+
+    def stored(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
+        """The weights of the stage in the folder `name`, what is written beside them, and their file."""
+        state = self._weights(name)
+        path = self.folder / name / "model.safetensors"
+        return state, load_model_state(path)[1], path
+
     @property
     def judge(self) -> Judge | None:
         """The classifier that scored the run; None when it was not scored, or its clips do not name their actions.

@@ -22,7 +22,10 @@ from motionlab.training.reporting.summary import read_summary
 
 # Keys and sections that shape no weights. `seed` is among them because each training has its own seed.
 # The motions themselves are bound by their digest, so their folder may be moved.
-FREE = ("name", "seed", "device", "data.path", "compare_quantizers", "sampling", "evaluation")
+FREE = (
+    *("name", "seed", "device", "data.path", "compare_quantizers", "sampling", "evaluation"),
+    *("vla_data.path", "vla_evaluation"),
+)
 # Settings of a training that change neither its numbers nor its place in the data.
 MAY_CHANGE = ("auto_batch", "keep_last", "log_every", "loggers", "parallel", "resume_changed", "save_every")
 # Schedules that plan the rate over all steps: with more of them, every step would have had another rate.
@@ -111,6 +114,8 @@ def _refused(folder: Path, section: str, name: str, old: TrainConfig, new: Train
     more, anything = new.steps > old.steps, new.resume_changed == "same_place"
     if section == "tokenizer_training" and begun and (folder / "llama").exists():
         return "the decoder was trained on the tokens of this tokenizer; choose another --name"
+    if section == "vla_pretrain_training" and begun and (folder / "vla").exists():
+        return "the policy was trained on the features of this backbone; choose another --name"
     if name == "steps":
         if new.steps < trained:
             return f"{trained} steps are trained already; choose another --name"

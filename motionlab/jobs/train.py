@@ -17,7 +17,6 @@ from typing import Any
 from motionlab.config import RunConfig, to_yaml
 from motionlab.errors import printable
 from motionlab.files.lock import using
-from motionlab.jobs.prepare import check_data, prepare, require_splits, tell
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages import stage_class
 from motionlab.jobs.stages.run_stage import RunStage
@@ -44,7 +43,7 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
         MissingExtra: the package of a logger is not installed.
     """
     kind = stage_class(name)
-    check_data(config)
+    kind.check_data(config)
     kind.check(config, variant)
     choose_device(config.device)  # refuses one that is not here before anything is written
     with connected(config.device) as world:
@@ -53,13 +52,10 @@ def train_stage(name: str, config: RunConfig, folder: str | Path, variant: str |
         with using(folder) if world.is_first else nullcontext():
             with world.first_alone():
                 run = Run.planned(folder, config)
-                splits = prepare(config)
-                require_splits(run, splits)  # before anything of the run is changed
+                splits = kind.prepare(run)  # refuses other data before anything of the run is changed
                 kind.check_run(run)
                 run.save_config()
             print(printable(to_yaml(config), lines=True), flush=True)
-            if config.data.source != "composed" and world.is_first:
-                tell(splits)
             stage = kind(run, splits, variant)
             train(stage)
             if world.is_first:
@@ -101,6 +97,6 @@ def _keep_best(stage: RunStage[Any]) -> None:
         stage.model = stage.make().to(stage.device)
     load_weights(stage.model, stage.folder / "checkpoints", kept)
     if world.is_first:
-        stage.run.save(stage.model, stage.folder.name)
+        stage.keep()
     world.barrier()
     stage.model.eval()

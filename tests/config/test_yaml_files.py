@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from motionlab.config import RunConfig, from_mapping, load_config, preset_names, to_yaml
+from motionlab.config import RunConfig, VlaRunConfig, from_mapping, load_config, preset_names, to_yaml
 from motionlab.config.yaml_values import read_yaml
 from motionlab.errors import InputError
 
@@ -11,8 +11,19 @@ from motionlab.errors import InputError
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_survives_a_round_trip_through_yaml(name):
     config = load_config(name)
-    assert from_mapping(RunConfig, yaml.safe_load(to_yaml(config)), where="again") == config
+    assert from_mapping(type(config), yaml.safe_load(to_yaml(config)), where="again") == config
     assert config.name == name
+
+
+def test_the_settings_of_the_robot_half_belong_to_files_that_have_them():
+    assert isinstance(load_config("vla", ["vla.hidden=8"]), VlaRunConfig)
+    assert type(load_config("tiny")) is RunConfig
+    with pytest.raises(InputError, match="tiny.yaml: vla: found a section of the robot half.*--preset vla"):
+        load_config("tiny", ["vla.hidden=8"])
+    with pytest.raises(InputError, match="vla.yaml: vla_evaluation.execute: found 2, expected at most vla.horizon"):
+        load_config("vla", ["vla_evaluation.execute=2"])
+    with pytest.raises(InputError, match="vla_data.path: found null"):
+        load_config("vla", ["vla_data.source=files"])
 
 
 @pytest.mark.parametrize("name", ["1e-3", "007", "1:30", "no", "null", "2026-11-28", "0x10", "1_000", "true", "~"])

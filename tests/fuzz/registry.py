@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-FAMILIES = ("settings", "motions", "scenes", "folders", "arrays", "reports", "tensors")
+FAMILIES = ("settings", "motions", "scenes", "folders", "arrays", "reports", "tensors", "robots")
 FORMATS: dict[str, Format] = {}
 
 

@@ -181,7 +181,7 @@ def test_too_little_memory_is_answered_by_smaller_pieces(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["train", "toi"], "expected one of tokenizer, llama, toy. Did you mean 'toy'?"),
+        (["train", "toi"], "expected one of tokenizer, llama, vla_pretrain, vla, toy. Did you mean 'toy'?"),
         (["train", "toy", "toy.width=0"], "toy.width: found 0"),
         (["train", "toy", "toy_training.stepz=3"], "Did you mean toy_training.steps?"),
         (["train", "toy", "--variant", "blue"], "train toy: found variant 'blue'"),

@@ -53,6 +53,9 @@ def register(entry: StageEntry) -> None:
 
 register(StageEntry("tokenizer", "motionlab.jobs.stages.tokenizer:TokenizerStage"))
 register(StageEntry("llama", "motionlab.jobs.stages.llama:LlamaStage"))
+# The sections of the robot half belong to `VlaRunConfig`: a run of text to motion does not show them.
+register(StageEntry("vla_pretrain", "motionlab.jobs.stages.vla_pretrain:VlaPretrainStage"))
+register(StageEntry("vla", "motionlab.jobs.stages.vla:VlaStage"))
 
 
 def require_stage(name: str) -> StageEntry:

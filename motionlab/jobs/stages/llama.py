@@ -36,6 +36,7 @@ class LlamaStage(RunStage[Sequences]):
     """
 
     name = "llama"
+    splits: Splits
     model: MotionLlama
 
     def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import nn
 
 from motionlab.config import RunConfig, TrainConfig
-from motionlab.data.splits import Splits
 from motionlab.errors import InputError
+from motionlab.jobs.prepare import check_data, prepare, require_splits, tell
 from motionlab.jobs.run_folder import Run
 from motionlab.runtime import choose_device, seed_everything
+from motionlab.training.distributed import World
 from motionlab.training.stage import Stage
 
 Batch = TypeVar("Batch")
@@ -26,7 +27,7 @@ class RunStage(Stage[Batch]):
 
     Args:
         run: its config holds `<name>_training`.
-        splits: the motions.
+        splits: what it learns from, as `prepare` of its class gives it: the motions.
         variant: another kind of the same stage, trained in its own folder; None is the one that the config names.
 
     Attributes:
@@ -38,8 +39,9 @@ class RunStage(Stage[Batch]):
 
     name: ClassVar[str]
     model: nn.Module
+    splits: Any
 
-    def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:
+    def __init__(self, run: Run, splits: Any, variant: str | None = None) -> None:
         self.run, self.splits = run, splits
         self.settings: TrainConfig = getattr(run.config, f"{self.name}_training")
         self.folder = run.stage_folder(self.name, variant)
@@ -63,6 +65,28 @@ class RunStage(Stage[Batch]):
             )
 
     @classmethod
+    def check_data(cls, config: RunConfig) -> None:
+        """Refuse settings that name motions that are not there. A stage with other data overrides this and `prepare`.
+
+        Raises:
+            InputError: what is missing, and how to get it.
+        """
+        check_data(config)
+
+    @classmethod
+    def prepare(cls, run: Run) -> Any:
+        """What the stage learns from; it has to be what the run began with. Nothing of the run is changed.
+
+        Raises:
+            InputError: data that cannot be used, or others than those of the run.
+        """
+        splits = prepare(run.config)
+        require_splits(run, splits)
+        if run.config.data.source != "composed" and World.current().is_first:
+            tell(splits)
+        return splits
+
+    @classmethod
     def check_run(cls, run: Run) -> None:
         """Refuse a run that lacks what this stage builds on, before anything is written. Nothing is lacking here."""
 
@@ -75,6 +99,10 @@ class RunStage(Stage[Batch]):
         seed_everything(self.settings.seed)
         self.model = self.make()
         return self.model
+
+    def keep(self) -> None:
+        """Keep the model, which has its best weights now, with the run. Called at the end, in one process."""
+        self.run.save(self.model, self.folder.name)
 
 
 def _nobody(number: int) -> None:

@@ -40,6 +40,7 @@ class TokenizerStage(RunStage[Windows]):
 
     name = "tokenizer"
     best_metric = "mpjpe_mm"
+    splits: Splits
     model: MotionTokenizer
 
     def __init__(self, run: Run, splits: Splits, variant: str | None = None) -> None:

@@ -1,0 +1,1 @@
+"""Jobs of the robot half: demonstrations, models, trials in closed loop, report."""

@@ -1,0 +1,145 @@
+"""Trials of a policy in the table-top world: success of each task, controls, and two films.
+
+A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions), above it
+the expert that was imitated, and beside it the same policy behind changed conventions (`convention_controls.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from motionlab.errors import InputError
+from motionlab.evaluation.closed_loop import (
+    ClosedLoopResult,
+    EpisodeResult,
+    Policy,
+    TaskResult,
+    evaluate_policy,
+    run_episode,
+)
+from motionlab.evaluation.convention_controls import CONTROLS, Controlled
+from motionlab.evaluation.intervals import Interval
+from motionlab.files import sha256
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.vla.data import Demonstrations
+from motionlab.jobs.vla.models import trained_policy
+from motionlab.jobs.vla.settings import vla_settings
+from motionlab.plots.robot_gif import write_robot_gif
+from motionlab.training.reporting.progress import Tally, progress_kind
+from motionlab.vla.acting import Actor
+from motionlab.vla.backbone.frozen import parameter_table
+from motionlab.vla.observation import ACTION_DIMS, VIEWS, Observation
+from motionlab.vla.table_lab.env import TASKS, TableLab
+from motionlab.vla.table_lab.expert import expert_action
+
+FILMS = {True: "success.gif", False: "failure.gif"}
+SOME_VIEWS = "views swapped"  # the one control that needs both cameras
+
+
+def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False) -> dict[str, Any]:
+    """Try the policy of a run and keep the numbers and films with it.
+
+    Args:
+        show: say on stderr what is being done.
+
+    Raises:
+        InputError: no policy yet, or one that was trained on files of another world than the table-top one.
+    """
+    check_closed_loop(run)
+    config = vla_settings(run.config)
+    settings, tasks = config.vla_evaluation, range(len(TASKS))
+    env, policy = TableLab(config.vla.image_size), trained_policy(run)
+    actor = Actor(policy, execute=settings.execute, seed=settings.seed)
+    seeds = range(settings.seed, settings.seed + settings.per_task)
+    fewer = seeds[: min(settings.control_per_task, settings.per_task)]
+    others = other_policies(env, actor, data, settings.seed) if fewer else {}
+    with Tally("trials", len(others) + 1, "round", progress_kind(sys.stderr) if show else "silent") as tally:
+        result = evaluate_policy(env, actor, tasks, seeds, settings.max_steps)
+        tally.update(1)
+        controls = {}
+        for number, (name, other) in enumerate(others.items()):
+            controls[name] = task_numbers(evaluate_policy(env, other, tasks, fewer, settings.max_steps).overall)
+            tally.update(2 + number)
+    films = make_films(run.folder, env, actor, result, settings.max_steps)
+    measured = {
+        "demonstrations": data.describe(),
+        "made_from": {"policy": sha256(run.folder / "vla" / "model.safetensors")},
+        "parameters": {row.part: [row.total, row.trainable, row.frozen] for row in parameter_table(policy)},
+        "tasks": {one.instruction: task_numbers(one) for one in result.tasks},
+        "overall": task_numbers(result.overall),
+        "controls": controls,
+        "films": films,
+    }
+    run.record(vla=measured)
+    return measured
+
+
+def check_closed_loop(run: Run) -> None:
+    """Refuse, before any work, a policy for another world."""
+    source = vla_settings(run.config).vla_data.source
+    if source != "table_lab":
+        raise InputError(
+            "vla_data.source", found=source, expected="table_lab: the only world that is built in",
+            fix="Read the errors on held-out episodes in vla/report.html.",
+        )  # fmt: skip
+
+
+def other_policies(env: TableLab, actor: Actor, data: Demonstrations, seed: int) -> dict[str, Policy]:
+    """What the policy is compared with, by name."""
+    mean = data.frames.of_episodes(data.train).actions().mean(0)
+    mean[6] = np.sign(mean[6]) or 1.0
+    rng = np.random.default_rng(seed)
+    known: dict[str, Policy] = {
+        "the expert": lambda seen, sentence: expert_action(env.table),
+        "mean action": lambda seen, sentence: mean,
+        "random actions": lambda seen, sentence: rng.uniform(-1, 1, ACTION_DIMS),
+    }
+    both = set(actor.policy.views) == set(VIEWS)
+    controls = [control for control in CONTROLS[1:] if both or control.name != SOME_VIEWS]
+    return known | {control.name: Controlled(actor, control, env.tasks) for control in controls}
+
+
+def make_films(
+    folder: Path, env: TableLab, policy: Policy, result: ClosedLoopResult, max_steps: int
+) -> dict[str, dict[str, Any]]:
+    """One film of the first success and one of the first failure: file -> what it shows."""
+    films = {}
+    for success, name in FILMS.items():
+        (folder / name).unlink(missing_ok=True)  # of an earlier evaluation
+        chosen = next((episode for episode in result.episodes if episode.success == success), None)
+        if chosen is None:
+            continue
+        again = run_episode(env, policy, chosen.task, chosen.seed, max_steps, keep_observations=True)
+        write_robot_gif(folder / name, [_side_by_side(seen) for seen in again.seen])
+        films[name] = film_numbers(again)
+    return films
+
+
+def film_numbers(episode: EpisodeResult) -> dict[str, Any]:
+    """What a film shows."""
+    return {
+        "instruction": TASKS[episode.task],
+        "seed": episode.seed,
+        "success": episode.success,
+        "grasped": episode.grasped,
+        "steps": episode.steps,
+    }
+
+
+def task_numbers(result: TaskResult) -> dict[str, Any]:
+    """Shares with their intervals `[value, low, high, n]`, and the mean number of actions of a success."""
+    steps = None if np.isnan(result.steps) else result.steps
+    return {"success": interval_numbers(result.success), "grasp": interval_numbers(result.grasp), "steps": steps}
+
+
+def interval_numbers(one: Interval) -> list[float]:
+    """As `metrics.json` holds it."""
+    return [one.value, one.low, one.high, one.n]
+
+
+def _side_by_side(seen: Observation) -> np.ndarray:
+    return np.concatenate([seen.images[view] for view in VIEWS], axis=1)

@@ -1,0 +1,106 @@
+"""The models of the robot half from the settings of a run, and those that it has trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from motionlab.config import VlaRunConfig
+from motionlab.errors import InputError
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.vla.settings import vla_settings
+from motionlab.training.checkpoints.tensor_files import load_into
+from motionlab.vla.action_normalizer import ActionNormalizer
+from motionlab.vla.backbone.features import FeatureReader
+from motionlab.vla.backbone.output import Backbone
+from motionlab.vla.backbone.real_vggt import load_real_vggt
+from motionlab.vla.backbone.saved import load_backbone
+from motionlab.vla.backbone.tiny_vggt import REGISTERS, TinyVGGT
+from motionlab.vla.build import grid_of, make_policy
+from motionlab.vla.language import CachedLanguage, LanguageEncoder, TinyLanguageEncoder, Vocabulary
+from motionlab.vla.language_folder import HuggingFaceFolder
+from motionlab.vla.policy import VlaPolicy
+
+SPECIAL = {"tiny_vggt": 1 + REGISTERS, "vggt": 5}  # camera and register tokens
+
+
+def make_backbone(config: VlaRunConfig) -> TinyVGGT:
+    """A small backbone with random weights."""
+    vla = config.vla
+    return TinyVGGT(
+        image_size=vla.image_size, dim=vla.backbone_dim, depth=vla.backbone_depth,
+        heads=vla.backbone_heads, patch=vla.patch,
+    )  # fmt: skip
+
+
+def trained_backbone(run: Run) -> Backbone:
+    """The backbone of a run: from `vla.backbone_path`, or the one that it has pretrained.
+
+    Raises:
+        InputError: it is not there, or of another size than the settings say.
+    """
+    config = vla_settings(run.config)
+    if config.vla.backbone == "vggt":
+        return load_real_vggt(Path(str(config.vla.backbone_path)))
+    if config.vla.backbone_path is None:
+        backbone = make_backbone(config)
+        run.fill(backbone, "vla_pretrain")
+        return backbone
+    found, wanted = load_backbone(config.vla.backbone_path), make_backbone(config).settings
+    if found.settings != wanted:
+        raise InputError(
+            config.vla.backbone_path, found=_listed(found.settings), expected=_listed(wanted),
+            fix="Set vla.image_size, patch, backbone_dim, backbone_depth and backbone_heads as in the file.",
+        )  # fmt: skip
+    return found
+
+
+def make_language(config: VlaRunConfig, words: Sequence[str]) -> LanguageEncoder:
+    """The encoder of instructions; `words` is the vocabulary of a small one."""
+    vla = config.vla
+    if vla.language == "folder":
+        folder = HuggingFaceFolder(Path(str(vla.language_folder)))
+        return CachedLanguage(folder.encode, folder.dim)
+    return TinyLanguageEncoder(
+        Vocabulary(words), dim=vla.language_dim, n_layer=vla.language_layers, n_head=vla.language_heads
+    )
+
+
+def make_policy_of(config: VlaRunConfig, backbone: Backbone, words: Sequence[str]) -> VlaPolicy:
+    """A policy whose other parts have random weights, and statistics that say nothing yet."""
+    vla = config.vla
+    side = grid_of(backbone, vla.image_size, vla.grid_side)
+    if vla.backbone == "vggt":
+        side = grid_of(backbone, int(backbone.settings["size"]), vla.grid_side)
+    return make_policy(
+        FeatureReader(backbone, layers=vla.read_layers, side=vla.grid_side),
+        make_language(config, words),
+        ActionNormalizer(vla.normaliser),
+        views=vla.views, side=side, special=SPECIAL[vla.backbone],
+        freeze=vla.freeze_backbone, save_backbone=vla.backbone != "vggt", standardise=vla.standardise,
+        fusion=vla.fusion, geometry=vla.geometry, head=vla.head, gripper=vla.gripper, horizon=vla.horizon,
+        use_state=vla.use_state, geometry_dim=vla.geometry_dim, fusion_dim=vla.fusion_dim, hidden=vla.hidden,
+        pose_weight=vla.pose_weight, gripper_weight=vla.gripper_weight,
+    )  # fmt: skip
+
+
+def trained_policy(run: Run) -> VlaPolicy:
+    """The policy of a run, in eval mode. Its file holds the words that it knows and all statistics.
+
+    Raises:
+        InputError: it is not there, or it is of other settings.
+    """
+    config = vla_settings(run.config)
+    state, description, path = run.stored("vla")
+    words: Any = description.get("words")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InputError(path, found="no words", expected="a policy of this package", fix="Train it again.")
+    backbone = make_backbone(config) if config.vla.backbone == "tiny_vggt" else trained_backbone(run)
+    policy = make_policy_of(config, backbone, words)
+    load_into(policy, state, where=path)
+    return policy.eval()
+
+
+def _listed(settings: dict[str, int | str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())

@@ -1,0 +1,1 @@
+"""The geometry backbone: images to tokens, cameras, depth and points; its pretraining, freezing, kept features."""

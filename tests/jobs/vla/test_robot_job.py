@@ -1,0 +1,204 @@
+"""The main job of the robot half on its smallest preset: what it leaves behind, and what it does a second time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from motionlab import cli
+from motionlab.config import VlaRunConfig, load_config
+from motionlab.errors import InputError, MissingExtra
+from motionlab.evaluation.closed_loop import evaluate_policy
+from motionlab.jobs.artefacts import read_record, write_record
+from motionlab.jobs.list_runs import describe_runs
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.vla import data as data_module
+from motionlab.jobs.vla.closed_loop import FILMS, make_films
+from motionlab.jobs.vla.data import prepare_demonstrations
+from motionlab.jobs.vla.job import run_vla
+from motionlab.jobs.vla.models import trained_backbone, trained_policy
+from motionlab.training.reporting.history import History
+from motionlab.vla.backbone.saved import load_backbone, weights_digest
+from motionlab.vla.table_lab.env import TASKS, TableLab
+from motionlab.vla.table_lab.expert import expert_action
+
+
+def run_cli(*words: str) -> int:
+    try:
+        cli.main(list(words))
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def copied(run: Run, folder: Path) -> Run:
+    shutil.copytree(run.folder, folder)
+    return Run.open(folder)
+
+
+def test_everything_is_there(robot_run: Run) -> None:
+    for name in (
+        "config.yaml", "made_from.json", "metrics.json", "report.html", "report.md",
+        "vla_pretrain/model.safetensors", "vla_pretrain/backbone.safetensors", "vla_pretrain/report.html",
+        "vla/model.safetensors", "vla/history.csv", "vla/report.html",
+    ):  # fmt: skip
+        assert (robot_run.folder / name).is_file(), name
+    assert isinstance(robot_run.config, VlaRunConfig)
+    assert "vla/model" not in (robot_run.folder / "report.html").read_text(), "no paths in the page"
+    listed = describe_runs(robot_run.folder.parent)
+    assert "vla_ci/vla " in listed and "vla_ci/vla_pretrain" in listed
+
+
+def test_the_numbers_are_whole(robot_run: Run) -> None:
+    found = robot_run.metrics["vla"]
+    assert "NaN" not in json.dumps(found)
+    assert list(found["tasks"]) == list(TASKS)
+    assert found["overall"]["success"][3] == 3 and found["demonstrations"].startswith("9 episodes")
+    assert {"the expert", "mean action", "random actions", "other instruction", "views swapped"} < set(
+        found["controls"]
+    )
+    total, trained, frozen = found["parameters"]["all"]
+    assert total == trained + frozen and found["parameters"]["backbone"][2] == frozen > 0
+    kept = sum(parameter.numel() for parameter in trained_backbone(robot_run).parameters())
+    assert kept == frozen
+    text = (robot_run.folder / "report.md").read_text()
+    for part in ("## Success", "## Controls", "## Parameters", "mean_action_loss", "depth_rel", "0 % (0 to 56) of 3"):
+        assert part in text
+    assert set(robot_run.metrics["seconds"]) == {"demonstrations", "backbone", "policy", "trials"}
+
+
+def test_validation_is_in_physical_units_beside_a_policy_that_knows_nothing(robot_run: Run) -> None:
+    history = History.read(robot_run.folder / "vla" / "history.csv")
+    row = history.rows[-1]
+    demonstrations = prepare_demonstrations(robot_run.config)
+    learned = demonstrations.frames.of_episodes(demonstrations.train).actions()[:, :3]
+    held_out = demonstrations.frames.of_episodes(demonstrations.validation).actions()[:, :3]
+    expected = np.linalg.norm(held_out - learned.mean(0), axis=1).mean() * 35  # mm in a unit of this world
+    assert row["val_mean_action_mm"] == pytest.approx(expected, rel=1e-5)
+    # A policy of eight steps is hardly better than the mean action, but it is near to it in the same units.
+    assert 0.5 < row["val_pose_mm"] / row["val_mean_action_mm"] < 1.5
+    assert row["val_loss"] == pytest.approx(row["val_pose"] + 0.5 * row["val_gripper"], rel=1e-5)
+    assert 0 <= row["val_gripper_accuracy"] <= 1
+
+
+def test_the_policy_of_the_folder_is_whole(robot_run: Run) -> None:
+    """It acts without the demonstrations, and its backbone is the one that was pretrained."""
+    policy = trained_policy(robot_run)
+    assert not policy.training and policy.standardise is not None and int(policy.standardise.count.sum()) > 0
+    frozen: Any = policy.backbone
+    inner = frozen.inner.backbone
+    assert weights_digest(inner) == weights_digest(trained_backbone(robot_run))
+    assert weights_digest(inner) == weights_digest(
+        load_backbone(robot_run.folder / "vla_pretrain" / "backbone.safetensors")
+    )
+    seen = TableLab(32).reset(0, 0)
+    action = policy.act(seen.images, TASKS[0], seen.state())
+    assert action.shape == (1, 7) and np.isfinite(action).all() and abs(action[0, 6]) == 1
+
+
+def test_a_second_run_trains_nothing(robot_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(robot_run, tmp_path / "vla_ci")
+    before = {path: path.stat().st_mtime_ns for path in run.folder.glob("vla*/*.safetensors")}
+    run_vla(load_config("vla_ci", ["vla_evaluation.control_per_task=0", "vla_evaluation.max_steps=1"]), run.folder)
+    assert {path: path.stat().st_mtime_ns for path in run.folder.glob("vla*/*.safetensors")} == before
+    assert run.metrics["vla"]["controls"] == {}
+    with pytest.raises(InputError, match=r"vla.hidden 32 -> 64"):
+        run_vla(load_config("vla_ci", ["vla.hidden=64"]), run.folder)
+
+
+def test_the_command_evaluates_it_again(robot_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = copied(robot_run, tmp_path / "vla_ci")
+    words = ("vla_evaluation.per_task=2", "vla_evaluation.control_per_task=0", "vla_evaluation.max_steps=1")
+    assert run_cli("evaluate", "--run", str(run.folder), *words) == 0
+    assert "success: 0% (0% to 39%) of 6 episodes" in capsys.readouterr().out
+    assert run.metrics["vla"]["overall"]["success"][3] == 6
+    assert run_cli("evaluate", "--run", str(run.folder), "vla.hidden=3") == 2
+    assert "settings that shape weights: vla.hidden 32 -> 3" in capsys.readouterr().err
+
+
+def test_other_demonstrations_are_refused(robot_run: Run, tmp_path: Path) -> None:
+    run = copied(robot_run, tmp_path / "vla_ci")
+    write_record(run.folder, {**read_record(run.folder), "demonstrations": "0" * 64})
+    before = (run.folder / "metrics.json").read_bytes()
+    with pytest.raises(InputError, match="a run on other data"):
+        run_vla(run.config, run.folder)
+    assert (run.folder / "metrics.json").read_bytes() == before
+
+
+def test_films_show_a_success_and_a_failure(tmp_path: Path) -> None:
+    env = TableLab(16)
+
+    def half_expert(seen: object, instruction: str) -> np.ndarray:
+        """Solves the first task, and does nothing in the others."""
+        return expert_action(env.table) if instruction == TASKS[0] else np.zeros(7)
+
+    result = evaluate_policy(env, half_expert, (0, 1), (0,), max_steps=40)
+    films = make_films(tmp_path, env, half_expert, result, 40)
+    assert films[FILMS[True]]["success"] and not films[FILMS[False]]["success"]
+    for name, film in films.items():
+        with Image.open(tmp_path / name) as picture:
+            assert picture.size == (384, 192)
+            shown = picture.n_frames  # type: ignore[attr-defined]
+            # A hand that does nothing is one picture that stays.
+            assert shown == 1 if not film["success"] else 1 < shown <= film["steps"] + 1
+
+
+def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def missing() -> None:
+        raise MissingExtra("h5py", extra="vla", purpose="read and write demonstrations in HDF5 files")
+
+    monkeypatch.setattr(data_module, "h5py", missing)
+    with pytest.raises(MissingExtra, match=r'pip install "motionlab\[vla\]"'):
+        run_vla(load_config("vla_ci"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["train", "vla", "--preset", "ci"], "config ci: found settings of text to motion, expected a section vla"),
+        (["train", "vla"], "vla_pretrain/model.safetensors: found no such file, expected a pretrained backbone"),
+        (["train", "vla", "--variant", "blue"], "train vla: found variant 'blue'"),
+        (["train", "vla", "vla.hiden=3"], "Did you mean vla.hidden?"),
+        (["train", "vla", "vla.backbone_path=nowhere"], "vla.backbone_path: found nowhere"),
+        (["train", "vla_pretrain", "vla.backbone_path=there"], "vla.backbone_path: found there, expected null"),
+        (["run", "vla_data.source=files", "vla_data.path=nowhere"], "vla_data.path: found nowhere"),
+        (["run", "vla.image_size=30"], "vla.image_size: found 30"),
+        (["run", "vla_data.per_task=1"], "vla_data.per_task: found 1"),
+    ],
+)
+def test_wrong_words_are_refused_before_any_work(
+    words: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preset = [] if "--preset" in words else ["--preset", "vla_ci"]
+    assert run_cli(*words, *preset, "--out", str(tmp_path / "runs")) == 2
+    printed = capsys.readouterr()
+    assert named in printed.err and printed.err.count("\n") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_files_of_another_world_are_learned_but_not_tried(
+    robot_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = prepare_demonstrations(robot_run.config).files[0].parent
+    words = [
+        "--preset", "vla_ci", "--out", str(tmp_path), "vla_data.source=files", f"vla_data.path={folder}",
+        f"vla.backbone_path={robot_run.folder / 'vla_pretrain' / 'backbone.safetensors'}",
+        "vla_training.steps=4", "vla.freeze_backbone=false", "vla.horizon=3", "vla_evaluation.execute=2",
+    ]  # fmt: skip
+    assert run_cli("run", *words) == 0
+    assert "no trials" in (tmp_path / "vla_ci" / "report.md").read_text()
+    run = Run.open(tmp_path / "vla_ci")
+    assert trained_policy(run).horizon == 3 and "vla" not in run.metrics
+    before = weights_digest(load_backbone(robot_run.folder / "vla_pretrain" / "backbone.safetensors"))
+    learned: Any = trained_policy(run).backbone
+    assert weights_digest(learned.backbone) != before, "this backbone has learned"
+    capsys.readouterr()
+    assert run_cli("evaluate", "--run", str(run.folder)) == 2
+    assert "vla_data.source: found files, expected table_lab" in capsys.readouterr().err
