@@ -13,6 +13,9 @@ runs/<name>/
   motions/                    the motions that the report shows, as .npy of 272 features
   metrics.json                every number of the report
   report.html                 one file, no network
+
+A run of the robot half has vla_pretrain/ (with backbone.safetensors) and vla/ instead, and success.gif, failure.gif and
+report.md beside its report.
 """
 
 from __future__ import annotations

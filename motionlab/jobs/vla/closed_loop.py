@@ -124,8 +124,8 @@ def film_numbers(episode: EpisodeResult) -> dict[str, Any]:
     return {
         "instruction": TASKS[episode.task],
         "seed": episode.seed,
-        "success": episode.success,
-        "grasped": episode.grasped,
+        "success": bool(episode.success),  # a world of numpy gives numpy.bool_
+        "grasped": bool(episode.grasped),
         "steps": episode.steps,
     }
 

@@ -141,6 +141,7 @@ def test_films_show_a_success_and_a_failure(tmp_path: Path) -> None:
     result = evaluate_policy(env, half_expert, (0, 1), (0,), max_steps=40)
     films = make_films(tmp_path, env, half_expert, result, 40)
     assert films[FILMS[True]]["success"] and not films[FILMS[False]]["success"]
+    assert json.loads(json.dumps(films)) == films, "all of it can be written"
     for name, film in films.items():
         with Image.open(tmp_path / name) as picture:
             assert picture.size == (384, 192)
