@@ -69,7 +69,7 @@ class FeatureReader(nn.Module):
         colours: c x c mean colours of each patch stand behind its token, 0 for none. Geometry does not need to know
             which cube is the red one, and tokens of a small backbone lose it: one that was pretrained with patch
             colours still painted the cubes of the far view grey (error 0.15 of 1, 0.02 elsewhere). With the colours a
-            policy of 500 steps has a validation error of 0.043, and 0.066 without.
+            policy of 500 steps has a validation error of 0.043, and 0.066 without (instructions as one-hot vectors).
 
     Raises:
         InputError: numbers below 1.
