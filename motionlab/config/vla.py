@@ -85,6 +85,10 @@ class VlaConfig(Section):
     grid_side: int | None = setting(
         None, "mean over neighbouring patches until the grid has this side; null keeps it", at_least=1
     )
+    read_norm: bool = setting(True, "LayerNorm of each token that is read")
+    read_colours: int = setting(
+        4, "features hold this many mean colours along the side of each patch; 0 for tokens alone", at_least=0
+    )
     freeze_backbone: bool = setting(True, "the backbone does not learn from actions; its features are computed once")
     standardise: bool = setting(True, "features to mean 0 and deviation 1 by statistics of the training split")
     language: Literal["tiny", "folder"] = setting(

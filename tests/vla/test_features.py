@@ -135,14 +135,44 @@ def test_standardised_features_have_mean_0_and_deviation_1() -> None:
     scaled = standardise(features)
     real = scaled.grid[features.view_mask[:, 1], 1]  # [6, h, w, D]
     torch.testing.assert_close(real.mean(0), torch.zeros(4, 4, 16), atol=1e-3, rtol=0)
-    wide = standardise.get_buffer("grid_std")[1] > 0.01
-    torch.testing.assert_close(real.std(0, correction=0)[wide], torch.ones(int(wide.sum())), atol=1e-3, rtol=0)
+    everywhere = scaled.grid[features.view_mask].square().mean((0, 1, 2))  # [D]: both views, all places
+    torch.testing.assert_close(everywhere, torch.ones(16), atol=1e-3, rtol=0)
     assert not scaled.grid[0, 1].any() and torch.equal(scaled.points, features.points)
     again = Standardise(2, (4, 4), 3, 16)
     again.load_state_dict(standardise.state_dict())
     assert torch.equal(again(features).grid, scaled.grid)
     with pytest.raises(InputError, match=r"features: grid: found \[B, 1, 4, 4, 16\], expected \[B, 2, 4, 4, 16\]"):
         standardise(Features(**{name: value[:, :1] for name, value in features.tensors().items()}))
+
+
+def test_a_change_is_as_large_at_every_place() -> None:
+    """A convolution reads all places with the same weights."""
+    grid = torch.zeros(4, 1, 1, 2, 1)
+    grid[:, 0, 0, 0, 0] = torch.tensor([0.0, 0.01, 0.0, 0.01])  # noise of the table
+    grid[:, 0, 0, 1, 0] = torch.tensor([5.0, 6.0, 5.0, 6.0])  # where a cube comes and goes
+    features = Features(
+        grid, torch.zeros(4, 1, 1, 1), torch.zeros(4, 1, 9), torch.zeros(4, 1, 1, 2, 3), torch.ones(4, 1).bool()
+    )
+    standardise = Standardise(1, (1, 2), 1, 1)
+    standardise.fit([features])
+    change = standardise(features).grid.diff(dim=0).abs()[0, 0, 0, :, 0]
+    assert float(change[1] / change[0]) == pytest.approx(100, rel=1e-3)
+
+
+def test_colours_stand_behind_the_tokens_of_their_patch() -> None:
+    images, mask = TenFrames().images([0, 1])
+    with torch.no_grad():
+        plain = FeatureReader(tiny())(images, mask)
+        reader = FeatureReader(tiny(), norm=True, colours=2)
+        features = reader(images, mask)
+    assert reader.token_dim == features.grid.shape[-1] == features.special.shape[-1] == 16 + 12
+    torch.testing.assert_close(features.grid[1, 1, 2, 3, :16], nn.functional.layer_norm(plain.grid[1, 1, 2, 3], (16,)))
+    patch = images[1, 1, :, 8:12, 12:16]  # row 2, column 3 of patches of 4 pixels
+    torch.testing.assert_close(features.grid[1, 1, 2, 3, 16:19], patch[:, :2, :2].mean((1, 2)))
+    torch.testing.assert_close(features.grid[1, 1, 2, 3, 19:22], patch[:, :2, 2:].mean((1, 2)))
+    assert not features.special[..., 16:].any() and not features.grid[0, 1].any()  # the padded view
+    with pytest.raises(InputError, match="colours=-1"):
+        FeatureReader(tiny(), colours=-1)
 
 
 def test_a_constant_channel_stays_small() -> None:
@@ -183,9 +213,11 @@ def test_other_weights_settings_or_frames_are_other_features(tmp_path: Path) -> 
         FeatureReader(tiny(1)),
         FeatureReader(tiny(heads=4)),
         FeatureReader(tiny(), layers=2),
+        FeatureReader(tiny(), norm=True),
+        FeatureReader(tiny(), colours=1),
     ]
     keys = [feature_key(reader, frames) for reader in readers] + [feature_key(readers[0], other)]
-    assert len(set(keys)) == 5
+    assert len(set(keys)) == 7
     assert feature_key(FeatureReader(tiny()), frames) == keys[0]
     path = tmp_path / f"features-{keys[0][:16]}.safetensors"
     write_tensors(path, {"grid": torch.zeros(10, 1)}, {})

@@ -294,6 +294,19 @@ def test_half_precision_is_finite() -> None:
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
+def test_a_lost_cube_costs_more_than_haze() -> None:
+    """Both have the same mean L1. A backbone that may lose small things cannot tell which cube is the red one."""
+    targets = geometry_targets(*floor_scene())
+    table = torch.full((1, 2, 3, SIZE, SIZE), 0.4)
+    images = table.clone()
+    images[:, :, 0, 4:6, 4:6] = 0.9  # 4 of 256 pixels
+    haze = float((images - table).abs().mean())
+    lost, hazy = perfect(targets, table), perfect(targets, images + haze)
+    losses = [geometry_loss(output, targets, images) for output in (lost, hazy)]
+    assert float(losses[0].parts["rgb_l1"]) == pytest.approx(float(losses[1].parts["rgb_l1"]), rel=1e-3)
+    assert float(losses[0].total) > 20 * float(losses[1].total)
+
+
 def test_no_colours_without_a_head() -> None:
     targets, images = geometry_targets(*floor_scene()), torch.rand(1, 2, 3, SIZE, SIZE)
     output = perfect(targets, images)

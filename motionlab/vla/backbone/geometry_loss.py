@@ -6,7 +6,9 @@ Depth and points (VGGT, arXiv:2503.11651, equation 2, without its gradient term;
 
 The first two terms let the network be unsure at borders of objects, at a price; the third keeps a gradient where it is.
 Cameras: L1 on translation, quaternion and field of view (weight 0.5 for the last), each refinement 0.6 times as much as
-the next. Colours: L1 with weight 10. Geometry does not need them, but an instruction names things by their colour.
+the next. Colours: squared error. Geometry does not need them, but an instruction names things by their colour. L1 gives
+every cell the same pull, and its best answer is the median: a network that is not yet sure paints a cube, one cell in a
+hundred, in the colour of the table, and loses next to nothing. Squares pull hardest where a cube is missing.
 Every mean is over valid pixels or real views of the whole batch; `count` says how many views that are.
 """
 
@@ -19,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.vla.backbone.output import GeometryOutput
+from motionlab.vla.backbone.output import CONTRAST, GeometryOutput
 from motionlab.vla.backbone.targets import GeometryTargets
 
 REFINEMENT = 0.6
@@ -81,8 +83,9 @@ def geometry_loss(
     total = total + weights.depth * unsure(depth_error, output["depth_conf"], valid)
     total = total + weights.points * unsure(point_error, output["world_points_conf"], valid)
     if weights.colours:
-        parts["rgb_l1"] = colour_loss(output, images, real)
-        total = total + weights.colours * parts["rgb_l1"]
+        error = colour_error(output, images)  # [B, S, y, x, 3]
+        parts["rgb_l1"] = masked_mean(error.abs().mean((2, 3, 4)), real)
+        total = total + weights.colours * masked_mean((error / CONTRAST).square().mean((2, 3, 4)), real)
     return GeometryLosses(total, {name: part.detach() for name, part in parts.items()})
 
 
@@ -106,8 +109,8 @@ def unsure(error: Tensor, confidence: Tensor, valid: Tensor) -> Tensor:
     return masked_mean(error * confidence - SURENESS * confidence.log() + error, valid)
 
 
-def colour_loss(output: GeometryOutput, images: Tensor, view_mask: Tensor) -> Tensor:
-    """L1 between predicted colours and images shrunk to their size, over real views; scalar."""
+def colour_error(output: GeometryOutput, images: Tensor) -> Tensor:
+    """Predicted colours minus images shrunk to their size, `[B, S, y, x, 3]`."""
     if "patch_rgb" not in output:
         raise InputError(
             "geometry_loss", found="a backbone without patch_rgb", expected="TinyVGGT, or colours=0",
@@ -115,8 +118,7 @@ def colour_loss(output: GeometryOutput, images: Tensor, view_mask: Tensor) -> Te
         )  # fmt: skip
     predicted = output["patch_rgb"].float()  # [B, S, y, x, 3]
     small = F.adaptive_avg_pool2d(images.flatten(0, 1), (predicted.shape[2], predicted.shape[3]))  # [B*S, 3, y, x]
-    target = small.unflatten(0, images.shape[:2]).movedim(2, -1)  # [B, S, y, x, 3]
-    return masked_mean((predicted - target).abs().mean((2, 3, 4)), view_mask)
+    return predicted - small.unflatten(0, images.shape[:2]).movedim(2, -1)
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 
+CONTRAST = 0.25
+"""The unit of colours, about the deviation of pictures: TinyVGGT reads and is corrected in (colour - 0.5) / 0.25."""
+
 
 class GeometryOutput(TypedDict):
     """B rows, S views, H x W pixels, P tokens a view, D = 2C numbers a token.

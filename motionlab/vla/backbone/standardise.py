@@ -4,7 +4,9 @@ Tokens of a frozen network have channels whose mean is many times their deviatio
 that is trained on them sees constants: its gripper accuracy stayed at 0.55, and reached 0.91 after standardising. A
 LayerNorm after the first projection does not help, since it normalises over channels and not over frames.
 
-Statistics are per view, position and channel: a patch that always shows the table is compared with itself.
+Means are per view, position and channel: a patch that always shows the table is compared with itself. Deviations of
+the grid are per channel: the convolution that reads it has the same weights everywhere, so red must be equally red
+everywhere. Divided by a deviation of its own, a patch that never changes would show its noise as large as a cube.
 """
 
 from __future__ import annotations
@@ -68,7 +70,11 @@ class Standardise(nn.Module):
         for name, (first, second) in sums.items():
             n = count.clamp(min=1).double().to(first.device).view(-1, *[1] * (first.dim() - 1))  # [S, 1, ...]
             mean = first / n
-            std = (second / n - mean.square()).clamp(min=0).sqrt()
+            variance = (second / n - mean.square()).clamp(min=0)
+            if name == "grid":
+                share = n / n.sum()  # of the frames that a view has
+                variance = (share * variance).sum(0).mean((0, 1)).expand_as(variance)
+            std = variance.sqrt()
             if not bool(torch.isfinite(std).all()):
                 raise InputError(
                     f"features: {name}", found="NaN or infinity", expected="finite numbers",
