@@ -96,6 +96,16 @@ class VlaPolicy(nn.Module):
         self.state_mean.copy_(states.double().mean(0))
         self.state_std.copy_(states.double().std(0, correction=0).clamp(min=FLOOR))
 
+    @torch.no_grad()
+    def fit_language(self, instructions: Sequence[str]) -> None:
+        """Take the different instructions of the training split, before training; see `Fusion.fit_text`.
+
+        Raises:
+            InputError: an empty or unknown one.
+        """
+        with evaluating(self):
+            self.fusion.fit_text(self.language(list(dict.fromkeys(instructions))))
+
     def features(self, images: Tensor, view_mask: Tensor) -> Features:
         """What the backbone says: images `[B, S, 3, H, W]` in [0, 1], bool `[B, S]`."""
         found: Features = self.backbone(images, view_mask)

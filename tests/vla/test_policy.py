@@ -15,6 +15,7 @@ from motionlab.vla.backbone.features import FeatureReader, Features
 from motionlab.vla.backbone.frozen import Frozen, parameter_table, trainable
 from motionlab.vla.backbone.tiny_vggt import TinyVGGT
 from motionlab.vla.build import grid_of, make_policy
+from motionlab.vla.fusion import SpatialFilm, mean_of_real
 from motionlab.vla.geometry import GeometryFeatureExtractor, PointNet
 from motionlab.vla.language import TinyLanguageEncoder, Vocabulary
 from motionlab.vla.policy import VlaPolicy
@@ -48,7 +49,40 @@ def make(kind: str = "spatial_film", **changes: Any) -> VlaPolicy:
     if policy.standardise is not None:
         policy.standardise.fit([policy.features(*frames(16))])
     policy.fit_state(torch.randn(32, 8))
+    policy.fit_language([RED, BLUE, RED])
     return policy.eval()
+
+
+def test_sentences_that_differ_in_one_word_are_far_apart_for_film() -> None:
+    policy = make()
+    film = policy.fusion
+    assert isinstance(film, SpatialFilm)
+    text = policy.language([RED, BLUE])
+    first, second = mean_of_real(text.states, text.mask).detach()
+    assert (first - second).norm() < first.norm()
+    first, second = ((sentence - film.sentence_mean) / film.sentence_std for sentence in (first, second))
+    assert torch.allclose(first, -second, atol=1e-5), "two sentences lie opposite each other"
+    policy.fit_language([RED])
+    assert film.sentence_std.item() == 1.0, "one sentence has no deviation to divide by"
+
+
+def test_words_keep_their_differences_in_training() -> None:
+    """Embeddings far larger than a step of Adam: a push that all words get leaves the sentences apart."""
+    torch.manual_seed(0)
+    encoder = TinyLanguageEncoder(Vocabulary.of([RED, BLUE]), dim=16, n_head=2)
+    optimizer = torch.optim.Adam(encoder.embedding.parameters(), lr=1e-3)
+
+    def distance() -> float:
+        text = encoder([RED, BLUE])
+        red, blue = mean_of_real(text.states, text.mask)
+        return float((red - blue).norm().detach())
+
+    before = distance()
+    for _ in range(200):
+        optimizer.zero_grad()
+        (-encoder([RED, BLUE]).states.sum()).backward()
+        optimizer.step()
+    assert distance() > before / 2
 
 
 def frames(batch: int) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from motionlab.jobs.vla.data import (
     prepare_demonstrations,
     require_demonstrations,
 )
-from motionlab.jobs.vla.models import make_policy_of, trained_backbone
+from motionlab.jobs.vla.models import make_policy_of, make_reader, trained_backbone
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.runtime import cache_dir
 from motionlab.training.checkpoints.tensor_files import save_model
@@ -30,7 +30,7 @@ from motionlab.training.stage import Losses
 from motionlab.vla.action_normalizer import ActionNormalizer
 from motionlab.vla.actions import Actions, ActionTargets, action_losses, action_metrics, count_valid
 from motionlab.vla.backbone.feature_cache import feature_cache
-from motionlab.vla.backbone.features import FeatureReader, Features
+from motionlab.vla.backbone.features import Features
 from motionlab.vla.backbone.saved import weights_digest
 from motionlab.vla.frames import collate
 from motionlab.vla.language import Vocabulary
@@ -60,7 +60,7 @@ class VlaStage(RunStage[PolicyBatch]):
         vla = self.config.vla
         self.world = World.current()
         backbone = trained_backbone(run)
-        reader = FeatureReader(backbone, layers=vla.read_layers, side=vla.grid_side).to(self.device)
+        reader = make_reader(self.config, backbone).to(self.device)
         with self.world.first_alone():
             bind_demonstrations(run, splits)
             claim(self.folder, {"demonstrations": splits.digest, "backbone": weights_digest(reader)})
@@ -116,6 +116,7 @@ class VlaStage(RunStage[PolicyBatch]):
         """A policy with random weights behind the backbone, and the statistics of the training episodes."""
         policy = make_policy_of(self.config, trained_backbone(self.run), self.words)
         policy.fit_state(self.train.state)
+        policy.fit_language(self.sentences)
         policy.normaliser.load_state_dict(self.normaliser.state_dict())  # type: ignore[attr-defined]
         if policy.standardise is not None:
             if self._statistics is None:

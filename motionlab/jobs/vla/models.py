@@ -56,6 +56,14 @@ def trained_backbone(run: Run) -> Backbone:
     return found
 
 
+def make_reader(config: VlaRunConfig, backbone: Backbone) -> FeatureReader:
+    """The backbone, and what the policy reads from it."""
+    vla = config.vla
+    return FeatureReader(
+        backbone, layers=vla.read_layers, side=vla.grid_side, norm=vla.read_norm, colours=vla.read_colours
+    )
+
+
 def make_language(config: VlaRunConfig, words: Sequence[str]) -> LanguageEncoder:
     """The encoder of instructions; `words` is the vocabulary of a small one."""
     vla = config.vla
@@ -74,7 +82,7 @@ def make_policy_of(config: VlaRunConfig, backbone: Backbone, words: Sequence[str
     if vla.backbone == "vggt":
         side = grid_of(backbone, int(backbone.settings["size"]), vla.grid_side)
     return make_policy(
-        FeatureReader(backbone, layers=vla.read_layers, side=vla.grid_side),
+        make_reader(config, backbone),
         make_language(config, words),
         ActionNormalizer(vla.normaliser),
         views=vla.views, side=side, special=SPECIAL[vla.backbone],

@@ -118,7 +118,8 @@ def colour_error(output: GeometryOutput, images: Tensor) -> Tensor:
         )  # fmt: skip
     predicted = output["patch_rgb"].float()  # [B, S, y, x, 3]
     small = F.adaptive_avg_pool2d(images.flatten(0, 1), (predicted.shape[2], predicted.shape[3]))  # [B*S, 3, y, x]
-    return predicted - small.unflatten(0, images.shape[:2]).movedim(2, -1)
+    target: Tensor = small.unflatten(0, images.shape[:2]).movedim(2, -1)  # [B, S, y, x, 3]
+    return predicted - target
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
