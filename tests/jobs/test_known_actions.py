@@ -105,7 +105,8 @@ def test_motions_that_name_no_actions_show_their_captions(copy):
     unnamed = Splits("unnamed", Unnamed(splits.train), splits.validation, splits.tests)
     record_known_captions(copy, unnamed)
     text = describe_known(copy.folder)
-    assert "do not name their actions" in text and "walks forward" in text and " times  " in text
+    assert "do not name their actions" in text and " times  " in text
+    assert any(caption in text for i in range(len(splits.train)) for caption in splits.train.captions(i))
 
 
 def test_an_older_run_gets_its_file_from_the_clips_in_the_cache(copy, finished_run):

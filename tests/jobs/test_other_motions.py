@@ -22,7 +22,7 @@ Change = Callable[[Path], None]
 def change_caption(folder: Path) -> None:
     """Another phrase; every feature stays."""
     path = folder / "captions.jsonl"
-    path.write_text(path.read_text(encoding="utf-8").replace("strolls ahead", "wanders ahead"), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace(" ahead", " onwards"), encoding="utf-8")
 
 
 def change_features(folder: Path) -> None:

@@ -71,7 +71,8 @@ def test_the_history_holds_error_and_usage_of_every_validation(
     window = config.tokenizer.window
     windows = RaggedBatches(corpus.train, run.normalizer, window, settings.batch_size, settings.seed)
     usage = count_codes(model, windows, USAGE_BATCHES).summary()
-    assert last["tokens"] == usage.tokens == USAGE_BATCHES * settings.batch_size * window // 4
+    whole = USAGE_BATCHES * settings.batch_size * window // 4  # if no clip were shorter than the window
+    assert last["tokens"] == usage.tokens and 0.8 * whole < usage.tokens < whole
     assert last["used_fraction"] == usage.used_fraction > 0
     assert last["perplexity"] == pytest.approx(usage.perplexity)
 

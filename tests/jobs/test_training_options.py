@@ -65,4 +65,4 @@ def test_too_little_memory_is_explained_with_the_formula(tmp_path: Path, monkeyp
     run = Run.create(tmp_path / "again", config)
     train_tokenizer(run, corpus)
     record = read_checkpoint(run.tokenizer_folder("fsq") / "checkpoints")[1]
-    assert record["counters"]["pieces"] == 4 and 4 * 16 * 63 < record["counters"]["items"] <= 4 * 16 * 64
+    assert record["counters"]["pieces"] == 4 and 4 * 16 * 56 < record["counters"]["items"] <= 4 * 16 * 64

@@ -22,7 +22,8 @@ class Draws:
     """`draws(number)`: which of `n` moments are in this batch.
 
     >>> draws = Draws(3, batch_size=2, seed=0)
-    >>> sorted([*draws(0), *draws(1)][:3]), [int(i) for i in draws(0)] == [int(i) for i in draws(0)]
+    >>> first_pass = [*draws(0).tolist(), *draws(1).tolist()][:3]
+    >>> sorted(first_pass), draws(0).tolist() == first_pass[:2]
     ([0, 1, 2], True)
     """
 
