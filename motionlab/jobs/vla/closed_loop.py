@@ -1,7 +1,8 @@
 """Trials of a policy in the table-top world: success of each task, controls, and two films.
 
 A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions), above it
-the expert that was imitated, and beside it the same policy behind changed conventions (`evaluation/convention_controls.py`).
+the expert that was imitated, and beside it the same policy behind changed conventions
+(`evaluation/convention_controls.py`).
 """
 
 from __future__ import annotations
