@@ -11,15 +11,12 @@ from motionlab.config import RunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.stages.run_stage import RunStage
+from motionlab.jobs.stages.demonstration_stage import DemonstrationStage
 from motionlab.jobs.vla.batches import AllFrames, Draws, Moments, PolicyBatch
 from motionlab.jobs.vla.data import (
     Demonstrations,
     bind_demonstrations,
-    check_vla_data,
     frames_in_memory,
-    prepare_demonstrations,
-    require_demonstrations,
 )
 from motionlab.jobs.vla.models import make_policy_of, make_reader, trained_backbone
 from motionlab.jobs.vla.settings import vla_settings
@@ -39,7 +36,7 @@ from motionlab.vla.policy import VlaPolicy
 PORTION = 256  # moments that are measured at a time
 
 
-class VlaStage(RunStage[PolicyBatch]):
+class VlaStage(DemonstrationStage[PolicyBatch]):
     """What is seen, an instruction and the robot's state to the losses of a chunk of actions.
 
     Validation columns, over held-out episodes: `val_loss` and its parts `val_pose` and `val_gripper`; `val_pose_mm`,
@@ -51,7 +48,6 @@ class VlaStage(RunStage[PolicyBatch]):
     """
 
     name = "vla"
-    splits: Demonstrations
     model: VlaPolicy
 
     def __init__(self, run: Run, splits: Demonstrations, variant: str | None = None) -> None:
@@ -89,18 +85,6 @@ class VlaStage(RunStage[PolicyBatch]):
         for name, path in (("backbone_path", vla.backbone_path), ("language_folder", vla.language_folder)):
             if path is not None and not Path(path).exists():
                 raise InputError(f"vla.{name}", found=path, expected="a path that exists", fix="Check it.")
-
-    @classmethod
-    def check_data(cls, config: RunConfig) -> None:
-        """See `check_vla_data`."""
-        check_vla_data(config)
-
-    @classmethod
-    def prepare(cls, run: Run) -> Demonstrations:
-        """The demonstrations, made now unless the cache has them."""
-        data = prepare_demonstrations(run.config)
-        require_demonstrations(run, data)
-        return data
 
     @classmethod
     def check_run(cls, run: Run) -> None:

@@ -12,15 +12,12 @@ from motionlab.config import RunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.stages.run_stage import RunStage
+from motionlab.jobs.stages.demonstration_stage import DemonstrationStage
 from motionlab.jobs.vla.batches import Draws
 from motionlab.jobs.vla.data import (
     Demonstrations,
     bind_demonstrations,
-    check_vla_data,
     frames_in_memory,
-    prepare_demonstrations,
-    require_demonstrations,
 )
 from motionlab.jobs.vla.models import make_backbone
 from motionlab.jobs.vla.settings import vla_settings
@@ -55,7 +52,7 @@ class Views:
         return Views(**{name: getattr(self, name).to(device) for name in self.__dataclass_fields__})
 
 
-class VlaPretrainStage(RunStage[Views]):
+class VlaPretrainStage(DemonstrationStage[Views]):
     """Pictures to the geometry that the world behind them really has.
 
     Validation columns: `val_loss`, `val_pose_l1`, `val_depth_rel`, `val_points` (of a scene whose mean distance is 1)
@@ -63,7 +60,6 @@ class VlaPretrainStage(RunStage[Views]):
     """
 
     name = "vla_pretrain"
-    splits: Demonstrations
     model: TinyVGGT
 
     def __init__(self, run: Run, splits: Demonstrations, variant: str | None = None) -> None:
@@ -93,18 +89,6 @@ class VlaPretrainStage(RunStage[Views]):
                 "vla.backbone_path", found=path, expected="null: this stage trains a new backbone",
                 fix="Set it to null, or go on with: motionlab train vla.",
             )  # fmt: skip
-
-    @classmethod
-    def check_data(cls, config: RunConfig) -> None:
-        """See `check_vla_data`."""
-        check_vla_data(config)
-
-    @classmethod
-    def prepare(cls, run: Run) -> Demonstrations:
-        """The demonstrations, made now unless the cache has them."""
-        data = prepare_demonstrations(run.config)
-        require_demonstrations(run, data)
-        return data
 
     def make(self) -> TinyVGGT:
         """A backbone with random weights."""
