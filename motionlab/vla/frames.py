@@ -135,10 +135,13 @@ class LiberoFrames(Dataset[Frame]):
 
     def actions(self) -> np.ndarray:
         """`[N, 7]` float32: the first action of every moment; for fitting a normaliser, without reading a picture."""
-        places = [self._place(int(moment)) for moment in self._moments]
-        return np.stack(
-            [self._demos[number][1].actions[row + self._demos[number][0].obs_action_offset] for number, row in places]
-        )
+        return np.stack([demo.actions[row] for demo, row in self._first_actions()])
+
+    def executed(self) -> np.ndarray | None:
+        """`[N, 7]` float32: what was carried out where `actions` has the labels; None if an episode does not say it."""
+        places = self._first_actions()
+        rows = [demo.executed[row] for demo, row in places if demo.executed is not None]
+        return np.stack(rows).astype(np.float32) if len(rows) == len(places) else None
 
     def close(self) -> None:
         """Close the files; they are opened again when a picture is asked for."""
@@ -155,6 +158,15 @@ class LiberoFrames(Dataset[Frame]):
         """Number of the episode, and row in it, of a moment."""
         number = int(np.searchsorted(self._starts, moment, side="right")) - 1
         return number, moment - int(self._starts[number])
+
+    def _first_actions(self) -> list[tuple[Demo, int]]:
+        """The episode, and the row in it, of the first action of every moment."""
+        found = []
+        for moment in self._moments:
+            number, row = self._place(int(moment))
+            index, demo = self._demos[number]
+            found.append((demo, row + index.obs_action_offset))
+        return found
 
     def _file(self, path: Path) -> Any:
         if self._process != os.getpid():  # in a worker: what was open belongs to another process

@@ -72,6 +72,17 @@ def test_an_offset_pairs_an_observation_with_the_action_after_it(official):
     np.testing.assert_array_equal(shifted.actions()[:3], episode.actions[1:4])
 
 
+def test_what_was_carried_out_stands_beside_the_labels(demonstrations, official):
+    frames = LiberoFrames(demonstrations).of_episodes([1, 0])  # the second is carried out with noise
+    episodes = read_libero(demonstrations[0])
+    expected = np.concatenate([episodes[number].executed for number in (1, 0)]).astype(np.float32)
+    np.testing.assert_array_equal(frames.executed(), expected)
+    assert np.abs(frames.executed() - frames.actions()).max() > 0.05
+    shifted = LiberoFrames([demonstrations[0]], conventions=Conventions(None, 1)).of_episodes([1])
+    np.testing.assert_array_equal(shifted.executed(), episodes[1].executed[1:].astype(np.float32))
+    assert LiberoFrames([*demonstrations, official()], image_size=8).executed() is None
+
+
 def test_batches(demonstrations):
     frames = LiberoFrames(demonstrations, horizon=2)
     batch = collate([frames[i] for i in (0, 5, 9)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from motionlab.config import RunConfig
@@ -41,7 +42,9 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
 
     Validation columns, over held-out episodes: `val_loss` and its parts `val_pose` and `val_gripper`; `val_pose_mm`,
     `val_pose_mrad` and `val_gripper_accuracy`, which mean something; and `val_mean_action_loss` and
-    `val_mean_action_mm` of a policy that always does what was done on average: a loss says little without it.
+    `val_mean_action_mm` of a policy that always does what was done on average; and, where the files say what was
+    carried out, `val_expert_noise_loss` and `val_expert_noise_mm` of the expert itself, its noise included. A loss says
+    little without them.
 
     Raises:
         InputError: no backbone yet, or a sentence that cannot be read.
@@ -72,7 +75,7 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
         self.held_out = Moments.of(frames.of_episodes(splits.validation), self.sentences)
         self.normaliser = ActionNormalizer.fit(frames.of_episodes(splits.train).actions(), vla.normaliser)
         self.draws = Draws(len(self.train), self.settings.batch_size, self.settings.seed)
-        self.baseline = self._mean_action()
+        self.baselines = self._mean_action() | self._expert_noise()
         self.architecture = {"words": " ".join(self.words), "backbone": weights_digest(reader)}
         self.constants = {"actions.offset": self.normaliser.offset, "actions.scale": self.normaliser.scale}
         self._statistics: dict[str, Tensor] | None = None
@@ -139,7 +142,7 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
                 sums[name] += value
         totals = dict(zip(names, self.world.sum(list(sums.values())), strict=True))
         steps = totals.pop("steps")
-        return {name: total / steps for name, total in totals.items()} | self.baseline
+        return {name: total / steps for name, total in totals.items()} | self.baselines
 
     def keep(self) -> None:
         """With the run, and the words that it knows beside its weights."""
@@ -180,17 +183,31 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
 
     def _mean_action(self) -> dict[str, float]:
         """What a policy scores on the held-out episodes that always does the mean of the training actions."""
-        vla, targets = self.config.vla, self.held_out.targets
-        real = ~self.train.action_is_pad
+        targets, real = self.held_out.targets, ~self.train.action_is_pad
         mean_pose = self.train.pose[real].mean(0).expand_as(targets.pose)
         mean_gripper = self.train.gripper[real].mean(0).expand_as(targets.gripper)
-        found = action_metrics(mean_pose, mean_gripper, targets, self.splits.units)
-        baseline = {"mean_action_mm": found["pose_mm"]}
+        return self._scores("mean_action", mean_pose, mean_gripper, targets)
+
+    def _expert_noise(self) -> dict[str, float]:
+        """What the actions that were carried out on the held-out episodes score against the expert's labels."""
+        frames = self.splits.frames.of_episodes(self.splits.validation)
+        carried_out = frames.executed()
+        if carried_out is None:
+            return {}
+        labels, done = (torch.from_numpy(rows)[:, None] for rows in (frames.actions(), carried_out))  # [N, 1, 7]
+        real = torch.zeros(labels.shape[:2], dtype=torch.bool)
+        targets = ActionTargets(labels[..., :6], labels[..., 6:], real)
+        return self._scores("expert_noise", done[..., :6], done[..., 6:], targets)
+
+    def _scores(self, name: str, pose: Tensor, gripper: Tensor, targets: ActionTargets) -> dict[str, float]:
+        """Error and, where it is of the same kind as the policy's, loss of given actions; poses in their units."""
+        vla = self.config.vla
+        scores = {f"{name}_mm": action_metrics(pose, gripper, targets, self.splits.units)["pose_mm"]}
         if vla.head == "regression" and vla.gripper == "tanh":  # else its loss is of another kind
             losses = action_losses(
-                Actions(self.normaliser.normalize(mean_pose), mean_gripper),
+                Actions(self.normaliser.normalize(pose), gripper),
                 ActionTargets(self.normaliser.normalize(targets.pose), targets.gripper, targets.action_is_pad),
                 pose_weight=vla.pose_weight, gripper_weight=vla.gripper_weight,
             )  # fmt: skip
-            baseline["mean_action_loss"] = float(losses.total)
-        return baseline
+            scores[f"{name}_loss"] = float(losses.total)
+        return scores

@@ -137,14 +137,18 @@ def _figures(run: Run) -> list[Any]:
             continue
         history = History.read(path)
         losses = {"training": history.points("loss")}
-        for name in ("val_loss", "val_mean_action_loss"):
+        for name, label in (
+            ("val_loss", "validation"),
+            ("val_mean_action_loss", "mean action"),
+            ("val_expert_noise_loss", "noise of the expert"),
+        ):
             if name in history.columns:
-                losses[name.removeprefix("val_").replace("_", " ") if "mean" in name else "validation"] = (
-                    history.points(name)
-                )
+                losses[label] = history.points(name)
         figures.append(loss_figure(losses, title=f"{title}: loss"))
         if "val_pose_mm" in history.columns:
             lines = {"policy": history.points("val_pose_mm"), "mean action": history.points("val_mean_action_mm")}
+            if "val_expert_noise_mm" in history.columns:
+                lines["noise of the expert"] = history.points("val_expert_noise_mm")
             label = "mm a step"
             figures.append(line_figure(lines, x_label="optimizer step", y_label=label, title="error on held-out steps"))
     return figures

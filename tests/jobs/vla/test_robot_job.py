@@ -81,6 +81,11 @@ def test_validation_is_in_physical_units_beside_a_policy_that_knows_nothing(robo
     held_out = demonstrations.frames.of_episodes(demonstrations.validation).actions()[:, :3]
     expected = np.linalg.norm(held_out - learned.mean(0), axis=1).mean() * 35  # mm in a unit of this world
     assert row["val_mean_action_mm"] == pytest.approx(expected, rel=1e-5)
+    carried_out = demonstrations.frames.of_episodes(demonstrations.validation).executed()
+    assert carried_out is not None
+    noise = np.linalg.norm(carried_out[:, :3] - held_out, axis=1).mean() * 35
+    assert 0 < noise < expected and row["val_expert_noise_mm"] == pytest.approx(noise, rel=1e-5)
+    assert 0 < row["val_expert_noise_loss"] < row["val_mean_action_loss"]
     # A policy of eight steps is hardly better than the mean action, but it is near to it in the same units.
     assert 0.5 < row["val_pose_mm"] / row["val_mean_action_mm"] < 1.5
     assert row["val_loss"] == pytest.approx(row["val_pose"] + 0.5 * row["val_gripper"], rel=1e-5)
