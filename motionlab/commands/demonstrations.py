@@ -1,0 +1,41 @@
+"""`motionlab demonstrations`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from motionlab.environment import usable_path
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+def _path(path: Path) -> Path:
+    return usable_path(path)
+
+
+@app.command()
+def demonstrations(
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="Folder of .hdf5 files, a LeRobotDataset, or table_lab for new ones.")
+    ],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="A new folder.")],
+    to: Annotated[
+        str | None, typer.Option("--to", help="hdf5 or lerobot. Default: the one that the source is not.")
+    ] = None,
+    pictures: Annotated[
+        str,
+        typer.Option(help="How a LeRobotDataset stores its pictures: upright, flipped or rotated (by 180 degrees)."),
+    ] = "upright",
+    per_task: Annotated[int, typer.Option(min=1, help="table_lab: demonstrations of each task.")] = 100,
+) -> None:
+    """Write robot demonstrations in another layout: LIBERO's HDF5 files or LeRobot's folders.
+
+    A LeRobotDataset keeps pictures, actions, the state of the hand and sentences; depth and cameras are left behind.
+    """
+    from motionlab.jobs.vla.demonstration_files import convert_demonstrations
+
+    stored: Any = pictures
+    print(convert_demonstrations(source, out, to, stored, per_task))

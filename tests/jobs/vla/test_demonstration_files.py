@@ -1,0 +1,79 @@
+"""Demonstrations from one layout to the other and back, and a training from a LeRobotDataset."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from motionlab.cli import app
+from motionlab.config import load_config
+from motionlab.errors import InputError
+from motionlab.jobs.vla.data import prepare_demonstrations
+from motionlab.jobs.vla.demonstration_files import convert_demonstrations
+from motionlab.vla.libero.read import read_libero
+from motionlab.vla.table_lab.env import TASKS
+
+pytest.importorskip("h5py")
+pytest.importorskip("pyarrow")
+
+
+@pytest.fixture(scope="module")
+def table_lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("demonstrations") / "hdf5"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("motionlab.jobs.vla.demonstration_files.DemonstrationSettings", _small)
+        convert_demonstrations("table_lab", out, per_task=2)
+    return out
+
+
+def _small(**settings: Any) -> Any:
+    from motionlab.vla.demonstrations import DemonstrationSettings
+
+    return DemonstrationSettings(**{**settings, "image_size": 16})
+
+
+def test_there_and_back(table_lab: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["demonstrations", str(table_lab), "--out", str(tmp_path / "lerobot")])
+    assert done.exit_code == 0 and "in the layout of lerobot" in done.output, done.output
+    said = convert_demonstrations(tmp_path / "lerobot", tmp_path / "hdf5")
+    assert "3 files" in said and "in the layout of hdf5" in said
+    before = [episode for path in sorted(table_lab.glob("*.hdf5")) for episode in read_libero(path)]
+    after = [episode for path in sorted((tmp_path / "hdf5").glob("*.hdf5")) for episode in read_libero(path)]
+    assert len(before) == len(after) == 6
+    assert {episode.instruction for episode in after} == set(TASKS)
+    for old, new in zip(before, after, strict=True):
+        assert old.instruction == new.instruction and not new.depth and new.executed is None
+        for name in ("actions", "ee_pos", "ee_ori", "gripper"):
+            np.testing.assert_array_equal(getattr(old, name), getattr(new, name))
+        for view, pictures in old.images.items():
+            np.testing.assert_array_equal(new.images[view], pictures)
+
+
+def test_a_run_takes_the_folder_as_it_is(table_lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLAB_CACHE", str(tmp_path / "cache"))
+    convert_demonstrations(table_lab, tmp_path / "lerobot", "lerobot")
+    config = load_config("vla_ci", ["vla_data.source=files", f"vla_data.path={tmp_path / 'lerobot'}"])
+    config = replace(config, vla_data=replace(config.vla_data, validation_share=0.5))  # type: ignore[attr-defined]
+    first, again = prepare_demonstrations(config), prepare_demonstrations(config)
+    assert set(first.frames.instructions) == set(TASKS) and first.digest == again.digest
+    turned = replace(config, vla_data=replace(config.vla_data, lerobot_pictures="flipped"))  # type: ignore[attr-defined]
+    other = prepare_demonstrations(turned)
+    assert other.digest != first.digest
+    np.testing.assert_array_equal(other.frames[0].images.numpy(), first.frames[0].images.numpy()[:, :, ::-1])
+
+
+def test_faults(table_lab: Path, tmp_path: Path) -> None:
+    for message, arguments in {
+        "found content, expected a new folder": (table_lab, table_lab),
+        "demonstrations: found .*nowhere, expected a folder": (tmp_path / "nowhere", tmp_path / "out"),
+        "found neither, expected files in LIBERO's layout": (tmp_path, tmp_path / "out"),
+        "to: found 'rlds', expected hdf5, lerobot": (table_lab, tmp_path / "out", "rlds"),
+    }.items():
+        with pytest.raises(InputError, match=message):
+            convert_demonstrations(*arguments)
+        assert not (tmp_path / "out").exists()
