@@ -31,9 +31,10 @@ def demonstrations(
     ] = "upright",
     per_task: Annotated[int, typer.Option(min=1, help="table_lab: demonstrations of each task.")] = 100,
 ) -> None:
-    """Write robot demonstrations in another layout: LIBERO's HDF5 files or LeRobot's folders.
+    """Write demonstrations of a robot in another layout.
 
-    A LeRobotDataset keeps pictures, actions, the state of the hand and sentences; depth and cameras are left behind.
+    The layouts are the HDF5 files of LIBERO and the folders of LeRobot. A LeRobotDataset keeps pictures, actions, the
+    state of the hand and sentences; depth and cameras are left behind.
     """
     from motionlab.jobs.vla.demonstration_files import convert_demonstrations
 
