@@ -24,12 +24,13 @@ from motionlab.evaluation.closed_loop import (
 )
 from motionlab.evaluation.convention_controls import CONTROLS, Controlled
 from motionlab.evaluation.intervals import Interval
-from motionlab.files import sha256
+from motionlab.files import sha256, write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.data import Demonstrations
 from motionlab.jobs.vla.models import trained_policy
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.plots.robot_gif import write_robot_gif
+from motionlab.plots.robot_player import robot_player_page
 from motionlab.training.reporting.progress import Tally, progress_kind
 from motionlab.vla.acting import Actor
 from motionlab.vla.backbone.frozen import parameter_table
@@ -37,7 +38,7 @@ from motionlab.vla.observation import ACTION_DIMS, VIEWS, Observation
 from motionlab.vla.table_lab.env import TASKS, TableLab
 from motionlab.vla.table_lab.expert import expert_action
 
-FILMS = {True: "success.gif", False: "failure.gif"}
+FILMS = {True: "success.gif", False: "failure.gif"}  # each with a page to step through, `.html`
 SOME_VIEWS = "views swapped"  # the one control that needs both cameras
 
 
@@ -107,17 +108,40 @@ def other_policies(env: TableLab, actor: Actor, data: Demonstrations, seed: int)
 def make_films(
     folder: Path, env: TableLab, policy: Policy, result: ClosedLoopResult, max_steps: int
 ) -> dict[str, dict[str, Any]]:
-    """One film of the first success and one of the first failure: file -> what it shows."""
+    """A film, and a page to step through, of the first success and of the first failure: file -> what it shows."""
     films = {}
     for success, name in FILMS.items():
+        page = (folder / name).with_suffix(".html")
         (folder / name).unlink(missing_ok=True)  # of an earlier evaluation
+        page.unlink(missing_ok=True)
         chosen = next((episode for episode in result.episodes if episode.success == success), None)
         if chosen is None:
             continue
-        again = run_episode(env, policy, chosen.task, chosen.seed, max_steps, keep_observations=True)
-        write_robot_gif(folder / name, [_side_by_side(seen) for seen in again.seen])
+        recorded = Recorded(policy)
+        again = run_episode(env, recorded, chosen.task, chosen.seed, max_steps, keep_observations=True)
+        pictures = [_side_by_side(seen) for seen in again.seen]
+        write_robot_gif(folder / name, pictures)
+        write_text(page, robot_player_page(pictures, np.stack(recorded.actions), TASKS[chosen.task]))
         films[name] = film_numbers(again)
     return films
+
+
+class Recorded:
+    """A policy whose actions are kept."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy, self.actions = policy, list[np.ndarray]()
+
+    def __call__(self, seen: Observation, instruction: str) -> np.ndarray:
+        self.actions.append(self.policy(seen, instruction))
+        return self.actions[-1]
+
+    def reset(self) -> None:
+        """As `run_episode` calls it."""
+        self.actions.clear()
+        reset = getattr(self.policy, "reset", None)
+        if reset is not None:
+            reset()
 
 
 def film_numbers(episode: EpisodeResult) -> dict[str, Any]:

@@ -121,11 +121,14 @@ def _films(run: Run, trials: Mapping[str, Any]) -> list[dict[str, str]]:
     films = []
     for name, film in trials.get("films", {}).items():
         path = run.folder / name
+        page = path.with_suffix(".html")
         if path.is_file():
             data = base64.b64encode(path.read_bytes()).decode()
+            player = page.read_text(encoding="utf-8") if page.is_file() else ""
             grasped = "" if film["success"] else f", {'grasped' if film['grasped'] else 'nothing grasped'}"
             caption = f"{'Success' if film['success'] else 'Failure'} after {film['steps']} actions{grasped}: "
-            films.append({"file": name, "data": data, "caption": caption + printable(film["instruction"])})
+            caption += printable(film["instruction"])
+            films.append({"file": name, "data": data, "player": player, "caption": caption})
     return films
 
 
