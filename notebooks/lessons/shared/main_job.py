@@ -1,8 +1,8 @@
 """The numbers of finished main jobs, kept small enough for the repository.
 
-    for seed in 0 1 2; do motionlab run --preset tiny --name seed$seed seed=$seed corpus.seed=$seed \
+    for seed in 0 1 2 3 4; do motionlab run --preset tiny --name seed$seed seed=$seed corpus.seed=$seed \
         tokenizer_training.seed=$seed llama_training.seed=$seed; done
-    cd notebooks && python -m lessons.shared.main_job results/main_job.json ../runs/seed0 ../runs/seed1 ../runs/seed2
+    cd notebooks && python -m lessons.shared.main_job results/main_job.json ../runs/seed{0,1,2,3,4}
 
 Lessons show them, so that a reader sees what the main job gives before running it. Each seed has another corpus, too:
 other takes and other pairs of actions are held out.
