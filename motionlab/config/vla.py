@@ -117,6 +117,12 @@ class VlaConfig(Section):
     )
     geometry_dim: int = setting(512, "width of these vectors", at_least=1)
     fusion_dim: int = setting(128, "width of cross-attention", at_least=8)
+    keypoints: int = setting(
+        16,
+        "of spatial_film: places in each view that the instruction chooses, as numbers; 0 for none",
+        at_least=0,
+        at_most=1024,
+    )
     head: Literal["regression", "flow"] = setting("regression", "one prediction, or draws by flow matching")
     gripper: Literal["tanh", "logit"] = setting("tanh", "of the regression head: L1 against -1 and 1, or cross-entropy")
     hidden: int = setting(256, "width of the head", at_least=1)

@@ -42,8 +42,10 @@ COLOURS = {
 FIELDS = {
     "score_seen": "action score, seen",
     "score_unseen": "action score, unseen",
-    "score_free_seen": "action score, seen, own END",
-    "score_free_unseen": "action score, unseen, own END",
+    "score_free_seen": "action score, seen, own length",
+    "score_free_unseen": "action score, unseen, own length",
+    "exact_free_seen": "exactly right, seen, own length",
+    "exact_free_unseen": "exactly right, unseen, own length",
     "exact_seen": "exactly right, seen",
     "exact_unseen": "exactly right, unseen",
     "loss": "validation loss (nats a token)",

@@ -42,6 +42,7 @@ def make_policy(
     use_state: bool = True,
     geometry_dim: int = 512,
     fusion_dim: int = 128,
+    keypoints: int = 16,
     hidden: int = 256,
     pose_weight: float = 1.0,
     gripper_weight: float = 0.5,
@@ -55,6 +56,7 @@ def make_policy(
         save_backbone: whether a checkpoint holds a frozen backbone, see `Frozen`.
         geometry: of cross-attention: one vector a view ("pooled", as AtlasVLA) or one a patch.
         geometry_dim, fusion_dim: widths of cross-attention.
+        keypoints: of a view, for spatial_film.
         hidden: width of the head.
 
     Raises:
@@ -65,7 +67,7 @@ def make_policy(
     _known("head", head, ("regression", "flow"))
     parts: list[Fusion] = []
     if fusion != "cross_attention":
-        parts.append(SpatialFilm(reader.token_dim, side, len(views), language.dim))
+        parts.append(SpatialFilm(reader.token_dim, side, len(views), language.dim, keypoints=keypoints))
     if fusion != "spatial_film":
         seen: Geometry = (
             GeometryFeatureExtractor(reader.token_dim, geometry_dim)

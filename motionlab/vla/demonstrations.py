@@ -27,7 +27,7 @@ from motionlab.vla.observation import POSE_DIMS, VIEWS
 from motionlab.vla.table_lab.env import LEAST_SIZE, MOST_SIZE, TASKS, TableLab
 from motionlab.vla.table_lab.expert import expert_action
 
-VERSION = 1  # goes up when the same settings would give other files
+VERSION = 2  # goes up when the same settings would give other files
 FIRST_SEED = (
     1_000_000  # of a layout; evaluation takes the seeds below, so no demonstration shows a table that is tested
 )

@@ -42,7 +42,7 @@ def rows(folder: Path, name: str, rank: int = 0) -> list[dict[str, float]]:
     return json.loads((folder / f"{name}-{rank}.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["toy", "toy_fsdp", "decoder", "decoder_fsdp", "tokenizer"])
+@pytest.mark.parametrize("name", ["toy", "toy_fsdp", "decoder", "decoder_fsdp", "tokenizer", "robot"])
 def test_the_same_curves_from_the_same_global_batch(folders: tuple[Path, Path], name: str) -> None:
     alone, together = (rows(folder, name) for folder in folders)
     assert len(alone) == len(together) >= 4

@@ -126,6 +126,19 @@ def train_tokenizer(folder: Path) -> History:
     return History.read(place / "history.csv")
 
 
+def train_robot(folder: Path) -> History:
+    """Both stages of the robot half: demonstrations, kept features and statistics are those of all processes."""
+    world = World.current()
+    texts = ["vla.horizon=3"]  # chunks reach beyond episodes, so micro-batches have different numbers of valid steps
+    for stage in ("vla_pretrain", "vla"):
+        short = ("steps=4", "val_every=2", "save_every=2", "log_every=1", "batch_size=4", "lr=1e-3", "warmup_steps=1")
+        texts += [f"{stage}_training.{text}" for text in (*short, f"grad_accum_steps={2 // world.size}")]
+    config = load_config("vla_ci", texts)
+    for stage in ("vla_pretrain", "vla"):
+        place = train_stage(stage, config, folder / "run")
+    return History.read(place / "history.csv")
+
+
 def share_the_tokens(folder: Path) -> None:
     """Both processes make tokens of the corpus from a tokenizer that nobody trained, as the second stage lets them."""
     world, config = World.current(), load_config("ci")
@@ -164,6 +177,7 @@ CASES: dict[str, Callable[[Path], History]] = {
     "decoder": train_decoder,
     "decoder_fsdp": functools.partial(train_decoder, parallel="fsdp"),
     "tokenizer": train_tokenizer,
+    "robot": train_robot,
     "whole": functools.partial(train_toy, dropout=0.2),
     "resumed": resumed,
     "resumed_fsdp": functools.partial(resumed, parallel="fsdp"),

@@ -66,6 +66,20 @@ def test_sentences_that_differ_in_one_word_are_far_apart_for_film() -> None:
     assert film.sentence_std.item() == 1.0, "one sentence has no deviation to divide by"
 
 
+def test_a_keypoint_is_where_its_heat_is() -> None:
+    film = SpatialFilm(token_dim=12, side=(4, 6), views=2, text_dim=8, channels=8, keypoints=3)
+    heat, points = torch.zeros(2, 3, 4, 6), torch.randn(1, 2, 4, 6, 3)  # one row, two views
+    heat[0, 1, 2, 5] = heat[1, 0, 0, 1] = 60.0
+    found = film._keypoints(heat, points).unflatten(1, (3, 5))  # [views, K, 5]
+    torch.testing.assert_close(found[0, 1], torch.cat([torch.tensor([1.0, 1 / 3]), points[0, 0, 2, 5]]))
+    torch.testing.assert_close(found[1, 0], torch.cat([torch.tensor([-0.6, -1.0]), points[0, 1, 0, 1]]))
+    middle = torch.cat([torch.zeros(2), points[0, 0].mean((0, 1))])
+    torch.testing.assert_close(found[0, 0], middle, atol=1e-6, rtol=0)
+    assert SpatialFilm(12, (4, 6), 2, 8, 8, keypoints=0).dim == film.dim - 2 * 3 * 5
+    with pytest.raises(InputError, match="keypoints: found -1"):
+        SpatialFilm(12, (4, 6), 2, 8, keypoints=-1)
+
+
 def test_words_keep_their_differences_in_training() -> None:
     """Embeddings far larger than a step of Adam: a push that all words get leaves the sentences apart."""
     torch.manual_seed(0)
@@ -310,7 +324,14 @@ def test_parameters_are_those_of_the_prototype() -> None:
     backbone = TinyVGGT()
     language = TinyLanguageEncoder(Vocabulary.of([RED, BLUE]))
     policy = make_policy(
-        FeatureReader(backbone), language, Halves(), views=VIEWS[:2], side=(8, 8), special=3, use_state=False
+        FeatureReader(backbone),
+        language,
+        Halves(),
+        views=VIEWS[:2],
+        side=(8, 8),
+        special=3,
+        use_state=False,
+        keypoints=0,
     )
     rows = {row.part: row.total for row in parameter_table(policy)}
     assert 650_000 < rows["fusion"] + rows["head"] < 720_000

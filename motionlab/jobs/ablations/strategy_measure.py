@@ -1,7 +1,9 @@
 """Measures a trained decoder: its losses, how it continues after its own codes, and the motions it writes.
 
-Motions are generated with the length of the real clip given to every decoder, because masked modelling needs it. For
-decoders that can end a motion themselves, the score with their own end is given as well.
+Motions are generated twice: with the length of the real clip given to every decoder, and with a length of its own. A
+decoder of next codes writes END itself. Masked modelling has no END to write; its length is that of the training clip
+whose caption is nearest, so that it too is told nothing but the caption. All are drawn with the temperature, top_p and
+guidance of the run.
 """
 
 from __future__ import annotations
@@ -39,14 +41,15 @@ MEASURE: dict[str, Any] = {
     "captions": 64,  # of each test split
     "looks": 20,  # of iterative decoding
     "fewer_looks": [1, 5],  # tried too, on seen_pairs
+    "choice_noise": [1.0, 4.5],  # tried too, on seen_pairs; MaskGIT takes 4.5, the rest of the file has none
     "same_captions": 8,  # captions with several motions each
     "same_samples": 4,
 }
-
+GREEDY = 1e-9  # a temperature at which only the most likely code is left
 
 SCORES = (
-    "score_seen", "score_unseen", "exact_seen", "exact_unseen", "score_free_seen", "score_free_unseen", "score_other",
-    "score_fewer_looks",
+    "score_seen", "score_unseen", "exact_seen", "exact_unseen", "score_free_seen", "score_free_unseen",
+    "exact_free_seen", "exact_free_unseen", "score_other", "score_fewer_looks", "score_choice_noise",
 )  # fmt: skip
 
 
@@ -64,9 +67,9 @@ class StrategyResult:
         distance_accuracy, distance_nats: after 0, 1, 2 ... own codes that follow true ones. In all six, None where no
             clip has a code.
         score_seen, score_unseen: action score of motions generated with the length given (`exact_`: share that is
-            exactly right); `score_free_`: with their own end; `score_other`: against other captions, chance. None where
-            clips do not say their actions.
-        score_fewer_looks: of iterative decoding with fewer looks.
+            exactly right); `score_free_`, `exact_free_`: with a length of its own; `score_other`: against other
+            captions, chance. None where clips do not say their actions.
+        score_fewer_looks: of iterative decoding with fewer looks. score_choice_noise: with noise in its choice.
         diversity, multimodality: mean pose distance in mm over captions (None for a single one), and over motions of
             one caption.
         seconds_a_step: median. seconds: the whole training.
@@ -95,6 +98,9 @@ class StrategyResult:
     multimodality: float
     seconds_a_step: float
     seconds: float
+    exact_free_seen: float | None = None  # files of earlier measurements have none of these three
+    exact_free_unseen: float | None = None
+    score_choice_noise: list[float] | None = None
 
 
 def measure_decoder(ground: Ground, trained: TrainedDecoder) -> StrategyResult:
@@ -187,12 +193,11 @@ def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
         lengths = [_codes_of(ground, int(store.lengths[i])) for i in clips]
         made = write_motions(ground, model, captions, lengths)
         if judged:
-            scores = _score(ground, store, made)
-            numbers[f"score_{name}"] = round(_mean(scores), 4)
-            numbers[f"exact_{name}"] = round(_mean([score == 1.0 for score in scores]), 4)
-        if judged and model.mask_token is None:
             free = write_motions(ground, model, captions, None)
-            numbers[f"score_free_{name}"] = round(_mean(_score(ground, store, free)), 4)
+            for kind, motions in (("", made), ("free_", free)):
+                scores = _score(ground, store, motions)
+                numbers[f"score_{kind}{name}"] = round(_mean(scores), 4)
+                numbers[f"exact_{kind}{name}"] = round(_mean([score == 1.0 for score in scores]), 4)
         if name == "seen":
             numbers["diversity"] = round(mean_distance(made), 2) if len(made) > 1 else None
             if judged:
@@ -200,6 +205,9 @@ def _scores(ground: Ground, model: MotionLlama) -> dict[str, Any]:
             if judged and model.mask_token is not None:
                 tried = [write_motions(ground, model, captions, lengths, looks=n) for n in MEASURE["fewer_looks"]]
                 numbers["score_fewer_looks"] = [round(_mean(_score(ground, store, some)), 4) for some in tried]
+                noise = MEASURE["choice_noise"]
+                tried = [write_motions(ground, model, captions, lengths, choice_noise=some) for some in noise]
+                numbers["score_choice_noise"] = [round(_mean(_score(ground, store, some)), 4) for some in tried]
     return numbers
 
 
@@ -242,23 +250,35 @@ def write_motions(
     captions: Sequence[str],
     lengths: Sequence[int] | None,
     looks: int = MEASURE["looks"],
+    choice_noise: float = 0.0,
 ) -> list[Tensor]:
     """Features `[T, 272]` of one motion per caption, drawn as the run draws.
 
     Args:
-        lengths: codes of each motion; None lets the decoder end them.
-        looks: of iterative decoding, for a decoder of masked modelling, which needs lengths.
+        lengths: codes of each motion; None lets the decoder end them, or takes those of `nearest_lengths`.
+        looks, choice_noise: of iterative decoding, for a decoder of masked modelling.
     """
     run, text = ground.run, ground.run.text.features(list(captions))
     sampling = run.config.sampling
     if model.mask_token is None:
         written = generate(model, text.states, text.mask, sampling, lengths=lengths)
     else:
-        drawn = MaskedSampling(steps=looks, temperature=sampling.temperature, seed=sampling.seed)
-        written = generate_masked(model, text.states, text.mask, list(lengths or []), drawn)
+        drawn = MaskedSampling(
+            steps=looks, temperature=GREEDY if sampling.greedy else sampling.temperature, top_k=sampling.top_k,
+            top_p=sampling.top_p, choice_noise=choice_noise, guidance=sampling.guidance, seed=sampling.seed,
+        )  # fmt: skip
+        lengths = nearest_lengths(ground, captions) if lengths is None else lengths
+        written = generate_masked(model, text.states, text.mask, lengths, drawn)
     with torch.inference_mode():
         clips = run.tokenizer().decode_clips([row.tokens for row in written])
         return [run.normalizer.denormalize(clip.float()) for clip in clips]
+
+
+def nearest_lengths(ground: Ground, captions: Sequence[str]) -> list[int]:
+    """Codes of the training clip whose caption is nearest, but no more than a decoder may write."""
+    clips, most = ground.splits.train, ground.run.config.sampling.max_tokens
+    nearest = ground.training_motions.nearest_captions(captions)
+    return [min(most, _codes_of(ground, int(clips.lengths[index]))) for index in nearest]
 
 
 def _score(ground: Ground, store: Clips, motions: Sequence[Tensor], shift: int = 0) -> list[float]:

@@ -22,6 +22,7 @@ from motionlab.data.joined import JoinedClips
 from motionlab.data.splits import CaptionsOf, Clips, Splits
 from motionlab.errors import InputError
 from motionlab.evaluation.actions import ActionClassifier, train_classifier
+from motionlab.evaluation.baselines import TrainingMotions
 from motionlab.files.litter import temporary_folder
 from motionlab.jobs.build import make_llama
 from motionlab.jobs.evaluate import why_unscored
@@ -76,6 +77,11 @@ class Ground:
             steps=config.evaluation.classifier_steps,
             seed=config.seed,
         )
+
+    @functools.cached_property
+    def training_motions(self) -> TrainingMotions:
+        """Looks up training clips by their captions."""
+        return TrainingMotions(self.splits.train, self.run.text.features, self.run.config.corpus.blend_frames)
 
     @functools.cached_property
     def tests(self) -> dict[str, Clips]:
@@ -173,9 +179,6 @@ def train_decoder(ground: Ground, strategy: str, *, seed: int, steps: int, clips
         ticks.append(time.perf_counter())
         losses = train(model, batch.to(device))
         return Losses(losses.loss, {"accuracy": losses.accuracy})
-
-    def count(batch: Sequences) -> int:
-        return train.count(batch, ground.codebook_size)
 
     began = time.perf_counter()
     with temporary_folder("training") as folder:  # the numbers are kept, the weights are not

@@ -88,8 +88,8 @@ def make_policy_of(config: VlaRunConfig, backbone: Backbone, words: Sequence[str
         views=vla.views, side=side, special=SPECIAL[vla.backbone],
         freeze=vla.freeze_backbone, save_backbone=vla.backbone != "vggt", standardise=vla.standardise,
         fusion=vla.fusion, geometry=vla.geometry, head=vla.head, gripper=vla.gripper, horizon=vla.horizon,
-        use_state=vla.use_state, geometry_dim=vla.geometry_dim, fusion_dim=vla.fusion_dim, hidden=vla.hidden,
-        pose_weight=vla.pose_weight, gripper_weight=vla.gripper_weight,
+        use_state=vla.use_state, geometry_dim=vla.geometry_dim, fusion_dim=vla.fusion_dim, keypoints=vla.keypoints,
+        hidden=vla.hidden, pose_weight=vla.pose_weight, gripper_weight=vla.gripper_weight,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from motionlab.config.fields import Section, seed_setting, setting
 from motionlab.errors import InputError
 from motionlab.llama.decoding.generate import Generated, check_lengths, check_logits, check_text
 from motionlab.llama.decoding.guidance import guide
-from motionlab.llama.decoding.sampling import check_drawable, draw, tempered
+from motionlab.llama.decoding.sampling import Sampling, draw, token_probabilities
 from motionlab.llama.masks import padding_mask
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.null_text import with_null_rows
@@ -38,6 +38,10 @@ class MaskedSampling(Section):
         10, "looks of the model, each of which fixes a code at least: as many looks as codes fix one each", at_least=1
     )
     temperature: float = setting(1.0, "of the draw of each code; near 0 is the most likely code", above=0)
+    top_k: int | None = setting(None, "draw each code from the k most likely only; null is all", at_least=1)
+    top_p: float | None = setting(
+        None, "draw from the smallest set of codes whose probability reaches p; null is all", above=0, at_most=1
+    )
     choice_noise: float = setting(
         0.0,
         "noise in the order in which codes are fixed, fading from this to 0; more gives more varied motions",
@@ -99,6 +103,7 @@ def generate_masked(
         )
     looks = min(sampling.steps, max(lengths))  # then nothing is masked any more
     noise = _noise(seeds, lengths, looks).to(device)  # [B, looks, 2, N]
+    one_code = Sampling(max_tokens=1, temperature=sampling.temperature, top_k=sampling.top_k, top_p=sampling.top_p)
     length = torch.tensor(lengths, device=device)
     inside = torch.arange(max(lengths), device=device) < length[:, None]  # [B, N]
     codes = torch.full(inside.shape, mask_token, device=device)  # [B, N]
@@ -111,8 +116,7 @@ def generate_masked(
                 masked = (codes == mask_token) & inside
                 logits = look(codes).float()  # [B, N, K]
                 check_logits(logits[inside], step)
-                probability = tempered(logits, sampling.temperature).softmax(-1)
-                check_drawable(probability)
+                probability = token_probabilities(logits, one_code)  # [B, N, K]
                 drawn = draw(probability.flatten(0, 1), noise[:, step, 0].flatten()).view_as(codes)  # [B, N]
                 # Without the temperature: near 0 it would make every draw equally sure.
                 confidence = logits.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]  # [B, N]

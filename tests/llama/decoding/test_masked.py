@@ -32,7 +32,14 @@ def same(first: list[Generated], second: list[Generated]) -> bool:
 
 @pytest.mark.parametrize(
     "sampling",
-    [MaskedSampling(), MaskedSampling(steps=1), MaskedSampling(choice_noise=2.0), MaskedSampling(guidance=3.0)],
+    [
+        MaskedSampling(),
+        MaskedSampling(steps=1),
+        MaskedSampling(choice_noise=2.0),
+        MaskedSampling(guidance=3.0),
+        MaskedSampling(top_p=0.8),
+        MaskedSampling(top_k=5),
+    ],
     ids=str,
 )
 def test_together_equals_alone(model: MotionLlama, text: TextFeatures, sampling: MaskedSampling) -> None:
@@ -88,6 +95,16 @@ def test_looks_fix_as_many_codes_as_the_schedule_says(
 def test_every_temperature_writes_codes(model: MotionLlama, text: TextFeatures, temperature: float) -> None:
     made = generate_masked(model, text.states, text.mask, LENGTHS, MaskedSampling(temperature=temperature))
     assert all(((0 <= one.tokens) & (one.tokens < 20)).all() for one in made)
+
+
+@pytest.mark.parametrize("narrow", [{"top_p": 1e-9}, {"top_k": 1}], ids=str)
+def test_the_narrowest_choice_is_the_most_likely_code(
+    model: MotionLlama, text: TextFeatures, narrow: dict[str, float]
+) -> None:
+    cold = generate_masked(model, text.states, text.mask, LENGTHS, MaskedSampling(temperature=1e-9))
+    made = generate_masked(model, text.states, text.mask, LENGTHS, MaskedSampling(**narrow))  # type: ignore[arg-type]
+    assert same(cold, made)
+    assert not same(cold, generate_masked(model, text.states, text.mask, LENGTHS, MaskedSampling()))
 
 
 def test_the_surest_codes_are_fixed_first(model: MotionLlama, text: TextFeatures) -> None:
