@@ -7,7 +7,10 @@ the expert that was imitated, and beside it the same policy behind changed conve
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,7 @@ from motionlab.jobs.vla.models import trained_policy
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.plots.robot_gif import write_robot_gif
 from motionlab.plots.robot_player import robot_player_page
+from motionlab.runtime import one_thread
 from motionlab.training.reporting.progress import Tally, progress_kind
 from motionlab.vla.acting import Actor
 from motionlab.vla.backbone.frozen import parameter_table
@@ -42,30 +46,36 @@ FILMS = {True: "success.gif", False: "failure.gif"}  # each with a page to step 
 SOME_VIEWS = "views swapped"  # the one control that needs both cameras
 
 
-def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False) -> dict[str, Any]:
+def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processes: int = 1) -> dict[str, Any]:
     """Try the policy of a run and keep the numbers and films with it.
 
     Args:
         show: say on stderr what is being done.
+        processes: more than 1 share the rounds; the numbers are the same.
 
     Raises:
         InputError: no policy yet, or one that was trained on files of another world than the table-top one.
     """
     check_closed_loop(run)
     config = vla_settings(run.config)
-    settings, tasks = config.vla_evaluation, range(len(TASKS))
+    settings = config.vla_evaluation
     env, policy = TableLab(config.vla.image_size), trained_policy(run)
     actor = Actor(policy, execute=settings.execute, seed=settings.seed)
-    seeds = range(settings.seed, settings.seed + settings.per_task)
-    fewer = seeds[: min(settings.control_per_task, settings.per_task)]
-    others = other_policies(env, actor, data, settings.seed) if fewer else {}
-    with Tally("trials", len(others) + 1, "round", progress_kind(sys.stderr) if show else "silent") as tally:
-        result = evaluate_policy(env, actor, tasks, seeds, settings.max_steps)
-        tally.update(1)
-        controls = {}
-        for number, (name, other) in enumerate(others.items()):
-            controls[name] = task_numbers(evaluate_policy(env, other, tasks, fewer, settings.max_steps).overall)
-            tally.update(2 + number)
+    mean = mean_action(data)
+    others = list(other_policies(env, actor, mean, settings.seed)) if settings.control_per_task else []
+    names, results = [None, *others], dict[str | None, ClosedLoopResult]()
+    job = partial(trials, str(run.folder), mean)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) if processes > 1 else None
+    try:
+        done = map(job, names) if pool is None else pool.map(job, names)
+        with Tally("trials", len(names), "round", progress_kind(sys.stderr) if show else "silent") as tally:
+            for number, (name, result) in enumerate(zip(names, done, strict=True)):
+                results[name] = result
+                tally.update(number + 1)
+    finally:
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+    result = results[None]
     films = make_films(run.folder, env, actor, result, settings.max_steps)
     measured = {
         "demonstrations": data.describe(),
@@ -73,11 +83,33 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False) -> dict[
         "parameters": {row.part: [row.total, row.trainable, row.frozen] for row in parameter_table(policy)},
         "tasks": {one.instruction: task_numbers(one) for one in result.tasks},
         "overall": task_numbers(result.overall),
-        "controls": controls,
+        "controls": {name: task_numbers(results[name].overall) for name in others},
         "films": films,
     }
     run.record(vla=measured)
     return measured
+
+
+def trials(folder: str, mean: np.ndarray, name: str | None) -> ClosedLoopResult:
+    """One round with one thread: the policy of a run (None), or one of `other_policies` on fewer tables."""
+    config = vla_settings(Run.open(folder).config)
+    settings = config.vla_evaluation
+    seeds = range(settings.seed, settings.seed + settings.per_task)
+    env = TableLab(config.vla.image_size)
+    with one_thread():
+        actor = Actor(trained_policy(Run.open(folder)), execute=settings.execute, seed=settings.seed)
+        if name is None:
+            return evaluate_policy(env, actor, range(len(TASKS)), seeds, settings.max_steps)
+        other = other_policies(env, actor, mean, settings.seed)[name]
+        fewer = seeds[: min(settings.control_per_task, settings.per_task)]
+        return evaluate_policy(env, other, range(len(TASKS)), fewer, settings.max_steps)
+
+
+def mean_action(data: Demonstrations) -> np.ndarray:
+    """`[7]`: what was done on average in the training episodes, the gripper as it mostly was."""
+    mean: np.ndarray = data.frames.of_episodes(data.train).actions().mean(0)
+    mean[6] = np.sign(mean[6]) or 1.0
+    return mean
 
 
 def check_closed_loop(run: Run) -> None:
@@ -90,10 +122,8 @@ def check_closed_loop(run: Run) -> None:
         )  # fmt: skip
 
 
-def other_policies(env: TableLab, actor: Actor, data: Demonstrations, seed: int) -> dict[str, Policy]:
-    """What the policy is compared with, by name."""
-    mean = data.frames.of_episodes(data.train).actions().mean(0)
-    mean[6] = np.sign(mean[6]) or 1.0
+def other_policies(env: TableLab, actor: Actor, mean: np.ndarray, seed: int) -> dict[str, Policy]:
+    """What the policy is compared with, by name; `mean` is the mean action."""
     rng = np.random.default_rng(seed)
     known: dict[str, Policy] = {
         "the expert": lambda seen, sentence: expert_action(env.table),

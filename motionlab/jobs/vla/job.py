@@ -76,7 +76,7 @@ def _run(this: Run, threads: int) -> Path:
         _train(this, data, VlaStage, settings.vla_training)
     if settings.vla_data.source == "table_lab":
         with stage_of_job(this, "trials"):
-            evaluate_vla(this, data, show=True)
+            evaluate_vla(this, data, show=True, processes=threads)
     report = write_vla_report(this)
     print(f"report: {printable(report)}", flush=True)
     return report
@@ -99,7 +99,7 @@ def evaluate_run(this: Run) -> Path:
     """
     data = prepare_demonstrations(this.config)
     require_demonstrations(this, data)
-    found = evaluate_vla(this, data, show=True)
+    found = evaluate_vla(this, data, show=True, processes=set_threads())
     this.save_config()  # what the numbers of the folder were made with
     value, low, high, n = found["overall"]["success"]
     print(f"success: {value:.0%} ({low:.0%} to {high:.0%}) of {n} episodes", flush=True)

@@ -6,8 +6,9 @@ hand aims at grows with its distance to the target, which makes a funnel above t
 
 For the same reason the hand turns only when it is above the cube. The expert knows the turn of the cube from the first
 moment on, a policy sees it when the wrist camera is near: in a picture of 64 pixels a cube on the other side of the
-table is five pixels wide. Labels whose reason cannot be seen teach their mean, which here is no turn at all: a policy
-that had learned from such an expert stood 3 mm beside its cube and closed the fingers across it.
+table is five pixels wide. And it turns slowly, in several steps. Labels whose reason cannot be seen, or that are rare,
+teach their mean, which here is no turn at all: policies that had learned from experts of the other kinds stood 3 mm
+beside their cube and closed the fingers across it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FUNNEL = 4.0  # metres up for each metre of distance
 HOVER = 0.075  # metres above the cube or the plate, where the hand may travel
 NEAR, NEAR_YAW, LOW = 0.011, 0.2, 0.01  # metres, radians, metres: good enough to close or to let go
 NEAR_PLATE, LOW_PLATE = 0.02, 0.02  # metres: a cube may fall that far, and it may lie that much higher in the hand
-TURN_WITHIN = 0.05  # metres from the cube, sideways: nearer than that the hand turns
+TURN_WITHIN, TURN_MOST = 0.05, 0.3  # metres from the cube, sideways: nearer the hand turns; units in a step
 CLEAR = 0.03  # metres above its lowest place, from which on the hand moves sideways at full speed
 
 
@@ -79,7 +80,7 @@ def servo(scene: Scene) -> np.ndarray:
     else:
         fingers = CLOSE if ready and scene.gap > CUBE - 1e-6 else OPEN
     sideways = 1.0 if distance < 2 * near else float(np.clip((scene.hand[2] - bottom) / CLEAR, 0.0, 1.0))
-    turning = turn_left / RADIANS if scene.holding or distance < TURN_WITHIN else 0.0
+    turning = float(np.clip(turn_left / RADIANS, -TURN_MOST, TURN_MOST)) if distance < TURN_WITHIN else 0.0
     step = np.array([sideways * away[0], sideways * away[1], height - scene.hand[2]]) / METRES
     action = np.array([*step, 0.0, 0.0, turning, fingers])
     return np.asarray(np.clip(action, -1.0, 1.0))

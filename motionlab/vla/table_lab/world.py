@@ -6,8 +6,10 @@ step later. Within that, the rules are those of a parallel gripper:
 
 - Fingers, and a cube in the hand, cannot go through the table, the plate or a cube from above: the hand stops on them.
 - From the side they push cubes along, and cubes push cubes.
-- Closing fingers stop at a cube between them. They hold it if it lies well between the pads (18 mm, 0.35 rad); then
+- Closing fingers stop at a cube between them. They hold it if it lies well between the pads (18 mm, 0.49 rad); then
   it is centred and turned in line with the pads, as by real ones. A held cube moves with the hand until they open.
+  The angle is where friction ends the turning: two pads touch a turned square at opposite corners, whose line is
+  pi/4 less the turn away from the pads' normal. Nearer to it than atan(friction) the square jams between the pads.
 - A released cube falls onto what is below its middle: the plate, another cube, or the table.
 
 One unit of an action is 35 mm or 0.5 rad, and the fingers travel half of their way in a step.
@@ -37,7 +39,9 @@ METRES, RADIANS = 0.035, 0.5  # of one unit of an action
 GAP_STEP = GAP_MOST / 2
 REACH = ((-0.26, 0.26), (-0.28, 0.28), (TIP, 0.28))  # of the grip point: x, y, z
 YAW_MOST = 1.4
-GRASP_NEAR, GRASP_YAW, GRASP_HEIGHT = 0.018, 0.35, 0.018  # of the middle of the cube from the grip point
+FRICTION = 0.3  # of pads on smooth wood
+GRASP_NEAR, GRASP_HEIGHT = 0.018, 0.018  # of the middle of the cube from the grip point
+GRASP_YAW = math.pi / 4 - math.atan(FRICTION)
 PARTS = 4  # of a step near things: what moves less than half a cube at once cannot come out on its other side
 SPREAD, SPREAD_PLATE = 0.085, 0.115  # least distance of cubes from cubes, and of cubes from the plate, at the start
 LAYOUT = ((-0.15, 0.15), (-0.18, 0.18))  # where things lie at the start: x, y
