@@ -30,7 +30,8 @@ def strip_figure(films: Mapping[str, Sequence[np.ndarray]], moments: int = 8) ->
     shape = next(iter(films.values()))[0].shape
     side = 1.0
     figure = Figure(figsize=(side * moments * shape[1] / shape[0], (side + 0.28) * len(films)), layout="constrained")
-    for part, (title, pictures) in zip(np.atleast_1d(figure.subfigures(len(films), 1)), films.items(), strict=True):
+    parts = figure.subfigures(len(films), 1, squeeze=False)[:, 0]
+    for part, (title, pictures) in zip(parts, films.items(), strict=True):
         part.suptitle(plain(title), fontsize=9, x=0.01, ha="left")
         chosen = np.round(np.linspace(0, len(pictures) - 1, moments)).astype(int)
         for axes, number in zip(part.subplots(1, moments, squeeze=False)[0], chosen, strict=True):

@@ -17,6 +17,7 @@ def test_first_and_last_picture_of_each_film_are_shown() -> None:
 
 
 def test_nothing_to_show_is_refused() -> None:
-    for films in ({}, {"a": []}):
+    nothing: list[dict[str, list[np.ndarray]]] = [{}, {"a": []}]
+    for films in nothing:
         with pytest.raises(InputError, match="films"):
             strip_figure(films)

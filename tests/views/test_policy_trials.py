@@ -46,8 +46,8 @@ def test_what_was_not_trained_or_tried_is_said() -> None:
 def test_the_figure_marks_the_change_that_is_looked_at() -> None:
     view = compute_policy([kept()], "film", True, True, "rotated", "of the task")
     _, right = policy_figure(view).axes
-    colors = [patch.get_facecolor() for patch in right.patches]
-    assert colors[0] != colors[1] and [patch.get_width() for patch in right.patches] == [8.0, 16.0]
+    bars: list[Any] = list(right.patches)
+    assert bars[0].get_facecolor() != bars[1].get_facecolor() and [bar.get_width() for bar in bars] == [8.0, 16.0]
 
 
 def test_a_file_that_is_something_else_is_refused(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def _pair() -> nn.Sequential:
 
 
 def _diagnose_freeze(function: Callable[..., Any]) -> str | None:
-    model = _pair()
-    backbone: Any = model.backbone
+    model: Any = _pair()
+    backbone = model.backbone
     given = list(function(model, "backbone"))
     if any(not isinstance(one, nn.Parameter) for one in given):
         return "the result should be a list of parameters, for the optimizer."
