@@ -133,9 +133,10 @@ def _diagnose_group(function: Callable[..., Any]) -> str | None:
     pads = [torch.zeros(rows, 4, dtype=torch.bool) for rows in (3, 3, 1)]
     pads[1][0, 2:] = True
     pads[2][0, 1:] = True
-    result = as_number(function([one.clone() for one in errors], [one.clone() for one in pads]))
-    if result is None:
-        return "the result should be one number."
+    found = function([one.clone() for one in errors], [one.clone() for one in pads])
+    result = as_number(found)
+    if result is None or (isinstance(found, Tensor) and found.dim()):
+        return "the result should be one number, a tensor without dimensions."
     right = float(group_loss(errors, pads))
     if math.isclose(result, right, rel_tol=1e-5):
         learn = [one.clone().requires_grad_() for one in errors]

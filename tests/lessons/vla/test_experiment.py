@@ -57,12 +57,15 @@ def test_the_committed_ablation_is_whole(results: Path) -> None:
     assert known["fusion"] == list(FUSIONS) and known["instruction"] == list(ASKED)
     assert known["change"] == [change.name for change in CHANGES]
     kinds = {(one["fusion"], one["freeze"], one["standardise"]) for one in policies}
-    assert kinds >= {(fusion, True, standardise) for fusion in FUSIONS for standardise in (True, False)}
+    frozen = {(fusion, True, standardise) for fusion in FUSIONS for standardise in (True, False)}
+    assert kinds >= frozen | {("spatial FiLM", False, True)}
 
 
 def test_the_committed_ablation_carries_what_the_lesson_says(results: Path) -> None:
     policies = load_policies(results / "vla_ablation.json")
     mine = [one for one in policies if one["freeze"] and one["standardise"]]
+    film = {(one["freeze"], one["standardise"]): one["val_loss"] for one in policies if one["fusion"] == "spatial FiLM"}
+    assert film[True, True] < film[False, True] and film[True, True] < 0.7 * film[True, False]
     for one in (one for one in mine if one["fusion"] == "spatial FiLM"):
         loop = one["closed_loop"]
         assert loop["unchanged"]["of the task"][0] > 0
