@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lessons.shared.results import Point, Record, main, short
-from lessons.vla.experiment import rides, settings
+from lessons.vla.experiment import SETTINGS, rides, settings
 from motionlab.evaluation.convention_controls import CONTROLS, Control, Controlled
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.vla import VlaStage
@@ -113,4 +113,4 @@ if __name__ == "__main__":
              partial(_point, folder=Path(place), fusion=fusion, freeze=freeze, standardise=standardise, seed=seed))
             for seed, freeze, standardise, fusion in product(SEEDS, (True, False), (True, False), FUSIONS)
         ]  # fmt: skip
-        main(__doc__ or "", POINTS, {"ci": list(settings("ci").vla.views), "tables": list(TABLES)})
+        main(__doc__ or "", POINTS, {"ci": list(SETTINGS["ci"]), "tables": list(TABLES)})
