@@ -24,6 +24,7 @@ _NAMES = {
     "distinct_positions": "motionlab.views.rope",
     "live": "motionlab.views.loss_scale",
     "load_gradients": "motionlab.views.loss_scale",
+    "load_policies": "motionlab.views.policy_trials",
     "over_seeds": "motionlab.views.strategies",
     "published_decoder": "motionlab.views.schedules",
     "published_tokenizer": "motionlab.views.schedules",

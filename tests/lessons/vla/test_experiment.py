@@ -1,0 +1,112 @@
+"""Lesson 14: what it watches, what its probe reads, and what its kept files say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lessons.vla import kept
+from lessons.vla.ablation import ASKED, CHANGES, FUSIONS, changes_of
+from lessons.vla.experiment import ride, settings
+from lessons.vla.probe import ridge_r2
+from motionlab.errors import InputError
+from motionlab.views.policy_trials import choices, load_policies
+from motionlab.vla.table_lab.env import TableLab
+from motionlab.vla.table_lab.expert import expert_action
+
+
+def test_a_ride_measures_the_hand_that_the_policy_cannot_see() -> None:
+    env = TableLab(8)
+    found = ride(env, lambda seen, instruction: expert_action(env.table), task=2, seed=5)
+    assert found.episode.success and found.closest_cm < 2
+    assert found.distances.shape == (found.episode.steps + 1, 3)
+    assert found.distances[0, 2] > found.distances[:, 2].min()
+    still = ride(env, lambda seen, instruction: np.zeros(7), task=2, seed=5, max_steps=3)
+    assert np.allclose(still.distances[:, 2], found.distances[0, 2]) and not still.episode.success
+    assert len(still.pictures()) == 4 and still.pictures()[0].shape == (8, 16, 3)
+
+
+def test_the_settings_of_every_profile_load() -> None:
+    assert settings("cpu").vla.image_size == settings("gpu").vla.image_size == 64
+    for fusion in FUSIONS:
+        config = settings("ci", changes_of(fusion, freeze=False, standardise=True, seed=2))
+        assert not config.vla.freeze_backbone and config.vla_training.seed == 2
+
+
+def test_ridge_finds_what_is_linear_and_nothing_else() -> None:
+    random = torch.Generator().manual_seed(0)
+    known, new, noise = (torch.randn(200, 12, generator=random) for _ in range(3))
+    weights = torch.randn(12, 2, generator=random)
+    answers, truth = (known @ weights).double().numpy(), (new @ weights).double().numpy()
+    assert ridge_r2(known, answers, new, truth) > 0.98
+    assert ridge_r2(noise, answers, new, truth) < 0.2
+
+
+@pytest.fixture(scope="module")
+def results(root: Path) -> Path:
+    return root / "notebooks" / "results"
+
+
+def test_the_committed_ablation_is_whole(results: Path) -> None:
+    policies = load_policies(results / "vla_ablation.json")
+    known = choices(policies)
+    assert known["fusion"] == list(FUSIONS) and known["instruction"] == list(ASKED)
+    assert known["change"] == [change.name for change in CHANGES]
+    kinds = {(one["fusion"], one["freeze"], one["standardise"]) for one in policies}
+    frozen = {(fusion, True, standardise) for fusion in FUSIONS for standardise in (True, False)}
+    assert kinds >= frozen | {("spatial FiLM", False, True)}
+
+
+def test_the_committed_ablation_carries_what_the_lesson_says(results: Path) -> None:
+    policies = load_policies(results / "vla_ablation.json")
+    mine = [one for one in policies if one["freeze"] and one["standardise"]]
+    film = {(one["freeze"], one["standardise"]): one["val_loss"] for one in policies if one["fusion"] == "spatial FiLM"}
+    assert film[True, True] < film[False, True] and film[True, True] < 0.7 * film[True, False]
+    for one in (one for one in mine if one["fusion"] == "spatial FiLM"):
+        loop = one["closed_loop"]
+        assert loop["unchanged"]["of the task"][0] > 0
+        assert loop["images rotated by 180 degrees"]["of the task"][0] == 0
+        assert loop["unchanged"]["of the task"][3] < loop["images rotated by 180 degrees"]["of the task"][3]
+    pooled = [one for one in policies if one["fusion"] == "cross-attention, one vector a view" and one["freeze"]]
+    for one in pooled:
+        assert one["val_loss"] < 0.5 * one["val_mean_action_loss"]
+        assert one["closed_loop"]["unchanged"]["of the task"][0] == 0
+    for one in (one for one in pooled if not one["standardise"]):  # it does not look at all
+        near = [one["closed_loop"][name]["of the task"][3] for name in one["closed_loop"] if "image" in name]
+        assert max(near) - min(near) < 0.1
+
+
+def test_the_committed_runs_fill_every_table(results: Path) -> None:
+    path = results / "vla.json"
+    assert [row[0] for row in kept.success_rows(path)][-1] == "all tasks"
+    assert {"the expert", "mean action", "images rotated by 180 degrees"} < {row[0] for row in kept.control_rows(path)}
+    for rows in (kept.success_rows(path), kept.control_rows(path), kept.loss_rows(path), kept.second_rows(path)):
+        assert len({len(row) for row in rows}) == 1 and len(rows) > 2
+    films = kept.load_kept(path)["films"]
+    assert list(films) == list(kept.FILMS)
+    for name in films:
+        assert (results / name).stat().st_size < 300_000
+        assert kept.film_pictures(results / name)[0].shape[2] == 3
+
+
+def test_shares_of_one_run_have_wilsons_interval_and_of_several_their_ends(tmp_path: Path) -> None:
+    def run(value: float) -> dict[str, object]:
+        numbers = {"success": [value, value - 0.1, value + 0.1, 60], "grasp": [value, 0.0, 1.0, 60], "steps": 20.0}
+        return {"tasks": {"pick": numbers}, "overall": numbers, "controls": {"mean action": numbers}}
+
+    path = tmp_path / "kept.json"
+    path.write_text(json.dumps({"runs": [run(0.5)]}))
+    assert kept.success_rows(path)[1] == ("pick", "60", "50% (40% to 60%)", "50% (0% to 100%)")
+    path.write_text(json.dumps({"runs": [run(0.5), run(0.7)]}))
+    assert kept.control_rows(path)[2] == ("mean action", "120", "60% (50% to 70%)", "60% (50% to 70%)")
+
+
+def test_a_run_without_trials_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no run"):
+        kept.keep(tmp_path / "out.json")
+    with pytest.raises(InputError, match=r"config\.yaml"):
+        kept.keep(tmp_path / "out.json", tmp_path)
