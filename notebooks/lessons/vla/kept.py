@@ -1,11 +1,12 @@
 """The numbers of finished main jobs of the robot half, kept small enough for the repository, and two films.
 
-    for seed in 0 1 2; do motionlab run --preset vla --name vla$seed seed=$seed vla_data.seed=$seed \\
+    for seed in 0 1 2; do motionlab run --preset vla --name vla$seed seed=$seed \\
         vla_pretrain_training.seed=$seed vla_training.seed=$seed; done
     cd notebooks && python -m lessons.vla.kept results/vla.json ../runs/vla0 ../runs/vla1 ../runs/vla2
 
-The films are made with the policy of the first run: a success, and the same table with the pictures turned by 180
-degrees. They are written next to the numbers, as `vla_upright.gif` and `vla_rotated.gif`.
+All seeds learn from the same demonstrations and act on the same tables. The films are made with the policy of the first
+run: a success, and the same table with the pictures turned by 180 degrees. They are written next to the numbers, as
+`vla_upright.gif` and `vla_rotated.gif`.
 """
 
 from __future__ import annotations
