@@ -28,7 +28,8 @@ SERVICES = {
     "wandb",
     "ray",
     "dask",
-}  # extras that the set-up leaves out: who logs, computes or reads there installs them
+    "libero",
+}  # extras that the set-up leaves out: who logs, computes, reads or simulates there installs them
 
 
 def read(name: str) -> str:
