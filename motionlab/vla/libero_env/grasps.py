@@ -1,0 +1,91 @@
+"""How to take hold of a thing: straight from above, across its narrower side, or, if it is wide, by its rim.
+
+A grasp fits if fingers and palm, as boxes at their place, are free of all other things. Of those that fit, the first one
+is taken: the fingers move along y at the start of every task of LIBERO, so a grasp along y needs no turn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from motionlab.vla.libero_env.scene import Scene
+
+WIDEST = 0.068  # metres that still go well between the open fingers
+DEEP = 0.028  # below the top of a tall thing; the palm is 0.036 above the grip point
+TIP = 0.012  # that the fingers reach below the grip point
+WALL = 0.005  # from the outer side of a rim to its middle
+BELOW_RIM = 0.014
+FREE = 0.004  # metres of air that a grasp should have
+# Parts of the open hand: low and high corners, along the line of the fingers, across it, and up from the grip point.
+HAND = np.array(
+    [
+        [[-0.068, -0.013, -TIP], [-0.036, 0.013, 0.05]],
+        [[0.036, -0.013, -TIP], [0.068, 0.013, 0.05]],
+        [[-0.105, -0.035, 0.032], [0.105, 0.035, 0.13]],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """Where the grip point goes `[3]`, and along which angle (radians from x, modulo pi) the fingers move."""
+
+    place: np.ndarray
+    angle: float
+
+
+def choose_grasp(scene: Scene) -> Grasp:
+    """The first grasp that fits; the one with most air where none does."""
+    known = candidates(scene)
+    airs = [air(grasp, scene.boxes) for grasp in known]
+    fitting = [grasp for grasp, free in zip(known, airs, strict=True) if free >= FREE]
+    return fitting[0] if fitting else known[int(np.argmax(airs))]
+
+
+def candidates(scene: Scene) -> list[Grasp]:
+    """Grasps of the target, the preferred ones first."""
+    target = scene.target
+    size = target.high - target.low
+    along_y, along_x = math.pi / 2, 0.0
+    if size[:2].min() > WIDEST or size[:2].max() > WIDEST and abs(size[0] - size[1]) < 0.02:
+        return [rim_grasp(scene, angle + turn) for angle in (along_y, along_x) for turn in (0.0, math.pi)]
+    middle = (target.low + target.high) / 2
+    height = max(min(middle[2], target.high[2] - 0.02), target.high[2] - DEEP, target.low[2] + TIP - 0.004)
+    place = np.array([middle[0], middle[1], height])
+    fitting = [angle for angle, axis in ((along_y, 1), (along_x, 0)) if size[axis] <= WIDEST]
+    return [Grasp(place, angle) for angle in fitting]
+
+
+def rim_grasp(scene: Scene, angle: float) -> Grasp:
+    """The rim of the target in the direction `angle` from its middle; a tilted target has a tilted rim."""
+    direction = np.array([math.cos(angle), math.sin(angle), 0.0])
+    own = scene.target.axes.T @ direction
+    own[2] = 0.0
+    radius, height = scene.rim
+    own *= (radius - WALL) / max(float(np.linalg.norm(own)), 1e-9)
+    own[2] = height - BELOW_RIM
+    return Grasp(scene.target.place + scene.target.axes @ own, angle % math.pi)
+
+
+def air(grasp: Grasp, boxes: np.ndarray) -> float:
+    """Metres between the open hand at a grasp and the nearest box `[N, 2, 3]`; negative where they overlap.
+
+    >>> far = np.array([[[1.0, 1.0, 0.0], [2.0, 2.0, 0.1]]])
+    >>> air(Grasp(np.zeros(3), 0.0), far) > 0.5
+    True
+    """
+    if len(boxes) == 0:
+        return math.inf
+    cos, sin = abs(math.cos(grasp.angle)), abs(math.sin(grasp.angle))
+    middle, half = HAND.mean(1), (HAND[:, 1] - HAND[:, 0]) / 2  # [3 parts, 3]
+    line = np.array([math.cos(grasp.angle), math.sin(grasp.angle), 0.0])
+    middles = grasp.place + middle[:, :1] * line + middle[:, 2:] * np.array([0.0, 0.0, 1.0])
+    halves = np.stack(
+        [half[:, 0] * cos + half[:, 1] * sin, half[:, 0] * sin + half[:, 1] * cos, half[:, 2]], axis=1
+    )  # [3 parts, 3]
+    low, high = (middles - halves)[:, None], (middles + halves)[:, None]  # [3, 1, 3]
+    apart = np.maximum(boxes[:, 0] - high, low - boxes[:, 1])  # [3, N, 3]
+    return float(apart.max(2).min())
