@@ -9,6 +9,8 @@
 | `steppers.py`, `osc.py` | a control step, official or in one pass |
 | `thinning.py` | fewer triangles for demonstrations |
 | `env.py` | all of it as an `Env` |
+| `scene.py`, `grasps.py`, `expert.py` | an expert that knows where everything is |
+| `record.py` | its demonstrations, in files in LIBERO's layout |
 
 The packages are used as they are installed. Nothing of their models, textures or meshes is copied into this one.
 """

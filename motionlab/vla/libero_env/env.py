@@ -106,6 +106,11 @@ class LiberoEnv:
         Raises:
             InputError: a task or an initial state that does not exist.
         """
+        self.begin(task, seed)
+        return self.observe()
+
+    def begin(self, task: int, seed: int) -> None:
+        """`reset` without the look, where nobody needs pictures."""
         if self._checked(task) != self._number:
             self._build(task)
         if not 0 <= seed < len(self._states):
@@ -117,7 +122,6 @@ class LiberoEnv:
         self._stepper.begin()
         for _ in range(self.settle_steps):
             self._stepper.step(WAIT)
-        return self.observe()
 
     def step(self, action: np.ndarray) -> Observation:
         """Act for one control step of 50 ms and look again.

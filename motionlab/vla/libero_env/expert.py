@@ -4,8 +4,8 @@ As on the table (`table_lab/expert.py`), there is no hidden phase: a policy that
 that decides by one moment. The phase is read off the simulator: do both fingers touch the thing, do they move, is it
 above its goal. The hand rises until what lies in its way is below it, moves sideways, and comes down.
 
-One unit of an action puts the goal of the controller 5 cm away, and the hand goes about a quarter of that way in a step.
-So the expert asks for more than the distance that is left, less what the hand will still coast.
+One unit of an action puts the goal of the controller 5 cm away, and the hand goes about a quarter of that way in a
+step. So the expert asks for more than the distance that is left, less what the hand will still coast.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from motionlab.vla.libero_env.env import LiberoEnv
 from motionlab.vla.libero_env.grasps import TIP, choose_grasp
-from motionlab.vla.libero_env.osc import METRES, RADIANS
+from motionlab.vla.libero_env.osc import METRES, RADIANS, turn_error
 from motionlab.vla.libero_env.robot import hand_orientation
 from motionlab.vla.libero_env.scene import Scene, SceneReader
 from motionlab.vla.observation import CLOSE, OPEN, Observation
@@ -28,6 +28,7 @@ STAYS = 0.03  # metres from the grasp within which closing fingers go on closing
 NEAR_GOAL = 0.012  # metres sideways from the goal: good enough to come down
 TURNED = 0.15  # radians
 OPENED, CLOSED = 0.068, 0.004  # metres between the fingers
+BESIDE = 0.015  # metres around the box of a thing within which a finger has it
 RESTS = 0.02  # metres a second: the fingers have stopped
 MARGIN = 0.025  # metres above what lies in the way
 SLOPE = 4.0  # metres up for each metre from the target: how steep the funnel is
@@ -43,6 +44,10 @@ class LiberoExpert:
         self._reader: SceneReader | None = None
 
     def __call__(self, seen: Observation, sentence: str) -> np.ndarray:
+        """`decide`, as `evaluate_policy` calls a policy."""
+        return self.decide()
+
+    def decide(self) -> np.ndarray:
         """The action `[7]` for this moment.
 
         Raises:
@@ -57,10 +62,21 @@ class LiberoExpert:
 def expert_action(scene: Scene) -> np.ndarray:
     """The action `[7]`, each in [-1, 1]."""
     if scene.done or _is_left_alone(scene):
-        return _command(scene, np.array([0.0, 0.0, 0.05]), _yaw(scene), OPEN)
-    if scene.touching and abs(scene.gap_speed) < RESTS:
+        return _command(scene, np.array([0.0, 0.0, 0.05]), 0.0, OPEN)
+    if _holds(scene):
         return _carry(scene)
     return _take(scene)
+
+
+def _holds(scene: Scene) -> bool:
+    """Whether fingers that have stopped, neither open nor shut, have the thing between them.
+
+    The check of robosuite asks both pads, and misses a rim that lies on the finger beside its pad.
+    """
+    if abs(scene.gap_speed) > RESTS or not CLOSED < scene.gap < OPENED:
+        return False
+    near = (scene.hand > scene.target.low - BESIDE) & (scene.hand < scene.target.high + BESIDE)
+    return scene.touching or bool(near.all())
 
 
 def _take(scene: Scene) -> np.ndarray:
@@ -94,12 +110,12 @@ def _carry(scene: Scene) -> np.ndarray:
     rest = goal.high[2] - 0.04 if scene.into else goal.low[2]  # where its bottom may go
     entry = goal.high[2] + (MARGIN if scene.into else 0.0)
     if aside < NEAR_GOAL and target.low[2] < rest + 0.01 and scene.into:
-        return _command(scene, np.array([*away, 0.0]), _yaw(scene), OPEN)
+        return _command(scene, np.array([*away, 0.0]), 0.0, OPEN)
     free = max(_free_height(scene, goal.place[:2], -bottom, everything=False), entry + MARGIN - bottom)
     down = rest - bottom
     height = min(free, down + max(0.0, SLOPE * (aside - NEAR_GOAL))) if aside < REACH / 2 else free
     sideways = 1.0 if aside < 2 * NEAR_GOAL else _share(scene.hand[2], height)
-    return _command(scene, np.array([*(sideways * away), height - scene.hand[2]]), _yaw(scene), CLOSE)
+    return _command(scene, np.array([*(sideways * away), height - scene.hand[2]]), 0.0, CLOSE)
 
 
 def _is_left_alone(scene: Scene) -> bool:
@@ -112,14 +128,12 @@ def _is_left_alone(scene: Scene) -> bool:
 
 
 def _free_height(scene: Scene, to: np.ndarray, below: float, everything: bool) -> float:
-    """The height of the grip point at which what reaches `below` metres down is above all boxes on the way to `to`."""
-    boxes = scene.boxes if everything else scene.boxes[~scene.of_goal]
-    if len(boxes) == 0:
-        return -math.inf
+    """The height of the grip point at which what reaches `below` metres down is above all on the way to `to`."""
+    points = scene.points if everything else scene.points[~scene.of_goal]
     low = np.minimum(scene.hand[:2], to) - REACH
     high = np.maximum(scene.hand[:2], to) + REACH
-    on_the_way = ((boxes[:, 0, :2] < high) & (boxes[:, 1, :2] > low)).all(1)
-    return float(boxes[on_the_way, 1, 2].max(initial=-math.inf)) + below + MARGIN
+    on_the_way = ((points[:, :2] > low) & (points[:, :2] < high)).all(1)
+    return float(points[on_the_way, 2].max(initial=-math.inf)) + below + MARGIN
 
 
 def _share(now: float, wanted: float) -> float:
@@ -131,12 +145,6 @@ def _turn_to(scene: Scene, angle: float) -> float:
     """Radians about z until the fingers move along `angle`; less than a quarter turn either way."""
     fingers = scene.axes[:, 1]
     return (angle - math.atan2(fingers[1], fingers[0]) + math.pi / 2) % math.pi - math.pi / 2
-
-
-def _yaw(scene: Scene) -> float:
-    """The turn to the nearer of the two lines x and y: what is held stays as it was grasped."""
-    turns = [_turn_to(scene, angle) for angle in (0.0, math.pi / 2)]
-    return min(turns, key=abs)
 
 
 def _command(scene: Scene, away: np.ndarray, turn: float, fingers: float) -> np.ndarray:
@@ -153,6 +161,6 @@ def _command(scene: Scene, away: np.ndarray, turn: float, fingers: float) -> np.
 
 def _axis_angle(rotation: np.ndarray) -> np.ndarray:
     """`[3]` of a rotation `[3, 3]` that is not near half a turn."""
-    vector = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    vector = 2 * turn_error(rotation, np.eye(3))  # twice the sine times the axis
     w = math.sqrt(max(0.0, 1.0 + float(np.trace(rotation)))) / 2
     return hand_orientation(np.array([w, *(vector / max(4 * w, 1e-9))]))

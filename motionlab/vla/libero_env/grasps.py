@@ -1,7 +1,7 @@
 """How to take hold of a thing: straight from above, across its narrower side, or, if it is wide, by its rim.
 
-A grasp fits if fingers and palm, as boxes at their place, are free of all other things. Of those that fit, the first one
-is taken: the fingers move along y at the start of every task of LIBERO, so a grasp along y needs no turn.
+A grasp fits if fingers and palm, as boxes at their place, are free of all other things. Of those that fit, the first
+one is taken: the fingers move along y at the start of every task of LIBERO, so a grasp along y needs no turn.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ TIP = 0.012  # that the fingers reach below the grip point
 WALL = 0.005  # from the outer side of a rim to its middle
 BELOW_RIM = 0.014
 FREE = 0.004  # metres of air that a grasp should have
+_AROUND, _BELOW = 0.18, 0.05  # metres around the target and below a grasp that the hand can reach into
+_DIRECTIONS = 24  # around a rim
 # Parts of the open hand: low and high corners, along the line of the fingers, across it, and up from the grip point.
 HAND = np.array(
     [
@@ -40,7 +42,9 @@ class Grasp:
 def choose_grasp(scene: Scene) -> Grasp:
     """The first grasp that fits; the one with most air where none does."""
     known = candidates(scene)
-    airs = [air(grasp, scene.boxes) for grasp in known]
+    near = scene.points[scene.points[:, 2] > known[0].place[2] - _BELOW]
+    near = near[np.abs(near[:, :2] - scene.target.place[:2]).max(1) < _AROUND]
+    airs = [air(grasp, near) for grasp in known]
     fitting = [grasp for grasp, free in zip(known, airs, strict=True) if free >= FREE]
     return fitting[0] if fitting else known[int(np.argmax(airs))]
 
@@ -51,7 +55,9 @@ def candidates(scene: Scene) -> list[Grasp]:
     size = target.high - target.low
     along_y, along_x = math.pi / 2, 0.0
     if size[:2].min() > WIDEST or size[:2].max() > WIDEST and abs(size[0] - size[1]) < 0.02:
-        return [rim_grasp(scene, angle + turn) for angle in (along_y, along_x) for turn in (0.0, math.pi)]
+        angles = along_y + np.arange(_DIRECTIONS) * 2 * math.pi / _DIRECTIONS
+        order = np.argsort(np.round(np.abs(np.cos(angles)), 6), kind="stable")  # the less of a turn, the better
+        return [rim_grasp(scene, float(angle)) for angle in angles[order]]
     middle = (target.low + target.high) / 2
     height = max(min(middle[2], target.high[2] - 0.02), target.high[2] - DEEP, target.low[2] + TIP - 0.004)
     place = np.array([middle[0], middle[1], height])
@@ -70,22 +76,16 @@ def rim_grasp(scene: Scene, angle: float) -> Grasp:
     return Grasp(scene.target.place + scene.target.axes @ own, angle % math.pi)
 
 
-def air(grasp: Grasp, boxes: np.ndarray) -> float:
-    """Metres between the open hand at a grasp and the nearest box `[N, 2, 3]`; negative where they overlap.
+def air(grasp: Grasp, points: np.ndarray) -> float:
+    """Metres between the open hand at a grasp and the nearest of some points `[N, 3]`; negative inside of it.
 
-    >>> far = np.array([[[1.0, 1.0, 0.0], [2.0, 2.0, 0.1]]])
-    >>> air(Grasp(np.zeros(3), 0.0), far) > 0.5
-    True
+    >>> air(Grasp(np.zeros(3), 0.0), np.array([[0.168, 0.0, 0.0]]))  # 0.1 beyond a finger, nearer to the palm
+    0.063
     """
-    if len(boxes) == 0:
+    if len(points) == 0:
         return math.inf
-    cos, sin = abs(math.cos(grasp.angle)), abs(math.sin(grasp.angle))
-    middle, half = HAND.mean(1), (HAND[:, 1] - HAND[:, 0]) / 2  # [3 parts, 3]
-    line = np.array([math.cos(grasp.angle), math.sin(grasp.angle), 0.0])
-    middles = grasp.place + middle[:, :1] * line + middle[:, 2:] * np.array([0.0, 0.0, 1.0])
-    halves = np.stack(
-        [half[:, 0] * cos + half[:, 1] * sin, half[:, 0] * sin + half[:, 1] * cos, half[:, 2]], axis=1
-    )  # [3 parts, 3]
-    low, high = (middles - halves)[:, None], (middles + halves)[:, None]  # [3, 1, 3]
-    apart = np.maximum(boxes[:, 0] - high, low - boxes[:, 1])  # [3, N, 3]
-    return float(apart.max(2).min())
+    cos, sin = math.cos(grasp.angle), math.sin(grasp.angle)
+    x, y, up = (points - grasp.place).T  # [N] each
+    local = np.stack([cos * x + sin * y, cos * y - sin * x, up], axis=1)  # [N, 3] along the fingers, across, up
+    beyond = np.maximum(local - HAND[:, None, 1], HAND[:, None, 0] - local)  # [3 parts, N, 3]
+    return round(float(beyond.max(2).min()), 6)

@@ -1,7 +1,8 @@
 """What the expert knows and no policy does: where everything is, how large it is, what the fingers touch.
 
-All of it is read off the simulator at one moment. Things are boxes: the axis-aligned boxes around their collision shapes,
-in the frame of the world, in metres. That is enough to choose a grasp that fits and a height that is free.
+All of it is read off the simulator at one moment, in the frame of the world, in metres. What could be in the way is a
+cloud of points on the surfaces of collision shapes, close enough that no finger goes between two of them. That is
+enough to choose a grasp that fits and a height that is free.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from motionlab.vla.libero_env.package import mujoco
 from motionlab.vla.libero_env.simulation import Simulation
 
 PUTS = ("on", "in")  # predicates of goals that the expert can reach
+SPACING = 0.015  # metres between points on a surface, at most; a finger is 0.026 wide
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class Scene:
         target, goal: what is carried, and what it is put on or in.
         touching: whether both fingers touch the target.
         into: whether the goal has walls that the target goes between.
-        boxes: `[N, 2, 3]` low and high corners of everything else, the goal included.
-        of_goal: `[N]` which boxes belong to the goal.
+        points: `[N, 3]` on the surfaces of everything else, the goal included.
+        of_goal: `[N]` which points belong to the goal.
         rim: radius and height `[2]` of the rim of the target above its origin, in its own frame.
         done: what LIBERO's check says.
     """
@@ -59,7 +61,7 @@ class Scene:
     goal: Thing
     touching: bool
     into: bool
-    boxes: np.ndarray
+    points: np.ndarray
     of_goal: np.ndarray
     rim: np.ndarray
     done: bool
@@ -96,8 +98,11 @@ class SceneReader:
         table = np.array([model.body(int(root)).name in ("world", "table", "main_table", "floor") for root in roots])
         self._of_target = np.flatnonzero(solid & (roots == self._target))
         self._of_goal = np.flatnonzero(solid & (roots == owner))
-        others = solid & bounded & (roots != self._target) & ~np.isin(roots, list(robot)) & ~table
-        self._others = np.flatnonzero(others)
+        in_the_way = solid & bounded & (roots != self._target) & ~np.isin(roots, list(robot)) & ~table
+        others = np.flatnonzero(in_the_way)
+        lattices = [surface(model.geom_aabb[shape]) for shape in others]
+        self._lattice = np.concatenate([np.zeros((0, 3)), *lattices])  # [P, 3], each in the frame of its shape
+        self._owners = np.repeat(others, [len(lattice) for lattice in lattices])  # [P]
         self._finger_dofs = np.array([model.joint(f"gripper0_finger_joint{number}").dofadr[0] for number in (1, 2)])
         corners = self._local_corners()
         self._rim = np.array([np.abs(corners[:, :2]).max(), corners[:, 2].max()])
@@ -105,7 +110,6 @@ class SceneReader:
     def read(self) -> Scene:
         """The scene now."""
         sim, data = self.simulation, self.simulation.data
-        boxes = self._boxes(self._others)
         fingers, speeds = sim.robot.gripper(data), data.qvel[self._finger_dofs]
         if self._goal_is_site:
             place, axes = data.site_xpos[self._goal], data.site_xmat[self._goal]
@@ -123,11 +127,16 @@ class SceneReader:
             goal=_thing(place, axes, goal_boxes),
             touching=sim.grasped(),
             into=self._into,
-            boxes=boxes,
-            of_goal=np.isin(self._others, self._of_goal),
+            points=self._surface_points(),
+            of_goal=np.isin(self._owners, self._of_goal),
             rim=self._rim,
             done=sim.success(),
         )
+
+    def _surface_points(self) -> np.ndarray:
+        data = self.simulation.data
+        turns = data.geom_xmat[self._owners].reshape(-1, 3, 3)  # [P, 3, 3]
+        return np.asarray(data.geom_xpos[self._owners] + np.einsum("nij,nj->ni", turns, self._lattice))
 
     def _boxes(self, shapes: np.ndarray) -> np.ndarray:
         """`[N, 2, 3]` world boxes around shapes."""
@@ -162,6 +171,18 @@ class SceneReader:
         while body and parents[body]:
             body = int(parents[body])
         return body
+
+
+def surface(box: np.ndarray) -> np.ndarray:
+    """`[P, 3]` points on the surface of a box `[6]`, its middle and its half edges, at most `SPACING` apart.
+
+    >>> len(surface(np.array([0.0, 0, 0, 0.01, 0.01, 0.01])))  # a cube of 2 cm: 3 x 3 x 3 points without the middle
+    26
+    """
+    steps = [np.linspace(-half, half, max(2, int(np.ceil(2 * half / SPACING)) + 1)) for half in box[3:]]
+    lattice = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    outside = (np.abs(np.abs(lattice) - box[3:]) < 1e-9).any(1)
+    return np.asarray(box[:3] + lattice[outside])
 
 
 def _thing(place: np.ndarray, axes: np.ndarray, boxes: np.ndarray) -> Thing:
