@@ -30,7 +30,7 @@ from motionlab.vla.libero_env.thinning import visual_meshes
 
 RESULTS = Path(__file__).parent / "results" / "libero_speed.json"
 SUITE, TASK, STATE, SIZE, CELLS = "libero_goal", 8, 3, 64, 24
-PATHS = (("libero_goal", 8), ("libero_goal", 6), ("libero_object", 7), ("libero_spatial", 4), ("libero_spatial", 9))
+PATHS = (("libero_goal", 8), ("libero_object", 7), ("libero_spatial", 4))
 
 
 class Shipped:

@@ -26,8 +26,9 @@ COAST = 0.06  # seconds that the hand goes on at its speed when nothing is asked
 NEAR, LOW = 0.008, 0.008  # metres from the grasp, sideways and up: good enough to close
 STAYS = 0.03  # metres from the grasp within which closing fingers go on closing
 NEAR_GOAL = 0.012  # metres sideways from the goal: good enough to come down
+DEEP_IN, PALM = 0.08, 0.032  # metres below the edge of a container; from the grip point up to the palm
 TURNED = 0.15  # radians
-OPENED, CLOSED = 0.068, 0.004  # metres between the fingers
+OPENED, CLOSED = 0.068, 0.003  # metres between the fingers
 BESIDE = 0.015  # metres around the box of a thing within which a finger has it
 RESTS = 0.02  # metres a second: the fingers have stopped
 MARGIN = 0.025  # metres above what lies in the way
@@ -73,8 +74,10 @@ def _holds(scene: Scene) -> bool:
 
     The check of robosuite asks both pads, and misses a rim that lies on the finger beside its pad.
     """
-    if abs(scene.gap_speed) > RESTS or not CLOSED < scene.gap < OPENED:
+    if abs(scene.gap_speed) > RESTS or scene.gap > OPENED:
         return False
+    if scene.gap < CLOSED:
+        return scene.touching  # a thin rim
     near = (scene.hand > scene.target.low - BESIDE) & (scene.hand < scene.target.high + BESIDE)
     return scene.touching or bool(near.all())
 
@@ -88,7 +91,7 @@ def _take(scene: Scene) -> np.ndarray:
     opening = scene.gap_speed > RESTS and scene.gap < OPENED
     if is_turned and not opening and scene.gap > CLOSED:
         closing = scene.gap < OPENED and aside < STAYS and abs(away[2]) < STAYS
-        if closing or (aside < NEAR and abs(away[2]) < LOW):
+        if closing or (aside < 2 * NEAR and abs(away[2]) < LOW):
             return _command(scene, away if not closing else 0.3 * away, turn, CLOSE)
     above = scene.target.high[2] + TIP + MARGIN
     if aside > REACH:  # over everything on the way
@@ -107,7 +110,8 @@ def _carry(scene: Scene) -> np.ndarray:
     away = goal.place[:2] - target.place[:2]
     aside = math.hypot(*away)
     bottom = target.low[2] - scene.hand[2]  # of the target below the grip point, negative
-    rest = goal.high[2] - 0.04 if scene.into else goal.low[2]  # where its bottom may go
+    # Where its bottom may go. Between walls: as deep as the palm allows, which has to stay above them.
+    rest = max(goal.high[2] - DEEP_IN, goal.high[2] - PALM + MARGIN / 2 + bottom) if scene.into else goal.low[2]
     entry = goal.high[2] + (MARGIN if scene.into else 0.0)
     if aside < NEAR_GOAL and target.low[2] < rest + 0.01 and scene.into:
         return _command(scene, np.array([*away, 0.0]), 0.0, OPEN)
@@ -123,7 +127,7 @@ def _is_left_alone(scene: Scene) -> bool:
     target, goal = scene.target, scene.goal
     aside = math.hypot(*(goal.place[:2] - target.place[:2]))
     if scene.into:
-        return aside < 0.05 and target.low[2] < goal.high[2] - 0.02 and scene.gap_speed > RESTS / 2
+        return aside < 0.05 and target.low[2] < goal.high[2] and scene.gap_speed > RESTS / 2
     return aside < 0.03 and target.low[2] < goal.high[2] + 0.01 and scene.gap_speed > RESTS / 2
 
 

@@ -44,9 +44,12 @@ def choose_grasp(scene: Scene) -> Grasp:
     known = candidates(scene)
     near = scene.points[scene.points[:, 2] > known[0].place[2] - _BELOW]
     near = near[np.abs(near[:, :2] - scene.target.place[:2]).max(1) < _AROUND]
-    airs = [air(grasp, near) for grasp in known]
-    fitting = [grasp for grasp, free in zip(known, airs, strict=True) if free >= FREE]
-    return fitting[0] if fitting else known[int(np.argmax(airs))]
+    airs = []
+    for grasp in known:
+        airs.append(air(grasp, near))
+        if airs[-1] >= FREE:
+            return grasp
+    return known[int(np.argmax(airs))]
 
 
 def candidates(scene: Scene) -> list[Grasp]:

@@ -36,10 +36,11 @@ def test_a_demonstration_is_written_and_read_back(tmp_path: Path) -> None:
         first = env.reset(6, 0)
         for view, images in episode.images.items():
             np.testing.assert_array_equal(images[0], first.images[view])
-        np.testing.assert_array_equal(env.simulation.joints(), episode.states[0])
+        states = np.asarray(episode.states)
+        np.testing.assert_array_equal(env.simulation.joints(), states[0])
         for action in episode.executed[:-1]:
             seen = env.step(action)
-        np.testing.assert_array_equal(env.simulation.joints(), episode.states[-1])
+        np.testing.assert_array_equal(env.simulation.joints(), states[-1])
         np.testing.assert_array_equal(episode.images["agentview"][-1], seen.images["agentview"])
         np.testing.assert_allclose(episode.ee_ori[-1], seen.ee_ori, atol=1e-6)
         env.act(episode.executed[-1])
