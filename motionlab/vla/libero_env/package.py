@@ -52,11 +52,16 @@ def choose_drawing() -> str:
     MuJoCo reads it when it is imported; without it, it looks for a screen, and a server has none.
 
     Raises:
-        InputError: another value than egl or osmesa, or one of its libraries is not installed.
+        InputError: another value than egl or osmesa; or one of its libraries is not installed; or nobody chose, and
+            MuJoCo is imported already.
     """
+    chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
     if sys.platform != "linux":
-        return os.environ.get("MUJOCO_GL", "")  # other systems bring what they need
-    name = os.environ.setdefault("MUJOCO_GL", "egl").lower().strip()
+        return chosen  # other systems bring what they need
+    if not chosen and "mujoco" in sys.modules:
+        found, fix = "not set when mujoco was imported", "Set MUJOCO_GL=egl before Python starts."
+        raise InputError("MUJOCO_GL", found=found, expected=" or ".join(LIBRARIES), fix=fix)
+    name = chosen or "egl"
     if name not in LIBRARIES:
         expected = " or ".join(LIBRARIES)
         raise InputError("MUJOCO_GL", found=name, expected=expected, fix="Set it to egl, or leave it unset.")
@@ -66,6 +71,7 @@ def choose_drawing() -> str:
                 f"MUJOCO_GL={name}", found=f"no library {library}", expected="it: pictures are drawn without a screen",
                 fix=f"Install it; on Debian: apt-get install {debian}",
             )  # fmt: skip
+    os.environ["MUJOCO_GL"] = name
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -44,8 +45,18 @@ def test_egl_is_chosen_where_nobody_did(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(package, "has_library", lambda name: True)
     monkeypatch.setenv("MUJOCO_GL", "")
-    monkeypatch.delenv("MUJOCO_GL")
+    monkeypatch.delitem(sys.modules, "mujoco", raising=False)
     assert package.choose_drawing() == "egl"
+    assert os.environ["MUJOCO_GL"] == "egl"
+
+
+def test_mujoco_that_was_imported_without_a_choice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(package, "has_library", lambda name: True)
+    monkeypatch.setenv("MUJOCO_GL", "")
+    monkeypatch.setitem(sys.modules, "mujoco", package)
+    with pytest.raises(InputError, match="not set when mujoco was imported"):
+        package.choose_drawing()
 
 
 @pytest.mark.parametrize(
