@@ -45,7 +45,7 @@ class Shipped:
             self.env.set_init_state(task.initial_states()[STATE])
 
     def step(self, action: np.ndarray) -> None:
-        # robosuite draws into whichever context is current, and after a look of ours that is ours, with fewer triangles.
+        # robosuite draws into whichever context is current: after a look of ours that is ours, with fewer triangles.
         self.env.sim._render_context_offscreen.gl_ctx.make_current()
         with quiet():
             self.env.step(action)

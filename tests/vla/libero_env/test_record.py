@@ -29,7 +29,7 @@ def test_a_demonstration_is_written_and_read_back(tmp_path: Path) -> None:
         assert episode.instruction == "put the cream cheese in the bowl"
         length = len(episode.actions)
         assert 20 < length < 150 and set(episode.actions[:, 6].tolist()) == {-1.0, 1.0}
-        assert episode.executed is not None and episode.states is not None
+        assert episode.executed is not None and episode.states is not None and episode.ee_ori is not None
         assert 0 < np.abs(episode.executed[:, :6] - episode.actions[:, :6]).max() <= 2
 
         # The executed actions lead from the first state to the last one, and to the pictures that are in the file.
