@@ -50,6 +50,15 @@ def measure(env: LiberoEnv, task: int, states: range) -> dict[str, Any]:
     }
 
 
+def keep(path: Path, group: str, task: str, row: dict[str, Any]) -> None:
+    """Put one row into the file, with whatever it holds by now."""
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = found.setdefault(group, {}) | {task: row}
+    found[group] = dict(sorted(rows.items(), key=lambda item: int(item[0])))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(dict(sorted(found.items())), indent=1) + "\n")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--suite", default="libero_goal")
@@ -63,8 +72,7 @@ def main() -> int:
     except MissingExtra as error:
         print(error)  # `make bench` runs every benchmark, and the set-up leaves this extra out
         return 0
-    kept = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() else {}
-    rows = kept.setdefault(f"{arguments.suite}, {arguments.stepper} stepper", {})
+    rows: dict[str, Any] = {}
     with LiberoEnv(arguments.suite, stepper=arguments.stepper) as env:  # nothing is drawn
         for task in tasks:
             try:
@@ -77,8 +85,7 @@ def main() -> int:
             cost, failed = f"{row['processor seconds an episode']} s", row["failed states"]
             solved = f"{row['solved']}/{row['episodes']}, {percent}"
             print(arguments.suite, task, solved, row["steps, mean"], cost, failed, row["instruction"], flush=True)
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            write_text(arguments.out, json.dumps(kept, indent=1) + "\n")
+            keep(arguments.out, f"{arguments.suite}, {arguments.stepper} stepper", str(task), row)
     solved, episodes = (sum(row[key] for row in rows.values()) for key in ("solved", "episodes"))
     if episodes:
         print(arguments.suite, f"{solved}/{episodes}", wilson(solved, episodes).percent())
