@@ -196,8 +196,8 @@ def settling() -> dict[str, Any]:
     found = {}
     for name, task in (("libero_goal", 8), ("libero_object", 2), ("libero_spatial", 0), ("libero_spatial", 5)):
         with LiberoEnv(name, image_size=8, visual_thinning=8, depth=False) as env:
-            env._build(task)
-            sim, states_of = env.simulation, env._states
+            env.begin(task, 0)
+            sim, states_of = env.simulation, suite(name)[task].initial_states()
             objects = [sim.model.body(f"{one}_main") for one in sim.official.env.objects_dict]
             dofs = np.array([sim.model.body_dofadr[body.id] + np.arange(3) for body in objects])
             quiet_after, open_after, fallen = [], [], []
