@@ -107,8 +107,9 @@ bench: $(STAMP) ## run every benchmark in benchmarks/
 	@for file in benchmarks/*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
 
 constraints: $(STAMP) ## write constraints.txt from what .venv holds now
-	@{ sed -n '/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude motionlab \
-		| grep -v ' @ ' | sed -E 's/\+[A-Za-z0-9.]+$$//'; } > constraints.tmp && mv constraints.tmp constraints.txt
+	@{ sed -n '/^# The extra libero/q;/^#/p' constraints.txt; $(PY) -m pip freeze --exclude-editable --exclude motionlab \
+		| grep -v ' @ ' | sed -E 's/\+[A-Za-z0-9.]+$$//'; sed -n '/^# The extra libero/,$$p' constraints.txt; } \
+		> constraints.tmp && mv constraints.tmp constraints.txt
 
 clean: ## remove .venv and caches of tools; runs/ and data stay
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

