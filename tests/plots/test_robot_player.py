@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,11 @@ def pictures(n: int = 3) -> list[np.ndarray]:
     return list(np.random.default_rng(0).integers(0, 256, (n, 8, 16, 3), np.uint8))
 
 
-def film(page: str) -> dict:
+def film(page: str) -> dict[str, Any]:
     found = re.search(r'querySelector\("div"\),(.*)\)</script>', page)
     assert found
-    return json.loads(found[1])
+    data: dict[str, Any] = json.loads(found[1])
+    return data
 
 
 def test_a_page_holds_every_picture_and_action() -> None:

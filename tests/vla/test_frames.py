@@ -79,7 +79,7 @@ def test_what_was_carried_out_stands_beside_the_labels(demonstrations, official)
     np.testing.assert_array_equal(frames.executed(), expected)
     assert np.abs(frames.executed() - frames.actions()).max() > 0.05
     shifted = LiberoFrames([demonstrations[0]], conventions=Conventions(None, 1)).of_episodes([1])
-    np.testing.assert_array_equal(shifted.executed(), episodes[1].executed[1:].astype(np.float32))
+    np.testing.assert_array_equal(shifted.executed(), np.asarray(episodes[1].executed)[1:].astype(np.float32))
     assert LiberoFrames([*demonstrations, official()], image_size=8).executed() is None
 
 

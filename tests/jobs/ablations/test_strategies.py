@@ -19,6 +19,7 @@ from motionlab.jobs.ablations.results import key_of, load_rows, read_header
 from motionlab.jobs.ablations.strategy_measure import MEASURE, StrategyResult
 from motionlab.jobs.ablations.strategy_point import STRATEGIES, open_ground, point_settings, train_decoder
 from motionlab.jobs.run_folder import Run
+from motionlab.llama.decoding.masked import generate_masked
 from motionlab.llama.objectives.strategies import MaskedModelling
 from motionlab.views.strategies import over_seeds, position_figure
 
@@ -108,7 +109,6 @@ def test_all_strategies_draw_alike_and_none_is_told_the_length(
     ground = open_ground(str(finished_run.folder))
     trained = train_decoder(ground, "masked", seed=0, steps=2, clips=6)
     asked: list[Any] = []
-    generate_masked = strategy_measure.generate_masked
 
     def recording(*args: Any) -> Any:
         asked.append(args[3:])

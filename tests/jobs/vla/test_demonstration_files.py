@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,23 +56,23 @@ def test_there_and_back(table_lab: Path, tmp_path: Path) -> None:
 def test_a_run_takes_the_folder_as_it_is(table_lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTIONLAB_CACHE", str(tmp_path / "cache"))
     convert_demonstrations(table_lab, tmp_path / "lerobot", "lerobot")
-    config = load_config("vla_ci", ["vla_data.source=files", f"vla_data.path={tmp_path / 'lerobot'}"])
-    config = replace(config, vla_data=replace(config.vla_data, validation_share=0.5))  # type: ignore[attr-defined]
+    settings = ["vla_data.source=files", f"vla_data.path={tmp_path / 'lerobot'}", "vla_data.validation_share=0.5"]
+    config = load_config("vla_ci", settings)
     first, again = prepare_demonstrations(config), prepare_demonstrations(config)
     assert set(first.frames.instructions) == set(TASKS) and first.digest == again.digest
-    turned = replace(config, vla_data=replace(config.vla_data, lerobot_pictures="flipped"))  # type: ignore[attr-defined]
-    other = prepare_demonstrations(turned)
+    other = prepare_demonstrations(load_config("vla_ci", [*settings, "vla_data.lerobot_pictures=flipped"]))
     assert other.digest != first.digest
     np.testing.assert_array_equal(other.frames[0].images.numpy(), first.frames[0].images.numpy()[:, :, ::-1])
 
 
 def test_faults(table_lab: Path, tmp_path: Path) -> None:
-    for message, arguments in {
+    faults: dict[str, tuple[Any, ...]] = {
         "found content, expected a new folder": (table_lab, table_lab),
         "demonstrations: found .*nowhere, expected a folder": (tmp_path / "nowhere", tmp_path / "out"),
         "found neither, expected files in LIBERO's layout": (tmp_path, tmp_path / "out"),
         "to: found 'rlds', expected hdf5, lerobot": (table_lab, tmp_path / "out", "rlds"),
-    }.items():
+    }
+    for message, arguments in faults.items():
         with pytest.raises(InputError, match=message):
             convert_demonstrations(*arguments)
         assert not (tmp_path / "out").exists()
