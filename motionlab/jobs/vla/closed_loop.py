@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from motionlab.config import VlaRunConfig
 from motionlab.errors import InputError
 from motionlab.evaluation.closed_loop import (
     ClosedLoopResult,
@@ -64,7 +65,7 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
     mean = mean_action(data)
     others = list(other_policies(env, actor, mean, settings.seed)) if settings.control_per_task else []
     names, results = [None, *others], dict[str | None, ClosedLoopResult]()
-    job = partial(trials, str(run.folder), mean)
+    job = partial(trials, run.folder, config, mean)
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) if processes > 1 else None
     try:
         done = map(job, names) if pool is None else pool.map(job, names)
@@ -90,14 +91,13 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
     return measured
 
 
-def trials(folder: str, mean: np.ndarray, name: str | None) -> ClosedLoopResult:
+def trials(folder: Path, config: VlaRunConfig, mean: np.ndarray, name: str | None) -> ClosedLoopResult:
     """One round with one thread: the policy of a run (None), or one of `other_policies` on fewer tables."""
-    config = vla_settings(Run.open(folder).config)
     settings = config.vla_evaluation
     seeds = range(settings.seed, settings.seed + settings.per_task)
     env = TableLab(config.vla.image_size)
     with one_thread():
-        actor = Actor(trained_policy(Run.open(folder)), execute=settings.execute, seed=settings.seed)
+        actor = Actor(trained_policy(Run.planned(folder, config)), execute=settings.execute, seed=settings.seed)
         if name is None:
             return evaluate_policy(env, actor, range(len(TASKS)), seeds, settings.max_steps)
         other = other_policies(env, actor, mean, settings.seed)[name]

@@ -65,7 +65,7 @@ def test_the_committed_ablation_carries_what_the_lesson_says(results: Path) -> N
     policies = load_policies(results / "vla_ablation.json")
     mine = [one for one in policies if one["freeze"] and one["standardise"]]
     film = {(one["freeze"], one["standardise"]): one["val_loss"] for one in policies if one["fusion"] == "spatial FiLM"}
-    assert film[True, True] < film[False, True] and film[True, True] < 0.7 * film[True, False]
+    assert film[True, True] < 0.7 * film[True, False] and abs(film[True, True] / film[False, True] - 1) < 0.2
     for one in (one for one in mine if one["fusion"] == "spatial FiLM"):
         loop = one["closed_loop"]
         assert loop["unchanged"]["of the task"][0] > 0
