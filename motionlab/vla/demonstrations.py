@@ -21,9 +21,9 @@ from motionlab.data.building import building
 from motionlab.errors import InputError
 from motionlab.files.lock import locked
 from motionlab.vla.libero.hdf5 import h5py
-from motionlab.vla.libero.layout import CameraTrack, Episode
+from motionlab.vla.libero.layout import Episode
 from motionlab.vla.libero.write import write_libero
-from motionlab.vla.observation import POSE_DIMS, VIEWS
+from motionlab.vla.observation import POSE_DIMS
 from motionlab.vla.table_lab.env import LEAST_SIZE, MOST_SIZE, TASKS, TableLab
 from motionlab.vla.table_lab.expert import expert_action
 
@@ -146,25 +146,8 @@ def _attempt(env: TableLab, task: int, seed: int, sd: float, max_steps: int) -> 
         seen.append(env.step(action))
         states.append(env.state())
     del seen[-1], states[-1]  # what is seen after the last action has no action
-    return Episode(
-        instruction=env.instruction,
-        actions=np.stack(labels).astype(np.float32),
-        images={view: np.stack([one.images[view] for one in seen]) for view in VIEWS},
-        ee_pos=np.stack([one.ee_pos for one in seen]).astype(np.float32),
-        ee_ori=np.stack([one.ee_ori for one in seen]).astype(np.float32),
-        gripper=np.stack([one.gripper for one in seen]).astype(np.float32),
-        depth={view: np.stack([one.depth[view] for one in seen]) for view in VIEWS},
-        cameras={
-            view: CameraTrack(
-                np.stack([one.cameras[view].K for one in seen]),
-                np.stack([one.cameras[view].world_from_camera for one in seen]),
-            )
-            for view in VIEWS
-        },
-        executed=np.stack(executed),
-        states=np.stack(states),
-        attributes={"task": task, "seed": seed, "action_noise_sd": sd},
-    )
+    attributes: dict[str, str | int | float] = {"task": task, "seed": seed, "action_noise_sd": sd}
+    return Episode.recorded(env.instruction, seen, labels, executed, states, attributes)
 
 
 def _fill(folder: Path, names: list[str], settings: DemonstrationSettings, processes: int) -> None:

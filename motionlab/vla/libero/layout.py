@@ -19,11 +19,12 @@ attributes `motionlab_extras` and `obs_action_offset` of /data say so in the fil
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from motionlab.vla.observation import VIEWS
+from motionlab.vla.observation import VIEWS, Observation
 
 # The first key is the one that is written.
 IMAGE_KEYS = {
@@ -79,3 +80,34 @@ class Episode:
     executed: np.ndarray | None = None
     states: np.ndarray | None = None
     attributes: dict[str, str | int | float] = field(default_factory=dict)
+
+    @classmethod
+    def recorded(
+        cls,
+        instruction: str,
+        seen: Sequence[Observation],
+        labels: Sequence[np.ndarray],
+        executed: Sequence[np.ndarray],
+        states: Sequence[np.ndarray],
+        attributes: dict[str, str | int | float],
+    ) -> Episode:
+        """An episode from what was seen before each action, its label, what was carried out, and the state then."""
+        return cls(
+            instruction=instruction,
+            actions=np.stack(labels).astype(np.float32),
+            images={view: np.stack([one.images[view] for one in seen]) for view in VIEWS},
+            ee_pos=np.stack([one.ee_pos for one in seen]).astype(np.float32),
+            ee_ori=np.stack([one.ee_ori for one in seen]).astype(np.float32),
+            gripper=np.stack([one.gripper for one in seen]).astype(np.float32),
+            depth={view: np.stack([one.depth[view] for one in seen]) for view in VIEWS if view in seen[0].depth},
+            cameras={
+                view: CameraTrack(
+                    np.stack([one.cameras[view].K for one in seen]),
+                    np.stack([one.cameras[view].world_from_camera for one in seen]),
+                )
+                for view in VIEWS
+            },
+            executed=np.stack(executed),
+            states=np.stack(states),
+            attributes=attributes,
+        )

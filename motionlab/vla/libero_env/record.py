@@ -15,11 +15,11 @@ import numpy as np
 
 from motionlab.errors import InputError
 from motionlab.vla.libero.hdf5 import h5py
-from motionlab.vla.libero.layout import CameraTrack, Episode
+from motionlab.vla.libero.layout import Episode
 from motionlab.vla.libero.write import write_libero
 from motionlab.vla.libero_env.env import LiberoEnv
 from motionlab.vla.libero_env.expert import LiberoExpert
-from motionlab.vla.observation import POSE_DIMS, VIEWS, Observation
+from motionlab.vla.observation import POSE_DIMS
 
 MOST_STEPS = 300
 
@@ -78,7 +78,8 @@ def demonstrate(
         states.append(env.simulation.joints())
     if not labels:
         return None  # solved before anything was done
-    return _episode(env, seen[:-1], labels, executed, states[:-1], noise.sd)
+    attributes: dict[str, str | int | float] = {"task": env.task, "seed": env.seed, "action_noise_sd": noise.sd}
+    return Episode.recorded(env.instruction, seen[:-1], labels, executed, states[:-1], attributes)
 
 
 def record_demonstrations(
@@ -124,28 +125,3 @@ def _notes(env: LiberoEnv, task: int) -> dict[str, str | int | float]:
         "labels": "actions are the expert's, without noise; executed_actions were carried out",
         "settings": json.dumps({"suite": env.suite_name, "task": task, "settle_steps": env.settle_steps}),
     }
-
-
-def _episode(
-    env: LiberoEnv, seen: list[Observation], labels: list[np.ndarray], executed: list[np.ndarray],
-    states: list[np.ndarray], sd: float,
-) -> Episode:  # fmt: skip
-    return Episode(
-        instruction=env.instruction,
-        actions=np.stack(labels).astype(np.float32),
-        images={view: np.stack([one.images[view] for one in seen]) for view in VIEWS},
-        ee_pos=np.stack([one.ee_pos for one in seen]).astype(np.float32),
-        ee_ori=np.stack([one.ee_ori for one in seen]).astype(np.float32),
-        gripper=np.stack([one.gripper for one in seen]).astype(np.float32),
-        depth={view: np.stack([one.depth[view] for one in seen]) for view in VIEWS if view in seen[0].depth},
-        cameras={
-            view: CameraTrack(
-                np.stack([one.cameras[view].K for one in seen]),
-                np.stack([one.cameras[view].world_from_camera for one in seen]),
-            )
-            for view in VIEWS
-        },
-        executed=np.stack(executed),
-        states=np.stack(states),
-        attributes={"task": env.task, "seed": env.seed, "action_noise_sd": sd},
-    )
