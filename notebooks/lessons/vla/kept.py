@@ -195,7 +195,7 @@ def loss_rows(path: str | Path) -> Rows:
 
 
 def second_rows(path: str | Path) -> Rows:
-    """Rows for a table: where the time went."""
+    """Rows for a table: seconds of the stages that every run did itself."""
     runs = load_kept(path)["runs"]
     stages = [name for name in runs[0]["seconds"] if all(name in run["seconds"] for run in runs)]
     return [("stage", "seconds"), *((name, span(runs, lambda run, name=name: run["seconds"][name], ".0f"))  # type: ignore[misc]
