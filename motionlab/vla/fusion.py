@@ -89,7 +89,7 @@ class SpatialFilm(Fusion):
     A keypoint is a softmax over the patches of a view, and its place is the mean under it: in the picture, and among
     the points that the geometry backbone gives (spatial softmax: Levine et al., arXiv:1504.00702, 5.2). "Where the red
     cube is" is then the same five numbers on every table, where a flattened map has to be learned at each place. With
-    them 1,000 steps on 200 demonstrations of each task did as well as 2,000 without (49 and 46 of 60 episodes, one seed).
+    them 1,000 steps on 200 demonstrations a task did as well as 2,000 without (49 and 46 of 60 episodes, one seed).
 
     FiLM reads the mean over the words, less its mean over the training instructions and divided by its deviation over
     them. Sentences that differ in one word of twelve are nearly alike, and FiLM would begin with nearly the same scales
