@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import compare, convert, data, demonstrations, encode, generate, import_motions
+from motionlab.commands import compare, convert, data, demos, encode, generate, import_motions
 from motionlab.config import QUANTIZERS, VlaRunConfig, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import InputError, MissingExtra, printable
@@ -45,7 +45,7 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
-for _subject in (compare, convert, data, demonstrations, encode, generate, import_motions):
+for _subject in (compare, convert, data, demos, encode, generate, import_motions):
     app.add_typer(_subject.app)
 
 

@@ -108,7 +108,7 @@ def test_a_cube_between_the_fingers_is_held_centred_and_lifted():
 
 @pytest.mark.parametrize(
     ("hand", "yaw"),
-    [((0.02, 0.0, HALF), 0.0), ((0.0, 0.0, 0.045), 0.0), ((0.0, 0.0, HALF), 0.45), ((0.05, 0, HALF), 0)],
+    [((0.02, 0.0, HALF), 0.0), ((0.0, 0.0, 0.045), 0.0), ((0.0, 0.0, HALF), 0.55), ((0.05, 0, HALF), 0)],
 )
 def test_a_cube_that_lies_badly_is_not_held(hand, yaw):
     closed = state(hand=hand, yaw=yaw)

@@ -37,7 +37,7 @@ def _small(**settings: Any) -> Any:
 
 
 def test_there_and_back(table_lab: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["demonstrations", str(table_lab), "--out", str(tmp_path / "lerobot")])
+    done = CliRunner().invoke(app, ["demos", str(table_lab), "--out", str(tmp_path / "lerobot")])
     assert done.exit_code == 0 and "in the layout of lerobot" in done.output, done.output
     said = convert_demonstrations(tmp_path / "lerobot", tmp_path / "hdf5")
     assert "3 files" in said and "in the layout of hdf5" in said

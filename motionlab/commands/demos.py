@@ -1,4 +1,4 @@
-"""`motionlab demonstrations`."""
+"""`motionlab demos`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _path(path: Path) -> Path:
 
 
 @app.command()
-def demonstrations(
+def demos(
     source: Annotated[
         str, typer.Argument(metavar="IN", help="Folder of .hdf5 files, a LeRobotDataset, or table_lab for new ones.")
     ],
