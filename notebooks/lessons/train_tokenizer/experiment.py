@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import shutil
 import signal
@@ -155,7 +156,9 @@ def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) 
     """Train the run's tokenizer: begin, continue after a stop, or do nothing because it is finished."""
     with _alone(run.folder):
         if not (run.tokenizer_folder(run.config.tokenizer.quantizer) / "model.safetensors").is_file():
-            train_tokenizer(run, corpus, watch=watch)
+            # What a job says on stdout would stand in the lesson the first time only.
+            with contextlib.redirect_stdout(io.StringIO()):
+                train_tokenizer(run, corpus, watch=watch)
 
 
 def trained_run() -> Run:
