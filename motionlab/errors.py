@@ -7,6 +7,7 @@ what was found, what was expected, and what to do. The command line prints the l
 from __future__ import annotations
 
 import errno
+import importlib
 import unicodedata
 from functools import partial
 from typing import Any
@@ -119,6 +120,23 @@ class MissingExtra(ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(MissingExtra, extra=self.extra, purpose=self.purpose), (self.name,)
+
+
+def optional_module(name: str, *, extra: str, purpose: str) -> Any:
+    """A module of a package that an extra brings, imported when it is needed.
+
+    Raises:
+        MissingExtra: it is not installed.
+
+    >>> optional_module("no_such_package.part", extra="parquet", purpose="read Parquet files")
+    Traceback (most recent call last):
+    motionlab.errors.MissingExtra: no_such_package is not installed, and it is needed to read Parquet files. Run: pip \
+install "motionlab[parquet]"
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtra(name.partition(".")[0], extra=extra, purpose=purpose) from error
 
 
 def _shortened(text: str) -> str:

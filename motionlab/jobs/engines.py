@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from typing import Any, Literal, TypeVar, get_args
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, optional_module
 from motionlab.jobs.workers import worker_pool
 
 Engine = Literal["local", "ray", "dask"]
@@ -67,10 +67,7 @@ def _local(function: Callable[[P], R], parts: Iterable[P], workers: int) -> Iter
 
 
 def _ray(function: Callable[[P], R], parts: Iterable[P], workers: int, address: str | None) -> Iterator[R]:
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra("ray", extra="ray", purpose="work with Ray") from error
+    ray = optional_module("ray", extra="ray", purpose="work with Ray")
     started = not ray.is_initialized()
     if started:
         own = {"num_cpus": workers, "include_dashboard": False} if address is None else {"address": address}
@@ -94,21 +91,17 @@ def _ray(function: Callable[[P], R], parts: Iterable[P], workers: int, address: 
 
 
 def _dask(function: Callable[[P], R], parts: Iterable[P], workers: int, address: str | None) -> Iterator[R]:
-    try:
-        from distributed import Client, LocalCluster
-        from distributed import wait as wait_for
-    except ImportError as error:
-        raise MissingExtra("distributed", extra="dask", purpose="work with Dask") from error
+    dask = optional_module("distributed", extra="dask", purpose="work with Dask")
     with contextlib.ExitStack() as stack:
         with _answering("dask", address):
             if address is None:
                 address = stack.enter_context(
-                    LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40)
+                    dask.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=40)
                 ).scheduler_address
-            client = stack.enter_context(Client(address))
+            client = stack.enter_context(dask.Client(address))
 
         def done(futures: list[Any]) -> tuple[list[R], list[Any]]:
-            ready = wait_for(futures, return_when="FIRST_COMPLETED")
+            ready = dask.wait(futures, return_when="FIRST_COMPLETED")
             return [future.result() for future in ready.done], list(ready.not_done)
 
         size = sum(client.nthreads().values())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import builtins
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -223,15 +223,8 @@ def test_a_claim_of_petabytes_is_not_believed(official):
 
 
 def test_without_h5py_the_extra_is_named(monkeypatch, demonstrations, tmp_path):
-    real = builtins.__import__
-
-    def without(name, *rest, **more):
-        if name == "h5py":
-            raise ImportError(name)
-        return real(name, *rest, **more)
-
     episodes = read_libero(demonstrations[0])
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "h5py", None)
     for call in (lambda: read_libero(demonstrations[0]), lambda: write_libero(tmp_path / "x.hdf5", episodes)):
         with pytest.raises(MissingExtra, match=r'h5py is not installed.*pip install "motionlab\[vla\]"'):
             call()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, optional_module
 from motionlab.files.reading import refusing, what_is_there
 from motionlab.motion.features import DIM
 from motionlab.motion.formats.motion272 import FPS, FPS_NOTE, check_physical
@@ -33,21 +33,13 @@ _EXPECTED = f"a Parquet file with a column of motions, lists of {DIM} numbers"
 _FIX = f"Name the column {FEATURES[0]!r}, and give each frame {DIM} numbers."
 
 
-def _parquet() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtra("pyarrow", extra="parquet", purpose="read Parquet files") from error
-    return pyarrow.parquet
-
-
 def _read(path: Path, options: ReadOptions) -> Iterator[Reading]:
     """A row that cannot be read does not keep others from being read: its error comes after the last row.
 
     Raises:
         InputError: no Parquet file, no column of motions, or (after all good rows) the first bad one and their number.
     """
-    parquet = _parquet()
+    parquet = optional_module("pyarrow.parquet", extra="parquet", purpose="read Parquet files")
     if not path.is_file():
         raise wrong(path, what_is_there(path), _EXPECTED)
     with refusing(path, expected=_EXPECTED, fix=_FIX):

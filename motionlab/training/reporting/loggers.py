@@ -11,10 +11,9 @@ import importlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, optional_module
 from motionlab.training.checkpoints.state import Counters
 from motionlab.training.reporting.hooks import Hook
 
@@ -48,14 +47,14 @@ def check_loggers(names: Sequence[str]) -> None:
         MissingExtra: the package of a logger is not installed.
     """
     for name in names:
-        _need(name, name, PURPOSES[name])
+        optional_module(name, extra=name, purpose=PURPOSES[name])
 
 
 class TensorBoard(Hook):
     """Curves for TensorBoard: `tensorboard --logdir runs`."""
 
     def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
-        _need("tensorboard", "tensorboard", PURPOSES["tensorboard"])
+        optional_module("tensorboard", extra="tensorboard", purpose=PURPOSES["tensorboard"])
         self.folder, self.title, self.config = folder / "tensorboard", title, config
         self._writer: Any = None
 
@@ -79,7 +78,7 @@ class WeightsAndBiases(Hook):
     """A run at Weights & Biases; offline with WANDB_MODE=offline."""
 
     def __init__(self, folder: Path, title: str, config: Mapping[str, Any]) -> None:
-        self._wandb = _need("wandb", "wandb", PURPOSES["wandb"])
+        self._wandb = optional_module("wandb", extra="wandb", purpose=PURPOSES["wandb"])
         self.folder, self.title, self.config = folder, title, config
         self._run: Any = None
 
@@ -115,10 +114,3 @@ def _grouped(name: str) -> str:
 
 def _table(values: Mapping[str, Any]) -> str:
     return "| key | value |\n|---|---|\n" + "".join(f"| {key} | {value} |\n" for key, value in values.items())
-
-
-def _need(package: str, extra: str, purpose: str) -> ModuleType:
-    try:
-        return importlib.import_module(package)
-    except ImportError:
-        raise MissingExtra(package, extra=extra, purpose=purpose) from None

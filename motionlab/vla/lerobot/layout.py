@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, optional_module
 from motionlab.vla.observation import VIEWS
 
 VERSION = "v3.0"
@@ -62,11 +62,7 @@ def parquet() -> Any:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise MissingExtra("pyarrow", extra="lerobot", purpose="read and write LeRobot data sets") from error
-    return pyarrow.parquet
+    return optional_module("pyarrow.parquet", extra="lerobot", purpose="read and write LeRobot data sets")
 
 
 def camera_keys(info: Info, where: object) -> dict[str, str]:

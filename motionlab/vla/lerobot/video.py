@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, optional_module
 from motionlab.files.reading import refusing, what_is_there
 
 _EXPECTED, _FIX = "a video of the episodes", "Fetch the data set again."
@@ -24,7 +24,7 @@ def frames_between(path: Path, begin: float, count: int, fps: float) -> np.ndarr
         InputError: no such file, no video, or fewer pictures than that.
         MissingExtra: av is not installed.
     """
-    package = _av()
+    package = optional_module("av", extra="lerobot", purpose="read the videos of LeRobot data sets")
     if not path.is_file():
         raise InputError(path, found=what_is_there(path), expected=_EXPECTED, fix=_FIX)
     pictures: dict[int, np.ndarray] = {}
@@ -48,11 +48,3 @@ def _decoded(container: Any, stream: Any) -> Iterator[tuple[float, Any]]:
     for picture in container.decode(stream):
         if picture.time is not None:
             yield float(picture.time), picture
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtra("av", extra="lerobot", purpose="read the videos of LeRobot data sets") from error
-    return av

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from motionlab.errors import InputError, MissingExtra
+from motionlab.errors import InputError, optional_module
 from motionlab.files.reading import refusing, what_is_there
 
 EXPECTED = "an HDF5 file of demonstrations in LIBERO's layout, with the group data/demo_0"
@@ -26,11 +26,7 @@ def h5py() -> Any:
     Raises:
         MissingExtra: it is not installed.
     """
-    try:
-        import h5py as package
-    except ImportError as error:
-        raise MissingExtra("h5py", extra="vla", purpose="read and write demonstrations in HDF5 files") from error
-    return package
+    return optional_module("h5py", extra="vla", purpose="read and write demonstrations in HDF5 files")
 
 
 def open_file(path: str | Path) -> Any:

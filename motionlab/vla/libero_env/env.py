@@ -167,11 +167,10 @@ class LiberoEnv:
         """
         short = 1 + self.simulation.model.nq + self.simulation.model.nv
         assert self._stepper is not None
-        memory = state[short:]
-        if len(memory) not in (0, len(self._stepper.memory())):
-            whole = short + len(self._stepper.memory())
-            fix = "Give a state of the same task."
-            raise InputError("state", found=f"shape {state.shape}", expected=f"{short} or {whole} numbers", fix=fix)
+        memory, whole = state[short:], short + len(self._stepper.memory())
+        if len(state) not in (short, whole) or not np.isfinite(state).all():
+            found, fix = f"shape {state.shape}, or NaN", "Give a state of the same task."
+            raise InputError("state", found=found, expected=f"{short} or {whole} finite numbers", fix=fix)
         self.simulation.set_joints(np.asarray(state[:short], dtype=np.float64))
         if len(memory):
             self._stepper.remember(memory)

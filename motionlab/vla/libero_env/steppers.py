@@ -64,7 +64,7 @@ class OfficialStepper:
         self.simulation = simulation
 
     def begin(self) -> None:
-        pass
+        """Nothing: robosuite's controller is reset with the simulation."""
 
     def step(self, action: np.ndarray) -> None:
         with quiet():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, MissingExtra
 from motionlab.vla.lerobot import read as reading
 from motionlab.vla.lerobot.layout import EPISODES, INFO, ONE_FILE, STATS, TASKS
 from motionlab.vla.lerobot.read import episodes_of_tasks, is_lerobot, read_lerobot
+from motionlab.vla.lerobot.video import frames_between
 from motionlab.vla.lerobot.write import write_lerobot
 from motionlab.vla.libero.layout import Episode
 
@@ -192,6 +194,17 @@ def test_arguments_and_folders(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             write_lerobot(tmp_path / "new", episodes)
         assert not (tmp_path / "new").exists(), "nothing half written"
+
+
+@pytest.mark.parametrize(("module", "name"), [("pyarrow.parquet", "pyarrow"), ("av", "av")])
+def test_without_a_package_the_extra_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingExtra, match=rf'{name} is not installed.*pip install "motionlab\[lerobot\]"'):
+        if name == "av":
+            frames_between(folder / "any.mp4", 0.0, 1, 10)
+        list(read_lerobot(folder))
 
 
 def test_turns_are_their_own_inverse() -> None:
