@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from motionlab.plots.player import Track, player_page
+from motionlab.plots.robot_player import robot_player_page
 from motionlab.runtime import lab_environment
 from motionlab.views.codebook import ON_THE_DATA, compute_plane
 from motionlab.widgets.quantizer_panel import QuantizerPanel
@@ -266,3 +267,23 @@ def check_playing(page: Any, player: Any) -> None:
 
 def pixels(page: Any) -> str:
     return str(page.locator("canvas").first.evaluate("canvas => canvas.toDataURL()"))
+
+
+def test_a_reader_stops_a_robot_at_a_step(page: Any, tmp_path: Path) -> None:
+    """The page of an episode: the slider chooses picture and action, play goes on to the end, nothing else is asked."""
+    pictures = [np.full((8, 16, 3), 20 * number, np.uint8) for number in range(5)]
+    actions = np.zeros((4, 7))
+    actions[:, 0], actions[:, 6] = [0.1, 0.2, 0.3, 0.4], [-1, -1, 1, 1]
+    path = tmp_path / "film.html"
+    path.write_text(robot_player_page(pictures, actions, "pick up <the> cube", fps=20), encoding="utf-8")
+    page.goto(path.as_uri())
+    page.get_by_text("pick up <the> cube").wait_for()
+    shown = page.locator("img").get_attribute("src")
+    page.locator("input").fill("2")
+    page.get_by_text("step 2 of 4").wait_for()
+    assert "dx +0.30" in page.inner_text("body") and "gripper close" in page.inner_text("body")
+    assert page.locator("img").get_attribute("src") != shown
+    page.get_by_role("button", name="play").click()
+    page.get_by_text("step 4 of 4").wait_for()
+    page.get_by_role("button", name="play").wait_for()  # it has stopped by itself
+    assert page.problems == []
