@@ -61,11 +61,14 @@ def _run(this: Run, threads: int) -> Path:
     """The stages, one after the other."""
     settings = vla_settings(this.config)
     seed_everything(settings.seed)
-    if (this.folder / "config.yaml").exists():  # other demonstrations are refused before anything of it is changed
-        require_demonstrations(this, prepare_demonstrations(settings, processes=threads))
+    begun, data = (this.folder / "config.yaml").exists(), None
+    if begun or settings.vla_data.source == "files":  # bad or other ones are refused before anything is changed
+        data = prepare_demonstrations(settings, processes=threads)
+    if begun and data is not None:
+        require_demonstrations(this, data)
     this.save_config()
     with stage_of_job(this, "demonstrations"):
-        data = prepare_demonstrations(settings, processes=threads)
+        data = data or prepare_demonstrations(settings, processes=threads)
         bind_demonstrations(this, data)
         print(f"   {data.describe()}", flush=True)
     this.record(environment=environment(this.folder))

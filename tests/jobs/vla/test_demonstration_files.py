@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from motionlab import cli
 from motionlab.cli import app
 from motionlab.config import load_config
 from motionlab.errors import InputError
@@ -63,6 +64,23 @@ def test_a_run_takes_the_folder_as_it_is(table_lab: Path, tmp_path: Path, monkey
     other = prepare_demonstrations(load_config("vla_ci", [*settings, "vla_data.lerobot_pictures=flipped"]))
     assert other.digest != first.digest
     np.testing.assert_array_equal(other.frames[0].images.numpy(), first.frames[0].images.numpy()[:, :, ::-1])
+
+
+def test_a_bad_folder_ends_a_run_before_it_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MOTIONLAB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "old" / "meta").mkdir(parents=True)
+    (tmp_path / "old" / "meta" / "info.json").write_text('{"codebase_version": "v2.1", "fps": 10, "features": {}}')
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "a_b_demo.hdf5").write_bytes(b"no HDF5")
+    for name, message in (("old", "found v2.1, expected v3.0"), ("torn", "a_b_demo.hdf5: found")):
+        words = ["vla_data.source=files", f"vla_data.path={tmp_path / name}"]
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["run", "--preset", "vla_ci", "--out", str(tmp_path / "runs"), *words])
+        assert stop.value.code == 2
+        assert message in capsys.readouterr().err
+        assert not [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
 
 
 def test_faults(table_lab: Path, tmp_path: Path) -> None:
