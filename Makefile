@@ -12,6 +12,9 @@ CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 
 # One thread for each core: threads that wait spin, so more threads than cores are slower than one.
 export OMP_NUM_THREADS ?= $(CORES)
+# A module is compiled when it is first imported, and kept: the tests start some hundred processes. Images of containers
+# often turn that off.
+export PYTHONDONTWRITEBYTECODE :=
 # Models and data are bundled; a download attempt should fail at once instead of waiting.
 export HF_HUB_OFFLINE ?= 1
 

@@ -7,12 +7,13 @@ a traceback means a bug in motionlab.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -365,13 +366,19 @@ def _plain_options(arguments: list[str]) -> list[str]:
             for text, (name, equals, value) in zip(arguments, parts, strict=True)]  # fmt: skip
 
 
+@functools.cache
+def _command() -> Any:
+    """The tree of commands, built once in a process: typer would read all signatures again for every call."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; `command_end.py` has the exit codes."""
     wait_passively()
     let_anything_print()
     try:
         with terminable():
-            app(args=_plain_options(sys.argv[1:] if arguments is None else arguments), prog_name="motionlab")
+            _command()(args=_plain_options(sys.argv[1:] if arguments is None else arguments), prog_name="motionlab")
     except SystemExit as stop:
         end(stop.code)
     except BaseException as error:  # a panic of Rust is no Exception
