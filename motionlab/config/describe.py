@@ -23,7 +23,7 @@ class Described(NamedTuple):
 
 
 def describe(config: RunConfig, key: str | None = None) -> list[Described]:
-    """All keys of a config, those of one section, or one key.
+    """All keys of a config that are used or were set, those of one section, or one key.
 
     Raises:
         InputError: no such section or key; the nearest one is named.
@@ -34,7 +34,9 @@ sentence='transformer blocks')
     """
     rows = list(_rows(config, type(config)(), ""))  # with the sections of further stages
     if key is None:
-        return rows
+        unused = set(getattr(config, "UNUSED", ()))
+        set_anyway = {row.key.partition(".")[0] for row in rows if row.value != row.default}
+        return [row for row in rows if row.key.partition(".")[0] not in unused - set_anyway]
     found = [row for row in rows if row.key == key or row.key.startswith(f"{key}.")]
     if not found:
         sections = [field.name for field in dataclasses.fields(config)]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, make_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from motionlab.config.corpus import CorpusConfig
 from motionlab.config.data import DataConfig
@@ -101,6 +101,11 @@ class VlaRunConfig(RunConfig):
 
     The sections of text to motion are there with their defaults, and are not used.
     """
+
+    UNUSED: ClassVar[tuple[str, ...]] = (
+        "compare_quantizers", "data", "corpus", "text", "tokenizer", "tokenizer_training", "llama", "llama_training",
+        "sampling", "evaluation",
+    )  # fmt: skip
 
     vla_data: VlaDataConfig = group(VlaDataConfig, "the demonstrations")
     vla_pretrain: VlaPretrainConfig = group(VlaPretrainConfig, "stage 1 of the robot half, what the backbone learns")

@@ -7,14 +7,18 @@ from typing import ClassVar, Literal
 
 from motionlab.config.fields import Section, is_path, setting
 
+LIBERO_VARIANTS = ("lan", "object", "swap", "task")  # other words, other objects, other places, another task
+
 
 @dataclass
 class VlaDataConfig(Section):
-    """The demonstrations: made by the expert of the table-top world, or files in LIBERO's layout."""
+    """The demonstrations: made by the expert of the table-top world or of LIBERO, or files in LIBERO's layout."""
 
     NAME: ClassVar[str] = "vla_data"
 
-    source: Literal["table_lab", "files"] = setting("table_lab", "table_lab makes them once; files takes vla_data.path")
+    source: Literal["table_lab", "libero", "files"] = setting(
+        "table_lab", "table_lab and libero (an extra) make them once; files takes vla_data.path"
+    )
     path: str | None = setting(
         None,
         "folder with .hdf5 files in LIBERO's layout, or a LeRobotDataset, for source: files",
@@ -24,21 +28,31 @@ class VlaDataConfig(Section):
     lerobot_pictures: Literal["upright", "flipped", "rotated"] = setting(
         "upright", "how a LeRobotDataset stores its pictures; rotated (by 180 degrees) in some that come from LIBERO"
     )
-    per_task: int = setting(100, "table_lab: demonstrations of each of the three tasks", at_least=2, at_most=10_000)
-    seed: int = setting(0, "table_lab: another one gives other tables", at_least=0, at_most=1000)
-    noise_sd: float = setting(0.2, "table_lab: noise on executed actions, in units of an action", at_least=0, at_most=1)
-    noisy_share: float = setting(0.5, "table_lab: share of demonstrations with this noise", at_least=0, at_most=1)
+    libero_suite: str = setting("libero_goal", "libero: its suite, such as libero_goal, libero_object, libero_spatial")
+    libero_tasks: list[int] = setting(
+        [6, 8], "libero: numbers of the tasks in the suite; those that put one thing on or in another", at_least=0
+    )
+    libero_thinning: int | None = setting(
+        24, "libero: cells that meshes are thinned to for quick pictures, see docs/libero.md; null draws all of them",
+        at_least=4, at_most=256,
+    )  # fmt: skip
+    per_task: int = setting(100, "demonstrations of each task that is made", at_least=2, at_most=10_000)
+    seed: int = setting(0, "another one gives other layouts, where they are made", at_least=0, at_most=1000)
+    noise_sd: float = setting(0.2, "noise on executed actions, in units of an action", at_least=0, at_most=1)
+    noisy_share: float = setting(0.5, "share of demonstrations with this noise", at_least=0, at_most=1)
     validation_share: float = setting(0.1, "episodes of each task that are held out", above=0, below=1)
     split_seed: int = setting(0, "which episodes these are", at_least=0)
 
     def check_relations(self) -> None:
-        given = self.source == "table_lab" or self.path is not None
+        given = self.source != "files" or self.path is not None
         self.require("path", given, "a folder of demonstrations with source: files")
+        once = len(self.libero_tasks) == len(set(self.libero_tasks)) > 0
+        self.require("libero_tasks", once, "one task or more, each once")
 
 
 @dataclass
 class VlaEvaluationConfig(Section):
-    """Trials of the policy in the table-top world, on tables that no demonstration shows."""
+    """Trials of the policy in the world of its demonstrations, on layouts that none of them shows."""
 
     NAME: ClassVar[str] = "vla_evaluation"
 
@@ -46,7 +60,24 @@ class VlaEvaluationConfig(Section):
     control_per_task: int = setting(10, "episodes of each task behind each control; 0 leaves them out", at_least=0)
     max_steps: int = setting(60, "actions until an episode has failed", at_least=1)
     execute: int = setting(1, "actions of a chunk that are carried out before the next look", at_least=1)
-    seed: int = setting(0, "of the first table; the others follow", at_least=0, at_most=100_000)
+    seed: int = setting(
+        0,
+        "of the first layout; the others follow. libero: number of the first initial state",
+        at_least=0,
+        at_most=100_000,
+    )
+    libero_stepper: Literal["official", "own"] = setting(
+        "official",
+        "libero: robosuite's controller, or the same law in a third of the time; LIBERO's check in either case",
+    )
+    libero_variants: list[str] = setting(
+        [], "libero: suites of LIBERO-PRO to try the policy on as well: lan, object, swap, task",
+        test=lambda name: name in LIBERO_VARIANTS, says="lan, object, swap or task",
+    )  # fmt: skip
+
+    def check_relations(self) -> None:
+        once = len(self.libero_variants) == len(set(self.libero_variants))
+        self.require("libero_variants", once, "each variant once")
 
 
 @dataclass
@@ -97,8 +128,8 @@ class VlaConfig(Section):
     )
     freeze_backbone: bool = setting(True, "the backbone does not learn from actions; its features are computed once")
     standardise: bool = setting(True, "features to mean 0 and deviation 1 by statistics of the training split")
-    language: Literal["tiny", "folder"] = setting(
-        "tiny", "a small LLaMA over words, or a model from vla.language_folder"
+    language: Literal["tiny", "minilm", "folder"] = setting(
+        "tiny", "a small LLaMA over known words, the frozen bundled MiniLM, or a model from vla.language_folder"
     )
     language_folder: str | None = setting(
         None,
@@ -146,7 +177,7 @@ class VlaConfig(Section):
         self.require("freeze_backbone", frozen, "true with backbone: vggt", "Set it to true.")
         enough = self.backbone == "vggt" or self.read_layers <= self.backbone_depth
         self.require("read_layers", enough, f"at most backbone_depth ({self.backbone_depth})")
-        there = self.language == "tiny" or self.language_folder is not None
+        there = self.language != "folder" or self.language_folder is not None
         self.require("language_folder", there, "a local folder with language: folder")
         even = self.language_dim % (2 * self.language_heads) == 0
         self.require("language_dim", even, f"a multiple of 2 x language_heads ({self.language_heads})")

@@ -66,8 +66,12 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def to_yaml(config: Any) -> str:
-    """The config as YAML, in the order of the fields."""
-    return yaml.dump(to_mapping(config), Dumper=Dumper, sort_keys=False, allow_unicode=True)
+    """The config as YAML, in the order of the fields. Groups that its kind does not use are there if they were set."""
+    values = to_mapping(config)
+    unused = getattr(config, "UNUSED", ())
+    defaults = to_mapping(type(config)()) if unused else {}
+    shown = {name: value for name, value in values.items() if name not in unused or value != defaults[name]}
+    return yaml.dump(shown, Dumper=Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _build(kind: Any, make: Callable[..., T], values: Mapping[str, Any], where: str, prefix: str) -> T:

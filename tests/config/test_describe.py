@@ -21,6 +21,13 @@ def test_all_keys_with_their_values() -> None:
     assert all(row.sentence and row.allowed for row in rows)
 
 
+def test_sections_that_nothing_uses_are_listed_only_when_they_were_set() -> None:
+    assert {row.key.partition(".")[0] for row in describe(load_config("vla"))} >= {"seed", "vla", "vla_training"}
+    assert not any(row.key.startswith("llama.") for row in describe(load_config("vla")))
+    assert describe(load_config("vla"), "llama.n_layer")[0].value == 12, "asked for by name it is there"
+    assert any(row.key == "llama.n_layer" for row in describe(load_config("vla", ["llama.n_layer=2"])))
+
+
 def test_a_section_and_a_key() -> None:
     config = RunConfig()
     assert len(describe(config, "llama")) == len(dataclasses.fields(config.llama))

@@ -26,6 +26,16 @@ def test_the_settings_of_the_robot_half_belong_to_files_that_have_them():
         load_config("vla", ["vla_data.source=files"])
 
 
+def test_a_file_of_the_robot_half_holds_no_settings_that_nothing_uses():
+    assert list(yaml.safe_load(to_yaml(load_config("vla")))) == [
+        "name", "seed", "device", "vla_data", "vla_pretrain", "vla_pretrain_training", "vla", "vla_training",
+        "vla_evaluation",
+    ]  # fmt: skip
+    changed = load_config("vla", ["corpus.n_train=100"])
+    assert yaml.safe_load(to_yaml(changed))["corpus"]["n_train"] == 100, "what was set is never lost"
+    assert from_mapping(VlaRunConfig, yaml.safe_load(to_yaml(changed)), where="again") == changed
+
+
 @pytest.mark.parametrize("name", ["1e-3", "007", "1:30", "no", "null", "2026-11-28", "0x10", "1_000", "true", "~"])
 def test_a_name_that_looks_like_something_else_survives(name):
     config = RunConfig(name=name)

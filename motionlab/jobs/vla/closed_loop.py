@@ -1,4 +1,4 @@
-"""Trials of a policy in the table-top world: success of each task, controls, and two films.
+"""Trials of a policy in the world of its demonstrations: success of each task, controls, and two films.
 
 A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions), above it
 the expert that was imitated, and beside it the same policy behind changed conventions
@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from motionlab.config import VlaRunConfig
-from motionlab.errors import InputError
 from motionlab.evaluation.closed_loop import (
     ClosedLoopResult,
     EpisodeResult,
@@ -33,18 +32,19 @@ from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.data import Demonstrations
 from motionlab.jobs.vla.models import trained_policy
 from motionlab.jobs.vla.settings import vla_settings
+from motionlab.jobs.vla.worlds import World, opened, world_of
 from motionlab.plots.robot_gif import write_robot_gif
 from motionlab.plots.robot_player import robot_player_page
 from motionlab.runtime import one_thread
 from motionlab.training.reporting.progress import Tally, progress_kind
 from motionlab.vla.acting import Actor
 from motionlab.vla.backbone.frozen import parameter_table
-from motionlab.vla.observation import ACTION_DIMS, VIEWS, Observation
-from motionlab.vla.table_lab.env import TASKS, TableLab
-from motionlab.vla.table_lab.expert import expert_action
+from motionlab.vla.observation import ACTION_DIMS, VIEWS, Env, Observation
+from motionlab.vla.policy import VlaPolicy
 
 FILMS = {True: "success.gif", False: "failure.gif"}  # each with a page to step through, `.html`
 SOME_VIEWS = "views swapped"  # the one control that needs both cameras
+SOME_TASKS = "other instruction"  # the one that needs two tasks
 
 
 def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processes: int = 1) -> dict[str, Any]:
@@ -55,16 +55,17 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
         processes: more than 1 share the rounds; the numbers are the same.
 
     Raises:
-        InputError: no policy yet, or one that was trained on files of another world than the table-top one.
+        InputError: no policy yet, one that was trained on files of a world that is not known, or one that does not
+            know a word of an instruction.
     """
-    check_closed_loop(run)
     config = vla_settings(run.config)
-    settings = config.vla_evaluation
-    env, policy = TableLab(config.vla.image_size), trained_policy(run)
+    world, settings = world_of(config), config.vla_evaluation
+    policy = trained_policy(run)
     actor = Actor(policy, execute=settings.execute, seed=settings.seed)
+    check_instructions(policy, world)
     mean = mean_action(data)
-    others = list(other_policies(env, actor, mean, settings.seed)) if settings.control_per_task else []
-    names, results = [None, *others], dict[str | None, ClosedLoopResult]()
+    others = list(other_policies(world, None, actor, mean, settings.seed)) if settings.control_per_task else []
+    names, results = [None, *others, *world.variants], dict[str | None, ClosedLoopResult]()
     job = partial(trials, run.folder, config, mean)
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) if processes > 1 else None
     try:
@@ -77,7 +78,8 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
         if pool is not None:
             pool.shutdown(cancel_futures=True)
     result = results[None]
-    films = make_films(run.folder, env, actor, result, settings.max_steps)
+    with opened(world.make_env) as env:
+        films = make_films(run.folder, env, actor, result, settings.max_steps)
     measured = {
         "demonstrations": data.describe(),
         "made_from": {"policy": sha256(run.folder / "vla" / "model.safetensors")},
@@ -87,22 +89,29 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
         "controls": {name: task_numbers(results[name].overall) for name in others},
         "films": films,
     }
+    if world.variants:
+        measured["variants"] = {
+            name: {one.instruction: task_numbers(one) for one in results[name].tasks} for name in world.variants
+        }
     run.record(vla=measured)
     return measured
 
 
 def trials(folder: Path, config: VlaRunConfig, mean: np.ndarray, name: str | None) -> ClosedLoopResult:
-    """One round with one thread: the policy of a run (None), or one of `other_policies` on fewer tables."""
-    settings = config.vla_evaluation
+    """One round with one thread.
+
+    It tries the policy of a run (None); the same policy in a variant of its world; or one of `other_policies`, in fewer
+    episodes.
+    """
+    world, settings = world_of(config), config.vla_evaluation
     seeds = range(settings.seed, settings.seed + settings.per_task)
-    env = TableLab(config.vla.image_size)
-    with one_thread():
+    with one_thread(), opened(world.variants.get(name or "", world.make_env)) as env:
         actor = Actor(trained_policy(Run.planned(folder, config)), execute=settings.execute, seed=settings.seed)
-        if name is None:
-            return evaluate_policy(env, actor, range(len(TASKS)), seeds, settings.max_steps)
-        other = other_policies(env, actor, mean, settings.seed)[name]
-        fewer = seeds[: min(settings.control_per_task, settings.per_task)]
-        return evaluate_policy(env, other, range(len(TASKS)), fewer, settings.max_steps)
+        policy: Policy = actor
+        if name is not None and name not in world.variants:
+            policy = other_policies(world, env, actor, mean, settings.seed)[name]
+            seeds = seeds[: min(settings.control_per_task, settings.per_task)]
+        return evaluate_policy(env, policy, world.tasks, seeds, settings.max_steps)
 
 
 def mean_action(data: Demonstrations) -> np.ndarray:
@@ -112,31 +121,33 @@ def mean_action(data: Demonstrations) -> np.ndarray:
     return mean
 
 
-def check_closed_loop(run: Run) -> None:
-    """Refuse, before any work, a policy for another world."""
-    source = vla_settings(run.config).vla_data.source
-    if source != "table_lab":
-        raise InputError(
-            "vla_data.source", found=source, expected="table_lab: the only world that is built in",
-            fix="Read the errors on held-out episodes in vla/report.html.",
-        )  # fmt: skip
+def check_instructions(policy: VlaPolicy, world: World) -> None:
+    """Refuse, before any trial, sentences that a policy cannot read."""
+    for make_env in (world.make_env, *world.variants.values()):
+        with opened(make_env) as env:
+            policy.language([env.tasks[task] for task in world.tasks])
 
 
-def other_policies(env: TableLab, actor: Actor, mean: np.ndarray, seed: int) -> dict[str, Policy]:
-    """What the policy is compared with, by name; `mean` is the mean action."""
+def other_policies(world: World, env: Env | None, actor: Actor, mean: np.ndarray, seed: int) -> dict[str, Policy]:
+    """What the policy is compared with, by name; `mean` is the mean action. Without an env only the names count."""
     rng = np.random.default_rng(seed)
     known: dict[str, Policy] = {
-        "the expert": lambda seen, sentence: expert_action(env.table),
+        "the expert": actor if env is None else world.expert(env),
         "mean action": lambda seen, sentence: mean,
         "random actions": lambda seen, sentence: rng.uniform(-1, 1, ACTION_DIMS),
     }
     both = set(actor.policy.views) == set(VIEWS)
-    controls = [control for control in CONTROLS[1:] if both or control.name != SOME_VIEWS]
-    return known | {control.name: Controlled(actor, control, env.tasks) for control in controls}
+    sentences = [] if env is None else [env.tasks[task] for task in world.tasks]
+    controls = [
+        control
+        for control in CONTROLS[1:]
+        if (both or control.name != SOME_VIEWS) and (len(world.tasks) > 1 or control.name != SOME_TASKS)
+    ]
+    return known | {control.name: Controlled(actor, control, sentences) for control in controls}
 
 
 def make_films(
-    folder: Path, env: TableLab, policy: Policy, result: ClosedLoopResult, max_steps: int
+    folder: Path, env: Env, policy: Policy, result: ClosedLoopResult, max_steps: int
 ) -> dict[str, dict[str, Any]]:
     """A film, and a page to step through, of the first success and of the first failure: file -> what it shows."""
     films = {}
@@ -151,8 +162,8 @@ def make_films(
         again = run_episode(env, recorded, chosen.task, chosen.seed, max_steps, keep_observations=True)
         pictures = [_side_by_side(seen) for seen in again.seen]
         write_robot_gif(folder / name, pictures)
-        write_text(page, robot_player_page(pictures, np.stack(recorded.actions), TASKS[chosen.task]))
-        films[name] = film_numbers(again)
+        write_text(page, robot_player_page(pictures, np.stack(recorded.actions), env.tasks[chosen.task]))
+        films[name] = film_numbers(again, env.tasks[chosen.task])
     return films
 
 
@@ -174,10 +185,10 @@ class Recorded:
             reset()
 
 
-def film_numbers(episode: EpisodeResult) -> dict[str, Any]:
+def film_numbers(episode: EpisodeResult, instruction: str) -> dict[str, Any]:
     """What a film shows."""
     return {
-        "instruction": TASKS[episode.task],
+        "instruction": instruction,
         "seed": episode.seed,
         "success": bool(episode.success),  # a world of numpy gives numpy.bool_
         "grasped": bool(episode.grasped),

@@ -1,4 +1,4 @@
-"""The demonstrations of a run: made by the expert of the table-top world, or files in LIBERO's layout."""
+"""The demonstrations of a run: made by the expert of its world, or files in LIBERO's layout."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from motionlab.jobs.artefacts import difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.demonstration_files import files_for_training, hdf5_files
 from motionlab.jobs.vla.settings import vla_settings
+from motionlab.jobs.vla.worlds import has_world, world_of
 from motionlab.runtime import cache_dir
 from motionlab.vla.actions import ActionUnits
-from motionlab.vla.demonstrations import DemonstrationSettings, make_demonstrations
 from motionlab.vla.frames import LiberoFrames
 from motionlab.vla.lerobot.read import is_lerobot
 from motionlab.vla.libero.hdf5 import h5py
 from motionlab.vla.splits import split_episodes
-from motionlab.vla.table_lab.world import METRES, RADIANS
 
 MOST_IN_MEMORY = 2 << 30  # bytes of pictures and depths; larger sets are read from their files, moment by moment
 
@@ -59,32 +58,30 @@ def check_vla_data(config: RunConfig) -> VlaRunConfig:
 
     Raises:
         InputError: no section vla, or a folder that is not there or holds no demonstrations.
-        MissingExtra: h5py is not installed.
+        MissingExtra: h5py, or the simulator that is asked for, is not installed.
     """
     settings = vla_settings(config)
     h5py()
     data = settings.vla_data
-    if data.source == "files" and not (data.path is not None and is_lerobot(data.path)):
+    if has_world(settings):
+        world_of(settings)
+    elif not (data.path is not None and is_lerobot(data.path)):
         hdf5_files(data.path, "vla_data.path")
     return settings
 
 
 def prepare_demonstrations(config: RunConfig, processes: int = 1) -> Demonstrations:
-    """The demonstrations of a run; those of the table-top world are made unless the cache has them.
+    """The demonstrations of a run; those of a world are made unless the cache has them.
 
     Raises:
         InputError: files that cannot be read, or too few episodes to hold some out.
     """
     settings = check_vla_data(config)
-    data, vla, cache = settings.vla_data, settings.vla, cache_dir()
-    if data.source == "table_lab":
-        sweep(cache, depth=2)
-        wanted = DemonstrationSettings(
-            per_task=data.per_task, seed=data.seed, image_size=vla.image_size,
-            noise_sd=data.noise_sd, noisy_share=data.noisy_share,
-        )  # fmt: skip
-        files = make_demonstrations(cache, wanted, processes)
-        content, units = [wanted.key()], ActionUnits(METRES, RADIANS)
+    data, vla = settings.vla_data, settings.vla
+    if has_world(settings):
+        sweep(cache_dir(), depth=2)
+        world = world_of(settings)
+        files, content, units = world.make_files(processes), [world.key], world.units
     else:
         files = files_for_training(data.path, data.lerobot_pictures)
         content, units = [sha256(path) for path in files], ActionUnits()

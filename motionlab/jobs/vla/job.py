@@ -22,6 +22,7 @@ from motionlab.jobs.vla.closed_loop import evaluate_vla
 from motionlab.jobs.vla.data import Demonstrations, bind_demonstrations, prepare_demonstrations, require_demonstrations
 from motionlab.jobs.vla.report import write_vla_report
 from motionlab.jobs.vla.settings import vla_settings
+from motionlab.jobs.vla.worlds import has_world, world_of
 from motionlab.runtime import choose_device, choose_precision, seed_everything, set_threads
 from motionlab.training.reporting.loggers import check_loggers
 
@@ -62,7 +63,7 @@ def _run(this: Run, threads: int) -> Path:
     settings = vla_settings(this.config)
     seed_everything(settings.seed)
     begun, data = (this.folder / "config.yaml").exists(), None
-    if begun or settings.vla_data.source == "files":  # bad or other ones are refused before anything is changed
+    if begun or not has_world(settings):  # bad or other ones are refused before anything is changed
         data = prepare_demonstrations(settings, processes=threads)
     if begun and data is not None:
         require_demonstrations(this, data)
@@ -77,7 +78,7 @@ def _run(this: Run, threads: int) -> Path:
             _train(this, data, VlaPretrainStage, settings.vla_pretrain_training)
     with stage_of_job(this, "policy"):
         _train(this, data, VlaStage, settings.vla_training)
-    if settings.vla_data.source == "table_lab":
+    if has_world(settings):
         with stage_of_job(this, "trials"):
             evaluate_vla(this, data, show=True, processes=threads)
     report = write_vla_report(this)
@@ -100,6 +101,7 @@ def evaluate_run(this: Run) -> Path:
     Raises:
         InputError: no policy yet, other demonstrations, or one for another world.
     """
+    world_of(vla_settings(this.config))  # refuses files, whose world is not known, before they are read
     data = prepare_demonstrations(this.config)
     require_demonstrations(this, data)
     found = evaluate_vla(this, data, show=True, processes=set_threads())

@@ -10,6 +10,7 @@ from motionlab.config import VlaRunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.settings import vla_settings
+from motionlab.text.load import load_text_encoder
 from motionlab.training.checkpoints.tensor_files import load_into
 from motionlab.vla.action_normalizer import ActionNormalizer
 from motionlab.vla.backbone.features import FeatureReader
@@ -67,6 +68,9 @@ def make_reader(config: VlaRunConfig, backbone: Backbone) -> FeatureReader:
 def make_language(config: VlaRunConfig, words: Sequence[str]) -> LanguageEncoder:
     """The encoder of instructions; `words` is the vocabulary of a small one."""
     vla = config.vla
+    if vla.language == "minilm":
+        bundled = load_text_encoder("minilm")
+        return CachedLanguage(bundled.encode, bundled.dim)
     if vla.language == "folder":
         folder = HuggingFaceFolder(Path(str(vla.language_folder)))
         return CachedLanguage(folder.encode, folder.dim)

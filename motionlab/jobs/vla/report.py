@@ -23,7 +23,7 @@ from motionlab.training.reporting.history import History
 STAGES = {"vla_pretrain": "backbone", "vla": "policy"}
 CONTROLS = (
     "The same policy behind one changed convention, and policies that know nothing. Success with another instruction "
-    "counts the cube that was NOT named: near 0 means that the words are used."
+    "counts what was NOT named: near 0 means that the words are used."
 )
 
 
@@ -77,7 +77,7 @@ def _tiles(metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     overall, parameters = trials["overall"], trials["parameters"]["all"]
     return [
         {"value": f"{overall['success'][0]:.0%}", "label": f"success, {overall['success'][3]} episodes"},
-        {"value": f"{overall['grasp'][0]:.0%}", "label": "grasped the cube that was named"},
+        {"value": f"{overall['grasp'][0]:.0%}", "label": "grasped what was named"},
         {"value": f"{parameters[1]:,}", "label": f"trained parameters, of {parameters[0]:,}"},
         seconds,
     ]
@@ -99,6 +99,15 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
             ["what was changed", "success", "grasp"],
             [[name, *_shares(one)] for name, one in trials["controls"].items()],
         )
+        if "variants" in trials:
+            found["variants"] = table(
+                ["suite", "task", "success", "grasp"],
+                [
+                    [suite, name, *_shares(one)]
+                    for suite, rows in trials["variants"].items()
+                    for name, one in rows.items()
+                ],
+            )
         found["parameters"] = table(
             ["part", "total", "trained", "frozen"],
             [[name, *(f"{number:,}" for number in numbers)] for name, numbers in trials["parameters"].items()],

@@ -14,12 +14,16 @@ from motionlab.vla.libero_env.thinning import LEAST_CELLS, MOST_CELLS, thin_visu
 from motionlab.vla.observation import ACTION_DIMS, OPEN, Observation
 from motionlab.vla.table_lab.world import check_action
 
+FIRST_DRAWN = 1_000  # seeds from here on draw an initial state; those below are LIBERO's own, 50 of each task
 LEAST_SETTLE = 10  # control steps: things fall from some centimetres up, and the fingers open in about ten
 WAIT = np.array([0.0] * (ACTION_DIMS - 1) + [OPEN])
 
 
 class LiberoEnv:
     """A suite of LIBERO. The number of the initial state takes the place of the seed.
+
+    Results are measured on LIBERO's own initial states, 50 of each task. Seeds from 1,000 on draw other ones in the
+    same way, so that a policy can learn from as many as it needs and be tested on all of LIBERO's.
 
     One task is built at a time; another number in `reset` builds another one, which takes seconds. Close the env, or
     use it in a `with` statement.
@@ -97,7 +101,7 @@ class LiberoEnv:
         return self._simulation
 
     def n_states(self, task: int) -> int:
-        """How many initial states a task has; seeds are below that."""
+        """How many initial states LIBERO has for a task; these seeds, and those from `FIRST_DRAWN` on, are valid."""
         return len(self._tasks[self._checked(task)].initial_states())
 
     def reset(self, task: int, seed: int) -> Observation:
@@ -113,11 +117,14 @@ class LiberoEnv:
         """`reset` without the look, where nobody needs pictures."""
         if self._checked(task) != self._number:
             self._build(task)
-        if not 0 <= seed < len(self._states):
-            expected, fix = f"0 to {len(self._states) - 1}, an initial state of this task", "Choose another one."
-            raise InputError("seed", found=seed, expected=expected, fix=fix)
+        if not (0 <= seed < len(self._states) or FIRST_DRAWN <= seed < 2**32):
+            expected = (
+                f"0 to {len(self._states) - 1}, initial states of this task, or {FIRST_DRAWN} and more: drawn ones"
+            )
+            raise InputError("seed", found=seed, expected=expected, fix="Choose another one.")
         self.seed = seed
-        self.simulation.begin(self._states[seed])
+        drawn = seed >= FIRST_DRAWN
+        self.simulation.begin(self.simulation.draw_state(seed) if drawn else self._states[seed])
         assert self._stepper is not None
         self._stepper.begin()
         for _ in range(self.settle_steps):

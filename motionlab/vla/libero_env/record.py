@@ -83,14 +83,21 @@ def demonstrate(
 
 
 def record_demonstrations(
-    path: str | Path, env: LiberoEnv, task: int, states: Iterable[int], noises: Iterable[Noise] | None = None
+    path: str | Path,
+    env: LiberoEnv,
+    task: int,
+    states: Iterable[int],
+    noises: Iterable[Noise] | None = None,
+    enough: int | None = None,
 ) -> list[int]:
     """Write the demonstrations of one task from some initial states; those that fail are left out.
 
     Args:
         path: LIBERO names such a file `<task>_demo.hdf5`.
         env: whose pictures, stepper and thinning the file will say.
+        states: initial states, as `LiberoEnv.reset` takes them.
         noises: one for each initial state; none if left out.
+        enough: stop after this many demonstrations.
 
     Returns:
         The initial states whose demonstrations are in the file.
@@ -106,6 +113,8 @@ def record_demonstrations(
 
     def episodes() -> Iterator[Episode]:
         for state, noise in zip(wanted, each, strict=True):
+            if len(kept) == enough:
+                return
             episode = demonstrate(env, task, state, noise)
             if episode is not None:
                 kept.append(state)

@@ -21,6 +21,7 @@ from motionlab.vla.libero_env.robot import RobotIndex
 from motionlab.vla.libero_env.suites import SuiteTask
 
 FURNITURE_SEED = 0
+ARM_NOISE = 0.02  # radians, standard deviation over the initial states of a task
 _TRIES = 20  # of placing things so that nothing overlaps; numbers that are drawn anyway, before the state is set
 
 
@@ -49,17 +50,33 @@ class Simulation:
 
     def begin(self, initial_state: np.ndarray) -> None:
         """Put everything where the initial state `[1 + nq + nv]` says."""
-        crowded = module("robosuite.utils.errors").RandomizationError
         with quiet(), own_random_numbers(FURNITURE_SEED):
-            for attempt in range(_TRIES):
-                try:
-                    self.official.env.reset()  # not official.reset(): its loop swallows every error, and never ends
-                    break
-                except crowded:
-                    if attempt == _TRIES - 1:
-                        raise
+            self._reset()
             self.gripper.current_action = np.zeros(self.gripper.dof)
             self.official.set_init_state(initial_state)
+
+    def draw_state(self, seed: int) -> np.ndarray:
+        """An initial state `[1 + nq + nv]` that LIBERO's files do not have, drawn as theirs were.
+
+        Things are placed by LIBERO's own reset, in the regions that the problem file names; the joints of the arm get
+        the noise that the 50 states of a task show (robosuite's default, which LIBERO's environment turns off).
+        """
+        with quiet(), own_random_numbers(seed):
+            self._reset()
+            noise = np.random.normal(0.0, ARM_NOISE, len(self.robot.qpos))
+        state = self.joints()
+        state[1 + self.robot.qpos] += noise
+        return state
+
+    def _reset(self) -> None:
+        crowded = module("robosuite.utils.errors").RandomizationError
+        for attempt in range(_TRIES):
+            try:
+                self.official.env.reset()  # not official.reset(): its loop swallows every error, and never ends
+                return
+            except crowded:
+                if attempt == _TRIES - 1:
+                    raise
 
     @property
     def gripper(self) -> Any:

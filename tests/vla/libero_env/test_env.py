@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.vla.libero_env.env import LiberoEnv
+from motionlab.vla.libero_env.env import FIRST_DRAWN, LiberoEnv
 from motionlab.vla.libero_env.suites import suite
 from motionlab.vla.observation import VIEWS
 from motionlab.vla.table_lab.cameras import project
@@ -116,6 +116,24 @@ def test_all_initial_states_of_a_task_differ_and_others_are_refused(own: LiberoE
         own.step(np.full(7, np.nan))
     with pytest.raises(InputError, match="state: found shape"):
         own.set_state(np.zeros(3))
+
+
+def test_drawn_states_are_spread_as_those_of_libero(own: LiberoEnv) -> None:
+    """The same means and deviations, the joints of the arm included; and the same one again for the same seed."""
+    own.begin(TASK, seed=0)
+    simulation = own.simulation
+    official = suite("libero_goal")[TASK].initial_states()
+    drawn = np.stack([simulation.draw_state(FIRST_DRAWN + seed) for seed in range(50)])
+    np.testing.assert_allclose(drawn.mean(0)[1:], official.mean(0)[1:], atol=0.015)
+    moving = official.std(0) > 1e-3
+    moving[0] = False  # the time
+    assert moving.sum() == 7 + 2 * 4  # the arm, and x and y of four things
+    ratio = drawn.std(0)[moving] / official.std(0)[moving]
+    assert 0.6 < ratio.min() and ratio.max() < 1.6
+    np.testing.assert_array_equal(simulation.draw_state(FIRST_DRAWN + 3), drawn[3])
+
+    first = own.reset(TASK, FIRST_DRAWN + 3)
+    np.testing.assert_array_equal(own.reset(TASK, FIRST_DRAWN + 3).images["agentview"], first.images["agentview"])
 
 
 def test_a_closed_env_says_so() -> None:
