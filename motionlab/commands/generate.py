@@ -1,4 +1,4 @@
-"""`motionlab generate`: the motion of a sentence, and the actions that a run knows."""
+"""`motionlab generate`: the motion of a sentence, and the actions that a run knows. `motionlab export`: a small run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ def _path(path: Path | None) -> Path | None:
 
 @app.command()
 def generate(
-    run: Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")],
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The action, in English.")] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", callback=_path, help="Folder of a finished run. Default: the bundled one.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")
     ] = None,
@@ -41,8 +43,12 @@ def generate(
     """Write the motion that a run generates from a prompt.
 
     An option that is not given comes from the settings of the run. A prompt that is unlike all training captions is
-    answered too, with a warning. With --actions no prompt is needed.
+    answered too, with a warning. With --actions no prompt is needed. Without --run the run that comes with the
+    package answers: no training is needed.
     """
+    from motionlab.jobs.pretrained import pretrained_run
+
+    run = run or pretrained_run().folder
     if actions:
         from motionlab.jobs.known_actions import describe_known
 
@@ -65,3 +71,19 @@ def generate(
     print(f"written: {printable(out)} ({len(result.motion)} frames, {result.motion.duration:.1f} s)")
     for note in result.notes():
         print(printable(note))
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")],
+    out: Annotated[Path, typer.Option("--out", callback=_path, help="A new folder.")],
+) -> None:
+    """Write what generation needs of a run, with weights of 16 bits: a run to give away.
+
+    It opens like any run in generate, tokenize and the lessons. It cannot be trained further.
+    """
+    from motionlab.jobs.pretrained import export_run
+
+    files = export_run(run, out)
+    size = sum(path.stat().st_size for path in files)
+    print(f"{printable(out)}: {len(files)} files, {size / 1e6:.1f} MB")

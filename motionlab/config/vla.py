@@ -74,6 +74,7 @@ class VlaEvaluationConfig(Section):
         [], "libero: suites of LIBERO-PRO to try the policy on as well: lan, object, swap, task",
         test=lambda name: name in LIBERO_VARIANTS, says="lan, object, swap or task",
     )  # fmt: skip
+    variant_per_task: int = setting(10, "libero: episodes of each task in each of these suites", at_least=1)
 
     def check_relations(self) -> None:
         once = len(self.libero_variants) == len(set(self.libero_variants))

@@ -157,19 +157,19 @@ def generate_file(
     options = WriteOptions(unit=unit)
     writer = find_target(out, ENDINGS[out.suffix.lower()], options)
     kind = progress_kind(sys.stderr) if show else "silent"
-    say(f"loading the run {Path(run_folder)}", kind)
     run = Run.open(run_folder)
+    say(f"loading {run.title}", kind)
     changed = {name: value for name, value in overrides.items() if value is not None}
     sampling = dataclasses.replace(run.config.sampling, **changed)
     run.config = dataclasses.replace(run.config, sampling=sampling)  # checks it, and gives the decoder room for it
     limit = sampling.max_tokens * run.config.tokenizer.frames_per_token
-    frames = None if seconds is None else [_frames(seconds, limit)]
+    frames = None if seconds is None else [frames_of(seconds, limit)]
     result = generate_motions(run, [prompt], sampling, frames, kind, engine=engine)[0][0]
     write_target(out, result.motion, writer, options, caption=prompt)
-    return _judged(run, result)
+    return judged(run, result)
 
 
-def _judged(run: Run, result: GeneratedMotion) -> GeneratedMotion:
+def judged(run: Run, result: GeneratedMotion) -> GeneratedMotion:
     """The motion with the actions that the run's judge sees in it."""
     try:
         judge = run.judge
@@ -180,7 +180,7 @@ def _judged(run: Run, result: GeneratedMotion) -> GeneratedMotion:
     return replace(result, actions=tuple(judge.actions_in(result.motion.features)), judge=judge.describe())
 
 
-def _frames(seconds: float, limit: int) -> int:
+def frames_of(seconds: float, limit: int) -> int:
     """Frames of a motion this long, at least one and at most `limit`."""
     frames = round(seconds * FPS) if math.isfinite(seconds) else 0
     if not 1 <= frames <= limit:

@@ -179,14 +179,14 @@ def describe_known(run_folder: str | Path) -> str:
     about = about_of(known, run.folder / FILE)
     if not about.actions:
         lines = [
-            f"the {about.clips:,} training clips of {run_folder} do not name their actions; the most frequent parts of "
+            f"the {about.clips:,} training clips of {run.title} do not name their actions; the most frequent parts of "
             f"their {about.captions:,} captions:",
             *(f"  {count:>7,} times  {part}" for part, count in about.frequent),
             "captions, for example:",
             *(f"  {known.sentence(row)}" for row in _spread(known.n_parts, len(known), 5)),
         ]
         return "\n".join(map(printable, lines))
-    lines = [f"{len(about.actions)} actions in the {about.clips:,} training clips of {run_folder}:"]
+    lines = [f"{len(about.actions)} actions in the {about.clips:,} training clips of {run.title}:"]
     for action in about.actions:
         shortest, usual, longest = (frames / about.fps for frames in (action.shortest, action.median, action.longest))
         lines.append(

@@ -50,6 +50,7 @@ from motionlab.training.checkpoints.tensor_files import check_fits, load_into, l
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
+BUNDLED = Path(__file__).resolve().parent.parent / "pretrained" / "tiny"  # comes with the package; `pretrained.py`
 CONFIG_DIGEST = "# sha256 of the lines above: "
 
 
@@ -108,6 +109,11 @@ class Run:
         if overrides:
             check_free(folder, load_config(path), config)
         return cls(folder, config)
+
+    @property
+    def title(self) -> str:
+        """Its folder, for messages; where it lies in the package is nobody's concern."""
+        return "the bundled run" if self.folder == BUNDLED else f"the run {self.folder}"
 
     def save_config(self) -> None:
         """Write the settings as `config.yaml`."""
@@ -228,6 +234,8 @@ class Run:
 
     def command_for_actions(self) -> str:
         """The command line that lists the actions that this run knows."""
+        if self.folder == BUNDLED:
+            return "motionlab generate --actions"
         return shlex.join(["motionlab", "generate", "--actions", "--run", str(self.folder)])
 
     def _need(self, name: str) -> Path:

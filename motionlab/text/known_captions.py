@@ -254,6 +254,26 @@ def write_known_captions(
         del rows, tensors  # Windows removes no file that is open
 
 
+def thin_known_captions(source: Path, target: Path, most: int) -> None:
+    """Copy such a file with all parts, and of its whole captions at most `most`, at even distances.
+
+    Parts decide what is known, and the threshold stays that of all; only "nearest training caption" has fewer to name.
+
+    Raises:
+        InputError: the file is damaged, or the folder cannot be written.
+    """
+    known = KnownCaptions(source, "Make the file again.")
+    captions = np.linspace(known.n_parts, len(known) - 1, min(most, len(known) - known.n_parts)).astype(int)
+    rows = [*range(known.n_parts), *captions.tolist()]
+    texts = [encoded(known.sentence(row)) for row in rows]
+    tensors = {
+        "vectors": torch.from_numpy(np.array(known.vectors[rows])),
+        "text": torch.from_numpy(np.frombuffer(bytearray(b"".join(texts)), np.uint8)),
+        "text_starts": torch.from_numpy(np.cumsum([0, *(len(text) for text in texts)], dtype=np.int64)),
+    }
+    write_tensors(target, tensors, known.description)
+
+
 def blocks_of(items: Iterable[str], size: int) -> Iterator[list[str]]:
     """Lists of `size` items, the last one shorter."""
     block: list[str] = []

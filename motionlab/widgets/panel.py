@@ -48,7 +48,8 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             control.observe(self._changed, names="value")
         buttons = [self._button(name, values) for name, values in self.PRESETS.items()]
         buttons.append(self._button("reset", self._defaults))
-        super().__init__([*self.inputs.values(), W.HBox(buttons), self._text, self._image])
+        self._buttons = W.HBox(buttons)
+        super().__init__([*self.inputs.values(), self._buttons, self._text, self._image])
         self._update()
 
     # ---- what a subclass writes ----
@@ -140,6 +141,9 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         if not self._quiet:
             self._update()
 
+    def _draw(self, result: Any) -> None:
+        self._image.value = self.picture(result)
+
     def _update(self) -> None:
         # An exception inside an observer would vanish into the log of the notebook server; show it where the reader
         # looks. Only user-caused errors: a bug still raises.
@@ -148,7 +152,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         except InputError as error:
             self._text.value = f'<p role="alert">{html.escape(str(error))}</p>'
             return
-        self._image.value = self.picture(self.result)
+        self._draw(self.result)
         self._text.value = f'<p class="motionlab-summary">{html.escape(self.describe(self.result))}</p>'
 
 

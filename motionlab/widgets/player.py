@@ -24,9 +24,8 @@ except ImportError:  # pragma: no cover - the notebooks extra is installed where
 _GLUE = """
 export default {
   render({ model, el }) {
-    const player = motionlabPlayer(el, model.get("clip"));
-    let told = 0;
-    player.onchange = (frame, playing) => {
+    let player = null, told = 0;
+    const changed = (frame, playing) => {
       const now = performance.now();
       if (playing === model.get("playing") && playing && now - told < 250) return; // four messages a second are enough
       told = now;
@@ -36,15 +35,23 @@ export default {
     };
     const follow = () => { if (!model.get("playing")) player.set(model.get("frame")); };
     const run = () => (model.get("playing") ? player.play() : player.pause());
+    const stop = () => { if (player) { player.onchange = null; player.destroy(); } };
+    const show = () => { // another clip: the place in it and whether it plays stay
+      stop();
+      player = motionlabPlayer(el, model.get("clip"));
+      follow();
+      run();
+      player.onchange = changed;
+    };
+    model.on("change:clip", show);
     model.on("change:frame", follow);
     model.on("change:playing", run);
-    follow();
-    run();
+    show();
     return () => { // the cell was cleared: no timer may continue
+      model.off("change:clip", show);
       model.off("change:frame", follow);
       model.off("change:playing", run);
-      player.onchange = null;
-      player.destroy();
+      stop();
     };
   },
 };
@@ -73,9 +80,23 @@ class SkeletonPlayer(anywidget.AnyWidget):
     playing = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> None:
+        self._count(tracks)
+        super().__init__(clip=clip_data(tracks, caption, fps))
+
+    def show(self, tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> None:
+        """Show other skeletons from their first frame on; a player that plays goes on playing.
+
+        Raises:
+            InputError: as for a new player, which then stays as it is.
+        """
+        clip = clip_data(tracks, caption, fps)
+        self._count(tracks)
+        with self.hold_sync():
+            self.frame, self.clip = 0, clip
+
+    def _count(self, tracks: Sequence[Track]) -> None:
         self._labels = [track.label for track in tracks]
         self._frames = max((len(track.joints) for track in tracks), default=0)
-        super().__init__(clip=clip_data(tracks, caption, fps))
 
     @traitlets.validate("frame")
     def _inside(self, proposal: dict[str, int]) -> int:

@@ -222,6 +222,28 @@ def test_the_player_of_lesson_00_plays_and_tells_python(page: Any, lab: str, roo
     assert page.problems == []
 
 
+def test_another_sentence_moves_the_figures_of_lesson_00(page: Any, lab: str, root: Path) -> None:
+    """The panel fits on a laptop's page; a new sentence and more motions redraw the player, which goes on playing."""
+    open_lesson(page, lab, "00_start_here.ipynb", root, "ml.MotionPanel(")
+    words = page.locator(".jp-OutputArea .widget-combobox input, .jp-OutputArea input[list]").first
+    words.wait_for(timeout=60_000)
+    words.scroll_into_view_if_needed()
+    player = page.locator(".motionlab-player").last
+    player.wait_for()
+    page.get_by_role("button", name="Pause").last.wait_for()  # it plays
+    words.fill("a person jumps")
+    words.press("Enter")
+    player.get_by_text("a person jumps").wait_for()
+    page.get_by_role("button", name="three of them").first.click()
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.motionlab-player canvas')].at(-1).ariaLabel.includes('3: ')"
+    )
+    page.get_by_role("button", name="Pause").last.wait_for()
+    panel = page.locator(".jp-OutputArea .widget-vbox").filter(has=player).first
+    assert panel.bounding_box()["height"] <= 560
+    assert page.problems == []
+
+
 def test_a_written_page_plays_without_a_server(page: Any, tmp_path: Path) -> None:
     joints = np.zeros((40, 22, 3))
     joints[..., 1] = np.linspace(0, 1.7, 22)

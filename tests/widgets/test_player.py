@@ -21,6 +21,17 @@ def test_traits_follow_the_clip() -> None:
     assert player.playing is False
 
 
+def test_another_clip_begins_at_its_first_frame() -> None:
+    player = SkeletonPlayer([Track("real", np.zeros((5, 22, 3)))], "walks")
+    player.frame = 4
+    player.show([Track("a", np.zeros((9, 22, 3))), Track("b", np.zeros((2, 22, 3)))], "runs")
+    assert (player.frame, player.clip["caption"], len(player.clip["tracks"])) == (0, "runs", 2)
+    assert repr(player) == "<SkeletonPlayer: a, b, 9 frames>"
+    with pytest.raises(InputError):
+        player.show([])
+    assert repr(player) == "<SkeletonPlayer: a, b, 9 frames>" and player.clip["caption"] == "runs"
+
+
 def test_it_is_the_same_script_as_in_the_report() -> None:
     source = str(SkeletonPlayer._esm)
     assert source.startswith(player_source()) and "export default" in source and "http" not in source

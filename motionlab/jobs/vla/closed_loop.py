@@ -100,17 +100,19 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
 def trials(folder: Path, config: VlaRunConfig, mean: np.ndarray, name: str | None) -> ClosedLoopResult:
     """One round with one thread.
 
-    It tries the policy of a run (None); the same policy in a variant of its world; or one of `other_policies`, in fewer
-    episodes.
+    It tries the policy of a run (None); the same policy in a variant of its world; or one of `other_policies`. The last
+    two get fewer episodes.
     """
     world, settings = world_of(config), config.vla_evaluation
-    seeds = range(settings.seed, settings.seed + settings.per_task)
+    episodes = settings.per_task
+    if name is not None:
+        episodes = min(episodes, settings.variant_per_task if name in world.variants else settings.control_per_task)
+    seeds = range(settings.seed, settings.seed + episodes)
     with one_thread(), opened(world.variants.get(name or "", world.make_env)) as env:
         actor = Actor(trained_policy(Run.planned(folder, config)), execute=settings.execute, seed=settings.seed)
         policy: Policy = actor
         if name is not None and name not in world.variants:
             policy = other_policies(world, env, actor, mean, settings.seed)[name]
-            seeds = seeds[: min(settings.control_per_task, settings.per_task)]
         return evaluate_policy(env, policy, world.tasks, seeds, settings.max_steps)
 
 

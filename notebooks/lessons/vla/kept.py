@@ -6,7 +6,10 @@
 
 All seeds learn from the same demonstrations and act on the same tables. The films are made with the policy of the first
 run: a success, and the same table with the pictures turned by 180 degrees. They are written next to the numbers, as
-`vla_upright.gif` and `vla_rotated.gif`.
+`vla_upright.gif` and `vla_rotated.gif`. Runs in LIBERO (`--preset vla_libero`) are kept without films, since pictures
+of its scenes are not ours to give away:
+
+    cd notebooks && python -m lessons.vla.kept results/libero.json ../runs/libero0 ../runs/libero1 ../runs/libero2
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from motionlab.vla.observation import VIEWS
 from motionlab.vla.table_lab.env import TableLab
 
 KEPT = ("environment", "seconds")
-TRIALS = ("demonstrations", "parameters", "tasks", "overall", "controls")
+TRIALS = ("demonstrations", "parameters", "tasks", "overall", "controls", "variants")
 CURVES = {
     "vla_pretrain": ("loss", "val_loss", "val_pose_l1", "val_depth_rel", "val_rgb_l1"),
     "vla": (
@@ -56,7 +59,9 @@ def keep(out: str | Path, *run_folders: str | Path) -> None:
     if not run_folders:
         raise InputError("main job", found="no run", expected="the folders of finished runs", fix="Name them.")
     runs = [_kept(Run.open(folder)) for folder in run_folders]
-    films = make_films(Run.open(run_folders[0]), Path(out).parent)
+    first = Run.open(run_folders[0])
+    is_ours = vla_settings(first.config).vla_data.source == "table_lab"
+    films = make_films(first, Path(out).parent) if is_ours else {}
     write_text(out, json.dumps({"runs": runs, "films": films}, indent=1) + "\n")
 
 
@@ -65,7 +70,7 @@ def _kept(run: Run) -> dict[str, Any]:
     if "vla" not in metrics:
         raise InputError(run.folder, found="no trials", expected="a finished run", fix="Continue it: motionlab run.")
     kept = {name: metrics[name] for name in KEPT if name in metrics}
-    kept |= {name: metrics["vla"][name] for name in TRIALS}
+    kept |= {name: metrics["vla"][name] for name in TRIALS if name in metrics["vla"]}
     kept["curves"] = {stage: _curves(run.folder / stage, names) for stage, names in CURVES.items()}
     kept["steps"] = {"vla_pretrain": config.vla_pretrain_training.steps, "vla": config.vla_training.steps}
     return kept
@@ -165,6 +170,16 @@ def control_rows(path: str | Path) -> Rows:
     rows.append(("nothing", *_counts(runs, [run["overall"] for run in runs])))
     for name in runs[0]["controls"]:
         rows.append((name, *_counts(runs, [run["controls"][name] for run in runs])))
+    return rows
+
+
+def variant_rows(path: str | Path) -> Rows:
+    """Rows for a table: the same policy in suites of LIBERO-PRO, each task with the sentence that it has there."""
+    runs = load_kept(path)["runs"]
+    rows: Rows = [("suite", "task", "episodes", "success", "grasped")]
+    for suite, tasks in runs[0]["variants"].items():
+        for task in tasks:
+            rows.append((suite, task, *_counts(runs, [run["variants"][suite][task] for run in runs])))
     return rows
 
 

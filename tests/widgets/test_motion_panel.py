@@ -1,0 +1,70 @@
+"""A sentence becomes moving figures: the panel of the first page, on the run that comes with the package."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from motionlab.errors import InputError
+from motionlab.jobs.generate import generate_motions
+from motionlab.jobs.pretrained import pretrained_run
+from motionlab.views.sentence import MOST, compute_sentence, known_sentences
+from motionlab.widgets.motion_panel import MOMENTS, MotionPanel
+
+
+@pytest.fixture(scope="module")
+def panel() -> MotionPanel:
+    return MotionPanel(pretrained_run(), "a person kicks")
+
+
+def test_it_shows_what_generate_writes(panel: MotionPanel) -> None:
+    panel.reset()
+    (shown,) = panel.result.motions
+    (alone,), _ = generate_motions(panel.run, ["a person kicks"], panel.run.config.sampling)
+    assert shown.generated.tokens.tolist() == alone.generated.tokens.tolist()
+    assert panel.player is not None and panel.player.playing
+    assert panel.player.clip["caption"] == "a person kicks" and len(panel.player.clip["tracks"]) == 1
+    assert (
+        panel.player.clip["tracks"][0]["label"].startswith("1: ") and "kick" in panel.player.clip["tracks"][0]["label"]
+    )
+    assert panel.rows(panel.result)[1][0] == "1"
+
+
+def test_several_motions_of_one_sentence_are_drawn_anew_and_again_the_same(panel: MotionPanel) -> None:
+    panel.reset()
+    first = panel.result.motions[0].generated.tokens.tolist()
+    panel.preset("three of them")
+    tokens = [one.generated.tokens.tolist() for one in panel.result.motions]
+    assert tokens[0] == first and len({tuple(some) for some in tokens}) == 3
+    assert panel.player is not None and len(panel.player.clip["tracks"]) == 3 and panel.player.frame == 0
+    with Image.open(BytesIO(panel.picture(panel.result))) as picture:
+        assert picture.size == (110 * MOMENTS, 110 * 3)
+    panel.set(seed=1)
+    assert panel.result.motions[0].generated.tokens.tolist() not in tokens
+
+
+def test_a_length_and_a_sentence_outside_the_captions(panel: MotionPanel) -> None:
+    panel.set(sentence="a person reads the newspaper", motions=1, seconds=2.0, seed=0)
+    assert len(panel.result.motions[0].motion) == 60
+    assert "no training caption is like 'reads the newspaper'" in panel.describe(panel.result)
+    panel.set(sentence="  ")  # refused, and said where the reader looks
+    assert 'role="alert"' in panel._text.value and panel.result.sentence == "a person reads the newspaper"
+    panel.reset()
+    assert "alert" not in panel._text.value
+
+
+def test_what_can_be_chosen_is_known(panel: MotionPanel) -> None:
+    sentences = known_sentences(panel.run)
+    assert list(panel.inputs["sentence"].options) == sentences and len(sentences) == 16
+    assert all(text.startswith("a person ") for text in sentences)
+    assert compute_sentence(panel.run, sentences[0]).outside == ""
+
+
+def test_limits(panel: MotionPanel) -> None:
+    assert panel.inputs["motions"].max == MOST
+    with pytest.raises(InputError, match="seconds: found 1000, expected above 0, at most 10"):
+        compute_sentence(panel.run, "a person walks", seconds=1000)
+    with pytest.raises(InputError, match="panel seconds"):
+        panel.set(seconds=11.0)
