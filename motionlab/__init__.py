@@ -153,6 +153,7 @@ _EXPORTS = {
     "Interval": "motionlab.evaluation.intervals",
     "bootstrap": "motionlab.evaluation.intervals",
     "differs": "motionlab.evaluation.intervals",
+    "means_differ": "motionlab.evaluation.intervals",
     "over_seeds": "motionlab.evaluation.intervals",
     "wilson": "motionlab.evaluation.intervals",
     "frechet_distance": "motionlab.evaluation.frechet",

@@ -59,18 +59,27 @@ def explained(pairs: Sequence[Pair], mean: Tensor) -> Tensor:
     Args:
         mean: `[272]`, the means of the training split (`normalizer.mean`).
     """
-    real = torch.cat([pair.real for pair in _checked(pairs)]).double()
-    restored = torch.cat([pair.restored for pair in pairs]).double()
-    spread = (real - mean.double()).square().sum(0)
-    lost = (restored - real).square().sum(0)
-    still = spread <= 1e-8 * len(real)  # constant up to rounding: a standard deviation below 0.1 mm
-    return torch.where(still, math.nan, 1 - lost / spread.clamp(min=1e-30))
+    lost, spread = _lost_and_spread(pairs, mean)
+    return torch.where(spread == 0, math.nan, 1 - lost / spread.clamp(min=1e-30))
 
 
 def explained_by_slice(pairs: Sequence[Pair], mean: Tensor) -> dict[str, float]:
-    """`explained`, averaged over the features of each slice that change at all."""
-    share = explained(pairs, mean)
-    return {name: float(share[columns].nanmean()) for name, columns in FEATURE_SLICES.items()}
+    """Share of the variance of each slice that survives: as `explained`, with both sums over all of its features.
+
+    A mean of the shares of single features would follow those that hardly move: where almost nothing is to be lost, a
+    small error is many times as much, and one such feature can have a share of -20.
+    """
+    lost, spread = _lost_and_spread(pairs, mean)
+    return {name: float(1 - lost[columns].sum() / spread[columns].sum()) for name, columns in FEATURE_SLICES.items()}
+
+
+def _lost_and_spread(pairs: Sequence[Pair], mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each feature the squared errors of the pairs and those of `mean`, `[272]` each; 0 where nothing changes."""
+    real = torch.cat([pair.real for pair in _checked(pairs)]).double()
+    restored = torch.cat([pair.restored for pair in pairs]).double()
+    lost, spread = (restored - real).square().sum(0), (real - mean.double()).square().sum(0)
+    moves = spread > 1e-8 * len(real)  # else constant up to rounding: a standard deviation below 0.1 mm
+    return lost * moves, spread * moves
 
 
 def explained_by_spread(pairs: Sequence[Pair], mean: Tensor, name: str, parts: int = 4) -> list[float]:

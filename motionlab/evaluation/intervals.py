@@ -144,7 +144,11 @@ def over_seeds(scores: Sequence[Sequence[float]] | np.ndarray) -> Interval:
 
 @dataclass(frozen=True)
 class Difference(Interval):
-    """`a - b` with its interval over seeds and clips; `n` is the smaller number of seeds."""
+    """`a - b` with its interval over seeds and clips; `n` is the smaller number of seeds.
+
+    Fields:
+        clips: how many; 0 when the interval is over the seeds alone.
+    """
 
     clips: int
 
@@ -159,8 +163,8 @@ class Difference(Interval):
         +0.050 (-0.020 to +0.120; 5 seeds, 64 clips): no verdict
         """
         told = "counts" if self.counts else "no verdict"
-        interval = f"{self.low:+.3f} to {self.high:+.3f}"
-        return f"{self.value:+.3f} ({interval}; {self.n} seeds, {self.clips} clips): {told}"
+        over = f"{self.n} seeds" + (f", {self.clips} clips" if self.clips else "")
+        return f"{self.value:+.3f} ({self.low:+.3f} to {self.high:+.3f}; {over}): {told}"
 
 
 def differs(a: Sequence[Sequence[float]] | np.ndarray, b: Sequence[Sequence[float]] | np.ndarray) -> Difference:
@@ -185,6 +189,32 @@ def differs(a: Sequence[Sequence[float]] | np.ndarray, b: Sequence[Sequence[floa
     by_clip = max(float(pairs.var(ddof=1)) / len(pairs) - rest, 0.0) if len(pairs) > 1 else 0.0
     whole = _interval(float(pairs.mean()), by_seed, by_clip, min(len(first), len(second)), len(pairs))
     return Difference(whole.value, whole.low, whole.high, whole.n, len(pairs))
+
+
+def means_differ(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, clips: int = 0) -> Difference:
+    """`differs` where of each seed nothing but the mean over the clips was kept.
+
+    The clips' part can still be bounded for a score from 0 to 1: with mean m its variance is at most m (1 - m) (Bhatia
+    and Davis, American Mathematical Monthly 2000). The bounds of `a` and `b` are added, as if a clip that is hard for
+    one were not hard for the other. So the interval is too wide rather than too narrow.
+
+    Args:
+        a, b: one mean a seed, over the same clips.
+        clips: how many. 0: the numbers are no scores from 0 to 1, and the interval is over the seeds alone.
+
+    Raises:
+        InputError: fewer than two seeds of either, or with `clips` a mean outside of 0 to 1.
+
+    >>> print(means_differ([0.60, 0.62, 0.61], [0.21, 0.20, 0.22], clips=64))
+    +0.400 (+0.240 to +0.560; 3 seeds, 64 clips): counts
+    """
+    first, second = (_table(np.asarray(means, dtype=np.float64)[:, None]) for means in (a, b))  # [S, 1] each
+    if clips and not all(0 <= mean <= 1 for mean in (*first.flat, *second.flat)):
+        raise InputError("means", found=f"{a} and {b}", expected="scores from 0 to 1", fix="Leave `clips` out.")
+    seeds = differs(first, second)
+    bounds = (float(table.mean() * (1 - table.mean())) / clips for table in (first, second)) if clips else ()
+    half = math.hypot(seeds.high - seeds.value, _NORMAL * math.sqrt(sum(bounds)))
+    return Difference(seeds.value, seeds.value - half, seeds.value + half, seeds.n, clips)
 
 
 def _variances(table: np.ndarray) -> tuple[float, float]:

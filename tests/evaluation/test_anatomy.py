@@ -108,6 +108,17 @@ def test_explained_is_one_zero_or_nan(walk: torch.Tensor) -> None:
     assert all(value == pytest.approx(0.75) for value in half.values())  # half the error has a quarter of the square
 
 
+def test_a_feature_that_hardly_moves_does_not_decide_the_share_of_its_slice(walk: torch.Tensor) -> None:
+    still = POSITIONS.start + 1
+    real = walk.clone()
+    real[:, still] = 0.001 * torch.arange(len(walk)).double().sin()
+    wrong = real.clone()
+    wrong[:, still] += 0.01
+    mean = real.mean(0)
+    assert explained([Pair(real, wrong)], mean)[still] < -20
+    assert 0.99 < explained_by_slice([Pair(real, wrong)], mean)["positions"] < 1
+
+
 def test_features_that_vary_little_come_first(walk: torch.Tensor) -> None:
     """The same error everywhere: the less a feature varies, the less of it survives."""
     wrong = walk.clone()

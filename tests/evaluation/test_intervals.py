@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.evaluation.intervals import Interval, bootstrap, bootstrap_mean, differs, over_seeds, wilson
+from motionlab.evaluation.intervals import (
+    Interval,
+    bootstrap,
+    bootstrap_mean,
+    differs,
+    means_differ,
+    over_seeds,
+    wilson,
+)
 
 
 def test_wilson_holds_the_share_and_stays_within_0_and_1():
@@ -70,6 +78,26 @@ def test_a_large_difference_counts_although_clips_are_hard_for_both():
     assert (found.n, found.clips) == (5, 64)
 
 
+def test_means_alone_give_an_interval_that_holds_that_of_every_clip():
+    random = np.random.default_rng(5)
+    for _ in range(100):
+        hard = random.uniform(0.1, 0.9, size=(1, 64))  # the same clips for both
+        a, b = ((random.random((3, 64)) < hard + shift).astype(float) for shift in (0.0, random.uniform(0, 0.3)))
+        whole, means = differs(a, b), means_differ(a.mean(1), b.mean(1), clips=64)
+        assert means.value == pytest.approx(whole.value) and (means.n, means.clips) == (3, 64)
+        assert not means.counts or whole.counts
+
+
+def test_means_without_clips_are_judged_over_their_seeds_alone():
+    a, b = [1.0, 1.1, 1.2], [3.0, 3.2, 3.1]
+    found = means_differ(a, b)
+    assert found == means_differ(np.asarray(a), b) and str(found).endswith("3 seeds): counts")
+    plain = differs([[x] for x in a], [[x] for x in b])
+    assert (found.low, found.high) == (plain.low, plain.high)
+    with pytest.raises(InputError, match="from 0 to 1"):
+        means_differ(a, b, clips=64)
+
+
 def test_equal_scores_have_an_interval_of_no_width():
     assert over_seeds([[0.5, 0.5], [0.5, 0.5]]) == Interval(0.5, 0.5, 0.5, 2)
 
@@ -85,6 +113,7 @@ def test_equal_scores_have_an_interval_of_no_width():
         lambda: over_seeds([[float("nan")]]),
         lambda: differs([[1.0, 2.0]], [[1.0, 2.0]]),
         lambda: differs([[1.0], [2.0]], [[1.0, 2.0], [1.0, 2.0]]),
+        lambda: means_differ([1.0], [2.0, 3.0]),
     ],
 )
 def test_what_is_refused(call):

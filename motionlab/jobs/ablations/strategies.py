@@ -2,13 +2,12 @@
 
     motionlab ablate strategies --run runs/tiny --grid strategy=teacher_forcing,keep_50,masked seed=0,1,2
 
-The tokenizer and its codes are those of a finished run (`strategy_point`); the measurements are in
-`strategy_measure`. The file, the processes and resuming after a stop are those of `tokenizer.py`.
+The tokenizer and its codes are those of a run (`strategy_point`), of which nothing else needs to be trained. The
+measurements are in `strategy_measure`; the file, the processes and resuming after a stop are those of `tokenizer.py`.
 
-`notebooks/results/strategies.jsonl`, which lesson 08 shows, is that of this run:
+`notebooks/results/strategies.jsonl`, which lesson 08 shows, was made by
 
-    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \
-        sampling.guidance=1 sampling.temperature=0.8
+    motionlab train tokenizer --preset tiny --name tiny
     motionlab ablate strategies --run runs/tiny --grid seed=0,1,2 --out notebooks/results/strategies.jsonl
 """
 
@@ -62,7 +61,7 @@ TRAINING_KEYS = (
     "weight_decay",
     "clip_norm",
 )
-SAMPLING_KEYS = ("greedy", "temperature", "top_k", "top_p", "max_tokens", "seed")
+SAMPLING_KEYS = ("greedy", "temperature", "top_k", "top_p", "max_tokens", "guidance", "seed")
 
 
 def strategy_grid(texts: Sequence[str]) -> Axes:

@@ -1,10 +1,9 @@
 """The first experiment of lesson 06: does a decoder get worse when its heads share keys and values?
 
-    motionlab run tokenizer.velocity_weight=0 tokenizer.root_weight=0.5 llama.text_drop=0 \
-        sampling.guidance=1 sampling.temperature=0.8
+    motionlab train tokenizer --preset tiny --name tiny
     cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../runs/tiny --out results/shared_heads.json
 
-trains decoders of two layers with 8, 2 and 1 key-value heads on the captions and codes of a finished run, three seeds
+trains decoders of two layers with 8, 2 and 1 key-value heads on the captions and codes of this run, three seeds
 each, about half a minute per point on one core. "8, as few weights as 1" is the control: multi-head attention whose
 SwiGLU layer is narrower, so that it has the number of weights that multi-query attention has.
 """

@@ -187,7 +187,6 @@ def test_the_times_of_all_strategies(finished_run: Run) -> None:
 
 
 # ---- the results that lesson 08 shows --------------------------------------------------------------------------------
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="measured before masked modelling drew as the others do")
 def test_the_committed_results_are_complete(root: Path) -> None:
     path = root / "notebooks" / "results" / "strategies.jsonl"
     rows = load_rows(path, StrategyResult)

@@ -340,7 +340,6 @@ def test_processes_give_the_numbers_of_one(tmp_path: Path, corpus: Corpus, monke
 
 
 # ---- the results that lesson 03 shows --------------------------------------------------------------------------------
-@pytest.mark.xfail(strict=True, raises=InputError, reason="its corpus was not split by take")
 def test_the_committed_results_are_complete(root: Path) -> None:
     path = root / "notebooks" / "results" / "tokenizer_ablation.jsonl"
     rows = ablate_results.start_file(path, point_config())  # refuses them when SETTINGS have changed since
