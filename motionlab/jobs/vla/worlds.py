@@ -116,7 +116,9 @@ def _libero(config: VlaRunConfig) -> World:
     )
     from motionlab.vla.libero_env.env import LiberoEnv
     from motionlab.vla.libero_env.expert import LiberoExpert
+    from motionlab.vla.libero_env.package import check_installed
 
+    check_installed()
     data, tried = config.vla_data, config.vla_evaluation
     wanted = LiberoDemonstrationSettings(
         data.libero_suite, tuple(data.libero_tasks), per_task=data.per_task, seed=data.seed,
