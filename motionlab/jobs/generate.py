@@ -98,7 +98,7 @@ def generate_motions(
     with Tally(title, most, "token", show) as tally:
         written = generate(
             llama, features.states, features.mask, sampling, lengths=lengths, on_token=tally.update, engine=engine,
-            engine_folder=run.stage_folder("llama"),
+            engine_folder=run.engine_folder,
         )  # fmt: skip
     seconds = time.perf_counter() - began
     motions = []

@@ -43,6 +43,7 @@ from motionlab.llama.checks import check_codebook
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.weights.published import infer_arguments
 from motionlab.motion.normalizer import Normalizer
+from motionlab.runtime import cache_dir
 from motionlab.text.cache import TextCache
 from motionlab.tokenizer.model import MotionTokenizer
 from motionlab.training.checkpoints.checkpoint import has_checkpoint
@@ -114,6 +115,11 @@ class Run:
     def title(self) -> str:
         """Its folder, for messages; where it lies in the package is nobody's concern."""
         return "the bundled run" if self.folder == BUNDLED else f"the run {self.folder}"
+
+    @property
+    def engine_folder(self) -> Path:
+        """Where an engine keeps what it makes of the decoder; nothing is written into the package."""
+        return cache_dir() / "bundled_engine" if self.folder == BUNDLED else self.stage_folder("llama")
 
     def save_config(self) -> None:
         """Write the settings as `config.yaml`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -125,6 +126,19 @@ def test_generate_needs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (tmp_path / "jump.bvh").is_file()
     told = capsys.readouterr()
     assert "training clips of the bundled run:" in told.out and str(BUNDLED) not in told.out + told.err
+
+
+def test_an_engine_writes_nothing_into_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setenv("MOTIONLAB_CACHE", str(tmp_path))
+    before = sorted(BUNDLED.rglob("*"))
+    run = pretrained_run()
+    greedy = dataclasses.replace(run.config.sampling, greedy=True, max_tokens=12)
+    plain, fast = (
+        generate_motions(run, ["a person kicks"], greedy, engine=engine)[0][0] for engine in ("torch", "onnx")
+    )
+    assert fast.generated.tokens.tolist() == plain.generated.tokens.tolist()
+    assert sorted(BUNDLED.rglob("*")) == before and (tmp_path / "bundled_engine").is_dir()
 
 
 def test_a_package_without_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
