@@ -93,6 +93,19 @@ def test_the_committed_runs_fill_every_table(results: Path) -> None:
         assert kept.film_pictures(results / name)[0].shape[2] == 3
 
 
+def test_the_kept_runs_in_libero_say_what_the_lesson_says() -> None:
+    results = Path(__file__).parents[3] / "notebooks" / "results"
+    runs = kept.load_kept(results / "libero.json")["runs"]
+    assert len(runs) == 3
+    assert all(run["overall"]["success"][0] >= 0.8 and run["overall"]["success"][3] == 100 for run in runs)
+    assert all(run["controls"]["other instruction"]["success"][0] <= 0.05 for run in runs)
+    for row in kept.variant_rows(results / "libero.json")[1:]:
+        share = int(row[3].split("%")[0])
+        assert share >= 90 if row[0].endswith("_lan") else share == 0
+    (pooled,) = kept.load_kept(results / "libero_pooled.json")["runs"]
+    assert pooled["overall"]["success"][0] > 0.5
+
+
 def test_shares_of_one_run_have_wilsons_interval_and_of_several_their_ends(tmp_path: Path) -> None:
     def run(value: float) -> dict[str, object]:
         numbers = {"success": [value, value - 0.1, value + 0.1, 60], "grasp": [value, 0.0, 1.0, 60], "steps": 20.0}
