@@ -132,7 +132,7 @@ def _libero(config: VlaRunConfig) -> World:
         )  # fmt: skip
     names = [data.libero_suite, *(f"{data.libero_suite}_{variant}" for variant in tried.libero_variants)]
     for name in names:
-        check_tasks(name, wanted.tasks)
+        check_tasks(name, wanted.tasks, for_expert=name == data.libero_suite)
 
     def env_of(name: str) -> Callable[[], Env]:
         return lambda: LiberoEnv(

@@ -21,7 +21,9 @@ from motionlab.vla.demonstrations import is_noisy
 from motionlab.vla.libero.hdf5 import h5py
 from motionlab.vla.libero_env.env import FIRST_DRAWN, LiberoEnv
 from motionlab.vla.libero_env.package import check_installed
+from motionlab.vla.libero_env.pictures import LEAST_SIZE, MOST_SIZE
 from motionlab.vla.libero_env.record import Noise, record_demonstrations
+from motionlab.vla.libero_env.scene import is_put
 from motionlab.vla.libero_env.suites import suite
 
 VERSION = 1  # goes up when the same settings would give other files
@@ -56,7 +58,10 @@ class LiberoDemonstrationSettings:
     noisy_share: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, least, most in (("per_task", 1, MOST_PER_TASK), ("seed", 0, 1000), ("noisy_share", 0, 1)):
+        for name, least, most in (
+            ("per_task", 1, MOST_PER_TASK), ("seed", 0, 1000), ("image_size", LEAST_SIZE, MOST_SIZE),
+            ("noisy_share", 0, 1),
+        ):  # fmt: skip
             value = getattr(self, name)
             if not least <= value <= most:
                 raise InputError(name, found=value, expected=f"{least} to {most}", fix="Change this setting.")
@@ -85,24 +90,29 @@ def make_libero_demonstrations(
     check_installed()
     h5py()
     settings = settings or LiberoDemonstrationSettings()
-    sentences = check_tasks(settings.suite_name, settings.tasks)
+    sentences = check_tasks(settings.suite_name, settings.tasks, for_expert=True)
     folder = Path(cache) / f"{settings.suite_name}_{settings.key()}"
     names = [f"{sentence.replace(' ', '_')}_demo.hdf5" for sentence in sentences]
     build_once(folder, lambda new: _fill([new / name for name in names], settings, processes))
     return [folder / name for name in names]
 
 
-def check_tasks(suite_name: str, tasks: tuple[int, ...]) -> list[str]:
+def check_tasks(suite_name: str, tasks: tuple[int, ...], for_expert: bool = False) -> list[str]:
     """The sentences of some tasks of a suite.
 
     Raises:
-        InputError: an unknown suite, or a task that it does not have.
+        InputError: an unknown suite, or a task that it does not have; with `for_expert`, one whose goal is another one
+            than to put something on or in something.
     """
     known = suite(suite_name)
     for task in tasks:
         if not 0 <= task < len(known):
             fix = "Choose other tasks."
             raise InputError("tasks", found=task, expected=f"0 to {len(known) - 1}, a task of {suite_name}", fix=fix)
+        if for_expert and not is_put(known[task].goal):
+            found = f"{task}, {known[task].sentence!r}"
+            expected, fix = "tasks that put one thing on or in another: the expert does no other", "Choose other tasks."
+            raise InputError("tasks", found=found, expected=expected, fix=fix)
     return [known[task].sentence for task in tasks]
 
 

@@ -7,6 +7,7 @@ enough to choose a grasp that fits and a height that is free.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +79,7 @@ class SceneReader:
         self.simulation = simulation
         predicate = simulation.task.goal[0]
         things = simulation.official.env.objects_dict
-        if predicate[0] not in PUTS or len(simulation.task.goal) > 1 or predicate[1] not in things:
+        if not is_put(simulation.task.goal) or predicate[1] not in things:
             goal, fix = " and ".join(" ".join(one) for one in simulation.task.goal), "Choose another task."
             raise InputError("task", found=f"the goal {goal}", expected="one: X on Y, or X in Y", fix=fix)
         model = simulation.model
@@ -171,6 +172,15 @@ class SceneReader:
         while body and parents[body]:
             body = int(parents[body])
         return body
+
+
+def is_put(goal: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a goal is one predicate, that one thing is on or in another.
+
+    >>> is_put([("on", "bowl_1", "plate_1")]), is_put([("open", "drawer_1")])
+    (True, False)
+    """
+    return len(goal) == 1 and len(goal[0]) == 3 and goal[0][0] in PUTS
 
 
 def surface(box: np.ndarray) -> np.ndarray:

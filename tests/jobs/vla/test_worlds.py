@@ -78,6 +78,10 @@ def test_a_small_run_goes_from_demonstrations_to_trials_in_two_suites(
         ("vla_evaluation.per_task=51", "vla_evaluation.per_task: found 51 from 0 on, expected at most 50"),
         ("vla_data.libero_suite=libero_gaol", "suite: found 'libero_gaol'"),
         ("vla_data.libero_tasks=[10]", "tasks: found 10, expected 0 to 9"),
+        (
+            "vla_data.libero_tasks=[8, 0]",
+            "tasks: found 0, 'open the middle drawer of the cabinet'",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             run_vla(load_config("vla_libero", [wrong]), tmp_path / "run")

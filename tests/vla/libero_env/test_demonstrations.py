@@ -23,6 +23,7 @@ needs_simulator = pytest.mark.skipif(
     [
         ({"per_task": 0}, "per_task: found 0, expected 1 to"),
         ({"seed": -1}, "seed: found -1"),
+        ({"image_size": 4}, "image_size: found 4, expected 8 to 1024"),
         ({"noisy_share": 1.5}, "noisy_share: found 1.5, expected 0 to 1"),
         ({"noise_sd": 2.0}, "noise: found 2.0, expected 0 to 1 units"),
     ],
