@@ -78,9 +78,9 @@ def export(
     run: Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")],
     out: Annotated[Path, typer.Option("--out", callback=_path, help="A new folder.")],
 ) -> None:
-    """Write what generation needs of a run, with weights of 16 bits: a run to give away.
+    """Write a run to give away.
 
-    It opens like any run in generate, tokenize and the lessons. It cannot be trained further.
+    It holds what generation needs, with weights of 16 bits, and opens like any run. It cannot be trained further.
     """
     from motionlab.jobs.pretrained import export_run
 
