@@ -435,7 +435,7 @@ def test_a_training_that_is_stopped_saves_and_says_so(number: int, code: int, tm
         (["run", "llama.dim"], "key=value"),
         (["params", "tokenizer", "--preset", "nowhere.yaml"], "nowhere.yaml"),
         (["nonsense"], "nonsense"),
-        (["generate", "walks"], "--run"),
+        (["generate", "walks"], "--out"),
         (["run", "--temperature", "1"], "--temperature"),
     ],
 )
