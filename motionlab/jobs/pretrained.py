@@ -58,8 +58,8 @@ def export_run(run_folder: str | Path, out: str | Path) -> list[Path]:
     run, out = Run.open(run_folder), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(out, found="content", expected="a new folder", fix="Choose another one, or remove it first.")
-    llama, tokenizer = run.llama, run.tokenizer_folder(run.config.tokenizer.quantizer).name  # refuses an unfinished one
-    del llama
+    run.llama  # noqa: B018 - refuses a run that is not finished
+    tokenizer = run.tokenizer_folder(run.config.tokenizer.quantizer).name
     for name in (NORMALIZER, KNOWN_CAPTIONS):
         if not (run.folder / name).is_file():
             fix = "Finish the run with motionlab run."

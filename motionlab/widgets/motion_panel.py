@@ -10,6 +10,7 @@ import ipywidgets as W
 from PIL import Image
 
 from motionlab.errors import InputError
+from motionlab.jobs.generate import FPS
 from motionlab.jobs.run_folder import Run
 from motionlab.plots.gif import film_strip
 from motionlab.plots.player import PALETTE, Track
@@ -72,7 +73,7 @@ class MotionPanel(Panel):
     def longest(self) -> float:
         """Seconds of the longest motion that the settings of the run allow."""
         config = self.run.config
-        return config.sampling.max_tokens * config.tokenizer.frames_per_token / 30
+        return config.sampling.max_tokens * config.tokenizer.frames_per_token / FPS
 
     def compute(self, **params: Any) -> SentenceView:  # type: ignore[override]  # not static: it knows the run
         return compute_sentence(self.run, params.pop("sentence"), **params)
