@@ -11,6 +11,7 @@ from motionlab.lazy_names import lazy_names
 
 # name -> the module that defines it
 _FIGURES = {
+    "architecture_figure": "motionlab.plots.architecture",
     "attention_figure": "motionlab.plots.generation",
     "bits_figure": "motionlab.views.number_formats",
     "cache_figure": "motionlab.plots.kv_cache",
