@@ -78,6 +78,19 @@ def test_a_page_is_whole(page: Any, address: str, name: str) -> None:
     assert page.problems == []
 
 
+def test_no_page_scrolls_sideways_on_a_phone(browser: Any, address: str, built: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    wide = {}
+    for path in sorted(built.rglob("*.html")):
+        page.goto(f"{address}/{path.relative_to(built).as_posix()}", wait_until="load")
+        size = page.evaluate("document.documentElement.scrollWidth")
+        if size > 390:
+            wide[path.name] = size
+    context.close()
+    assert wide == {}
+
+
 def test_formulas_are_seen(page: Any, address: str) -> None:
     page.goto(f"{address}/notebooks/05_rope.html")
     formulas = page.locator("svg.formula")
