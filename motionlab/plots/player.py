@@ -42,7 +42,13 @@ class Track:
 
 
 def player_html(
-    tracks: Sequence[Track], caption: str = "", fps: float = 30.0, *, autoplay: bool = False, script: bool = True
+    tracks: Sequence[Track],
+    caption: str = "",
+    fps: float = 30.0,
+    *,
+    autoplay: bool = False,
+    script: bool = True,
+    still: str = "",
 ) -> str:
     """Return an HTML fragment with a player: drag to turn, play and pause, a scrubber, one skeleton per track.
 
@@ -53,6 +59,7 @@ def player_html(
         autoplay: start playing when the page opens (never for readers who ask for reduced motion).
         script: put `player_script()` into the fragment. With many players on one page give False, and put
             `player_script()` on the page once, before the first of them.
+        still: HTML that stands there until the script runs, for pages that run none.
 
     Raises:
         InputError: no track, a wrong shape, or a number that is not finite.
@@ -64,10 +71,10 @@ def player_html(
     clip = json.dumps({**clip_data(tracks, caption, fps), "autoplay": autoplay}, separators=(",", ":"))
     clip = clip.replace("<", "\\u003c")  # a caption may hold "</script>"
     name = "player-" + hashlib.sha256(clip.encode()).hexdigest()[:12]  # the same input gives the same bytes
-    # A page may contain the same player twice, so each call takes the first element that is still empty.
-    start = f"motionlabPlayer(document.querySelector('.{name}:empty'),{clip})"
+    # A page may contain the same player twice, so each call takes the first element without one.
+    start = f"motionlabPlayer(document.querySelector('.{name}:not(:has(canvas))'),{clip})"
     head = player_script() if script else ""
-    return f'{head}<div class="{name}"></div><script>{start}</script>'
+    return f'{head}<div class="{name}">{still}</div><script>{start}</script>'
 
 
 def player_page(tracks: Sequence[Track], caption: str = "", fps: float = 30.0, *, autoplay: bool = True) -> str:

@@ -18,7 +18,8 @@ from typing import Any, ClassVar
 import ipywidgets as W
 
 from motionlab.errors import MissingExtra
-from motionlab.plots.codebook import Plane
+from motionlab.plots.codebook import Plane, codebook_figure
+from motionlab.plots.curves import figure_to_png
 from motionlab.views.codebook import (
     FAR_AWAY,
     ON_THE_DATA,
@@ -28,7 +29,7 @@ from motionlab.views.codebook import (
     rescued_codes,
     rounded,
 )
-from motionlab.widgets.panel import Panel
+from motionlab.widgets.panel import Panel, still_picture
 
 try:
     import anywidget
@@ -139,6 +140,9 @@ class CodebookPanel(Panel):
 
     def picture(self, result: Plane) -> bytes:
         return b""  # the canvas draws
+
+    def still(self) -> dict[str, str]:
+        return still_picture(figure_to_png(codebook_figure(self.result)))
 
     def _update(self) -> None:
         super()._update()

@@ -101,6 +101,10 @@ class MotionPanel(Panel):
         else:
             self.player.show(self.tracks(result), result.sentence)
 
+    def still(self) -> dict[str, str]:
+        """The player itself: it needs no kernel."""
+        return self.player.still() if self.player is not None else {}
+
     def describe(self, result: SentenceView) -> str:
         cut = sum(one.generated.stopped_by == "limit" for one in result.motions)
         parts = [f"{len(result.motions)} of {result.sentence!r}", f"cut at the limit: {cut}"]

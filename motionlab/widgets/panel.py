@@ -6,11 +6,15 @@ the last expression of a cell; the next cell drives it with `set(...)` and print
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any, ClassVar
+
+from PIL import Image
 
 from motionlab.errors import InputError, MissingExtra
 
@@ -18,6 +22,8 @@ try:
     import ipywidgets as W
 except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
     raise MissingExtra("ipywidgets", extra="notebooks", purpose="show panels") from None
+
+COLOURS = 128  # of a picture in a saved notebook
 
 
 class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
@@ -115,6 +121,14 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         """The result as a table, for a page without a kernel."""
         return Table(self.rows(self.result))
 
+    def still(self) -> dict[str, str]:
+        """What a page without a kernel shows of this panel, by mime type: its picture, as base64."""
+        return still_picture(b"" if self.result is None else self._image.value)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """The live panel, for Jupyter, and its picture, which stays in a saved notebook."""
+        return {**super()._repr_mimebundle_(**kwargs), **self.still()}
+
     def __repr__(self) -> str:  # the default one prints every child and changes with each version of ipywidgets
         return f"<{type(self).__name__}: {', '.join(self.inputs)}>"
 
@@ -154,6 +168,15 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             return
         self._draw(self.result)
         self._text.value = f'<p class="motionlab-summary">{html.escape(self.describe(self.result))}</p>'
+
+
+def still_picture(png: bytes) -> dict[str, str]:
+    """A PNG as an output of a notebook holds it, with few colours: a third of the bytes. No picture, no output."""
+    if not png:
+        return {}
+    buffer = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").quantize(COLOURS).save(buffer, "PNG", optimize=True)
+    return {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii")}
 
 
 # A marked number as `notebooks/sanitize.cfg` knows it: `≈0.0123`, `≈-1.2e-05`, `≈nan`, `⏱ 3.1 s`.

@@ -9,16 +9,25 @@ Python sees which frame is shown and whether it plays, and can change both:
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
 
 from motionlab.errors import MissingExtra
-from motionlab.plots.player import Track, clip_data, player_source
+from motionlab.plots.gif import film_strip
+from motionlab.plots.player import PALETTE, Track, clip_data, player_html, player_source
+from motionlab.widgets.panel import still_picture
 
 try:
     import anywidget
     import traitlets
 except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
     raise MissingExtra("anywidget", extra="notebooks", purpose="show the player in a notebook") from None
+
+_MOMENTS, _SIDE = 6, 110  # pictures of each track in the still form, and pixels of a side
 
 # anywidget wants an ES module with a default export. The player itself is the file that the report embeds too.
 _GLUE = """
@@ -95,8 +104,34 @@ class SkeletonPlayer(anywidget.AnyWidget):
             self.frame, self.clip = 0, clip
 
     def _count(self, tracks: Sequence[Track]) -> None:
+        self._tracks = list(tracks)
         self._labels = [track.label for track in tracks]
         self._frames = max((len(track.joints) for track in tracks), default=0)
+
+    def still(self) -> dict[str, str]:
+        """What a page without a kernel shows, by mime type: the player, which needs none.
+
+        Where no script runs, as in a notebook that nobody has trusted yet, a few moments of each track stand there.
+        """
+        strips = [
+            film_strip(track.joints, _MOMENTS, size=_SIDE, color=track.color or PALETTE[number % len(PALETTE)])
+            for number, track in enumerate(self._tracks)
+        ]
+        page = Image.new("RGB", (strips[0].width, sum(strip.height for strip in strips)))
+        for number, strip in enumerate(strips):
+            page.paste(strip, (0, number * _SIDE))
+        buffer = BytesIO()
+        page.save(buffer, "PNG")
+        picture = still_picture(buffer.getvalue())["image/png"]
+        words = html.escape(", ".join(track.label for track in self._tracks))
+        moments = f'<img alt="Moments of: {words}" src="data:image/png;base64,{picture}">'
+        clip = self.clip
+        return {"text/html": player_html(self._tracks, clip["caption"], clip["fps"], still=moments)}
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The live widget, for Jupyter, and the player as HTML, which stays in a saved notebook."""
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return {**data, **self.still()}, metadata
 
     @traitlets.validate("frame")
     def _inside(self, proposal: dict[str, int]) -> int:

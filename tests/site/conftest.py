@@ -1,0 +1,45 @@
+"""A built site of two lessons in English and one in Chinese, made once for all tests that look at it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LESSONS = ("00_start_here", "05_rope")  # with players and a panel; with formulas, pictures and a table
+
+
+@pytest.fixture(scope="session")
+def small_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with two lessons, and a Chinese twin of one of them."""
+    copy = tmp_path_factory.mktemp("root")
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"):
+        shutil.copyfile(root / name, copy / name)
+    for name in ("docs", "motionlab", "benchmarks", "notebooks/results"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).symlink_to(root / name, target_is_directory=True)
+    for name in LESSONS:
+        shutil.copyfile(root / "notebooks" / f"{name}.ipynb", copy / "notebooks" / f"{name}.ipynb")
+    chinese = json.loads((root / "notebooks" / "05_rope.ipynb").read_text(encoding="utf-8"))
+    chinese["cells"][0]["source"] = "# 05 · RoPE 如何编码位置？"
+    (copy / "notebooks" / "zh").mkdir()
+    (copy / "notebooks" / "zh" / "05_rope.ipynb").write_text(json.dumps(chinese), encoding="utf-8")
+    return copy
+
+
+@pytest.fixture(scope="session")
+def built(root: Path, small_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the pages. A warning of Sphinx is an error here, too."""
+    output = tmp_path_factory.mktemp("site")
+    code = (
+        "import sys; from pathlib import Path; from tools.build_site import build;"
+        "sys.exit(build(Path(sys.argv[1]), root=Path(sys.argv[2])))"
+    )
+    command = [sys.executable, "-c", code, str(output), str(small_root)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output / "html"

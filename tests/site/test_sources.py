@@ -1,0 +1,191 @@
+"""What is collected for the site, and how links, outputs and diagrams are changed on the way."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.build_site import repository
+from tools.site_builder import diagram
+from tools.site_builder.extension import other_language
+from tools.site_builder.links import rewritten
+from tools.site_builder.outputs import shown
+from tools.site_builder.pages import call_of, contents, definition, glossary_page, names_page
+from tools.site_builder.sources import collect
+
+PAGES = ["index.md", "docs/map.md", "notebooks/05_rope.ipynb"]
+
+
+def panel(**forms: str) -> dict[str, Any]:
+    data = {"text/plain": "<RopePanel: query, key>", **forms}
+    return {"output_type": "execute_result", "metadata": {}, "execution_count": 3, "data": data}
+
+
+# --- links ---
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "result"),
+    [
+        ("README.md", "[05](notebooks/05_rope.ipynb#why)", "[05](notebooks/05_rope.ipynb#why)"),
+        ("docs/map.md", "[start](../README.md)", "[start](../index.md)"),
+        ("README.md", "[licence](LICENSE)", "licence"),
+        ("README.md", "[`LICENSE`](LICENSE)", "`LICENSE`"),
+        ("README.md", "`[05](LICENSE)` and [x](https://example.org)", "`[05](LICENSE)` and [x](https://example.org)"),
+        ("README.md", "[06](notebooks/06_gqa_and_kv_cache.ipynb)", "06"),
+        ("README.md", "[typo](docs/mpa.md)", "[typo](docs/mpa.md)"),  # stays, so that Sphinx complains
+    ],
+)
+def test_a_link_leads_somewhere_or_is_none(root: Path, source: str, text: str, result: str) -> None:
+    assert rewritten(text, source, PAGES, root) == (result, [])
+
+
+def test_with_a_public_repository_a_file_is_found_there(root: Path) -> None:
+    text, _ = rewritten("[licence](../LICENSE)", "docs/map.md", PAGES, root, "https://example.org/m")
+    assert text == "[licence](https://example.org/m/blob/main/LICENSE)"
+
+
+def test_pictures_are_found_in_markdown_and_html(root: Path) -> None:
+    text = '![kick](pictures/kicks.gif) <img alt="" src="../a/b.png"> `![no](x.png)`'
+    assert rewritten(text, "docs/map.md", PAGES, root) == (text, ["a/b.png", "docs/pictures/kicks.gif"])
+
+
+# --- outputs ---
+
+
+def test_a_panel_is_its_picture_and_a_line() -> None:
+    picture, note = shown(panel(**{"image/png": "AAAA"}))
+    assert picture["data"] == {"image/png": "AAAA"}
+    assert "A panel with the controls query, key" in note["data"]["text/html"]
+    (only,) = shown(panel())
+    assert "A panel with the controls" in only["data"]["text/html"]
+
+
+def test_a_player_is_alive_and_needs_no_line() -> None:
+    player = {"output_type": "display_data", "data": {"text/plain": "<SkeletonPlayer: a>", "text/html": "<div>"}}
+    assert [output["data"] for output in shown(player)] == [{"text/html": "<div>"}]
+
+
+@pytest.mark.parametrize("text", ["<Figure size 640x480 with 1 Axes>", "3", "size of <RopePanel: a>"])
+def test_other_outputs_stay(text: str) -> None:
+    output = {"output_type": "execute_result", "data": {"text/plain": text, "image/png": "AAAA"}}
+    assert shown(output) == [output]
+    assert shown({"output_type": "stream", "text": "x"}) == [{"output_type": "stream", "text": "x"}]
+
+
+# --- pages ---
+
+
+def test_the_tree_holds_every_page_once(small_root: Path, tmp_path: Path) -> None:
+    names = collect(small_root, tmp_path / "sources")
+    assert {"index.md", "docs/architecture.md", "notebooks/05_rope.ipynb", "notebooks/zh/05_rope.ipynb"} <= set(names)
+    written = {path.relative_to(tmp_path / "sources").as_posix() for path in (tmp_path / "sources").rglob("*.*")}
+    assert set(names) <= written and "docs/pictures/kicks.gif" in written
+    listed = re.findall(r"^[\w/]+$", contents(names), flags=re.MULTILINE)
+    assert sorted(listed) == sorted(Path(name).with_suffix("").as_posix() for name in names if name != "index.md")
+
+
+def test_a_part_of_the_lessons_can_be_built(small_root: Path, tmp_path: Path) -> None:
+    names = collect(small_root, tmp_path / "sources", ["05"])
+    assert [name for name in names if name.endswith(".ipynb")] == [
+        "notebooks/05_rope.ipynb",
+        "notebooks/zh/05_rope.ipynb",
+    ]
+    assert "](notebooks/00_start_here.ipynb)" not in (tmp_path / "sources" / "index.md").read_text("utf-8")
+
+
+def test_code_cells_are_the_saved_ones(small_root: Path, tmp_path: Path) -> None:
+    collect(small_root, tmp_path / "sources", ["05"])
+    saved, shown_ = (
+        json.loads((folder / "notebooks" / "05_rope.ipynb").read_text("utf-8"))["cells"]
+        for folder in (small_root, tmp_path / "sources")
+    )
+    code = [["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"] for cells in (saved, shown_)]
+    assert code[0] == code[1] and len(code[0]) > 10
+
+
+def test_the_glossary_page_has_every_term() -> None:
+    from motionlab.teaching.glossary import TERMS
+
+    page = glossary_page()
+    assert page.count("<tr id=") == len(TERMS) > 50
+    assert "词元" in page
+
+
+def test_the_page_of_names_has_every_name(root: Path) -> None:
+    import motionlab
+
+    page = names_page(root)
+    assert set(re.findall(r'<dt id="(\w+)">', page)) == set(motionlab._EXPORTS)
+    assert "ml.FSQ(levels, dim" in page
+    described = re.findall(r"<dd>[^<]", page)
+    assert len(described) > 0.9 * len(motionlab._EXPORTS)
+
+
+def test_a_definition_is_followed_through_re_exports(root: Path) -> None:
+    found = definition(root, "motionlab.config", "TokenizerConfig")
+    assert found is not None and found.name == "TokenizerConfig" and call_of(found).startswith("(")
+    assert definition(root, "motionlab.motion.skeleton", "JOINT_NAMES") is None
+
+
+def test_languages_are_twins() -> None:
+    pages = {"notebooks/05_rope", "notebooks/zh/05_rope", "docs/teaching"}
+    assert other_language("notebooks/05_rope", pages) == ("notebooks/zh/05_rope", "中文")
+    assert other_language("notebooks/zh/05_rope", pages) == ("notebooks/05_rope", "English")
+    assert other_language("docs/teaching", pages) is None
+
+
+# --- the diagram ---
+
+
+def test_boxes_of_a_row_do_not_touch_and_arrows_point_down(root: Path) -> None:
+    text = re.findall(r"```mermaid\n(.*?)```", (root / "docs" / "architecture.md").read_text("utf-8"), flags=re.DOTALL)[
+        0
+    ]
+    boxes, arrows = diagram.read(text)
+    assert len(boxes) > 15 and len(arrows) > 15
+    drawn = diagram.as_html(text)
+    rects = [
+        tuple(map(float, found))
+        for found in re.findall(r'<rect x="([\d.-]+)" y="([\d.-]+)" width="([\d.]+)" height="([\d.]+)"', drawn)
+    ]
+    assert len(rects) == len(boxes) and drawn.count('class="arrow"') == len(arrows)
+    assert all(x >= 0 and y >= 0 for x, y, _, _ in rects)
+    for i, (x, y, width, height) in enumerate(rects):
+        for a, b, wide, high in rects[:i]:
+            assert x + width < a or a + wide < x or y + height < b or b + high < y
+
+
+# --- the repository ---
+
+
+def test_no_address_is_invented(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "m"\n', encoding="utf-8")
+    assert repository(tmp_path) == ""
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "m"\n[project.urls]\nRepository = "https://example.org/m/"\n', encoding="utf-8"
+    )
+    assert repository(tmp_path) == "https://example.org/m"
+
+
+# --- the teacher's page ---
+
+
+def test_the_teacher_finds_every_lesson_with_the_minutes_that_it_states(root: Path) -> None:
+    rows = re.findall(
+        r"^\| \[(\d\d)\]\(\.\./(notebooks/[\w.]+)\) [^|]+\| (\d+) \|[^|]*\| (\d+) \|",
+        (root / "docs" / "teaching.md").read_text("utf-8"),
+        flags=re.MULTILINE,
+    )
+    lessons = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    assert [name for _, name, _, _ in rows] == [f"notebooks/{path.name}" for path in lessons]
+    for path, (_, _, minutes, exercises) in zip(lessons, rows, strict=True):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        first = "".join(cells[0]["source"]).replace("an hour and a half", "90 minutes").replace("an hour", "60 minutes")
+        assert f"{minutes} minutes to read" in first, path.name
+        code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+        assert len(set(re.findall(r'ml\.exercise\("([^"]+)"', code))) == int(exercises), path.name
