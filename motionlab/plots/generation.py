@@ -44,13 +44,14 @@ class DistributionView:
     place: int
 
 
-def distribution_figure(view: DistributionView, title: str = "") -> Figure:
-    """Return the bars of one place on the left, and the entropy along the motion on the right."""
+def distribution_figure(view: DistributionView, title: str = "", *, size: tuple[float, float] = (9.0, 3.4)) -> Figure:
+    """Return the bars of one place and the entropy along the motion, next to each other if `size` in inches is wide."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, 3.4), layout="constrained")
-    figure.suptitle(plain(title), fontsize=10)
-    bars, line = figure.subplots(1, 2, width_ratios=(1.35, 1.0))
+    figure = Figure(figsize=size, layout="constrained")
+    wide = size[0] > 2 * size[1]
+    figure.suptitle(plain(title), fontsize=10 if wide else 8)
+    bars, line = figure.subplots(1, 2, width_ratios=(1.35, 1.0)) if wide else figure.subplots(2, 1)
     at = np.arange(len(view.names))
     bars.bar(at, view.before, width=0.85, color="#d0d7de", label="temperature 1, all codes")
     others = [i for i in at if i != view.chosen]

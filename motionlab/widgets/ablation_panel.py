@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
@@ -17,10 +17,12 @@ from motionlab.jobs.ablations.tokenizer import run_point
 from motionlab.jobs.ablations.tokenizer_point import ALWAYS_NAMED, Point, Result, canonical
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import LABELS, kinds_figure, rate_distortion_figure, spread_figure
-from motionlab.plots.curves import figure_to_png
 from motionlab.runtime import profile
 from motionlab.views.ablation import SIZE, AblationView, Spread, compute_ablation
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RESULTS = ("mpjpe_heading_mm", "mpjpe_mm", "acceleration_mm", "used_fraction", "perplexity", "entropy_bits_per_frame")
 PLACES = ("codebook_size", "bits_per_frame", "entropy_bits_per_frame", "quantizer")
@@ -48,6 +50,8 @@ class AblationPanel(Panel):
         "all at 1024": {"x": "quantizer", "y": "mpjpe_heading_mm"},
     }
 
+    MORE_ROWS: ClassVar = 3  # the list of lines is as high as two more, and a row for a training of one's own
+
     def __init__(self, path: str | Path, corpus: Mapping[str, Any] | None = None) -> None:
         # Only what differs in nothing but quantizer, size and seed: other rows belong to other questions.
         self.rows_of_file = [row for row in load_rows(path) if set(row.point) == set(ALWAYS_NAMED)]
@@ -58,7 +62,7 @@ class AblationPanel(Panel):
         self._corpus = dict(corpus or {})
         self._lock = threading.Lock()
         super().__init__()
-        self.children = (*self.children, self._make_run_row())
+        self.children = (*self.children[:-1], self._make_run_row(), self.children[-1])
 
     def make_controls(self) -> dict[str, Any]:
         style = {"description_width": "60px"}
@@ -70,7 +74,7 @@ class AblationPanel(Panel):
                 options=kinds,
                 value=tuple(kind for kind in MAIN if kind in kinds) or kinds,
                 description="lines",
-                rows=min(len(kinds), 7),
+                rows=min(len(kinds), 4),
                 style=style,
             ),
         }
@@ -79,14 +83,12 @@ class AblationPanel(Panel):
     def compute(self, **params: Any) -> AblationView:  # type: ignore[override]
         return compute_ablation(self.rows_of_file, self.live, **params)
 
-    def picture(self, result: AblationView) -> bytes:
+    def picture(self, result: AblationView) -> Figure:
         if result.x == "quantizer":
-            return figure_to_png(kinds_figure(result.rows, result.y, live=result.live))
+            return kinds_figure(result.rows, result.y, live=result.live)
         if result.x.endswith("bits_per_frame"):
-            return figure_to_png(
-                rate_distortion_figure(result.rows, rate=result.x, distortion=result.y, live=result.live)
-            )
-        return figure_to_png(spread_figure(result.rows, result.x, result.y, live=result.live))
+            return rate_distortion_figure(result.rows, rate=result.x, distortion=result.y, live=result.live)
+        return spread_figure(result.rows, result.x, result.y, live=result.live)
 
     def describe(self, result: AblationView) -> str:
         means = result.means

@@ -2,7 +2,7 @@
 // first, so cells, counts and arrows are worked out here as well; a test asserts that both agree.
 //
 // Traits: value {codes [[x, y]...], probe [x, y], target [x, y]} both ways; points [[x, y]...] and beta from Python.
-const REACH = 4, SIZE = 470, GRAB = 14; // half the side of the plane; pixels; how near a finger must be, in pixels
+const REACH = 4, SIZE = 440, GRAB = 14; // half the side of the plane; pixels; how near a finger must be, in pixels
 const INK = "#24292f", GREY = "#6e7781", BLUE = "#1f6feb", ORANGE = "#d1622b", GREEN = "#1a7f5a", VIOLET = "#8250df";
 const TINTS = ["#dbe7fb", "#fbe3d6", "#dcefe6", "#eae3fa", "#f6edd2", "#e7eaee", "#fadfe9"];
 

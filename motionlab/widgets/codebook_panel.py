@@ -29,7 +29,7 @@ from motionlab.views.codebook import (
     rescued_codes,
     rounded,
 )
-from motionlab.widgets.panel import Panel, still_picture
+from motionlab.widgets.panel import Panel, grid_of, still_picture
 
 try:
     import anywidget
@@ -78,12 +78,12 @@ class CodebookPanel(Panel):
             button.on_click(lambda _, act=act: act())
             actions.append(button)
         canvas, *sliders = self.inputs.values()
-        buttons = self.children[len(self.inputs)]
         # The canvas is the picture; the base's image stays out.
-        self.children = [canvas, self._text, W.HBox(actions), buttons, *sliders]
+        buttons = W.HBox([*actions, *self._buttons.children])
+        self.children = [canvas, self._text, buttons, grid_of(sliders, columns=3)[0]]
 
     def make_controls(self) -> dict[str, Any]:
-        style = {"description_width": "110px"}
+        style = {"description_width": "105px"}
         places = plane_places({"codes": ON_THE_DATA, "probe": (-2.2, 0.6), "target": (-0.4, 2.9)})
         return {
             "plane": CodebookCanvas(value=places),

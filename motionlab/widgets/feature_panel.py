@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.data.composed.samples import load_samples
 from motionlab.motion.features import FEATURE_SLICES
 from motionlab.motion.skeleton import JOINT_NAMES
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.motion_features import FeatureView, feature_figure
 from motionlab.views.motion_features import compute_features
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLIPS = ("walk", "run", "turn_left1", "spinkick", "cartwheel", "jump", "dance_b", "backflip")
 START = {"clip": "walk", "moment": 0.5, "slice": "positions", "joint": "left_foot"}
@@ -45,8 +47,8 @@ class FeaturePanel(Panel):
         second = params["moment"] * (len(motion) - 1) / motion.fps
         return compute_features(motion, second, params["slice"], params["joint"])
 
-    def picture(self, result: FeatureView) -> bytes:
-        return figure_to_png(feature_figure(result))
+    def picture(self, result: FeatureView) -> Figure:
+        return feature_figure(result)
 
     def describe(self, result: FeatureView) -> str:
         values = ", ".join(

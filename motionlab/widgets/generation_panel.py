@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets as W
 
 from motionlab.jobs.run_folder import Run
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.generation import decoder_figure, distribution_figure
 from motionlab.plots.player import Track
 from motionlab.views.decoder_training import CURVES, read_decoder_curves
 from motionlab.views.generation import GenerationView, compute_generation
 from motionlab.widgets.panel import Panel
+from motionlab.widgets.player import SkeletonPlayer
 from motionlab.widgets.training_panel import TrainingPanel
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from motionlab.evaluation.actions import ActionClassifier
-    from motionlab.widgets.player import SkeletonPlayer
+
+_PLAYER = 330  # CSS pixels of the player; the picture has the rest
 
 
 def verdict(view: GenerationView) -> str:
@@ -38,6 +41,7 @@ class GenerationPanel(Panel):
         judge: names the actions of the motion, if given.
     """
 
+    COLUMNS: ClassVar = 3
     PRESETS: ClassVar = {
         "careful": {"temperature": 0.3, "top_p": 0.8},
         "as trained": {"temperature": 1.0, "top_p": 1.0},
@@ -46,10 +50,14 @@ class GenerationPanel(Panel):
 
     def __init__(self, run: Run, sentence: str, judge: ActionClassifier | None = None) -> None:
         self.run, self.sentence, self.judge = run, sentence, judge
+        self._player: SkeletonPlayer | None = None  # made with the first motion
         super().__init__()
+        parts = [self._image] if self._player is None else [self._player, self._image]
+        beside = W.HBox(parts, layout=W.Layout(align_items="center"))
+        self.children = [self._grid, self._buttons, self._text, beside]
 
     def make_controls(self) -> dict[str, Any]:
-        style = {"description_width": "110px"}
+        style = {"description_width": "85px"}
         own, slider = self.run.config.sampling, W.FloatSlider
         return {
             "sentence": W.Text(self.sentence, description="sentence", style=style, layout=W.Layout(width="90%")),
@@ -66,14 +74,22 @@ class GenerationPanel(Panel):
         return compute_generation(self.run, params.pop("sentence"), judge=self.judge, **params)
 
     def player(self) -> SkeletonPlayer:
-        """The motion that the panel shows, in a player."""
-        from motionlab.widgets.player import SkeletonPlayer
-
+        """The motion that the panel shows, in a player of its own."""
         view = self.result
         return SkeletonPlayer([Track("generated", view.motion.joints())], view.sentence, view.motion.fps)
 
-    def picture(self, result: GenerationView) -> bytes:
-        return figure_to_png(distribution_figure(result.distribution, title=verdict(result)))
+    def picture(self, result: GenerationView) -> Figure:
+        return distribution_figure(result.distribution, title=verdict(result), size=(4.4, 3.7))
+
+    def _draw(self, result: GenerationView) -> None:
+        super()._draw(result)
+        tracks = [Track("generated", result.motion.joints())]
+        if self._player is None:
+            self._player = SkeletonPlayer(tracks, fps=result.motion.fps)
+            self._player.layout.width = f"{_PLAYER}px"
+            self._player.playing = True
+        else:
+            self._player.show(tracks)
 
     def describe(self, result: GenerationView) -> str:
         # Every number has the mark: a motion is drawn, and the last digit of a logit can change it.
@@ -109,8 +125,8 @@ class DecoderTrainingPanel(TrainingPanel):
     def compute(self, **params: Any) -> Any:  # type: ignore[override]  # not static: the panel knows the file
         return read_decoder_curves(self.path, **params)
 
-    def picture(self, result: Any) -> bytes:
-        return figure_to_png(decoder_figure(*result.lines))
+    def picture(self, result: Any) -> Figure:
+        return decoder_figure(*result.lines)
 
     def describe(self, result: Any) -> str:
         if not result.step:

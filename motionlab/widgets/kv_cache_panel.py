@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.cost.settings import MIB, NUMBER_BYTES
 from motionlab.llama.sizes import SIZES
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.kv_cache import CacheView, cache_figure
 from motionlab.views.kv_cache import compute_cache
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LENGTHS = (64, 150, 301, 512, 1024, 2048, 4096, 8192, 32768)
 START = {"size": "111M", "share": 1, "layers": 0, "batch": 1, "length": 301, "precision": "fp32"}
@@ -49,8 +51,8 @@ class KVCachePanel(Panel):
     def compute(**params: Any) -> CacheView:
         return compute_cache(params.pop("size"), **params)
 
-    def picture(self, result: CacheView) -> bytes:
-        return figure_to_png(cache_figure(result))
+    def picture(self, result: CacheView) -> Figure:
+        return cache_figure(result)
 
     def describe(self, result: CacheView) -> str:
         settings = result.settings

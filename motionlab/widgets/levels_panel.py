@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.errors import InputError
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.levels import LevelView, levels_figure
 from motionlab.views.levels import compute_levels
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_DIMENSIONS = 8
 
@@ -47,9 +49,9 @@ class LevelsPanel(Panel):
             )
         return compute_levels(levels, params["bound"], params["spread"]), params["dimension"], params["frames"]
 
-    def picture(self, result: tuple[LevelView, int, int]) -> bytes:
+    def picture(self, result: tuple[LevelView, int, int]) -> Figure:
         view, dimension, _ = result
-        return figure_to_png(levels_figure(view, dimension))
+        return levels_figure(view, dimension)
 
     def describe(self, result: tuple[LevelView, int, int]) -> str:
         view, _, frames = result

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.loss_scale import ScaleLife, life_figure
 from motionlab.views.loss_scale import SIMULATED, compute_life, worst_loss
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class LossScalePanel(Panel):
@@ -48,8 +50,8 @@ class LossScalePanel(Panel):
     def compute(self, **params: Any) -> ScaleLife:  # type: ignore[override]  # the file is part of the question
         return compute_life(measured=self._measured, **params)
 
-    def picture(self, result: ScaleLife) -> bytes:
-        return figure_to_png(life_figure(result))
+    def picture(self, result: ScaleLife) -> Figure:
+        return life_figure(result)
 
     def describe(self, result: ScaleLife) -> str:
         worst = worst_loss(result)

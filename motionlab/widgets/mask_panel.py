@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.errors import InputError
 from motionlab.plots.attention_masks import MaskView, Tokens, mask_figure
-from motionlab.plots.curves import figure_to_png
 from motionlab.views.attention_masks import MOST_TOKENS, PLACES, RULES, caption_tokens, compute_mask
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _START = {
     "rule": "prefix", "text": 4, "motion": 4, "padding": 2, "place": PLACES[1], "hide": True, "query": 6,
@@ -28,6 +30,7 @@ class MaskPanel(Panel):
     The three text fields win over the sliders; an empty one follows them.
     """
 
+    BESIDE: ClassVar = 310
     PRESETS: ClassVar = {
         "MotionLlama": _START,
         "gap hidden": _GAP,
@@ -63,8 +66,8 @@ class MaskPanel(Panel):
         att = read_flags("att", params["att"], (1,) * len(names) if own else tokens.att)
         return compute_mask(params["rule"], Tokens(names, pad, att), hide=params["hide"], query=params["query"] - 1)
 
-    def picture(self, result: MaskView) -> bytes:
-        return figure_to_png(mask_figure(result))
+    def picture(self, result: MaskView) -> Figure:
+        return mask_figure(result)
 
     def describe(self, result: MaskView) -> str:
         count = len(result.tokens.names)

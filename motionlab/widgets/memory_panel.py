@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.cost.settings import MIB, RESERVE, StepSettings
 from motionlab.errors import InputError
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.memory import walk_figure
 from motionlab.views.memory import Fit, compute_fit, measure_fit
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PUBLISHED = {
     "batch": 64, "window": 96, "width": 512, "precision": "fp32", "optimizer": "adamw",
@@ -36,8 +38,7 @@ class MemoryPanel(Panel):
         super().__init__()
         button = W.Button(description="measure a real step", icon="play", layout=W.Layout(width="auto"))
         button.on_click(lambda _: self._press())
-        above, below = self.children[:-2], self.children[-2:]  # type: ignore[has-type]
-        self.children = (*above, W.HBox([button]), *below)
+        self._buttons.children = (*self._buttons.children, button)
 
     def make_controls(self) -> dict[str, Any]:
         style = {"description_width": "110px"}
@@ -83,12 +84,10 @@ class MemoryPanel(Panel):
         """The peak that was measured with these settings, if it was."""
         return self._measured.get((fit.width, fit.settings))
 
-    def picture(self, result: Fit) -> bytes:
+    def picture(self, result: Fit) -> Figure:
         there = f"{result.room / MIB:,.0f} MiB (besides {RESERVE // MIB} for the rest)"
         verdict = f"{'fits' if result.fits else 'does NOT fit'} into {there}"
-        return figure_to_png(
-            walk_figure(result.memory, measured=self.measured(result), limit=result.room, title=verdict)
-        )
+        return walk_figure(result.memory, measured=self.measured(result), limit=result.room, title=verdict)
 
     def describe(self, result: Fit) -> str:
         memory, peak = result.memory, self.measured(result)

@@ -31,6 +31,7 @@ class MotionPanel(Panel):
         sentence: the one to begin with.
     """
 
+    COLUMNS: ClassVar = 3
     PRESETS: ClassVar = {
         "one": {"motions": 1},
         "three of them": {"motions": 3},
@@ -41,26 +42,23 @@ class MotionPanel(Panel):
         self.run, self.sentence = run, sentence
         self.player: SkeletonPlayer | None = None  # made with the first motion
         super().__init__()
-        words, *others = self.inputs.values()
-        grid = W.GridBox(others, layout=W.Layout(grid_template_columns="1fr 1fr 1fr", width="95%"))
-        self.children = [words, grid, self._buttons, self._text, self.player]
+        self.children = [self._grid, self._buttons, self._text, self.player]
 
     def make_controls(self) -> dict[str, Any]:
-        style, wide = {"description_width": "90px"}, {"width": "95%"}
+        style = {"description_width": "90px"}
         own = self.run.config.sampling
         slider, whole = W.FloatSlider, W.IntSlider
         return {
             "sentence": W.Combobox(
                 self.sentence, options=self.known(), description="sentence", ensure_option=False, style=style,
-                layout=wide, continuous_update=False,
             ),
-            "motions": whole(1, 1, MOST, description="motions", style=style, layout=wide),
-            "guidance": slider(own.guidance, min=1, max=6, step=0.5, description="guidance", style=style, layout=wide),
+            "motions": whole(1, 1, MOST, description="motions", style=style),
+            "guidance": slider(own.guidance, min=1, max=6, step=0.5, description="guidance", style=style),
             "temperature": slider(
-                own.temperature, min=0.1, max=2, step=0.1, description="temperature", style=style, layout=wide
+                own.temperature, min=0.1, max=2, step=0.1, description="temperature", style=style
             ),
-            "seconds": slider(0, min=0, max=self.longest(), step=0.5, description="seconds", style=style, layout=wide),
-            "seed": whole(0, 0, 20, description="seed", style=style, layout=wide),
+            "seconds": slider(0, min=0, max=self.longest(), step=0.5, description="seconds", style=style),
+            "seed": whole(0, 0, 20, description="seed", style=style),
         }  # fmt: skip
 
     def known(self) -> list[str]:

@@ -9,14 +9,19 @@ from __future__ import annotations
 import base64
 import html
 import re
+import time
 import unicodedata
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
 from motionlab.errors import InputError, MissingExtra
+from motionlab.widgets.fitting import DENSITY, HEIGHT, OUTER, WIDTH, fitted_png, room
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 try:
     import ipywidgets as W
@@ -24,6 +29,7 @@ except ImportError:  # pragma: no cover - the notebooks extra is installed where
     raise MissingExtra("ipywidgets", extra="notebooks", purpose="show panels") from None
 
 COLOURS = 128  # of a picture in a saved notebook
+LIVE = 0.1  # seconds: an update that takes less follows a slider while it is dragged
 
 
 class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
@@ -32,30 +38,43 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     Subclasses write:
         `make_controls()`: name -> control, in the order of the page. The names are the parameters.
         `compute(**params)`: a static, pure function; it may be slow but knows no widget.
-        `picture(result)`: PNG bytes.
+        `picture(result)`: a figure, which is drawn as large as the panel has room, or PNG bytes.
         `describe(result)`: one line, with `≈` before every float.
         `rows(result)`: the same as a table, for readers without widgets: the first row holds the titles.
         `PRESETS`: name -> parameters worth looking at.
     """
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    COLUMNS: ClassVar[int] = 0  # of controls; 0: two, or three when there are many
+    BESIDE: ClassVar[int] = 0  # CSS pixels of the controls, when they stand beside a picture that is not wide
+    MORE_ROWS: ClassVar[int] = 0  # that a subclass adds to the controls and the buttons
 
     def __init__(self) -> None:
         self.inputs: dict[str, Any] = self.make_controls()
         self._defaults = {name: control.value for name, control in self.inputs.items()}
         # Without align_self the box would stretch a picture to its own width, which blurs it.
         self._image = W.Image(format="png", layout=W.Layout(max_width="100%", align_self="flex-start"))
+        self._grid, rows = grid_of(list(self.inputs.values()), 1 if self.BESIDE else self.COLUMNS)
+        height = HEIGHT - _EDGE if self.BESIDE else room(rows + 1 + self.MORE_ROWS)  # 1: the buttons
+        self._room = (OUTER - self.BESIDE - _EDGE if self.BESIDE else WIDTH), height
         self._text = W.HTML()
         self._quiet = False
         self.result: Any = None
         for control in self.inputs.values():
             if hasattr(control, "continuous_update"):
-                control.continuous_update = False  # compute when the slider is released, not at every pixel
+                control.continuous_update = False  # of a slider `_follow_drags` decides, once it is known what it costs
             control.observe(self._changed, names="value")
         buttons = [self._button(name, values) for name, values in self.PRESETS.items()]
         buttons.append(self._button("reset", self._defaults))
         self._buttons = W.HBox(buttons)
-        super().__init__([*self.inputs.values(), self._buttons, self._text, self._image])
+        parts = [self._grid, self._buttons, self._text]
+        if self.BESIDE:
+            self._buttons.layout.flex_flow = "row wrap"
+            left = W.VBox(parts, layout=W.Layout(width=f"{self.BESIDE}px", flex="0 0 auto"))
+            parts = [W.HBox([left, self._image], layout=W.Layout(align_items="flex-start"))]
+        else:
+            parts.append(self._image)
+        super().__init__(parts, layout=W.Layout(max_width=f"{OUTER}px"))
         self._update()
 
     # ---- what a subclass writes ----
@@ -66,7 +85,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def compute(**params: Any) -> Any:
         raise NotImplementedError
 
-    def picture(self, result: Any) -> bytes:
+    def picture(self, result: Any) -> Figure | bytes:
         raise NotImplementedError
 
     def describe(self, result: Any) -> str:
@@ -123,7 +142,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     def still(self) -> dict[str, str]:
         """What a page without a kernel shows of this panel, by mime type: its picture, as base64."""
-        return still_picture(b"" if self.result is None else self._image.value)
+        return still_picture(b"" if self.result is None else self._image.value, 1 / DENSITY)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live panel, for Jupyter, and its picture, which stays in a saved notebook."""
@@ -156,26 +175,67 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self._update()
 
     def _draw(self, result: Any) -> None:
-        self._image.value = self.picture(result)
+        picture = self.picture(result)
+        if not isinstance(picture, bytes):
+            picture, width = fitted_png(picture, *self._room)
+            self._image.layout.width = f"{width}px"
+        self._image.value = picture
 
     def _update(self) -> None:
         # An exception inside an observer would vanish into the log of the notebook server; show it where the reader
         # looks. Only user-caused errors: a bug still raises.
+        began = time.perf_counter()
         try:
             self.result = self.compute(**self.params)
         except InputError as error:
-            self._text.value = f'<p role="alert">{html.escape(str(error))}</p>'
+            self._text.value = f'<p role="alert" style="{_TIGHT}">{html.escape(str(error))}</p>'
             return
         self._draw(self.result)
-        self._text.value = f'<p class="motionlab-summary">{html.escape(self.describe(self.result))}</p>'
+        words = html.escape(self.describe(self.result))
+        self._text.value = f'<p class="motionlab-summary" style="{_TIGHT}">{words}</p>'
+        self._follow_drags(time.perf_counter() - began < LIVE)
+
+    def _follow_drags(self, live: bool) -> None:
+        """A slider reports every pixel of a drag, or only where it is released: then slow panels do not lag behind."""
+        for control in self.inputs.values():
+            if isinstance(control, _SLIDERS) and control.continuous_update != live:
+                control.continuous_update = live
 
 
-def still_picture(png: bytes) -> dict[str, str]:
+_EDGE = 16  # CSS pixels of margins
+_TIGHT = "margin: 2px 0; line-height: 1.4"
+_SLIDERS = (W.IntSlider, W.FloatSlider, W.SelectionSlider)
+_WIDE = (W.ToggleButtons, W.Text, W.Combobox, W.SelectMultiple)  # controls that take a whole row
+
+
+def grid_of(controls: Sequence[Any], columns: int = 0) -> tuple[Any, int]:
+    """The controls side by side, and how many rows these are. Without a number of columns: two, or three for many.
+
+    A control that needs a whole row stands above the others if it comes first, else below them.
+    """
+    columns = columns or (2 if len(controls) <= 6 else 3)
+    narrow = [control for control in controls if not isinstance(control, _WIDE)]
+    wide = [control for control in controls if isinstance(control, _WIDE)]
+    for control in controls:
+        control.layout.width = "auto"
+        if isinstance(control, W.Checkbox):
+            control.indent = False  # its words need the place
+        if isinstance(control, W.ToggleButtons):  # by itself it puts its name above the buttons
+            control.layout.display, control.layout.flex_flow = "flex", "row wrap"
+            control.style.button_width = "auto"
+    grid = W.GridBox(narrow, layout=W.Layout(grid_template_columns=f"repeat({columns}, minmax(0, 1fr))"))
+    first = wide[:1] if wide and controls[0] is wide[0] else []
+    boxes = [*first, grid, *wide[len(first) :]]
+    return W.VBox(boxes, layout=W.Layout(width=f"{WIDTH}px", max_width="100%")), -(-len(narrow) // columns) + len(wide)
+
+
+def still_picture(png: bytes, scale: float = 1.0) -> dict[str, str]:
     """A PNG as an output of a notebook holds it, with few colours: a third of the bytes. No picture, no output."""
     if not png:
         return {}
-    buffer = BytesIO()
-    Image.open(BytesIO(png)).convert("RGB").quantize(COLOURS).save(buffer, "PNG", optimize=True)
+    buffer, image = BytesIO(), Image.open(BytesIO(png)).convert("RGB")
+    size = round(image.width * scale), round(image.height * scale)
+    image.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(buffer, "PNG", optimize=True)
     return {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii")}
 
 

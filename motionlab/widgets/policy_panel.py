@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.policy_trials import PolicyView, policy_figure
 from motionlab.views.policy_trials import Kept, choices, compute_policy
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FIRST = {"freeze": True, "standardise": True}
 
@@ -56,8 +58,8 @@ class PolicyPanel(Panel):
     def compute(self, **params: Any) -> PolicyView:  # type: ignore[override]  # not static: it knows the policies
         return compute_policy(self.policies, **params)
 
-    def picture(self, result: PolicyView) -> bytes:
-        return figure_to_png(policy_figure(result))
+    def picture(self, result: PolicyView) -> Figure:
+        return policy_figure(result)
 
     def describe(self, result: PolicyView) -> str:
         trial = result.trial

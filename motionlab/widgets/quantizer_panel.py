@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.quantizer_cells import Cells, cells_figure
 from motionlab.views.quantizer_cells import compute_cells
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class QuantizerPanel(Panel):
@@ -35,8 +37,8 @@ class QuantizerPanel(Panel):
     def compute(**params: Any) -> Cells:
         return compute_cells(**params)
 
-    def picture(self, result: Cells) -> bytes:
-        return figure_to_png(cells_figure(result))
+    def picture(self, result: Cells) -> Figure:
+        return cells_figure(result)
 
     def describe(self, result: Cells) -> str:
         fsq, vq = result.fsq_usage, result.vq_usage

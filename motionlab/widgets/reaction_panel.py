@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.metric_reactions import ReactionView, reaction_figure
 from motionlab.views.metric_reactions import FAULTS, Bench, compute_reactions
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 START = {"fault": "noise", "strength": 2, "clip": 0}
 
@@ -46,8 +48,8 @@ class ReactionPanel(Panel):
     def compute(self, **params: Any) -> ReactionView:  # type: ignore[override]  # not static: it knows the bench
         return compute_reactions(self.bench, **params)
 
-    def picture(self, result: ReactionView) -> bytes:
-        return figure_to_png(reaction_figure(result))
+    def picture(self, result: ReactionView) -> Figure:
+        return reaction_figure(result)
 
     def describe(self, result: ReactionView) -> str:
         seen = [reaction for reaction in result.reactions if reaction.reacts]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.rope import RopeView, rope_figure
 from motionlab.views.rope import HEAD_DIM, LENGTH, PRECISIONS, SHIFT, compute_rope
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BASES = (100.0, 1_000.0, 10_000.0, 100_000.0, 500_000.0)
 START = {"query": 40, "key": 33, "pair": 4, "theta": 10_000.0, "scaling": "none", "precision": "float32"}
@@ -45,8 +47,8 @@ class RopePanel(Panel):
     def compute(**params: Any) -> RopeView:
         return compute_rope(**params)
 
-    def picture(self, result: RopeView) -> bytes:
-        return figure_to_png(rope_figure(result))
+    def picture(self, result: RopeView) -> Figure:
+        return rope_figure(result)
 
     def describe(self, result: RopeView) -> str:
         return (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.schedules import Comparison, schedule_figure
 from motionlab.views.schedules import ALL_SHAPES, COUNTS, compare_schedules, usual_milestones
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class SchedulePanel(Panel):
@@ -49,8 +51,8 @@ class SchedulePanel(Panel):
             milestones=usual_milestones(steps),
         )
 
-    def picture(self, result: Comparison) -> bytes:
-        return figure_to_png(schedule_figure(result))
+    def picture(self, result: Comparison) -> Figure:
+        return schedule_figure(result)
 
     def describe(self, result: Comparison) -> str:
         highest = max(result.real)

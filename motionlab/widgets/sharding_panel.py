@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.cost.sharding import NUMBERS
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.roofline import sharding_figure
 from motionlab.views.sharding import Sharding, compute_sharding
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NAMES = {"ddp": "DDP", "zero1": "ZeRO 1", "zero2": "ZeRO 2", "zero3": "ZeRO 3 (FSDP)"}
 OFFERED = ("111M", "343M", "775M", "1B", "3B", "5B", "7B")
@@ -44,13 +46,13 @@ class ShardingPanel(Panel):
     def compute(**params: Any) -> Sharding:
         return compute_sharding(**params)
 
-    def picture(self, result: Sharding) -> bytes:
+    def picture(self, result: Sharding) -> Figure:
         bars = {NAMES[stage]: estimate for stage, estimate in result.held.items()}
         title = (
             f"{result.size}: {result.parameters / 1e9:.2f} billion parameters, {result.gpus} GPU(s), {result.numbers}"
         )
         limit_name = f"{result.limit / 1e9:.0f} GB"
-        return figure_to_png(sharding_figure(bars, limit=result.limit, limit_name=limit_name, title=title))
+        return sharding_figure(bars, limit=result.limit, limit_name=limit_name, title=title)
 
     def describe(self, result: Sharding) -> str:
         held = ", ".join(f"{NAMES[stage]} ≈{estimate.total / 1e9:.1f}" for stage, estimate in result.held.items())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.strategy_view import STATES, Painted, painted_figure
 from motionlab.views.strategy_view import KINDS, paint
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class StrategyPanel(Panel):
@@ -40,8 +42,8 @@ class StrategyPanel(Panel):
     def compute(**params: Any) -> Painted:
         return paint(params["strategy"], params["keep"], params["per"], params["seed"])
 
-    def picture(self, result: Painted) -> bytes:
-        return figure_to_png(painted_figure(result))
+    def picture(self, result: Painted) -> Figure:
+        return painted_figure(result)
 
     def describe(self, result: Painted) -> str:
         counted = ((state, result.count(state)) for state in ("kept", "replaced", "own", "MASK"))

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.tokenizer_training import Curves, training_figure
 from motionlab.views.tokenizer_training import X_AXES, read_curves
 from motionlab.widgets.panel import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHARE = 0.1  # of the time may go into drawing
 SOONEST = 1.0  # seconds between two drawings
@@ -66,8 +68,8 @@ class TrainingPanel(Panel):
     def compute(self, **params: Any) -> Curves:  # type: ignore[override]  # not static: the panel knows the file
         return read_curves(self.path, **params)
 
-    def picture(self, result: Curves) -> bytes:
-        return figure_to_png(training_figure(result, self.codebook_size))
+    def picture(self, result: Curves) -> Figure:
+        return training_figure(result, self.codebook_size)
 
     def describe(self, result: Curves) -> str:
         if not result.step:

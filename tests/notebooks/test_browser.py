@@ -24,10 +24,20 @@ from motionlab.plots.player import Track, player_page
 from motionlab.plots.robot_player import robot_player_page
 from motionlab.runtime import lab_environment
 from motionlab.views.codebook import ON_THE_DATA, compute_plane
+from motionlab.widgets.fitting import HEIGHT, OUTER
 from motionlab.widgets.quantizer_panel import QuantizerPanel
 
 pytestmark = pytest.mark.browser
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
+GALLERY = "gallery.ipynb"  # a notebook with every panel that needs no training
+PANELS = (
+    "ml.QuantizerPanel()", "ml.FeaturePanel()", "ml.CodebookPanel()", "ml.LevelsPanel()", "ml.MemoryPanel()",
+    "ml.AblationPanel('results/tokenizer_ablation.jsonl')", "ml.RopePanel()", "ml.KVCachePanel()", "ml.MaskPanel()",
+    "ml.StrategyPanel()", "ml.LossScalePanel('results/mixed_precision.json')", "ml.SchedulePanel()",
+    "ml.ShardingPanel()", "ml.TrainingPanel('nothing yet')", "ml.DecoderTrainingPanel('nothing yet')",
+    "ml.PolicyPanel(ml.views.load_policies('results/vla_ablation.json'))", "ml.MotionPanel(ml.pretrained_run())",
+    "ml.GenerationPanel(ml.pretrained_run(), 'a person kicks')", "FieldPanel()",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +83,7 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("lab")
     lessons = home / "notebooks"
     shutil.copytree(root / "notebooks", lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+    write_gallery(lessons / GALLERY)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -118,6 +129,14 @@ def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
 
+def write_gallery(path: Path) -> None:
+    """A notebook with one panel to a cell."""
+    first = "import motionlab as ml\nfrom lessons.build_the_tokenizer.panel import FieldPanel"
+    cells = [nbformat.v4.new_code_cell(source) for source in (first, *PANELS)]
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
 def open_lesson(page: Any, lab: str, name: str, root: Path, last: str) -> None:
     """Open a lesson and run its cells up to the one whose source holds `last`."""
     # Its own workspace: Lab would open the lessons of earlier tests again, in front of or behind this one.
@@ -130,6 +149,43 @@ def open_lesson(page: Any, lab: str, name: str, root: Path, last: str) -> None:
     for _ in range(count):
         page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(60)  # Lab moves to the next cell after the key, not during it
+
+
+MEASURE = """panel => {
+  const box = panel.getBoundingClientRect(), picture = panel.querySelector("img");
+  const sharp = picture && picture.clientWidth ? picture.naturalWidth / picture.clientWidth : null;
+  const shape = picture && picture.clientWidth
+    ? (picture.naturalWidth / picture.naturalHeight) / (picture.clientWidth / picture.clientHeight) : null;
+  return {width: box.width, height: box.height, over: panel.scrollWidth - panel.clientWidth, sharp, shape};
+}"""
+
+
+def test_every_panel_fits_a_laptop(page: Any, lab: str) -> None:
+    """All of a panel is in sight at once, and its picture has two dots for each pixel of the page, not stretched."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(f"{lab}/lab/workspaces/gallery/tree/{GALLERY}")
+    page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
+    page.locator(".jp-Notebook .jp-Cell").first.click()
+    found: dict[str, dict[str, float | None]] = {}
+    page.keyboard.press("Shift+Enter")
+    for number, source in enumerate(PANELS, start=1):
+        page.keyboard.press("Shift+Enter")
+        panel = (
+            page.locator(f".jp-Notebook .jp-Cell >> nth={number}").locator(".jp-OutputArea-output .widget-vbox").first
+        )
+        panel.wait_for()
+        page.wait_for_timeout(300)  # the picture is decoded after the box is there
+        found[source] = panel.evaluate(MEASURE)
+        if folder := os.environ.get("MOTIONLAB_SCREENSHOTS"):  # for a person who wants to look
+            panel.screenshot(path=str(Path(folder) / f"panel-{number:02}.png"))
+    tall = {source: size for source, size in found.items() if size["height"] > HEIGHT or size["width"] > OUTER}
+    assert tall == {}
+    assert {source: size for source, size in found.items() if size["over"] > 0} == {}
+    pictures = {source: size for source, size in found.items() if size["sharp"] is not None}
+    assert len(pictures) >= 15
+    assert {source: size for source, size in pictures.items() if not 1.98 <= size["sharp"] <= 2.02} == {}
+    assert {source: size for source, size in pictures.items() if not 0.99 <= size["shape"] <= 1.01} == {}
+    assert page.problems == []
 
 
 def test_no_window_asks_for_news(page: Any, lab: str, root: Path) -> None:

@@ -42,7 +42,9 @@ def test_text_fits_its_box() -> None:
     figure.draw_without_rendering()
     axes = figure.axes[0]
     boxes = [patch.get_window_extent() for patch in axes.patches if isinstance(patch, FancyBboxPatch)]
-    texts = [text for text in axes.texts if text.get_horizontalalignment() == "center"]  # title and note of each box, in order
+    texts = [
+        text for text in axes.texts if text.get_horizontalalignment() == "center"
+    ]  # title and note of each box, in order
     for box, *inside in zip(boxes, texts[0::2], texts[1::2], strict=True):
         for text in inside:
             extent = text.get_window_extent()

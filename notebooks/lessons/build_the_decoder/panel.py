@@ -20,7 +20,6 @@ from lessons.shared.exchange import AS_WRITTEN, exchanged
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.sequence import Sequences
 from motionlab.motion.motion import Motion
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.gif import film_strip
 from motionlab.widgets.panel import Panel
 
@@ -61,9 +60,9 @@ class PartsPanel(Panel):
         super().__init__()
 
     def make_controls(self) -> dict[str, Any]:
-        style, wide = {"description_width": "60px"}, W.Layout(width="240px")
+        style = {"description_width": "60px"}
         return {
-            name: W.Dropdown(options=[AS_WRITTEN, *choices], description=name, style=style, layout=wide)
+            name: W.Dropdown(options=[AS_WRITTEN, *choices], description=name, style=style)
             for name, choices in EXCHANGES.items()
         }
 
@@ -88,7 +87,7 @@ class PartsPanel(Panel):
             joints = Motion(motion).joints()
         return PartsView(self.intact, loss, math.log(self.tokenizer.codebook_size + 1), tokens, joints)
 
-    def picture(self, result: PartsView) -> bytes:
+    def picture(self, result: PartsView) -> Figure:
         figure = Figure(figsize=(7.2, 2.9), layout="constrained")
         bars, strip = figure.subplots(2, 1, height_ratios=(1, 1.5))
         names = ("guessing", "now", AS_WRITTEN)
@@ -105,7 +104,7 @@ class PartsPanel(Panel):
             strip.text(0.5, 0.5, "nothing was written: END came first", ha="center")
         else:
             strip.imshow(np.asarray(film_strip(result.joints, MOMENTS, size=150)))
-        return figure_to_png(figure)
+        return figure
 
     def describe(self, result: PartsView) -> str:
         return (

@@ -10,7 +10,6 @@ import ipywidgets as W
 from matplotlib.figure import Figure
 
 from lessons.build_the_tokenizer.field import Layer, encoder_layers, receptive_field
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.player import PALETTE
 from motionlab.widgets.panel import Panel
 
@@ -66,19 +65,19 @@ class FieldPanel(Panel):
     }
 
     def make_controls(self) -> dict[str, Any]:
-        style, wide = {"description_width": "70px"}, W.Layout(width="330px")
+        style = {"description_width": "70px"}
         return {
-            "depth": W.IntSlider(2, 0, 4, description="blocks", style=style, layout=wide),
-            "growth": W.IntSlider(3, 1, 4, description="growth", style=style, layout=wide),
-            "stages": W.IntSlider(1, 0, 3, description="halvings", style=style, layout=wide),
-            "kernel": W.Dropdown(options=[3, 5], value=3, description="kernel", style=style, layout=wide),
+            "depth": W.IntSlider(2, 0, 4, description="blocks", style=style),
+            "growth": W.IntSlider(3, 1, 4, description="growth", style=style),
+            "stages": W.IntSlider(1, 0, 3, description="halvings", style=style),
+            "kernel": W.Dropdown(options=[3, 5], value=3, description="kernel", style=style),
         }
 
     @staticmethod
     def compute(**params: Any) -> FieldView:
         return compute_field(**params)
 
-    def picture(self, result: FieldView) -> bytes:
+    def picture(self, result: FieldView) -> Figure:
         figure = Figure(figsize=(7.2, 3.0), layout="constrained")
         axes = figure.add_subplot()
         names = ["the token", *map(_name, reversed(result.layers))]
@@ -92,7 +91,7 @@ class FieldPanel(Panel):
         axes.xaxis.label.set_fontsize(8)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right", "left"]].set_visible(False)
-        return figure_to_png(figure)
+        return figure
 
     def describe(self, result: FieldView) -> str:
         return (

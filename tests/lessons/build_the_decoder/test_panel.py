@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import pytest
-from PIL import Image
 
 from lessons.build_the_decoder.panel import MOST, PartsPanel
 
@@ -34,4 +32,4 @@ def test_a_decoder_that_writes_nothing_is_drawn(panel, built, monkeypatch) -> No
     monkeypatch.setattr("lessons.build_the_decoder.panel.write", lambda *_: [])
     result = panel.compute(**panel.params)
     assert result.joints is None
-    assert Image.open(io.BytesIO(panel.picture(result))).width > 300
+    assert len(panel.picture(result).axes) == 2

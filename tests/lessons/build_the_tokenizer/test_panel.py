@@ -24,4 +24,4 @@ def test_the_panel() -> None:
     panel = FieldPanel()
     panel.preset("published")
     assert "sees 62 frames" in panel.summary() and panel.rows(panel.result)[-1][-1] == "62"
-    assert Image.open(io.BytesIO(panel.picture(panel.result))).width > 500
+    assert Image.open(io.BytesIO(panel._image.value)).width > 1000

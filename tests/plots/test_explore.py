@@ -1,0 +1,73 @@
+"""A figure to explore holds the numbers of its matplotlib figure, and the picture of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from motionlab.errors import MissingExtra
+from motionlab.plots.curves import line_figure, usage_figure
+from motionlab.plots.explore import INCH, MIME, explore
+from motionlab.plots.schedules import schedule_figure
+from motionlab.views.schedules import compute_schedule
+
+
+def test_lines_keep_numbers_names_colours_and_axes() -> None:
+    figure = line_figure(
+        {"a": ([1, 2, 4], [0.5, 0.25, 0.125]), "b": ([1, 4], [3.0, 1.0])}, x_label="n", y_label="mm", log_x=True
+    )
+    first, second = explore(figure).plotly.data
+    assert (list(first.x), list(first.y), first.name) == ([1.0, 2.0, 4.0], [0.5, 0.25, 0.125], "a")
+    assert second.name == "b" and first.line.color == figure.axes[0].lines[0].get_color()
+    layout = explore(figure).plotly.layout
+    assert layout.xaxis.type == "log" and layout.yaxis.type != "log"
+    assert (layout.xaxis.title.text, layout.yaxis.title.text) == ("n", "mm") and first.showlegend
+
+
+def test_bars_keep_sizes_starts_and_names() -> None:
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.barh(["encoder", "decoder"], [3.0, 5.0], left=[0.0, 1.0], label="weights")
+    axes.invert_yaxis()
+    (bars,) = explore(figure).plotly.data
+    assert (list(bars.x), list(bars.base), bars.orientation) == ([3.0, 5.0], [0.0, 1.0], "h")
+    assert list(bars.text) == ["encoder", "decoder"]
+    layout = explore(figure).plotly.layout
+    assert list(layout.yaxis.ticktext) == ["encoder", "decoder"] and layout.yaxis.range[0] > layout.yaxis.range[1]
+
+
+def test_marks_of_the_page_are_no_data() -> None:
+    figure = line_figure({"a": ([0, 1], [0, 1])}, x_label="x", y_label="y")
+    figure.axes[0].axvline(0.5)
+    figure.axes[0].plot([0, 1], [2, 2], "o")
+    lines = explore(figure).plotly.data
+    assert [line.mode for line in lines] == ["lines", "markers"] and not lines[1].showlegend
+
+
+def test_several_axes_stand_side_by_side() -> None:
+    figure = schedule_figure(*(compute_schedule(shape, 100, 10, 0.0, 1, 1, "steps") for shape in ("cosine", "linear")))
+    layout = explore(figure).plotly.layout
+    assert layout.xaxis.domain[1] <= layout.xaxis2.domain[0]
+    assert {trace.xaxis for trace in explore(figure).plotly.data} == {"x", "x2"}
+
+
+def test_a_saved_notebook_holds_both_forms() -> None:
+    shown = explore(usage_figure({"FSQ": np.array([5, 3, 0]), "VQ": np.array([8, 0, 0])}, title="codes"))
+    bundle = shown._repr_mimebundle_()
+    assert set(bundle) == {"text/plain", "image/png", MIME}
+    assert bundle["text/plain"] == repr(shown) == "<figure to explore: 2 lines, 0 sets of bars>"
+    picture = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
+    width, _ = shown.figure.get_size_inches()
+    assert picture.width == round(INCH * width) == bundle[MIME]["layout"]["width"]
+
+
+def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
+    with pytest.raises(MissingExtra, match="notebooks"):
+        explore(line_figure({"a": ([0, 1], [0, 1])}, x_label="x", y_label="y"))
