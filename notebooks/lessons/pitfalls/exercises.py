@@ -116,7 +116,7 @@ def _diagnose_chunk(function: Callable[..., Any]) -> str | None:
     is_pad = torch.tensor([[False, False, False, False], [False, True, True, True]])
     result = function(errors.clone(), {"action_is_pad": is_pad.clone()})
     found = as_number(result)
-    if found is None:
+    if found is None or (isinstance(result, Tensor) and result.dim()):
         return "one number is wanted, a tensor without dimensions."
     if math.isclose(found, 37 / 8, rel_tol=1e-5):
         return "nothing is masked: .get() of a name that is not there gives None, and no error. Take it with []."
@@ -157,6 +157,8 @@ class _Net(nn.Module):
 def _diagnose_groups(function: Callable[..., Any]) -> str | None:
     model = _Net()
     result = function(model, 0.1)
+    if not isinstance(result, list | tuple) or not all(isinstance(group, dict) for group in result):
+        return "a list is wanted, with a dict of params and lr for each group."
     found = [(id(p), float(group["lr"])) for group in result for p in group["params"]]
     rates = dict(found)
     names = {id(p): name for name, p in model.named_parameters()}

@@ -94,17 +94,20 @@ def symptom_figure(exhibit: Exhibit, show: str = "both") -> Figure:
 
 def draw_symptom(axes: Axes, exhibit: Exhibit, show: str = "both", small: bool = False) -> None:
     """Draw it into given axes; `small` leaves labels out, for many pictures side by side."""
-    width = 28 if small else 90
-    axes.set_title("\n".join(textwrap.wrap(exhibit.pitfall.title, width)), fontsize=8 if small else 11)
+    width = 25 if small else 90
+    axes.set_title("\n".join(textwrap.wrap(exhibit.pitfall.title, width)), fontsize=7.5 if small else 11)
     for name, one, colour in (("mended", exhibit.mended, MENDED), ("broken", exhibit.broken, BROKEN)):
         if show in ("both", name):
             curve = np.asarray(one.curve, dtype=float)
+            places = exhibit.pitfall.at or range(len(curve))
             few = len(curve) <= 20
-            axes.plot(curve, color=colour, label=name, marker="o" if few else None, markersize=3, linewidth=1.5)
+            axes.plot(places, curve, color=colour, label=name, marker="o" if few else None, markersize=3, linewidth=1.5)
     curves = [np.asarray(one.curve, dtype=float) for one in (exhibit.broken, exhibit.mended)]
     both = np.concatenate(curves)
     both = both[np.isfinite(both)]
-    losses = exhibit.pitfall.axis == "step"  # small ones are worth telling apart; elsewhere they are rounding errors
+    losses = (
+        exhibit.pitfall.height == "training loss"
+    )  # small ones are worth telling apart; elsewhere they are rounding errors
     if losses and len(both) and both.min() > 0 and both.max() > 100 * both.min():
         axes.set_yscale("log")
     axes.grid(alpha=0.25)
@@ -112,7 +115,7 @@ def draw_symptom(axes: Axes, exhibit: Exhibit, show: str = "both", small: bool =
     axes.tick_params(labelsize=6 if small else 9)
     if not small:
         axes.set_xlabel(exhibit.pitfall.axis)
-        axes.set_ylabel("\n".join(textwrap.wrap(exhibit.pitfall.measure, 34)), fontsize=9)
+        axes.set_ylabel("\n".join(textwrap.wrap(exhibit.pitfall.height, 34)), fontsize=9)
         axes.legend(frameon=False)
 
 

@@ -37,11 +37,13 @@ class Pitfall:
         lesson: number of the lesson that explains it.
         fix: what to do instead, in one line.
         measure: what `Seen.number` is, with its unit.
-        axis: what the curve runs along.
+        height: what the curve shows, with its unit.
+        axis: what it runs along.
         broken, mended: the two versions; they take the same arguments.
         test: takes a version; raises AssertionError when that is wrong.
         symptom: takes a version and measures it. The same numbers at every call.
         margin: the least by which the two numbers differ.
+        at: places of the points of the curve along the axis; () is 0, 1, 2 ...
     """
 
     name: str
@@ -51,12 +53,14 @@ class Pitfall:
     lesson: str
     fix: str
     measure: str
+    height: str
     axis: str
     broken: Callable[..., Any]
     mended: Callable[..., Any]
     test: Callable[[Callable[..., Any]], None]
     symptom: Callable[[Callable[..., Any]], Seen]
     margin: float
+    at: Sequence[float] | Sequence[str] = ()
 
     def complaint(self, version: Callable[..., Any]) -> str | None:
         """What the test says of a version; None when it passes. A test that crashes found nothing, and raises."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -49,7 +50,8 @@ def test_it_says_where_it_was_seen_and_reads_well(pitfall: Pitfall) -> None:
     assert pitfall.lesson in lessons
     file = FAULTS / f"{pitfall.name}.py"
     assert file.is_file() and len(file.read_text(encoding="utf-8").splitlines()) <= 100
-    assert len(pitfall.title) <= 50 and len(pitfall.fix) <= 80
+    assert len(pitfall.title) <= 50 and len(pitfall.fix) <= 80 and len(pitfall.height) <= 50
+    assert len(pitfall.at) in (0, len(museum.seen(pitfall.name)[0].curve))
 
 
 @pytest.mark.parametrize("name", ["chunk_tail", "missing_parameter", "rescue_ceiling"])
@@ -108,3 +110,16 @@ def test_a_test_that_crashes_has_caught_nothing() -> None:
     pitfall = museum.find("index_in_bf16")
     with pytest.raises(TypeError):
         pitfall.complaint(lambda: None)
+
+
+def test_a_test_that_tells_nothing_apart_is_marked() -> None:
+    pitfall = museum.find("wavelet_no_op")
+    assert museum.verdict(dataclasses.replace(pitfall, mended=pitfall.broken)) == "✗"
+    assert museum.verdict(dataclasses.replace(pitfall, broken=pitfall.mended)) == "✗"
+
+
+def test_the_lesson_says_how_many_there_are() -> None:
+    text = (FAULTS.parents[2] / "16_pitfalls.ipynb").read_text(encoding="utf-8")
+    readme = (FAULTS.parents[3] / "README.md").read_text(encoding="utf-8")
+    for found in (re.search(r"# 16 · (\d+) bugs", text), re.search(r"\| 16 \| (\d+) bugs", readme)):
+        assert found is not None and int(found[1]) == len(museum.NAMES)

@@ -52,6 +52,7 @@ PITFALL = Pitfall(
     lesson="10",
     fix="lower the best loss where the file is written",
     measure="loss of the model in the file",
+    height="loss of the model in the file",
     axis="validation",
     broken=broken,
     mended=mended,

@@ -58,6 +58,7 @@ PITFALL = Pitfall(
     lesson="09",
     fix="float32 weights with autocast; count the weights that never moved",
     measure="scale of a norm layer (best: 1.2)",
+    height="scale of a norm layer",
     axis="step",
     broken=broken,
     mended=mended,

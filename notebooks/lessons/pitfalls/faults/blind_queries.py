@@ -82,6 +82,7 @@ PITFALL = Pitfall(
     lesson="14",
     fix="change the input: the output has to change",
     measure="largest change of an action by another picture",
+    height="training loss",
     axis="step",
     broken=broken,
     mended=mended,

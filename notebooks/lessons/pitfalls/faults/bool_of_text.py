@@ -51,10 +51,12 @@ PITFALL = Pitfall(
     lesson="11",
     fix="parse words; test the switch in both positions",
     measure="of 4 ways to say no, read as yes",
-    axis="False, false, no, off",
+    height="read as yes",
+    axis="what was written",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=3.0,
+    at=WORDS,
 )

@@ -48,6 +48,7 @@ PITFALL = Pitfall(
     lesson="01",
     fix="write the pelvis itself (ml.write_bvh does)",
     measure="lowest joint of a walk, m",
+    height="lowest joint, m",
     axis="frame",
     broken=broken,
     mended=mended,

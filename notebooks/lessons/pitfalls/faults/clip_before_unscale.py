@@ -58,6 +58,7 @@ PITFALL = Pitfall(
     lesson="09",
     fix="scaler.unscale_(optimizer) before clip_grad_norm_",
     measure="loss after 60 steps",
+    height="training loss",
     axis="step",
     broken=broken,
     mended=mended,

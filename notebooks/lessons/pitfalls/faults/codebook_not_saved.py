@@ -80,6 +80,7 @@ PITFALL = Pitfall(
     lesson="02",
     fix="register_buffer for all that has to survive",
     measure="error after resuming / before",
+    height="training loss",
     axis="step (a new process after 30)",
     broken=broken,
     mended=mended,

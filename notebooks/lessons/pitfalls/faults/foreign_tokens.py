@@ -71,6 +71,7 @@ PITFALL = Pitfall(
     lesson="12",
     fix="keep, with the tokens, a digest of all that made them",
     measure="error of the motion that the tokens stand for",
+    height="error of a frame",
     axis="frame",
     broken=broken,
     mended=mended,

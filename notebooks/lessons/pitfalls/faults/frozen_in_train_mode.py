@@ -70,6 +70,7 @@ PITFALL = Pitfall(
     lesson="14",
     fix="let train() of the frozen part do nothing",
     measure="features of the frozen part moved by, %",
+    height="features moved by, %",
     axis="step",
     broken=broken,
     mended=mended,

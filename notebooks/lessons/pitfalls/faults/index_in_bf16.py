@@ -49,10 +49,12 @@ PITFALL = Pitfall(
     lesson="03",
     fix="int64 for indices, float32 for rounding, autocast or not",
     measure="of 1,000 codes, told apart, %",
-    axis="codebook of 240, 1,000, 4,375, 15,360, 64,000 codes",
+    height="codes told apart, %",
+    axis="codes in the codebook",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=20.0,
+    at=("240", "1,000", "4,375", "15,360", "64,000"),
 )

@@ -50,10 +50,12 @@ PITFALL = Pitfall(
     lesson="01",
     fix="interpolate at the times of the new frames",
     measure="error of a walker's speed, %",
-    axis="recorded at 60, 90, 100, 120, 250 frames a second",
+    height="error of a walker's speed, %",
+    axis="recorded at, frames a second",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=5.0,
+    at=tuple(map(str, RATES)),
 )

@@ -42,10 +42,12 @@ PITFALL = Pitfall(
     lesson="10",
     fix="keep a sum and a count, divide the one by the other",
     measure="loss that is printed (every step has 2)",
-    axis="100 planned steps; 0 to 95 of them not done, steps of 5",
+    height="loss that is printed",
+    axis="steps that were done, of 100 that were planned",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=1.0,
+    at=range(100, 4, -5),
 )

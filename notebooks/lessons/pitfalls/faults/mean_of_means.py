@@ -42,10 +42,12 @@ PITFALL = Pitfall(
     lesson="13",
     fix="add sums and counts, divide at the end",
     measure="validation loss in batches of 64",
-    axis="batch size 1, 2, 4 ... 64",
+    height="validation loss",
+    axis="batch size",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=0.5,
+    at=("1", "2", "4", "8", "16", "32", "64"),
 )

@@ -58,6 +58,7 @@ PITFALL = Pitfall(
     lesson="13",
     fix="split by take, then mirror",
     measure="test clips whose twin was trained on, %",
+    height="twin was trained on, %",
     axis="test clips counted",
     broken=broken,
     mended=mended,

@@ -71,6 +71,7 @@ PITFALL = Pitfall(
     lesson="14",
     fix="assert that the groups hold every trainable parameter",
     measure="loss of a task that needs positions",
+    height="training loss",
     axis="step",
     broken=broken,
     mended=mended,

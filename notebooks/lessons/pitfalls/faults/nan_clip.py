@@ -51,6 +51,7 @@ PITFALL = Pitfall(
     lesson="01",
     fix="check every clip; leave a broken one out, by name",
     measure="clips that can be used, %",
+    height="frames that can be used, %",
     axis="clip",
     broken=broken,
     mended=mended,

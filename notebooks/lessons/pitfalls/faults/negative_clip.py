@@ -57,6 +57,7 @@ PITFALL = Pitfall(
     lesson="10",
     fix="check a setting's range where it is declared",
     measure="loss after 30 steps",
+    height="training loss",
     axis="step",
     broken=broken,
     mended=mended,

@@ -54,6 +54,7 @@ PITFALL = Pitfall(
     lesson="14",
     fix="no placeholder; print the sentences of the first batch",
     measure="tasks of three that are solved, %",
+    height="loss of the row",
     axis="training rows, sorted by loss",
     broken=broken,
     mended=mended,

@@ -63,10 +63,12 @@ PITFALL = Pitfall(
     lesson="14",
     fix="one function for training, evaluation and video",
     measure="error of the actions, % of their variance",
-    axis="grey value from black to white: what the model sees",
+    height="what the model sees",
+    axis="grey value of the picture, black to white",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=20.0,
+    at=torch.linspace(0, 1, 41).tolist(),
 )

@@ -48,10 +48,12 @@ PITFALL = Pitfall(
     lesson="07",
     fix="divide the sum of real tokens by their number",
     measure="a sentence moves by, % of its length",
-    axis="padding behind it, steps of 2 tokens",
+    height="the sentence moves by, %",
+    axis="tokens of padding behind it",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=30.0,
+    at=range(0, 21, 2),
 )

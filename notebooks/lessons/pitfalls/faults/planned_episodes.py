@@ -40,10 +40,12 @@ PITFALL = Pitfall(
     lesson="13",
     fix="count what was run, and print the count",
     measure="success rate of a policy that is right in 80 %, %",
-    axis="episodes that were run of 20, from 5",
+    height="success rate, %",
+    axis="episodes that were run, of 20",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=40.0,
+    at=range(5, 21),
 )

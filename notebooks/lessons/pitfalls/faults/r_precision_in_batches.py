@@ -33,8 +33,8 @@ def _pairs() -> tuple[Tensor, Tensor]:
 
 
 def symptom(score: Score) -> Seen:
-    scores = [score(*_pairs(), batch) for batch in (512, 256, 128, 64, 32, 16, 8)]
-    return Seen(100 * scores[4], scores, validation=1 - scores[4])
+    scores = [100 * score(*_pairs(), batch) for batch in (512, 256, 128, 64, 32, 16, 8)]
+    return Seen(scores[4], scores, validation=100 - scores[4])
 
 
 def test(score: Score) -> None:
@@ -49,10 +49,12 @@ PITFALL = Pitfall(
     lesson="13",
     fix="ask against all clips, or name batch and shuffle with the score",
     measure="R@1, %",
-    axis="batch size 512, 256 ... 8",
+    height="R@1, %",
+    axis="batch size",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=15.0,
+    at=("512", "256", "128", "64", "32", "16", "8"),
 )

@@ -79,6 +79,7 @@ PITFALL = Pitfall(
     lesson="02",
     fix="measure against the fair share, tokens / codes",
     measure="codes that stay in place at a step, %",
+    height="codes that stay in place, %",
     axis="step",
     broken=broken,
     mended=mended,

@@ -57,6 +57,7 @@ PITFALL = Pitfall(
     lesson="05",
     fix="reorder the rows (to_interleaved), compare logits at many positions",
     measure="error of the attention scores, % of the largest",
+    height="error of the score, %",
     axis="distance between two tokens",
     broken=broken,
     mended=mended,

@@ -44,10 +44,12 @@ PITFALL = Pitfall(
     lesson="01",
     fix="one function writes, its twin reads, and a test joins them",
     measure="error of a joint bent by 45 degrees, degrees",
-    axis="bend of the joint, steps of 5 degrees",
+    height="error of the rotation, degrees",
+    axis="bend of the joint, degrees",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=45.0,
+    at=range(0, 91, 5),
 )

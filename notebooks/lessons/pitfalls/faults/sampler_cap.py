@@ -56,10 +56,12 @@ PITFALL = Pitfall(
     lesson="13",
     fix="a limit without a default; reaching it is reported",
     measure="longest motion, s",
-    axis="length that was wanted, steps of 10 tokens",
+    height="length of the motion, s",
+    axis="length that was wanted, tokens",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=5.0,
+    at=range(10, 151, 10),
 )

@@ -71,6 +71,7 @@ PITFALL = Pitfall(
     lesson="09",
     fix="advance only if scaler.get_scale() did not fall",
     measure="rate of the first real step, % of the peak",
+    height="share of the peak rate",
     axis="step that moved the weights",
     broken=broken,
     mended=mended,

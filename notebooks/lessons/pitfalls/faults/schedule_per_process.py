@@ -39,10 +39,12 @@ PITFALL = Pitfall(
     lesson="10",
     fix="make the rate a function of the step number",
     measure="iteration at which the rate falls, thousands",
-    axis="iteration, steps of 12,500, on four processes",
+    height="share of the peak rate",
+    axis="iteration, thousands, on four processes",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=200.0,
+    at=[step / 1000 for step in range(0, 400_001, 12_500)],
 )

@@ -62,6 +62,7 @@ PITFALL = Pitfall(
     lesson="14",
     fix="tanh, or a logit and cross-entropy; assert that labels can be reached",
     measure="open commands that open the hand, %",
+    height="training loss",
     axis="step",
     broken=broken,
     mended=mended,

@@ -52,10 +52,12 @@ PITFALL = Pitfall(
     lesson="11",
     fix="name the slices once (ml.FEATURE_SLICES)",
     measure="what the term says to a velocity that is wrong by 1",
-    axis="error of the velocities, steps of 0.1",
+    height="the velocity term",
+    axis="error of the velocities",
     broken=broken,
     mended=mended,
     test=test,
     symptom=symptom,
     margin=0.3,
+    at=[error / 10 for error in range(11)],
 )

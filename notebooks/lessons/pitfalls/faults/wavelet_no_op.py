@@ -50,6 +50,7 @@ PITFALL = Pitfall(
     lesson="11",
     fix="refuse a setting that does nothing",
     measure="frames in a patch",
+    height="frames that the patches so far hold",
     axis="patch",
     broken=broken,
     mended=mended,

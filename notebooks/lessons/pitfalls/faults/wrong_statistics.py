@@ -66,6 +66,7 @@ PITFALL = Pitfall(
     lesson="14",
     fix="statistics and their kind travel in the checkpoint",
     measure="a perfect policy misses by, cm",
+    height="the hand is off by, cm",
     axis="step of the episode",
     broken=broken,
     mended=mended,
