@@ -50,9 +50,7 @@ class PitfallPanel(Panel):
         layout, style = W.Layout(width="560px"), {"description_width": "110px"}
         return {
             "fault": W.Dropdown(options=named, value=NAMES[0], description="fault", layout=layout, style=style),
-            "show": W.ToggleButtons(
-                options=["both", "broken", "mended"], value="both", description="show", style={"button_width": "90px"}
-            ),
+            "show": W.ToggleButtons(options=["both", "broken", "mended"], value="both", style={"button_width": "90px"}),
         }
 
     @staticmethod
