@@ -1,0 +1,3 @@
+"""What lesson 16 needs: faults of published training code, one file each, and what shows them."""
+
+from lessons.pitfalls import exercises as exercises  # registers them
