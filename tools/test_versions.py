@@ -60,7 +60,7 @@ def pinned(name: str) -> str:
 
 def constraints(kind: str) -> list[str]:
     """Lines of the constraints file of an environment: torch, and for the lowest versions everything declared."""
-    pins = {}
+    pins: dict[str, str] = {}
     if kind == "lowest":
         for requirement in declared():  # named twice, the higher bound counts
             if (pin := lowest(requirement)) is not None:
