@@ -15,6 +15,7 @@ from motionlab.widgets.panel import Panel
 ALL = "all topics"
 LANGUAGES: dict[str, Language] = {"English": "en", "中文": "zh"}
 NAMED = 5  # terms that the summary names
+WIDTH = 779  # pixels; longer lines are hard to read
 LIST_HEIGHT = 400  # pixels; a longer list has a scroll bar of its own
 
 
@@ -35,6 +36,7 @@ class GlossaryPanel(Panel):
         super().__init__()
         self.inputs["search"].continuous_update = True  # a search takes a millisecond: show it at every letter
         search, topic, language = self.inputs.values()
+        self.layout.max_width = f"{WIDTH}px"
         self.children = (W.HBox([search, topic, language]), self._buttons, self._text, self._list)
 
     def make_controls(self) -> dict[str, Any]:
@@ -73,13 +75,18 @@ def list_html(terms: Glossary) -> str:
     if not len(terms):
         return "<p>No term matches. A shorter part of the word may.</p>"
     entries = "".join(_entry(term, terms) for term in terms)
-    return f'<div style="max-height:{LIST_HEIGHT}px;overflow-y:auto;line-height:1.45"><dl>{entries}</dl></div>'
+    return f'<div style="max-height:{LIST_HEIGHT}px;overflow-y:auto;line-height:1.45">{entries}</div>'
 
 
 def _entry(term: Term, terms: Glossary) -> str:
     file = lesson_file(term.lesson)
     number = f"lesson {term.lesson:02}"
-    link = f'<a href="{html.escape(file)}" target="_blank">{number}</a>' if file else number
+    link = (
+        f'<a href="{html.escape(file)}" target="_blank" style="text-decoration:underline">{number}</a>'
+        if file
+        else number
+    )
     head = f"<b>{html.escape(term.english)}</b> · {html.escape(term.chinese)}"
-    side = f'<span style="opacity:.7"> &nbsp;{term.topic}, {link}</span>'
-    return f'<dt>{head}{side}</dt><dd style="margin:0 0 6px 1.2em">{html.escape(terms.meaning(term))}</dd>'
+    side = f'<span style="float:right;margin-right:12px">{term.topic} · {link}</span>'
+    meaning = html.escape(terms.meaning(term))
+    return f'<div class="motionlab-term" style="margin-bottom:7px">{side}{head}<br>{meaning}</div>'

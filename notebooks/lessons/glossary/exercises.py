@@ -72,7 +72,7 @@ def _diagnose_valid(function: Callable[..., Any]) -> str | None:
     if found == [2, 3, 4]:
         return (
             "only tokens that look at a changed one directly are taken. Token 2 sees 1, and 1 saw 0: in the second "
-            "layer its keys change, too. Go on until nothing more becomes stale."
+            "layer its keys change, too. Continue until nothing more becomes stale."
         )
     if 0 in found:
         return "the changed token itself is stale, of course: its own key and value are others now."
