@@ -217,6 +217,7 @@ _EXPORTS = {
     "LossScalePanel": "motionlab.widgets.loss_scale_panel",
     "SchedulePanel": "motionlab.widgets.schedule_panel",
     "GenerationPanel": "motionlab.widgets.generation_panel",
+    "GlossaryPanel": "motionlab.widgets.glossary_panel",
     "MotionPanel": "motionlab.widgets.motion_panel",
     "DecoderTrainingPanel": "motionlab.widgets.generation_panel",
     "ReactionPanel": "motionlab.widgets.reaction_panel",
@@ -229,6 +230,7 @@ _EXPORTS = {
     "hint": "motionlab.teaching.exercise",
     "solution": "motionlab.teaching.exercise",
     "glossary": "motionlab.teaching.glossary",
+    "find_terms": "motionlab.teaching.glossary",
     "source": "motionlab.teaching.source",
 }
 

@@ -15,7 +15,7 @@ import pytest
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
     "errors", "lazy_names", "files", "environment", "runtime", "config", "quantizers", "motion", "training", "text",
-    "data", "tokenizer", "llama", "vla", "evaluation", "cost", "plots", "jobs", "views", "widgets", "teaching",
+    "data", "tokenizer", "llama", "vla", "evaluation", "cost", "plots", "jobs", "views", "teaching", "widgets",
     "command_end", "commands", "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.

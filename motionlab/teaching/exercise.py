@@ -86,6 +86,12 @@ def start_lesson(lesson: str) -> None:
                 importlib.import_module(f"lessons.{topic}")
 
 
+def lesson_file(number: int) -> str | None:
+    """The file of a lesson, such as "05_rope.ipynb"; None where there are no lessons: an installed package has none."""
+    found = sorted(path.name for room in _classroom() for path in room.parent.glob(f"{number:02}_*.ipynb"))
+    return found[0] if found else None
+
+
 def find_exercise(name: str) -> Exercise:
     """The exercise of a name, from the lesson that was started or from any other.
 

@@ -365,3 +365,17 @@ def test_a_reader_stops_a_robot_at_a_step(page: Any, tmp_path: Path) -> None:
     page.get_by_text("step 4 of 4").wait_for()
     page.get_by_role("button", name="play").wait_for()  # it has stopped by itself
     assert page.problems == []
+
+
+def test_the_panel_of_lesson_17_finds_a_term_while_one_types(page: Any, lab: str, root: Path) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    open_lesson(page, lab, "17_glossary.ipynb", root, "ml.GlossaryPanel()")
+    panel = page.locator(".jp-OutputArea-output .widget-vbox").first
+    panel.get_by_placeholder("mask").type("softm")  # no key that ends the search
+    panel.locator(".motionlab-summary").filter(has_text="softmax 归一化指数函数").wait_for()
+    panel.get_by_placeholder("mask").fill("")
+    panel.locator(".motionlab-term").nth(100).wait_for()  # all terms again
+    box = panel.bounding_box()
+    assert box is not None and box["width"] <= 779 and box["height"] <= 560, "it fits a laptop, with its own scroll bar"
+    assert panel.locator("a[href='05_rope.ipynb']").count() > 1
+    assert page.problems == []
