@@ -31,7 +31,7 @@ PRESET ?= tiny
 WORKERS ?= $(CORES)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 
-.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics test-newest test-lowest test-hashes fuzz lab site notebooks lint format bench constraints lock clean
+.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics test-newest test-lowest test-hashes fuzz lab site zh notebooks lint format bench constraints lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -74,7 +74,10 @@ test-unit: $(STAMP) ## unit tests and doctests only
 
 # Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
-test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
+test-zh: $(STAMP) ## write the Chinese lessons, notebooks/zh/, from their translations
+	$(PY) -m tools.weave_zh
+
+notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
 	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb
 
@@ -105,6 +108,9 @@ lab: $(STAMP) ## open JupyterLab on notebooks/
 # SITE="--lessons 00 05 --serve" builds two lessons only and shows them on a local address.
 site: $(STAMP) ## build the documentation site in site/_build/html from the saved outputs, offline
 	$(PY) -m tools.build_site $(SITE)
+
+zh: $(STAMP) ## write the Chinese lessons, notebooks/zh/, from their translations
+	$(PY) -m tools.weave_zh
 
 notebooks: $(STAMP) ## execute the lessons and save their outputs (the only way outputs are made)
 	MOTIONLAB_PROFILE=ci OMP_NUM_THREADS=1 $(PY) tools/execute_notebooks.py

@@ -42,13 +42,14 @@ def _toctree(caption: str, names: Sequence[str]) -> str:
 
 def glossary_page() -> str:
     """All terms in one table: a column for each field that a term has."""
-    from motionlab.teaching.glossary import TERMS
+    from motionlab.teaching.glossary import all_terms
 
     titles = {"english": "term", "chinese": "中文"}
-    columns = [field.name for field in fields(TERMS[0])]
+    terms = all_terms()
+    columns = [field.name for field in fields(terms[0])]
     head = "".join(f"<th>{titles.get(name, name.replace('_', ' '))}</th>" for name in columns)
     rows = []
-    for term in sorted(TERMS, key=lambda term: term.english.lower()):
+    for term in terms:
         cells = "".join(f"<td>{html.escape(_words(getattr(term, name)))}</td>" for name in columns)
         rows.append(f'<tr id="term-{re.sub("[^a-z0-9]+", "-", term.english.lower()).strip("-")}">{cells}</tr>')
     lines = "\n".join(rows)

@@ -36,6 +36,7 @@ def collect(root: Path, target: Path, lessons: Sequence[str] = (), repository: s
         text = path.read_text(encoding="utf-8")
         source = path.relative_to(root).as_posix()
         if path.suffix == ".ipynb":
+            text = _with_outputs(text, root / source.replace("/zh/", "/")) if "/zh/" in source else text
             text = _notebook(text, lambda prose, source=source: _prose(prose, source, names, root, target, repository))
         else:
             text = _prose(text, source, names, root, target, repository)
@@ -73,6 +74,15 @@ def _prose(text: str, source: str, names: Sequence[str], root: Path, target: Pat
             (target / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(root / file, target / file)
     return text
+
+
+def _with_outputs(text: str, english: Path) -> str:
+    """A Chinese lesson with the outputs of the English one, whose code is the same."""
+    notebook, saved = json.loads(text), json.loads(english.read_text(encoding="utf-8"))
+    for cell, with_outputs in zip(notebook["cells"], saved["cells"], strict=True):
+        if cell["cell_type"] == "code":
+            cell["outputs"] = with_outputs["outputs"]
+    return json.dumps(notebook, ensure_ascii=False)
 
 
 def _notebook(text: str, prose: Any) -> str:
