@@ -167,5 +167,5 @@ def _bars(bars: BarContainer, axes: Axes, shown: bool) -> dict[str, Any]:
 def _labels(axis: Axis) -> list[tuple[float, str]]:
     """Places and texts of the ticks: those of matplotlib, so that names and units come over."""
     low, high = sorted(axis.get_view_interval())
-    ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
+    ticks = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)  # an axis in the middle may show none
     return [(round(float(place), 6), label.get_text()) for place, label in ticks if low <= place <= high]

@@ -15,7 +15,7 @@ from motionlab.errors import MissingExtra
 from motionlab.plots.curves import line_figure, usage_figure
 from motionlab.plots.explore import INCH, MIME, explore
 from motionlab.plots.schedules import schedule_figure
-from motionlab.views.schedules import compute_schedule
+from motionlab.views.schedules import compare_schedules
 
 
 def test_lines_keep_numbers_names_colours_and_axes() -> None:
@@ -51,10 +51,17 @@ def test_marks_of_the_page_are_no_data() -> None:
 
 
 def test_several_axes_stand_side_by_side() -> None:
-    figure = schedule_figure(*(compute_schedule(shape, 100, 10, 0.0, 1, 1, "steps") for shape in ("cosine", "linear")))
+    figure = schedule_figure(*(compare_schedules(shape, steps=100, warmup_steps=10) for shape in ("cosine", "wsd")))
     layout = explore(figure).plotly.layout
     assert layout.xaxis.domain[1] <= layout.xaxis2.domain[0]
     assert {trace.xaxis for trace in explore(figure).plotly.data} == {"x", "x2"}
+
+
+def test_a_shared_axis_without_labels_is_no_error() -> None:
+    figure = Figure()
+    first, _ = figure.subplots(2, 1, sharex=True)
+    first.plot([0, 1], [0, 1])
+    assert list(explore(figure).plotly.data[0].x) == [0.0, 1.0]
 
 
 def test_a_saved_notebook_holds_both_forms() -> None:

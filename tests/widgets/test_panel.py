@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
+import ipywidgets as W
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from PIL import Image
 
 from motionlab.errors import InputError
 from motionlab.teaching.expect import about
-from motionlab.widgets.panel import Panel, Table
+from motionlab.widgets.fitting import DENSITY, OUTER, ROW, WIDTH, room
+from motionlab.widgets.panel import Panel, Table, grid_of
 from motionlab.widgets.quantizer_panel import QuantizerPanel
 
 
@@ -26,8 +32,6 @@ class Counting(Panel):
     PRESETS = {"top": {"n": 9}}
 
     def make_controls(self) -> dict[str, Any]:
-        import ipywidgets as W
-
         self.calls = 0
         return {"n": W.IntSlider(3, 0, 9), "m": W.IntSlider(1, 0, 9)}
 
@@ -53,7 +57,55 @@ def test_moving_a_control_computes_and_shows() -> None:
     panel.inputs["n"].value = 7  # what the browser does
     assert panel.calls == 2 and panel.result == 8
     assert "sum 8" in panel._text.value and bytes(panel._image.value) == bytes([8])
-    assert panel.inputs["n"].continuous_update is False
+
+
+def test_a_quick_panel_follows_a_drag_and_a_slow_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    panel = Counting()
+    for limit, live in ((1e9, True), (0.0, False)):
+        monkeypatch.setattr("motionlab.widgets.panel.LIVE", limit)
+        panel.set(m=panel.inputs["m"].value + 1)
+        assert panel.inputs["m"].continuous_update is live
+
+
+class Drawing(Counting):
+    """A panel whose picture is a figure, with controls of every width."""
+
+    def make_controls(self) -> dict[str, Any]:
+        more = {"text": W.Text("a"), "way": W.ToggleButtons(options=["x", "y"]), "tick": W.Checkbox(True)}
+        return super().make_controls() | more
+
+    def compute(self, n: int, m: int, **_: Any) -> int:  # type: ignore[override]
+        return n + m
+
+    def picture(self, result: int) -> Figure:  # type: ignore[override]
+        return Figure(figsize=(12.0, 3.0))
+
+
+class Beside(Drawing):
+    BESIDE = 300
+
+
+@pytest.mark.parametrize("kind", [Drawing, Beside])
+def test_a_picture_has_two_dots_for_each_pixel_and_fits(kind: type[Drawing]) -> None:
+    panel = kind()
+    shown = int(panel._image.layout.width.removesuffix("px"))
+    assert Image.open(BytesIO(panel._image.value)).width == pytest.approx(DENSITY * shown, abs=2)
+    assert shown <= (WIDTH if kind is Drawing else OUTER - Beside.BESIDE)
+    saved = Image.open(BytesIO(base64.b64decode(panel.still()["image/png"])))
+    assert saved.width == pytest.approx(shown, abs=1)  # one dot for each pixel in a saved notebook
+
+
+def test_controls_that_need_a_row_get_one() -> None:
+    controls = [W.Text("first"), *(W.IntSlider() for _ in range(3)), W.ToggleButtons(options=["x"]), W.Checkbox(True)]
+    box, rows = grid_of(controls)
+    first, grid, last = box.children
+    assert (first, last) == (controls[0], controls[4]) and rows == 1 + 2 + 1
+    assert list(grid.children) == [*controls[1:4], controls[5]]
+    assert grid_of([W.IntSlider() for _ in range(7)])[1] == 3 and grid_of([W.IntSlider() for _ in range(4)], 1)[1] == 4
+
+
+def test_more_rows_leave_less_room_for_the_picture() -> None:
+    assert room(1) - room(3) == 2 * ROW and room(100) == room(200) > 0
 
 
 def test_set_computes_once() -> None:
@@ -64,7 +116,7 @@ def test_set_computes_once() -> None:
 
 def test_buttons_are_presets_and_reset() -> None:
     panel = Counting()
-    top, reset = panel.children[2].children
+    top, reset = panel._buttons.children
     top.click()
     assert panel.params == {"n": 9, "m": 1}
     reset.click()

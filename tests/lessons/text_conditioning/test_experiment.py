@@ -247,9 +247,9 @@ def test_rows_of_the_experiment(tmp_path: Path) -> None:
 def test_the_kept_experiment_is_whole(root: Path) -> None:
     path = root / "notebooks" / "results" / "caption_choice.jsonl"
     points = load_points(path)
-    assert {(p.condition, p.clips) for p in points} >= {(c, n) for c in ("first", "random") for n in (240, 2375)}
+    assert {(p.condition, p.clips) for p in points} >= {(c, n) for c in ("first", "random") for n in (240, 2400)}
     for condition, clips in {(p.condition, p.clips) for p in points}:
-        assert set(group(points, condition, clips)) >= ({0, 1} if condition == "padding" else {0, 1, 2})
+        assert set(group(points, condition, clips)) >= {0, 1, 2}
     for line in path.read_text().splitlines():
         assert all(0 <= value for value in json.loads(line)["result"].values())
     assert HELD_OUT == 2
