@@ -15,8 +15,7 @@ from motionlab.widgets.panel import Panel
 ALL = "all topics"
 LANGUAGES: dict[str, Language] = {"English": "en", "中文": "zh"}
 NAMED = 5  # terms that the summary names
-WIDTH = 779  # pixels; longer lines are hard to read
-LIST_HEIGHT = 400  # pixels; a longer list has a scroll bar of its own
+LIST_HEIGHT = 380  # pixels; a longer list has a scroll bar of its own
 
 
 class Found(NamedTuple):
@@ -35,19 +34,14 @@ class GlossaryPanel(Panel):
         self._list = W.HTML(layout=W.Layout(width="100%"))
         super().__init__()
         self.inputs["search"].continuous_update = True  # a search takes a millisecond: show it at every letter
-        search, topic, language = self.inputs.values()
-        self.layout.max_width = f"{WIDTH}px"
-        self.children = (W.HBox([search, topic, language]), self._buttons, self._text, self._list)
+        self.children = (self._grid, self._buttons, self._text, self._list)
 
     def make_controls(self) -> dict[str, Any]:
         style = {"description_width": "60px"}
-        narrow = W.Layout(width="220px")
         return {
             "search": W.Text("", description="search", placeholder="mask, 掩码, ...", style=style),
-            "topic": W.Dropdown(options=[ALL, *TOPICS], value=ALL, description="topic", style=style, layout=narrow),
-            "language": W.Dropdown(
-                options=list(LANGUAGES), value="English", description="meaning", style=style, layout=narrow
-            ),
+            "topic": W.Dropdown(options=[ALL, *TOPICS], value=ALL, description="topic", style=style),
+            "language": W.Dropdown(options=list(LANGUAGES), value="English", description="meaning", style=style),
         }
 
     @staticmethod

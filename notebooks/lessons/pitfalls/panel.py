@@ -11,7 +11,6 @@ import numpy as np
 
 from lessons.pitfalls.museum import NAMES, effect, find, seen, verdict
 from lessons.pitfalls.pitfall import TOPICS, Pitfall, Seen
-from motionlab.plots.curves import figure_to_png
 from motionlab.plots.player import PALETTE
 from motionlab.teaching.expect import about
 from motionlab.widgets.panel import Panel
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 7.6, 3.2  # inches at 100 dots: 760 x 320, drawn with twice as many
+WIDTH, HEIGHT = 7.9, 3.2  # inches
 BROKEN, MENDED = PALETTE[1], PALETTE[0]
 
 
@@ -35,30 +34,28 @@ class Exhibit(NamedTuple):
 class PitfallPanel(Panel):
     """Choose a fault by its topic and its name."""
 
+    COLUMNS: ClassVar = 1  # a fault has a long name
     PRESETS: ClassVar = {
         "flattering": {"fault": "chunk_tail"},
         "silent": {"fault": "foreign_tokens"},
         "loud": {"fault": "negative_clip"},
     }
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._image.width, self._image.layout.width = str(int(200 * WIDTH)), f"{int(100 * WIDTH)}px"  # sharp at 2 x
-
     def make_controls(self) -> dict[str, Any]:
         named = [(f"{topic}: {find(n).title}", n) for topic in TOPICS for n in NAMES if find(n).topic == topic]
-        layout, style = W.Layout(width="560px"), {"description_width": "110px"}
         return {
-            "fault": W.Dropdown(options=named, value=NAMES[0], description="fault", layout=layout, style=style),
-            "show": W.ToggleButtons(options=["both", "broken", "mended"], value="both", style={"button_width": "90px"}),
+            "fault": W.Dropdown(
+                options=named, value=NAMES[0], description="fault", style={"description_width": "60px"}
+            ),
+            "show": W.ToggleButtons(options=["both", "broken", "mended"], value="both", description="show"),
         }
 
     @staticmethod
     def compute(**params: Any) -> tuple[Exhibit, str]:
         return Exhibit(find(params["fault"]), *seen(params["fault"])), params["show"]
 
-    def picture(self, result: tuple[Exhibit, str]) -> bytes:
-        return figure_to_png(symptom_figure(*result), dpi=200)
+    def picture(self, result: tuple[Exhibit, str]) -> Figure:
+        return symptom_figure(*result)
 
     def describe(self, result: tuple[Exhibit, str]) -> str:
         exhibit, _ = result
@@ -103,9 +100,7 @@ def draw_symptom(axes: Axes, exhibit: Exhibit, show: str = "both", small: bool =
     curves = [np.asarray(one.curve, dtype=float) for one in (exhibit.broken, exhibit.mended)]
     both = np.concatenate(curves)
     both = both[np.isfinite(both)]
-    losses = (
-        exhibit.pitfall.height == "training loss"
-    )  # small ones are worth telling apart; elsewhere they are rounding errors
+    losses = exhibit.pitfall.height == "training loss"  # small ones are worth telling apart
     if losses and len(both) and both.min() > 0 and both.max() > 100 * both.min():
         axes.set_yscale("log")
     axes.grid(alpha=0.25)
