@@ -74,10 +74,7 @@ test-unit: $(STAMP) ## unit tests and doctests only
 
 # Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
-test-zh: $(STAMP) ## write the Chinese lessons, notebooks/zh/, from their translations
-	$(PY) -m tools.weave_zh
-
-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
+test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
 	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb
 

@@ -11,7 +11,7 @@ from motionlab.lazy_names import lazy_names
 
 # name -> the module that defines it
 _FIGURES = {
-    "explore": "motionlab.plots.explore",
+    "explore": "motionlab.plots.explorable",
     "architecture_figure": "motionlab.plots.architecture",
     "attention_figure": "motionlab.plots.generation",
     "bits_figure": "motionlab.views.number_formats",

@@ -63,8 +63,7 @@ def test_a_moving_encoder_leaves_codes_behind(panel: CodebookPanel) -> None:
 
 
 def test_buttons(panel: CodebookPanel) -> None:
-    step, many, rescue = panel.children[2].children
-    away, data, moved, reset = panel.children[3].children
+    step, many, rescue, away, data, moved, reset = panel.children[2].children
     away.click()
     dead = panel.result.usage.dead
     before = panel.result.distance

@@ -23,7 +23,7 @@ def _back(panel: MemoryPanel) -> None:
 
 
 def press(panel: MemoryPanel) -> None:
-    (button,) = panel.children[-3].children
+    button = panel._buttons.children[-1]
     button.click()
 
 

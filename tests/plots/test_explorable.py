@@ -13,7 +13,7 @@ from PIL import Image
 
 from motionlab.errors import MissingExtra
 from motionlab.plots.curves import line_figure, usage_figure
-from motionlab.plots.explore import INCH, MIME, explore
+from motionlab.plots.explorable import INCH, MIME, explore
 from motionlab.plots.schedules import schedule_figure
 from motionlab.views.schedules import compare_schedules
 
