@@ -17,7 +17,7 @@ LESSONS = ("00_start_here", "05_rope")  # with players and a panel; with formula
 def small_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with two lessons, and a Chinese twin of one of them."""
     copy = tmp_path_factory.mktemp("root")
-    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"):
+    for name in ("README.md", "README.zh.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"):
         shutil.copyfile(root / name, copy / name)
     for name in ("docs", "motionlab", "benchmarks", "notebooks/results"):
         (copy / name).parent.mkdir(exist_ok=True)
