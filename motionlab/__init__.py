@@ -222,6 +222,7 @@ _EXPORTS = {
     "DecoderTrainingPanel": "motionlab.widgets.generation_panel",
     "ReactionPanel": "motionlab.widgets.reaction_panel",
     "SkeletonPlayer": "motionlab.widgets.player",
+    "confidence": "motionlab.widgets.confidence",
     "setup": "motionlab.teaching.setup",
     "expect": "motionlab.teaching.expect",
     "about": "motionlab.teaching.expect",

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from motionlab.command_end import Interruptible, end, end_with
-from motionlab.commands import compare, convert, data, demos, encode, generate, import_motions
+from motionlab.commands import compare, convert, data, demos, encode, generate, import_motions, progress
 from motionlab.config import QUANTIZERS, VlaRunConfig, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
-from motionlab.errors import InputError, MissingExtra, printable
+from motionlab.errors import MissingExtra, printable
 from motionlab.jobs.stages import STAGES, require_stage
-from motionlab.runtime import check_environment, has_display, lab_environment, wait_passively
+from motionlab.runtime import check_environment, has_display, lab_environment, notebooks_folder, wait_passively
 from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ ablate_app = typer.Typer(
 )
 app.add_typer(ablate_app, name="ablate")
 app.add_typer(params_app, name="params")
-for _subject in (compare, convert, data, demos, encode, generate, import_motions):
+for _subject in (compare, convert, data, demos, encode, generate, import_motions, progress):
     app.add_typer(_subject.app)
 
 
@@ -319,7 +319,7 @@ def lab(context: typer.Context) -> None:
 
     if importlib.util.find_spec("jupyterlab") is None:
         raise MissingExtra("jupyterlab", extra="notebooks", purpose="open the lessons")
-    folder = _notebooks_folder()
+    folder = notebooks_folder()
     command = [sys.executable, "-m", "jupyterlab", str(folder), *context.args]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in context.args:
         command.append("--allow-root")  # Jupyter refuses to start for root otherwise; usual in containers
@@ -344,19 +344,6 @@ def _config_and_folder(preset: str, overrides: list[str] | None, name: str | Non
 def _switches(group: str, **switches: bool) -> list[str]:
     """Options of the command line as overrides of the settings."""
     return [f"{group}.{name}=true" for name, on in switches.items() if on]
-
-
-def _notebooks_folder() -> Path:
-    """`notebooks/` of the working folder or of the checkout that motionlab runs from."""
-    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
-        if (base / "notebooks").is_dir():
-            return base / "notebooks"
-    raise InputError(
-        "notebooks",
-        found="no such folder here",
-        expected="the project's checkout",
-        fix="The lessons are not part of the wheel: clone the repository and run this inside it.",
-    )
 
 
 def _plain_options(arguments: list[str]) -> list[str]:

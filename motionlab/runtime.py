@@ -1,4 +1,5 @@
-"""The abilities of this machine: device and dtype, each with the reason it was chosen; seeds; profile; cache folder.
+"""The abilities of this machine: device and dtype, each with the reason it was chosen; seeds; profile; where the cache,
+the progress and the lessons are.
 
 An automatic choice that is not explained cannot be questioned, so every choice here is a `Choice`: a value and why.
 torch is imported inside the functions: `import motionlab` must stay instant.
@@ -130,11 +131,38 @@ def cache_dir() -> Path:
     return folder
 
 
+def progress_file() -> Path | None:
+    """The file with a learner's progress, which stays on this machine; `MOTIONLAB_PROGRESS` names another one.
+
+    None when it is `off`: then nothing is kept.
+
+    Raises:
+        InputError: the variable is a relative path, which lessons and commands would read from different folders, or
+            a path that no file can have; or this user has no home folder.
+    """
+    named = os.environ.get("MOTIONLAB_PROGRESS")
+    if named == "off":
+        return None
+    if not named:
+        try:
+            return Path.home() / ".motionlab" / "progress.json"
+        except RuntimeError as error:
+            fix = "Set MOTIONLAB_PROGRESS to a file, or to off."
+            raise InputError("home folder", found=error, expected="one for the progress", fix=fix) from error
+    path = usable_path(named, "MOTIONLAB_PROGRESS")
+    found = f"{named}, a folder" if os.path.isdir(path) else "" if path.is_absolute() else f"{named}, no absolute path"
+    if found:
+        fix = "Write the whole path of a file, or unset it."
+        raise InputError("MOTIONLAB_PROGRESS", found=found, expected="off, or the absolute path of a file", fix=fix)
+    return path
+
+
 def check_environment() -> None:
     """Refuse a wrong variable of the environment before any work, by its name."""
     thread_count()
     _asked_profile()
     cache_dir()
+    progress_file()
     usable_path(os.environ.get("MOTIONLAB_SAMPLES", ""), "MOTIONLAB_SAMPLES")
     switched_on("MOTIONLAB_SOLUTIONS")
 
@@ -273,6 +301,23 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def notebooks_folder() -> Path:
+    """`notebooks/`, with the lessons, of the working folder or of the checkout that motionlab runs from.
+
+    Raises:
+        InputError: there is none.
+    """
+    for base in (Path.cwd(), Path(__file__).resolve().parent.parent):
+        if (base / "notebooks" / "lessons").is_dir():
+            return base / "notebooks"
+    raise InputError(
+        "notebooks",
+        found="no such folder here",
+        expected="the project's checkout",
+        fix="The lessons are not part of the wheel: clone the repository and run this inside it.",
+    )
 
 
 def lab_environment(notebooks: Path) -> dict[str, str]:

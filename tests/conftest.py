@@ -78,9 +78,10 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet_session() -> Iterator[None]:
-    """Tests do little work and never download."""
+    """Tests do little work, never download, and keep no progress."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTIONLAB_PROFILE", os.environ.get("MOTIONLAB_PROFILE", "ci"))
+        patch.setenv("MOTIONLAB_PROGRESS", "off")  # whoever runs the tests keeps the record of their own learning
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setenv("TOKENIZERS_PARALLELISM", "false")
         yield

@@ -82,6 +82,35 @@ def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert runtime.cache_dir() == Path.home() / ".cache" / "motionlab"
 
 
+def test_progress_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for named, expected in (
+        (str(tmp_path / "mine.json"), tmp_path / "mine.json"),
+        ("", tmp_path / ".motionlab" / "progress.json"),
+        ("off", None),
+    ):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("MOTIONLAB_PROGRESS", named)
+        assert runtime.progress_file() == expected
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("MOTIONLAB_PROGRESS")
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(InputError, match="home folder: found Could not .* Set MOTIONLAB_PROGRESS"):
+        runtime.progress_file()
+
+
+def test_the_lessons_of_the_working_folder_come_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notebooks").mkdir()  # a folder of one's own with that name is not the lessons
+    assert runtime.notebooks_folder() == root / "notebooks"
+    (tmp_path / "notebooks" / "lessons").mkdir()
+    assert runtime.notebooks_folder() == tmp_path / "notebooks"
+
+
 def test_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     try:
@@ -114,6 +143,9 @@ def test_a_seed_that_is_none_is_one_error(seed: Any) -> None:
         ("MOTIONLAB_CACHE", __file__),
         ("XDG_CACHE_HOME", "c" * 300),
         ("MOTIONLAB_SAMPLES", "c" * 300),
+        ("MOTIONLAB_PROGRESS", "0"),
+        ("MOTIONLAB_PROGRESS", "/" + "c" * 300),
+        ("MOTIONLAB_PROGRESS", str(Path(__file__).parent)),
     ],
 )
 def test_a_wrong_variable_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -30,6 +30,7 @@ from typing import Any
 from motionlab.environment import switched_on
 from motionlab.errors import InputError
 from motionlab.teaching.attempt import Attempt
+from motionlab.teaching.progress import note
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,12 @@ def start_lesson(lesson: str) -> None:
 
 def lesson_file(number: int) -> str | None:
     """The file of a lesson, such as "05_rope.ipynb"; None where there are no lessons: an installed package has none."""
-    found = sorted(path.name for room in _classroom() for path in room.parent.glob(f"{number:02}_*.ipynb"))
-    return found[0] if found else None
+    return next((path.name for path in lesson_paths() if path.name.startswith(f"{number:02}_")), None)
+
+
+def lesson_paths() -> list[Path]:
+    """The notebooks of all lessons, in their order; none where there are no lessons."""
+    return sorted(path for room in _classroom() for path in room.parent.glob("[0-9][0-9]_*.ipynb"))
 
 
 def find_exercise(name: str) -> Exercise:
@@ -166,7 +171,10 @@ def exercise(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 def check(function: Callable[..., Any]) -> None:
-    """Print whether an exercise is right and, when it is not, what is wrong. Never raises for a wrong answer."""
+    """Print whether an exercise is right and, when it is not, what is wrong. Never raises for a wrong answer.
+
+    An answer of the learner's own goes into the record that `motionlab progress` shows.
+    """
     name = getattr(function, "exercise", None)
     if name is None:
         raise InputError(
@@ -179,6 +187,8 @@ def check(function: Callable[..., Any]) -> None:
     if _solutions() and not verdict.startswith("✓"):
         raise AssertionError(verdict)
     print(verdict)
+    if not verdict.startswith("⏳"):
+        note(lambda progress: progress.with_check(name, verdict.startswith("✓")))
 
 
 def run_check(name: str, function: Callable[..., Any]) -> str:

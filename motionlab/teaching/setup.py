@@ -9,6 +9,7 @@ from typing import Any
 from motionlab.plots.curves import forget_glyphs
 from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
 from motionlab.teaching.exercise import start_lesson
+from motionlab.teaching.progress import note
 
 SEED = 0
 
@@ -17,7 +18,8 @@ def setup(lesson: str) -> None:
     """Make a lesson repeatable, and print what it runs on.
 
     Sets the seeds and the threads, quiets progress bars under the ci profile, shows figures as small PNG pictures, and
-    forgets exercises that an earlier run of the lesson registered. Running it twice does no harm.
+    forgets exercises that an earlier run of the lesson registered. Running it twice does no harm. The record that
+    `motionlab progress` shows has the day on which a lesson was first opened.
 
     Args:
         lesson: its number, such as "03".
@@ -34,6 +36,7 @@ def setup(lesson: str) -> None:
     start_lesson(lesson)
     print(f"lesson {lesson} · seed {SEED} · profile {level} ({_MEANING[level]})")
     print(f"device: {device} · threads: {threads}")
+    note(lambda progress: progress.with_opened(str(lesson)))
 
 
 _MEANING = {"ci": "seconds", "cpu": "minutes", "gpu": "as large as it helps"}
