@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 from tools.site_builder import formulas
@@ -37,5 +38,6 @@ def _add_language(app: Sphinx, page: str, template: str, context: dict[str, Any]
 
 def setup(app: Sphinx) -> dict[str, Any]:
     formulas.setup(app)
+    app.add_lexer("csv", TextLexer)  # code hosts colour ```csv; Pygments does not know it and would warn
     app.connect("html-page-context", _add_language)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
