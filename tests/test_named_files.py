@@ -14,13 +14,13 @@ import pytest
 from motionlab.config import load_config
 from motionlab.config.describe import describe
 
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/distributed.md")
+PAGES = ("README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/distributed.md")
 # Folders in which a path of a page may begin. "tokenizer/model.py" is read inside the package.
 BASES = ("", "motionlab", "docs")
 CODE = ("motionlab", "notebooks", "tests", "tools", "benchmarks")
 ENDINGS = ("py", "md", "ipynb", "toml", "yml", "yaml", "txt", "cfg", "js", "j2", "json", "jsonl")
 # The first part of paths that exist only after a command was run.
-MADE_LATER = ("runs", ".venv")
+MADE_LATER = ("runs", ".venv", "site/_build")
 SOURCE = re.compile(r"[\w.*-]+\.(py|ipynb|j2|js|md)")
 PATH = re.compile(rf"(\.?[\w*-]+/)+([\w*-]+(\.html)?(\.({'|'.join(ENDINGS)}))?)?")
 MODULE = re.compile(r"(?<![\w/-])motionlab(?:\.[a-zA-Z_]\w*)+")
@@ -47,7 +47,7 @@ def as_path(word: str) -> str | None:
     """A word as a pattern of paths, or None; NAME, TOPIC and <topic> stand for any name."""
     path = re.sub(r"<\w+>|NAME|TOPIC", "*", word.removeprefix("../"))
     is_path = PATH.fullmatch(path) or SOURCE.fullmatch(path)
-    return path if is_path and path.split("/")[0] not in MADE_LATER else None
+    return path if is_path and not path.startswith(MADE_LATER) else None
 
 
 def missing_paths(root: Path, text: str) -> list[str]:

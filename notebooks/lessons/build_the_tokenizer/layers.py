@@ -82,7 +82,7 @@ def diagnose_residual(function: Function) -> str | None:
         (lambda v: v / 2),
         (lambda v: v.flip(-1) + 1),
         (lambda v: v - 3),
-        (lambda v: -3 * v),
+        (lambda v: 6 - v),
         (lambda v: v.square() + 1),
     )
     n1, wide, n2, narrow, act = parts
