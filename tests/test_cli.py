@@ -477,7 +477,7 @@ def test_lab_starts_jupyter_on_the_notebooks(
 
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
     monkeypatch.setattr(subprocess, "call", call)
-    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "lessons").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     assert run_cli("lab", "--no-browser", "--port", "8889") == 3
     (command,) = started
