@@ -37,6 +37,7 @@ PANELS = (
     "ml.ShardingPanel()", "ml.TrainingPanel('nothing yet')", "ml.DecoderTrainingPanel('nothing yet')",
     "ml.PolicyPanel(ml.views.load_policies('results/vla_ablation.json'))", "ml.MotionPanel(ml.pretrained_run())",
     "ml.GenerationPanel(ml.pretrained_run(), 'a person kicks')", "FieldPanel()", "PitfallPanel()", "ml.GlossaryPanel()",
+    "ml.confidence('05', 'before')",
 )  # fmt: skip
 
 
@@ -184,6 +185,7 @@ def test_every_panel_fits_a_laptop(page: Any, lab: str) -> None:
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
     tall = {source: size for source, size in found.items() if size["height"] > HEIGHT or size["width"] > OUTER}
     assert tall == {}
+    assert found["ml.confidence('05', 'before')"]["height"] <= 120  # type: ignore[operator]  # it is there twice
     assert {source: size for source, size in found.items() if size["over"] > 0} == {}
     pictures = {source: size for source, size in found.items() if size["sharp"] is not None}
     assert len(pictures) >= 15

@@ -109,7 +109,9 @@ def test_a_damaged_or_foreign_file_is_one_error_and_stays_as_it_is(file: Path, t
     assert kept() == EMPTY and file.read_text(encoding="utf-8") == text
 
 
-def test_two_lessons_that_write_at_once_lose_nothing(file: Path) -> None:
+def test_two_lessons_that_write_at_once_lose_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WAIT", 60.0)  # the disk may be busy
+
     def work(lesson: str) -> None:
         for number in range(8):
             assert keep(partial(Progress.with_check, name=f"{lesson}.{number}", right=True)) == ""
