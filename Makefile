@@ -74,9 +74,9 @@ test-unit: $(STAMP) ## unit tests and doctests only
 
 # Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
-test-notebooks: $(STAMP) ## execute the lessons and compare their saved outputs
+test-notebooks: $(STAMP) ## execute the lessons and their appendices, and compare their saved outputs
 	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
-		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb
+		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb notebooks/appendix/*.ipynb
 
 test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
 	MOTIONLAB_PROFILE=ci $(PYTEST) -m browser tests
@@ -109,7 +109,7 @@ site: $(STAMP) ## build the documentation site in site/_build/html from the save
 zh: $(STAMP) ## write the Chinese lessons, notebooks/zh/, from their translations
 	$(PY) -m tools.weave_zh
 
-notebooks: $(STAMP) ## execute the lessons and save their outputs (the only way outputs are made)
+notebooks: $(STAMP) ## execute the lessons and their appendices and save their outputs (the only way outputs are made)
 	MOTIONLAB_PROFILE=ci OMP_NUM_THREADS=1 $(PY) tools/execute_notebooks.py
 
 lint: $(STAMP) ## ruff and mypy

@@ -152,7 +152,7 @@ def missing_python_files(root: Path, path: Path) -> list[str]:
 
 def code_files(root: Path) -> list[Path]:
     files = [path for folder in CODE for path in sorted((root / folder).rglob("*.py"))]
-    return [*files, *sorted((root / "notebooks").glob("*.ipynb"))]
+    return [*files, *(path for at in ("", "appendix") for path in sorted((root / "notebooks" / at).glob("*.ipynb")))]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,6 +1,6 @@
 """Execute the lessons and save their outputs: the only way that outputs are made (`make notebooks`).
 
-    python tools/execute_notebooks.py                       all lessons
+    python tools/execute_notebooks.py                       all lessons and their appendices
     python tools/execute_notebooks.py notebooks/03*.ipynb   some
 
 Kept: outputs and execution counts, because the tests compare them. Dropped: widget state and widget views (they hold
@@ -28,6 +28,11 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CELL_SECONDS = 300
 LARGEST_BYTES = 1_000_000
 KERNEL = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+
+
+def lessons(folder: Path = FOLDER) -> list[Path]:
+    """Every lesson, then every appendix."""
+    return [path for place in (folder, folder / "appendix") for path in sorted(place.glob("[0-9][0-9]_*.ipynb"))]
 
 
 def execute(path: Path) -> NotebookNode:
@@ -65,27 +70,27 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 def main() -> int:
     """Execute the given notebooks, or all; the exit code is 1 when one failed."""
     parser = argparse.ArgumentParser(description="Execute lessons and save their outputs.")
-    parser.add_argument("notebooks", nargs="*", type=Path, help="default: every lesson")
-    paths = parser.parse_args().notebooks or sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
+    paths = parser.parse_args().notebooks or lessons()
     failed = 0
     for path in paths:
-        started = time.perf_counter()
+        started, name = time.perf_counter(), path.name
+        if path.parent.name == "appendix":
+            name = f"appendix/{name}"
         try:
             text = nbformat.writes(clean(execute(path))) + "\n"
         except CellExecutionError as error:
             failed += 1
-            print(f"{path.name}: FAILED, not written\n{error}", file=sys.stderr)
+            print(f"{name}: FAILED, not written\n{error}", file=sys.stderr)
             continue
         seconds = time.perf_counter() - started
         if len(text.encode()) > LARGEST_BYTES:
             failed += 1
-            print(
-                f"{path.name}: {len(text.encode()):,} bytes, more than {LARGEST_BYTES:,}; not written", file=sys.stderr
-            )
+            print(f"{name}: {len(text.encode()):,} bytes, more than {LARGEST_BYTES:,}; not written", file=sys.stderr)
             continue
         state = "unchanged" if text == path.read_text(encoding="utf-8") else "written"
         write_text(path, text)
-        print(f"{path.name}: {state}, {seconds:.0f} s, {len(text.encode()):,} bytes")
+        print(f"{name}: {state}, {seconds:.0f} s, {len(text.encode()):,} bytes")
     return 1 if failed else 0
 
 

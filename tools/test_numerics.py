@@ -89,11 +89,12 @@ class Part:
 
 
 def lessons_part(lessons: Sequence[str] = ()) -> Part:
-    """The lessons with these numbers, or all, compared strictly with their saved outputs."""
-    folder = ROOT / "notebooks"
-    paths = [path for number in lessons or ("[0-9][0-9]",) for path in sorted(folder.glob(f"{number}_*.ipynb"))]
+    """The lessons with these numbers, or all, and their appendices, compared strictly with their saved outputs."""
+    folder, names = ROOT / "notebooks", [f"{number}_*.ipynb" for number in lessons or ("[0-9][0-9]",)]
+    paths = [path for name in names for path in sorted(folder.glob(name))]
     if len(paths) < len(lessons):
         raise SystemExit(f"lessons {', '.join(lessons)}: not all of them are in {folder}")
+    paths += [path for name in names for path in sorted((folder / "appendix").glob(name))]
     nbval = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/sanitize.cfg")
     return Part("lessons", (*nbval, "--nbval-cell-timeout=600", *(str(path.relative_to(ROOT)) for path in paths)))
 

@@ -2,9 +2,10 @@
 
     python -m tools.weave_zh                 every lesson that has a translation
     python -m tools.weave_zh --skeleton 05   print what is to be translated, in the form of the text file
+    python -m tools.weave_zh --skeleton appendix/05
 
 A translation is `notebooks/zh/text/05_rope.md`: for each cell of prose a line with the id of the cell and a hash of its
-English text, and below it the Chinese one:
+English text, and below it the Chinese one. That of an appendix is in `notebooks/zh/text/appendix/`.
 
     <!-- m3 7d0c2a91 -->
     ## 学完之后你会
@@ -31,6 +32,13 @@ from motionlab.files import write_text
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 _MARK = re.compile(r"^<!-- (\S+) ([0-9a-f]{8}) -->$", re.MULTILINE)
+
+
+def texts(notebooks: Path = NOTEBOOKS) -> dict[str, Path]:
+    """Name of a notebook, such as "05_rope.ipynb" or "appendix/05_rope.ipynb" -> its translation."""
+    folder = notebooks / "zh" / "text"
+    files = [path for place in (folder, folder / "appendix") for path in sorted(place.glob("*.md"))]
+    return {path.relative_to(folder).with_suffix(".ipynb").as_posix(): path for path in files}
 
 
 @dataclass
@@ -105,13 +113,14 @@ def main() -> int:
         print(skeleton(nbformat.read(path, as_version=4)), end="")
         return 0
     problems = 0
-    for text in sorted((NOTEBOOKS / "zh" / "text").glob("*.md")):
-        notebook = nbformat.read(NOTEBOOKS / f"{text.stem}.ipynb", as_version=4)
+    for name, text in texts().items():
+        notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
         translation = Translation.read(text)
-        write_text(NOTEBOOKS / "zh" / f"{text.stem}.ipynb", nbformat.writes(weave(notebook, translation)) + "\n")
+        write_text(NOTEBOOKS / "zh" / name, nbformat.writes(weave(notebook, translation)) + "\n")
         found = stale(notebook, translation)
         problems += len(found)
-        print(f"{text.stem}: {len(translation.cells)} cells" + "".join(f"\n  {problem}" for problem in found))
+        lines = [f"{name}: {len(translation.cells)} cells", *found]
+        print("\n  ".join(lines))
     return 1 if problems else 0
 
 

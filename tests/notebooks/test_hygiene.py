@@ -1,4 +1,7 @@
-"""Rules that keep the comparison of saved outputs honest. Each was broken somewhere in public, unnoticed."""
+"""Rules that keep the comparison of saved outputs honest. Each was broken somewhere in public, unnoticed.
+
+They hold for every lesson and its appendix (`notebooks/appendix/`), but those with the mark `core` only for lessons.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ BANNED = {
     r"to_jshtml": "it stores megabytes",
     r"^\s*[!%]": "magics hide what runs",
 }
+MOST_CORE_CELLS = 45  # of a lesson with an appendix; the others have none yet
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NBVAL_SKIPS = {"image/png", "image/jpeg", "application/vnd.jupyter.widget-view+json"}  # nbval's own list
@@ -58,6 +62,39 @@ def test_there_are_lessons() -> None:
     names = [path.name for path in sorted(folder.glob("*.ipynb"))]
     assert "00_start_here.ipynb" in names and "03_fsq_vs_vq_vae.ipynb" in names
     assert all(re.fullmatch(r"\d\d_[a-z0-9_]+\.ipynb", name) for name in names)
+    appendices = {path.name for path in (folder / "appendix").glob("*.ipynb")}
+    assert appendices and appendices <= set(names), "an appendix has the name of its lesson"
+
+
+def test_an_appendix_finds_the_code_and_the_results_of_its_lesson() -> None:
+    folder = LESSONS[0].parent
+    for name in ("lessons", "results"):
+        assert (folder / "appendix" / name).resolve() == folder / name
+
+
+def appendix_problems(lesson: str, appendix: str, name: str) -> list[str]:
+    """What is wrong between the prose of a lesson and of its appendix: each has a link to the other."""
+    problems = []
+    if f"](appendix/{name})" not in lesson:
+        problems.append("the lesson has no link to its appendix")
+    if f"](../{name})" not in appendix:
+        problems.append("the appendix has no link to its lesson")
+    return problems
+
+
+@pytest.mark.core
+def test_a_core_is_short_and_linked_with_its_appendix(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    appendix = lesson.parent / "appendix" / lesson.name
+    if appendix.exists():
+        assert len(notebook.cells) <= MOST_CORE_CELLS, "evidence belongs into the appendix"
+        other = nbformat.read(appendix, as_version=4)
+        assert appendix_problems(markdown(notebook), markdown(other), lesson.name) == []
+
+
+def test_a_missing_link_is_seen() -> None:
+    there, back = "see the [table](appendix/03_x.ipynb)", "of [lesson 03](../03_x.ipynb)"
+    assert appendix_problems(there, back, "03_x.ipynb") == []
+    assert len(appendix_problems(there, "", "03_x.ipynb")) == len(appendix_problems("", back, "03_x.ipynb")) == 1
 
 
 def test_every_cell_was_executed_once_in_order(notebook: nbformat.NotebookNode) -> None:
@@ -167,17 +204,26 @@ def test_sizes(lesson: Path, notebook: nbformat.NotebookNode) -> None:
             assert len(json.dumps(output)) <= 200_000, cell.source
 
 
-def test_one_question_eight_headings(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+def is_appendix(lesson: Path) -> bool:
+    return lesson.parent.name == "appendix"
+
+
+def test_one_question(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    titles = re.findall(r"^# (.+)$", markdown(notebook), re.MULTILINE)
+    start = f"{lesson.stem[:2]} · Appendix: " if is_appendix(lesson) else f"{lesson.stem[:2]} · "
+    assert len(titles) == 1 and titles[0].startswith(start) and titles[0].endswith("?")
+
+
+@pytest.mark.core
+def test_seven_headings(notebook: nbformat.NotebookNode) -> None:
     text = markdown(notebook)
-    titles = re.findall(r"^# (.+)$", text, re.MULTILINE)
-    assert len(titles) == 1 and titles[0].startswith(f"{lesson.stem[:2]} · ") and titles[0].endswith("?")
     assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == HEADINGS
 
 
-def test_prose_outweighs_code(notebook: nbformat.NotebookNode) -> None:
-    """About two cells of prose to one of code; a lesson is read, not scrolled."""
-    cells = len(notebook.cells)
-    assert 1.2 <= (cells - len(code_cells(notebook))) / len(code_cells(notebook)) <= 3
+def test_prose_outweighs_code(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    """About two cells of prose to one of code; a lesson is read, not scrolled. A table of an appendix has its cell."""
+    cells, least = len(notebook.cells), 1.0 if is_appendix(lesson) else 1.2
+    assert least <= (cells - len(code_cells(notebook))) / len(code_cells(notebook)) <= 3
 
 
 def test_one_setup_cell(lesson: Path, notebook: nbformat.NotebookNode) -> None:
@@ -217,14 +263,14 @@ def test_a_deep_import_is_seen() -> None:
     assert deep_imports("import motionlab.plots.curves as curves") == ["motionlab.plots.curves"]
 
 
-def test_new_terms_stand_beside_their_chinese(notebook: nbformat.NotebookNode) -> None:
+def test_new_terms_stand_beside_their_chinese(lesson: Path, notebook: nbformat.NotebookNode) -> None:
     names = re.findall(r"ml\.glossary\(([^)]*)\)", "\n".join(cell.source for cell in code_cells(notebook)))
-    assert names, "a lesson ends with its terms"
-    for term in glossary(*ast.literal_eval(f"[{names[-1]}]")).terms:
+    assert names or is_appendix(lesson), "a lesson ends with its terms"
+    for term in glossary(*ast.literal_eval(f"[{names[-1]}]")).terms if names else ():
         assert term.chinese in markdown(notebook), f"{term.english} ({term.chinese}) is not introduced in the text"
 
 
-def test_every_exercise_is_a_stub_with_a_check(notebook: nbformat.NotebookNode) -> None:
+def test_every_exercise_is_a_stub_with_a_check(lesson: Path, notebook: nbformat.NotebookNode) -> None:
     sources = [cell.source for cell in code_cells(notebook)]
     found = 0
     for i, source in enumerate(sources):
@@ -239,4 +285,4 @@ def test_every_exercise_is_a_stub_with_a_check(notebook: nbformat.NotebookNode) 
             announced = f"def {function.name}({ast.unparse(function.args)}):\n    # {task.form}\n    raise Not"
             assert announced in source, "the stub says which kinds and shapes come in and go out"
             assert f"ml.check({function.name})" in source + "".join(sources[i + 1 : i + 2])
-    assert found >= 1
+    assert found >= 1 or is_appendix(lesson)

@@ -16,7 +16,10 @@ def test_every_check_passes_with_the_solutions(
     monkeypatch.setenv("MOTIONLAB_SOLUTIONS", "1")
     monkeypatch.setenv("PYTHONPATH", str(root))
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    notebook.cells = [code[0]] + [cell for cell in code if "@ml.exercise(" in cell.source or "ml.check(" in cell.source]
+    exercises = [cell for cell in code if "@ml.exercise(" in cell.source or "ml.check(" in cell.source]
+    if lesson.parent.name == "appendix" and not exercises:
+        return
+    notebook.cells = [code[0], *exercises]
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(lesson.parent)}}).execute()
     verdicts = [
         "".join(output.text for output in cell.outputs) for cell in notebook.cells if "ml.check(" in cell.source

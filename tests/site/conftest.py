@@ -15,7 +15,7 @@ LESSONS = ("00_start_here", "05_rope")  # with players and a panel; with formula
 
 @pytest.fixture(scope="session")
 def small_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with two lessons, and a Chinese twin of one of them."""
+    """A repository with two lessons, a Chinese twin of one of them, and an appendix of the other in both languages."""
     copy = tmp_path_factory.mktemp("root")
     for name in ("README.md", "README.zh.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "pyproject.toml"):
         shutil.copyfile(root / name, copy / name)
@@ -24,9 +24,14 @@ def small_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (copy / name).symlink_to(root / name, target_is_directory=True)
     for name in LESSONS:
         shutil.copyfile(root / "notebooks" / f"{name}.ipynb", copy / "notebooks" / f"{name}.ipynb")
+    for name in LESSONS[:1]:
+        appendix = json.loads((root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+        appendix["cells"] = [{**appendix["cells"][0], "source": f"# 00 · Appendix: Why?\n\n[lesson](../{name}.ipynb)"}]
+        for folder in ("appendix", "zh/appendix"):
+            (copy / "notebooks" / folder).mkdir(parents=True)
+            (copy / "notebooks" / folder / f"{name}.ipynb").write_text(json.dumps(appendix), encoding="utf-8")
     chinese = json.loads((root / "notebooks" / "05_rope.ipynb").read_text(encoding="utf-8"))
     chinese["cells"][0]["source"] = "# 05 · RoPE 如何编码位置？"
-    (copy / "notebooks" / "zh").mkdir()
     (copy / "notebooks" / "zh" / "05_rope.ipynb").write_text(json.dumps(chinese), encoding="utf-8")
     return copy
 

@@ -89,6 +89,27 @@ def test_the_tree_holds_every_page_once(small_root: Path, tmp_path: Path) -> Non
     assert sorted(listed) == sorted(Path(name).with_suffix("").as_posix() for name in names if name != "index.md")
 
 
+def test_appendices_have_a_list_of_their_own() -> None:
+    name, places = "03_x.ipynb", ("", "appendix/", "zh/", "zh/appendix/")
+    text = contents([f"notebooks/{place}{name}" for place in places])
+    found = re.findall(r":caption: (\S+)\n\n([\w/]+)\n```", text)
+    assert dict(found) | {"Reference": ""} == {
+        "Lessons": "notebooks/03_x",
+        "Appendices": "notebooks/appendix/03_x",
+        "课程": "notebooks/zh/03_x",
+        "附录": "notebooks/zh/appendix/03_x",
+        "Reference": "",
+    }
+
+
+def test_an_appendix_and_its_lesson_lead_to_each_other(root: Path) -> None:
+    lesson, appendix = "notebooks/03_x.ipynb", "notebooks/appendix/03_x.ipynb"
+    there, back = "[table](appendix/03_x.ipynb)", "[lesson](../03_x.ipynb)"
+    assert rewritten(there, lesson, [lesson, appendix], root) == (there, [])
+    assert rewritten(back, appendix, [lesson, appendix], root) == (back, [])
+    assert rewritten(there, lesson, [lesson], root) == ("table", [])  # a site of some lessons only
+
+
 def test_a_part_of_the_lessons_can_be_built(small_root: Path, tmp_path: Path) -> None:
     names = collect(small_root, tmp_path / "sources", ["05"])
     assert [name for name in names if name.endswith(".ipynb")] == [
@@ -137,6 +158,9 @@ def test_languages_are_twins() -> None:
     assert other_language("notebooks/05_rope", pages) == ("notebooks/zh/05_rope", "中文")
     assert other_language("notebooks/zh/05_rope", pages) == ("notebooks/05_rope", "English")
     assert other_language("docs/teaching", pages) is None
+    pages = {f"notebooks/{place}03_x" for place in ("", "appendix/", "zh/", "zh/appendix/")}
+    assert other_language("notebooks/appendix/03_x", pages) == ("notebooks/zh/appendix/03_x", "中文")
+    assert other_language("notebooks/zh/appendix/03_x", pages) == ("notebooks/appendix/03_x", "English")
 
 
 # --- the diagram ---

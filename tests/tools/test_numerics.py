@@ -35,9 +35,13 @@ def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
     assert all((root / "tests" / folder).is_dir() for folder in tool.WITHOUT_NUMBERS)
     for part in (*map(tool.lessons_part, tool.SHORT.values()), tool.lessons_part(), tool.numbers_part()):
         assert all((root / name).exists() for name in part.arguments if name.startswith(("tests/", "notebooks/")))
-    assert len([name for name in tool.lessons_part().arguments if name.endswith(".ipynb")]) == len(
-        list((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    )
+    written = [path for path in (root / "notebooks").rglob("[0-9][0-9]_*.ipynb") if "zh" not in path.parts]
+    named = [root / name for name in tool.lessons_part().arguments if name.endswith(".ipynb")]
+    assert sorted(named) == sorted(written)
+    assert [name for name in tool.lessons_part(["03"]).arguments if name.endswith(".ipynb")] == [
+        "notebooks/03_fsq_vs_vq_vae.ipynb",
+        "notebooks/appendix/03_fsq_vs_vq_vae.ipynb",
+    ]
     with pytest.raises(SystemExit, match="99"):
         tool.lessons_part(["99"])
 

@@ -9,9 +9,9 @@ import nbformat
 import pytest
 
 from motionlab.errors import InputError
-from tools.weave_zh import NOTEBOOKS, Translation, digest, skeleton, stale, weave
+from tools.weave_zh import NOTEBOOKS, Translation, digest, skeleton, stale, texts, weave
 
-TEXTS = sorted((NOTEBOOKS / "zh" / "text").glob("*.md"))
+TEXTS = texts()
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def test_a_broken_text_is_refused(text: str, tmp_path: Path) -> None:
         _read(tmp_path, text)
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=[text.stem for text in TEXTS])
-def test_each_lesson_is_current(text: Path) -> None:
-    notebook, translation = nbformat.read(NOTEBOOKS / f"{text.stem}.ipynb", as_version=4), Translation.read(text)
+@pytest.mark.parametrize("name", TEXTS)
+def test_each_lesson_is_current(name: str) -> None:
+    notebook, translation = nbformat.read(NOTEBOOKS / name, as_version=4), Translation.read(TEXTS[name])
     assert stale(notebook, translation) == [], "look at the translation again, and write the new hash"
-    woven = nbformat.read(NOTEBOOKS / "zh" / text.with_suffix(".ipynb").name, as_version=4)
+    woven = nbformat.read(NOTEBOOKS / "zh" / name, as_version=4)
     assert woven == weave(notebook, translation), "run `make zh`"
     assert [cell.source for cell in woven.cells if cell.cell_type == "code"] == [
         cell.source for cell in notebook.cells if cell.cell_type == "code"
@@ -70,9 +70,19 @@ def test_each_lesson_is_current(text: Path) -> None:
 
 
 def test_each_notebook_has_its_text() -> None:
-    assert [path.stem for path in sorted((NOTEBOOKS / "zh").glob("*.ipynb"))] == [text.stem for text in TEXTS]
+    folder = NOTEBOOKS / "zh"
+    woven = [path for place in (folder, folder / "appendix") for path in sorted(place.glob("*.ipynb"))]
+    assert [path.relative_to(folder).as_posix() for path in woven] == list(TEXTS)
 
 
-def test_results_and_code_of_lessons_are_found_from_the_chinese_folder() -> None:
+def test_an_appendix_has_its_text_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "zh" / "text" / "appendix").mkdir(parents=True)
+    for name in ("appendix/03_a.md", "03_a.md", "04_b.md"):
+        (tmp_path / "zh" / "text" / name).touch()
+    assert list(texts(tmp_path)) == ["03_a.ipynb", "04_b.ipynb", "appendix/03_a.ipynb"]
+
+
+def test_results_and_code_of_lessons_are_found_from_the_chinese_folders() -> None:
     for name in ("lessons", "results"):
-        assert (NOTEBOOKS / "zh" / name).resolve() == NOTEBOOKS / name
+        for folder in (NOTEBOOKS / "zh", NOTEBOOKS / "zh" / "appendix"):
+            assert (folder / name).resolve() == NOTEBOOKS / name

@@ -19,14 +19,18 @@ def other_language(page: str, pages: set[str]) -> tuple[str, str] | None:
     ('notebooks/zh/05_rope', '中文')
     >>> other_language("notebooks/zh/05_rope", {"notebooks/05_rope"})
     ('notebooks/05_rope', 'English')
+    >>> other_language("notebooks/appendix/03_x", {"notebooks/zh/appendix/03_x"})
+    ('notebooks/zh/appendix/03_x', '中文')
     >>> other_language("CHANGELOG", {"CHANGELOG"}) is None
     True
     """
     folder, _, name = page.rpartition("/")
+    aside = "/appendix" if folder.endswith("/appendix") else ""
+    folder = folder.removesuffix("/appendix")
     if folder.endswith("/zh"):
-        twin, language = f"{folder.removesuffix('/zh')}/{name}", ENGLISH
+        twin, language = f"{folder.removesuffix('/zh')}{aside}/{name}", ENGLISH
     else:
-        twin, language = f"{folder}/zh/{name}", CHINESE
+        twin, language = f"{folder}/zh{aside}/{name}", CHINESE
     return (twin, language) if twin in pages else None
 
 

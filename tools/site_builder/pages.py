@@ -21,12 +21,16 @@ _Definition = ast.FunctionDef | ast.ClassDef
 
 def contents(names: Sequence[str]) -> str:
     """The table of contents of the whole site, as the start page holds it; hidden there, shown at the side."""
-    chinese = [name for name in names if "/zh/" in name]
-    lessons = [name for name in names if name.startswith("notebooks/") and name not in chinese]
+    appendices = [name for name in names if "/appendix/" in name]
+    chinese = [name for name in names if "/zh/" in name and name not in appendices]
+    lessons = [name for name in names if name.startswith("notebooks/") and name not in (*chinese, *appendices)]
+    chinese_appendices = [name for name in appendices if "/zh/" in name]
+    appendices = [name for name in appendices if name not in chinese_appendices]
     guides = [name for name in names if name.startswith("docs/") and name not in chinese]
     guides.sort(key=lambda name: (name not in FIRST_GUIDES, name))
     reference = [f"{name}.md" for name in WRITTEN] + ["CHANGELOG.md", "CONTRIBUTING.md"]
-    parts = [("Lessons", lessons), ("课程", chinese), ("Guides", guides), ("Reference", reference)]
+    parts = [("Lessons", lessons), ("Appendices", appendices), ("课程", chinese), ("附录", chinese_appendices)]
+    parts += [("Guides", guides), ("Reference", reference)]
     return "\n".join(_toctree(caption, pages) for caption, pages in parts if pages)
 
 

@@ -1,7 +1,8 @@
 """Collect what the site shows into one folder, laid out as the repository is, so that links between pages stay true.
 
-Nothing is executed. Pages are README.md (the start), docs/*.md, CHANGELOG.md, CONTRIBUTING.md and the lessons with
-their saved outputs; `pages.py` writes the glossary, the list of public names and the start of each language.
+Nothing is executed. Pages are README.md (the start), docs/*.md, CHANGELOG.md, CONTRIBUTING.md, and the lessons and
+their appendices with their saved outputs; `pages.py` writes the glossary, the list of public names and the start of
+each language.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def _pages(root: Path) -> dict[str, Path]:
         "CHANGELOG.md": root / "CHANGELOG.md",
         "CONTRIBUTING.md": root / "CONTRIBUTING.md",
     }
-    for pattern in ("docs/*.md", "docs/zh/*.md", "notebooks/[0-9][0-9]*.ipynb", "notebooks/zh/[0-9][0-9]*.ipynb"):
+    places = ("notebooks", "notebooks/appendix", "notebooks/zh", "notebooks/zh/appendix")
+    for pattern in ("docs/*.md", "docs/zh/*.md", *(f"{place}/[0-9][0-9]*.ipynb" for place in places)):
         found |= {path.relative_to(root).as_posix(): path for path in sorted(root.glob(pattern))}
     return found
 
