@@ -185,7 +185,7 @@ def test_every_panel_fits_a_laptop(page: Any, lab: str) -> None:
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
     tall = {source: size for source, size in found.items() if size["height"] > HEIGHT or size["width"] > OUTER}
     assert tall == {}
-    assert found["ml.confidence('05', 'before')"]["height"] <= 120  # type: ignore[operator]  # it is there twice
+    assert found["ml.confidence('05', 'before')"]["height"] <= 120  # it is there twice
     assert {source: size for source, size in found.items() if size["over"] > 0} == {}
     pictures = {source: size for source, size in found.items() if size["sharp"] is not None}
     assert len(pictures) >= 15
