@@ -98,7 +98,7 @@ def use_by_size(results: Results, kinds: Sequence[str] = MAIN) -> Table:
 
 def seed_by_seed(results: Results, first: str, second: str) -> Table:
     """Perplexity and error of two quantizers, one number a seed, and whether their means differ."""
-    table = [("codes", f"perplexity: {first}", second, "", f"error (mm): {first}", second, "")]
+    table: list[tuple[str, ...]] = [("codes", f"perplexity: {first}", second, "", f"error (mm): {first}", second, "")]
     for size in results.sizes:
         cells = []
         for field, digits in (("perplexity", 0), (ERROR, 1)):
