@@ -56,7 +56,8 @@ def test_nbval_has_teeth(root: Path, tmp_path: Path) -> None:
         shutil.copy(root / "notebooks" / name, tmp_path)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
     command += ["--nbval-sanitize-with", "sanitize.cfg", "--nbval-cell-timeout=120", "--junitxml=result.xml", "."]
-    environment = {**os.environ, "PYTHONPATH": str(root), "MOTIONLAB_PROFILE": "ci"}
+    places = os.pathsep.join((str(root), str(root / "notebooks")))  # the package, and the exercises of the lesson
+    environment = {**os.environ, "PYTHONPATH": places, "MOTIONLAB_PROFILE": "ci"}
     environment.pop("MOTIONLAB_SOLUTIONS", None)
     subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=500)
     failures: dict[str, list[str]] = {name: [] for name in variants}

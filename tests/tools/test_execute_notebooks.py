@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from tools.execute_notebooks import lessons
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -48,3 +50,11 @@ def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_
 
     second = run(good)
     assert second.returncode == 0 and "01_good.ipynb: unchanged" in second.stdout
+
+
+def test_every_lesson_and_then_every_appendix_is_executed(tmp_path: Path) -> None:
+    for name in ("zh/05_a.ipynb", "appendix/05_a.ipynb", "06_b.ipynb", "05_a.ipynb", "notes.ipynb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in lessons(tmp_path)]
+    assert found == ["05_a.ipynb", "06_b.ipynb", "appendix/05_a.ipynb"]
