@@ -13,7 +13,7 @@ from tools.build_site import repository
 from tools.site_builder import diagram
 from tools.site_builder.extension import other_language
 from tools.site_builder.links import rewritten
-from tools.site_builder.outputs import shown
+from tools.site_builder.outputs import PLOTLY, shown
 from tools.site_builder.pages import call_of, contents, definition, glossary_page, names_page
 from tools.site_builder.sources import collect
 
@@ -68,6 +68,12 @@ def test_a_panel_is_its_picture_and_a_line() -> None:
 def test_a_player_is_alive_and_needs_no_line() -> None:
     player = {"output_type": "display_data", "data": {"text/plain": "<SkeletonPlayer: a>", "text/html": "<div>"}}
     assert [output["data"] for output in shown(player)] == [{"text/html": "<div>"}]
+
+
+def test_a_figure_to_explore_is_shown_as_its_picture() -> None:
+    data = {"text/plain": "<figure to explore: 1 lines, 0 sets of bars>", "image/png": "iVBO", PLOTLY: {"data": []}}
+    (one,) = shown({"output_type": "execute_result", "data": data})
+    assert set(one["data"]) == {"text/plain", "image/png"} and PLOTLY in data
 
 
 @pytest.mark.parametrize("text", ["<Figure size 640x480 with 1 Axes>", "3", "size of <RopePanel: a>"])

@@ -8,6 +8,7 @@ from typing import Any
 
 # What a panel or a player prints: `<RopePanel: query, key, pair>`.
 _WIDGET = re.compile(r"^<(?P<kind>\w+(?:Panel|Player)): (?P<names>.*)>$", flags=re.DOTALL)
+PLOTLY = "application/vnd.plotly.v1+json"
 _ALIVE = ("image/png", "text/html")
 
 
@@ -15,18 +16,25 @@ def shown(output: dict[str, Any]) -> list[dict[str, Any]]:
     """The outputs to show in place of one saved output.
 
     A panel's output holds its picture, and a player's the player; a line below says what a reader of the page cannot
-    do with it. All other outputs stay as they are.
+    do with it. A figure to explore is shown as its picture. All other outputs stay as they are.
     """
     data = output.get("data", {})
     found = _WIDGET.match("".join(data.get("text/plain", "")))
     if not found:
-        return [output]
+        return [_without_plotly(output)]
     alive = {kind: data[kind] for kind in _ALIVE if kind in data}
     note = _note(found["kind"], found["names"], alive)
     saved = [{**output, "data": alive}] if alive else []
     if not note:
         return saved
     return [*saved, {"output_type": "display_data", "metadata": {}, "data": {"text/html": note}}]
+
+
+def _without_plotly(output: dict[str, Any]) -> dict[str, Any]:
+    """A figure to explore holds its picture as well; the script of the other form would be 5 MB."""
+    if PLOTLY not in output.get("data", {}):
+        return output
+    return {**output, "data": {kind: value for kind, value in output["data"].items() if kind != PLOTLY}}
 
 
 def _note(kind: str, names: str, alive: dict[str, Any]) -> str:
