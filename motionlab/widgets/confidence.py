@@ -137,4 +137,4 @@ class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     def _show(self, remark: str) -> None:
         text = html.escape(self.summary() + remark)
-        self._line.value = f'<p class="motionlab-summary" role="status" style="{_TIGHT}">{text}</p>'
+        self._line.value = f'<p class="motionlab-confidence" role="status" style="{_TIGHT}">{text}</p>'

@@ -31,7 +31,7 @@ class GlossaryPanel(Panel):
     PRESETS: ClassVar = {"mask": {"search": "mask"}, "梯度": {"search": "梯度"}}
 
     def __init__(self) -> None:
-        self._list = W.HTML(layout=W.Layout(width="100%"))
+        self._list = W.HTML(layout=W.Layout(width="auto"))
         super().__init__()
         self.inputs["search"].continuous_update = True  # a search takes a millisecond: show it at every letter
         self.children = (self._grid, self._buttons, self._text, self._list)
