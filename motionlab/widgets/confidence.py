@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from motionlab.errors import InputError, MissingExtra
 from motionlab.teaching.learning_path import lesson_title
 from motionlab.teaching.progress import MOMENTS, SUREST, Moment, keep, kept, recording
-from motionlab.widgets.fitting import OUTER
+from motionlab.widgets.fitting import OUTER, TIGHT
 
 try:
     import ipywidgets as W
@@ -53,7 +53,6 @@ CHINESE = Words(
 )
 _THIS = "what is this lesson about?"
 _HAN = re.compile("[\u4e00-\u9fff]")
-_TIGHT = "margin: 2px 0; line-height: 1.4"
 
 
 def confidence(lesson: str, moment: Moment) -> Confidence:
@@ -88,7 +87,7 @@ class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         )
         self._line = W.HTML(layout=W.Layout(margin="0"))
         self._buttons.observe(self._clicked, names="value")
-        question = W.HTML(f'<p style="{_TIGHT}">{html.escape(self._question)}</p>', layout=W.Layout(margin="0"))
+        question = W.HTML(f'<p style="{TIGHT}">{html.escape(self._question)}</p>', layout=W.Layout(margin="0"))
         super().__init__([question, self._buttons, self._line], layout=W.Layout(max_width=f"{OUTER}px"))
         self._show("")
 
@@ -112,7 +111,7 @@ class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def still(self) -> dict[str, str]:
         """What a page without a kernel shows, by mime type: the question and the five answers, none of them chosen."""
         scale = " · ".join(html.escape(label) for label in self._labels())
-        return {"text/html": f'<p style="{_TIGHT}">{html.escape(self._question)}<br>{scale}</p>'}
+        return {"text/html": f'<p style="{TIGHT}">{html.escape(self._question)}<br>{scale}</p>'}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """The live widget, for Jupyter, and the question as HTML, which stays in a saved notebook."""
@@ -137,4 +136,4 @@ class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     def _show(self, remark: str) -> None:
         text = html.escape(self.summary() + remark)
-        self._line.value = f'<p class="motionlab-confidence" role="status" style="{_TIGHT}">{text}</p>'
+        self._line.value = f'<p class="motionlab-confidence" role="status" style="{TIGHT}">{text}</p>'

@@ -19,6 +19,7 @@ ROW, TEXT = 33, 48  # of a row of controls or buttons, and of the line of text, 
 LEAST = 200  # of the picture, however many controls there are
 DENSITY = 2  # dots of a picture for each CSS pixel
 INCH = 96  # CSS pixels of an inch
+TIGHT = "margin: 2px 0; line-height: 1.4"  # of a line of text; ipywidgets would make it twice as high
 
 
 def room(rows: int) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from PIL import Image
 
 from motionlab.errors import InputError, MissingExtra
-from motionlab.widgets.fitting import DENSITY, HEIGHT, OUTER, WIDTH, fitted_png, room
+from motionlab.widgets.fitting import DENSITY, HEIGHT, OUTER, TIGHT, WIDTH, fitted_png, room
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -188,11 +188,11 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         try:
             self.result = self.compute(**self.params)
         except InputError as error:
-            self._text.value = f'<p role="alert" style="{_TIGHT}">{html.escape(str(error))}</p>'
+            self._text.value = f'<p role="alert" style="{TIGHT}">{html.escape(str(error))}</p>'
             return
         self._draw(self.result)
         words = html.escape(self.describe(self.result))
-        self._text.value = f'<p class="motionlab-summary" style="{_TIGHT}">{words}</p>'
+        self._text.value = f'<p class="motionlab-summary" style="{TIGHT}">{words}</p>'
         self._follow_drags(time.perf_counter() - began < LIVE)
 
     def _follow_drags(self, live: bool) -> None:
@@ -203,7 +203,6 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
 
 _EDGE = 16  # CSS pixels of margins
-_TIGHT = "margin: 2px 0; line-height: 1.4"
 _SLIDERS = (W.IntSlider, W.FloatSlider, W.SelectionSlider)
 _WIDE = (W.ToggleButtons, W.Text, W.Combobox, W.SelectMultiple)  # controls that take a whole row
 
