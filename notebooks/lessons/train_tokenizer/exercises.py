@@ -15,7 +15,7 @@ from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
 from motionlab.teaching.exercise import Exercise, as_number, register
 
 
-# ---- exercise 1: windows ---------------------------------------------------------------------------------------------
+# ---- windows ---------------------------------------------------------------------------------------------------------
 def take_window(features: Tensor, window: int, u: float) -> Tensor:
     """Cut `window` frames at a random place: `u` in 0..1 (1 excluded) chooses among all places. Reset row 0."""
     start = int(u * (len(features) - window + 1))
@@ -80,7 +80,7 @@ def _clip() -> Tensor:
     return encode(forward_kinematics(rotations, root, canonical_skeleton().offsets), rotations)
 
 
-# ---- exercise 2: smooth L1 -------------------------------------------------------------------------------------------
+# ---- smooth L1 -------------------------------------------------------------------------------------------------------
 def smooth_l1(a: Tensor, b: Tensor) -> Tensor:
     """Mean of e^2 / 2 where |e| < 1, and of |e| - 1/2 elsewhere, with e = a - b."""
     size = (a - b).abs()
@@ -121,7 +121,7 @@ def _form(value: Any) -> str:
     return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{type(value).__name__}"
 
 
-# ---- exercise 3: a training step -------------------------------------------------------------------------------------
+# ---- a training step -------------------------------------------------------------------------------------------------
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
     """One step on normalised windows `x [B, T, 272]`; returns the loss as a plain number."""
     output = model(x)
@@ -212,7 +212,7 @@ def _without_quantizer(model: nn.Module, optimizer: torch.optim.Optimizer, x: Te
     optimizer.step()
 
 
-# ---- exercise 4: millimetres -----------------------------------------------------------------------------------------
+# ---- millimetres -----------------------------------------------------------------------------------------------------
 def error_mm(restored: Tensor, real: Tensor, normalizer: Normalizer) -> float:
     """Mean joint error in mm, pelvis aligned, of two NORMALISED motions `[T, 272]`."""
     a, b = (decode_positions(normalizer.denormalize(x)) for x in (restored, real))  # [T, 22, 3] metres

@@ -19,7 +19,7 @@ def _close(a: Any, b: Tensor, atol: float = 1e-5) -> bool:
     return isinstance(a, Tensor) and a.shape == b.shape and torch.allclose(a.to(b.dtype), b, atol=atol)
 
 
-# ---- 1. the nearest code ---------------------------------------------------------------------------------------------
+# ---- the nearest code ------------------------------------------------------------------------------------------------
 def nearest(z: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest code for each vector, with one matrix product: `[n, D]`, `[K, D]` -> `[n]`."""
     scores = z @ codebook.T - codebook.square().sum(1) / 2  # [n, K]; |z - c|^2 = |z|^2 - 2 scores
@@ -56,7 +56,7 @@ def _diagnose_nearest(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 2. two losses, two detaches -------------------------------------------------------------------------------------
+# ---- two losses, two detaches ----------------------------------------------------------------------------------------
 def vq_losses(z: Tensor, codes: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """The decoder's input, and the loss of the quantizer; `codes` are the nearest codes, both `[n, D]`."""
     codebook_loss = (z.detach() - codes).square().mean()
@@ -123,7 +123,7 @@ def _gradients(loss: Tensor, *inputs: Tensor) -> list[Tensor]:
     return [torch.zeros_like(t) if g is None else g for g, t in zip(found, inputs, strict=True)]
 
 
-# ---- 3. moving averages ----------------------------------------------------------------------------------------------
+# ---- moving averages -------------------------------------------------------------------------------------------------
 def ema_step(count: Tensor, total: Tensor, z: Tensor, indices: Tensor, decay: float) -> tuple[Tensor, Tensor, Tensor]:
     """New running counts `[K]`, running sums `[K, D]` and codes `[K, D]` after a batch `z [n, D]` with its tokens."""
     hits = torch.bincount(indices, minlength=len(count)).to(z.dtype)  # [K]
@@ -168,7 +168,7 @@ def _diagnose_ema(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 4. the rescue ---------------------------------------------------------------------------------------------------
+# ---- the rescue ------------------------------------------------------------------------------------------------------
 def rescue(count: Tensor, total: Tensor, z: Tensor, limit: float) -> tuple[Tensor, Tensor]:
     """Running counts `[K]` and sums `[K, D]` in which every code with a count below `limit` restarts on a vector."""
     dead = count < limit  # [K]
