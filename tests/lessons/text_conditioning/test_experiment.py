@@ -120,7 +120,7 @@ def _answers(decoder, sentences, *, reset=True, keep=True, feed=True, stop=True,
     answers, cache = [], None
     for sentence in sentences:
         cache = None if reset else cache
-        token, written = 0, []
+        token, written = 0, list[int]()
         while len(written) < limit:
             token, after = decoder.step(sentence, token if feed else 0, cache)
             cache = after if keep else None
