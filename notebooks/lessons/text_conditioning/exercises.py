@@ -219,6 +219,8 @@ def _diagnose_answers(function: Callable[..., Any]) -> str | None:
                 "the cache that step() returns."
             )
         return "it never stops: leave the loop when the token is END (1)."
+    if not isinstance(answers, list | tuple) or not all(isinstance(answer, list | tuple) for answer in answers):
+        return "the result should be a list with one answer per sentence, and each answer a list of tokens."
     answers = [list(answer) for answer in answers]
     if answers == sentences:
         return None
@@ -231,6 +233,11 @@ def _diagnose_answers(function: Callable[..., Any]) -> str | None:
         )
     if answers == [[*sentence, FINISH] for sentence in sentences]:
         return "END (1) is a part of your answers. Stop before you append it."
+    if any(LOST in answer for answer in answers) and decoder.read > len(sentences):
+        return (
+            "the cache is thrown away within a sentence, so the decoder starts over: give each step() the cache that "
+            "the one before it returned."
+        )
     if any(LOST in answer for answer in answers):
         return "the decoder lost its way: give step() the token that it wrote last, and 0 only at the start."
     if list(itertools.chain(*answers)) and all(len(answer) <= 1 for answer in answers):

@@ -154,8 +154,11 @@ def _diagnose_ema(function: Callable[..., Any]) -> str | None:
         return "the counts should grow by the number of hits, not by one for every code that is hit."
     if _close(result[0], torch.where(hits > 0, right[0], count)):
         return "code 2 got no vector and its count stayed: it must decay, or the code's death goes unnoticed."
+    if _close(result[0], decay * count + hits):
+        return "the hits of this batch are added in full: they weigh 1 - decay, or the counts grow without end."
     if not _close(result[0], right[0]):
-        return f"the counts should be {right[0].tolist()}, got {result[0].tolist()}."
+        wanted, got = ([round(value, 3) for value in part.tolist()] for part in (right[0], result[0]))
+        return f"the counts should be {wanted}, got {got}."
     means = torch.zeros_like(total).index_add(0, indices, z) / hits.clamp(min=1).unsqueeze(1)
     if _close(result[1], decay * total + (1 - decay) * means):
         return "the running sum takes the SUM of the vectors of a code, not their mean: the division comes last."
