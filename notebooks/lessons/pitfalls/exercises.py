@@ -229,7 +229,7 @@ EXERCISES = register(
         _diagnose_mean,
         "Sum and count of the same clips: batches and stops cannot change what a loss means.",
         (
-            "Which batches were seen? Only these belong into the sum, and into the divisor.",
+            "Which batches were seen? Only these belong in the sum and in the divisor.",
             "sum of batch.sum() over sum of len(batch)",
         ),
         form="batches: list of losses [n_i], max_batches: int from 1 -> float",
