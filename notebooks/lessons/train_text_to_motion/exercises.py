@@ -241,7 +241,7 @@ EXERCISES = register(
         "stage2.probabilities",
         probabilities,
         _diagnose_probabilities,
-        "With it you can say what a motion was drawn from; the panel above shows the same numbers.",
+        "With it you can say what a motion was drawn from; the panel below shows the same numbers.",
         (
             "First softmax(logits / temperature). Then sort.",
             "A code is kept when the sum of everything MORE likely is still below top_p: cumsum - values < top_p.",

@@ -188,6 +188,8 @@ def _diagnose_step(function: Callable[..., Any]) -> str | None:
             "the quantizer's own loss is missing. It is 0 for FSQ, so it goes unnoticed; a VQ-VAE would lose its "
             "commitment. Add output.quantized.loss."
         )
+    if same(_three_steps(_squared)[1]):
+        return "this is the step of the squared error (mse_loss). Stage 1 compares by smooth L1: F.smooth_l1_loss."
     if not same(expected):
         return f"after one step the weight of the test should be {expected[0]:.4f}, got {weights[0]:.4f}."
     if isinstance(returned[0], Tensor):
@@ -203,6 +205,13 @@ def _diagnose_step(function: Callable[..., Any]) -> str | None:
 def _accumulating(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
     output = model(x)
     (F.smooth_l1_loss(output.reconstruction, x) + output.quantized.loss).backward()
+    optimizer.step()
+
+
+def _squared(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
+    output = model(x)
+    optimizer.zero_grad()
+    (F.mse_loss(output.reconstruction, x) + output.quantized.loss).backward()
     optimizer.step()
 
 

@@ -42,6 +42,13 @@ def _joined(model, batches, optimizer):
     accumulate_rows(model, [torch.cat(list(batches))], optimizer)
 
 
+def _one_backward(model, batches, optimizer):
+    total = sum(len(x) for x in batches)
+    optimizer.zero_grad()
+    sum(model(x).sum() / total for x in batches).backward()
+    optimizer.step()
+
+
 def _never_cleared(model, batches, optimizer):
     total = sum(len(x) for x in batches)
     for x in batches:
@@ -61,6 +68,7 @@ ACCUMULATE_MUTANTS = {
     "sum": (_mistake("sum"), "never divided"),
     "step inside": (_mistake("step inside"), "three small steps"),
     "joined": (_joined, "nothing is saved"),
+    "one backward": (_one_backward, "memory of the big batch"),
     "never cleared": (_never_cleared, "earlier step"),
     "cleared after": (_cleared_after, "earlier step"),
     "nothing": (lambda model, batches, optimizer: None, "did not move"),
@@ -71,6 +79,7 @@ TOTAL_MUTANTS = {
     "tail dropped": (lambda c, b, a, p, e: e * (math.ceil(c / (b * p)) // a), "was dropped"),
     "a fraction": (lambda c, b, a, p, e: e * c / (b * a * p), "whole"),
     "across epochs": (lambda c, b, a, p, e: math.ceil(e * c / (b * a * p)), "run across epochs"),
+    "across epochs, tail dropped": (lambda c, b, a, p, e: e * c // (b * a * p), "run across epochs"),
     "one epoch": (lambda c, b, a, p, e: math.ceil(c / (b * a * p)), "this is one epoch"),
     "processes forgotten": (lambda c, b, a, p, e: e * math.ceil(math.ceil(c / b) / a), "four processes"),
     "one more": (lambda c, b, a, p, e: e * (c // (b * a * p) + 1), "96 clips"),
