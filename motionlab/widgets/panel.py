@@ -10,7 +10,6 @@ import base64
 import html
 import re
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from PIL import Image
 
 from motionlab.errors import InputError, MissingExtra
+from motionlab.language import width_of
 from motionlab.widgets.fitting import DENSITY, HEIGHT, OUTER, TIGHT, WIDTH, fitted_png, room
 
 if TYPE_CHECKING:
@@ -259,9 +259,9 @@ class Table:
 
     def __repr__(self) -> str:
         rows = [[MARKED.sub(_padded, cell) for cell in row] for row in self.rows]
-        widths = [max(_columns(row[i]) for row in rows) for i in range(len(rows[0]))]
+        widths = [max(width_of(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = (
-            "  ".join(cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+            "  ".join(cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True))
             for row in rows
         )
         return "\n".join(line.rstrip() for line in lines)
@@ -277,8 +277,3 @@ class Table:
 def _padded(found: re.Match[str]) -> str:
     """A mark and its number, as wide as any other."""
     return found[0][0] + (found[1] or found[2]).rjust(MARKED_WIDTH)
-
-
-def _columns(text: str) -> int:
-    """How many columns a text takes on a terminal: a Chinese letter takes two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
