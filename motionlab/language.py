@@ -6,9 +6,9 @@ of pairs:
     - en: "expected {right}, got {found}."
       zh: "应为 {right}，实际为 {found}。"
 
-A name in braces stands for whatever is there in the English text; the Chinese text may have it in another place. A text
-without a pair stays English. Plain YAML, and no gettext: a reader sees both languages next to each other, and nothing
-has to be compiled.
+A name in braces stands for whatever is there in the English text, a name of one letter for a number; the Chinese text
+may have them in another place. A text without a pair stays English. Plain YAML, and no gettext: a reader sees both
+languages next to each other, and nothing has to be compiled.
 
 English in every language: errors and logs, because people look them up on the web; names of parameters, options and
 presets, and JSON, because programs read them; the words inside pictures.
@@ -20,6 +20,7 @@ import functools
 import os
 import re
 import unicodedata
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
@@ -32,6 +33,7 @@ from motionlab.files.reading import read_text, refusing
 Language = Literal["en", "zh"]
 FILE = "zh.yaml"
 NAME = re.compile(r"\{(\w+)\}")  # what differs from time to time, in a pair
+NUMBER = r"[-+≈]*(?:\d[\d.,]*(?:e[-+]?\d+)?|nan|inf)"
 
 
 def language() -> Language:
@@ -61,13 +63,13 @@ def tr(text: str, *places: str | Path) -> str:
     """
     if language() == "en":
         return text
-    for place in places:
-        found = catalogue(Path(place).with_name(FILE)).find(text)
-        if found is not None:
-            chinese, values = found
-            # A value may be a text with a translation of its own: the sentence behind "✗ rope.turn: ".
-            return _filled(chinese, {name: tr(value, *places) for name, value in values.items()})
-    return text
+    known = [catalogue(Path(place).with_name(FILE)) for place in places]
+    found = next((found for each in known if (found := each.find(text)) is not None), None)
+    if found is None:
+        return text
+    chinese, values = found
+    words = ChainMap(*(each.exact for each in known))  # a value may be a word with a pair of its own: "nothing"
+    return NAME.sub(lambda name: words.get(values[name[1]], values[name[1]]), chinese)
 
 
 class Catalogue:
@@ -92,14 +94,11 @@ class Catalogue:
         return None
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    return NAME.sub(lambda name: values[name[1]], text)
-
-
 def _pattern(english: str) -> re.Pattern[str]:
     """A text with names as an expression that finds their values."""
     parts = NAME.split(english)  # text, name, text, name, ... text
-    fixed, names = map(re.escape, parts[::2]), [f"(?P<{name}>.+?)" for name in parts[1::2]]
+    fixed = map(re.escape, parts[::2])
+    names = [f"(?P<{name}>{NUMBER if len(name) == 1 else '.+?'})" for name in parts[1::2]]
     return re.compile("".join(piece for pair in zip(fixed, [*names, ""], strict=True) for piece in pair), re.DOTALL)
 
 

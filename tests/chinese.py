@@ -11,7 +11,7 @@ import yaml
 
 from motionlab.language import NAME
 
-HAN = re.compile("[一-鿿]")
+HAN = re.compile("[一-鿿，。：；（）？]")
 ENGLISH = re.compile(r"[A-Za-z]{3,} [a-z]{2,} [a-z]{2,}")  # three words in a row
 
 

@@ -48,8 +48,8 @@ def test_the_most_exact_pair_wins(place: Path) -> None:
     assert tr("expected 3, got 4: use the argument.", place) == "应为 3，实际为 4：请使用参数。"
 
 
-def test_a_value_may_be_a_text_of_its_own(place: Path) -> None:
-    assert tr("✗ a.b: expected 3, got 4.", place) == "✗ a.b：实际为 4，应为 3。"
+def test_a_value_may_be_a_word_of_its_own(place: Path) -> None:
+    assert tr("✗ a.b: step", place) == "✗ a.b：步"
     assert tr("✗ a.b: two\nlines", place) == "✗ a.b：two\nlines"
 
 
@@ -72,7 +72,15 @@ def test_a_damaged_catalogue_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         tr("step", tmp_path / "code.py")
 
 
+def test_a_name_of_one_letter_is_a_number() -> None:
+    known = Catalogue({"{n} of {m}": "{m} 中的 {n}"})
+    for text in ("3 of 12", "≈-0.5 of 1,000", "nan of 6e-05"):
+        found = known.find(text)
+        assert found and " of ".join(found[1].values()) == text
+    assert known.find("the best of all") is None and known.find("3 of the 12") is None
+
+
 def test_letters_with_a_meaning_in_expressions_are_letters() -> None:
-    known = Catalogue({"a+b (c)? {n}.": "{n}", "{x}": "x"})
+    known = Catalogue({"a+b (c)? {n}.": "{n}", "{any}": "x"})
     assert known.find("a+b (c)? 3.") == ("{n}", {"n": "3"})
-    assert known.find("aab c 3.") == ("x", {"x": "aab c 3."})
+    assert known.find("aab c 3.") == ("x", {"any": "aab c 3."})
