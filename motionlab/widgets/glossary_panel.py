@@ -8,9 +8,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import ipywidgets as W
 
-from motionlab.language import language, tr
+from motionlab.language import Language, language, tr
 from motionlab.teaching.exercise import lesson_file
-from motionlab.teaching.glossary import TOPICS, Glossary, Language, Term, all_terms, find_terms
+from motionlab.teaching.glossary import TOPICS, Glossary, Term, all_terms, find_terms
 from motionlab.widgets.panel import Panel, Table
 
 ALL = "all topics"
