@@ -20,8 +20,7 @@ import functools
 import os
 import re
 import unicodedata
-from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -63,13 +62,16 @@ def tr(text: str, *places: str | Path) -> str:
     """
     if language() == "en":
         return text
-    known = [catalogue(Path(place).with_name(FILE)) for place in places]
+    return _chinese(text, [catalogue(Path(place).with_name(FILE)) for place in places])
+
+
+def _chinese(text: str, known: Sequence[Catalogue]) -> str:
     found = next((found for each in known if (found := each.find(text)) is not None), None)
     if found is None:
         return text
     chinese, values = found
-    words = ChainMap(*(each.exact for each in known))  # a value may be a word with a pair of its own: "nothing"
-    return NAME.sub(lambda name: words.get(values[name[1]], values[name[1]]), chinese)
+    # A value may have a pair of its own: "nothing" in "token 3 sees nothing".
+    return NAME.sub(lambda name: _chinese(values[name[1]], known), chinese)
 
 
 class Catalogue:
@@ -98,7 +100,7 @@ def _pattern(english: str) -> re.Pattern[str]:
     """A text with names as an expression that finds their values."""
     parts = NAME.split(english)  # text, name, text, name, ... text
     fixed = map(re.escape, parts[::2])
-    names = [f"(?P<{name}>{NUMBER if len(name) == 1 else '.+?'})" for name in parts[1::2]]
+    names = [f"(?P<{name}>{NUMBER if len(name) == 1 else '.*?'})" for name in parts[1::2]]
     return re.compile("".join(piece for pair in zip(fixed, [*names, ""], strict=True) for piece in pair), re.DOTALL)
 
 

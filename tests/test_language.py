@@ -48,8 +48,9 @@ def test_the_most_exact_pair_wins(place: Path) -> None:
     assert tr("expected 3, got 4: use the argument.", place) == "应为 3，实际为 4：请使用参数。"
 
 
-def test_a_value_may_be_a_word_of_its_own(place: Path) -> None:
-    assert tr("✗ a.b: step", place) == "✗ a.b：步"
+def test_a_value_may_have_a_pair_of_its_own(place: Path) -> None:
+    assert tr("✗ a.b: step", place) == "✗ a.b：步" and tr("✗ a.b: ", place) == "✗ a.b："
+    assert tr("✗ a.b: expected 3, got 4.", place) == "✗ a.b：实际为 4，应为 3。"
     assert tr("✗ a.b: two\nlines", place) == "✗ a.b：two\nlines"
 
 

@@ -208,8 +208,10 @@ def run_check(name: str, function: Callable[..., Any]) -> str:
         if error is not attempt.raised:
             problem = attempt.form_diagnosis(task.reference, error)
         elif _unwritten(error):
-            todo = "Replace the line `raise NotImplementedError`, then run it again."
-            return tr(f"⏳ {name}: not written yet. {todo}", __file__)
+            return tr(
+                f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run it again.",
+                __file__,
+            )
         else:
             problem = attempt.error_text(error)
     if problem is None:
