@@ -19,6 +19,7 @@ import typer
 
 from motionlab.command_end import Interruptible, end, end_with
 from motionlab.commands import compare, convert, data, demos, encode, generate, import_motions, progress
+from motionlab.commands.chinese_help import let_it_speak
 from motionlab.config import QUANTIZERS, VlaRunConfig, load_config, preset_names
 from motionlab.environment import let_anything_print, usable_path
 from motionlab.errors import MissingExtra, printable
@@ -356,7 +357,7 @@ def _plain_options(arguments: list[str]) -> list[str]:
 @functools.cache
 def _command() -> Any:
     """The tree of commands, built once in a process: typer would read all signatures again for every call."""
-    return typer.main.get_command(app)
+    return let_it_speak(typer.main.get_command(app))
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from motionlab.environment import switched_on, thread_count, usable_path
 from motionlab.errors import InputError
+from motionlab.language import language
 
 if TYPE_CHECKING:
     import torch
@@ -165,6 +166,7 @@ def check_environment() -> None:
     progress_file()
     usable_path(os.environ.get("MOTIONLAB_SAMPLES", ""), "MOTIONLAB_SAMPLES")
     switched_on("MOTIONLAB_SOLUTIONS")
+    language()
 
 
 def set_threads(count: int | None = None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.pop("MOTIONLAB_LANG", None)  # what is compared is English; a test that is not asks for it
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,8 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "lazy_names", "files", "environment", "runtime", "config", "quantizers", "motion", "training", "text",
-    "data", "tokenizer", "llama", "vla", "evaluation", "cost", "plots", "jobs", "views", "teaching", "widgets",
+    "errors", "lazy_names", "files", "environment", "language", "runtime", "config", "quantizers", "motion", "training",
+    "text", "data", "tokenizer", "llama", "vla", "evaluation", "cost", "plots", "jobs", "views", "teaching", "widgets",
     "command_end", "commands", "cli", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.
@@ -23,7 +23,7 @@ ORDER = (
 MAY_IMPORT_THE_PACKAGE = ("cli", "__main__")
 HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
 LIGHT_MODULES = (
-    *("__init__.py", "cli.py", "command_end.py", "environment.py", "errors.py", "runtime.py"),
+    *("__init__.py", "cli.py", "command_end.py", "environment.py", "errors.py", "language.py", "runtime.py"),
     *(f"files/{name}.py" for name in ("__init__", "atomic", "litter", "lock", "reading")),
     *(f"config/{path.name}" for path in (Path(__file__).resolve().parents[1] / "motionlab" / "config").glob("*.py")),
 )

@@ -20,6 +20,7 @@ from motionlab.data.splits import Clips, Splits
 from motionlab.data.takes import take_of
 from motionlab.errors import printable
 from motionlab.files import write_text
+from motionlab.jobs.page_language import spoken
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.report import table
 from motionlab.motion.audit import first_frame_jump
@@ -77,7 +78,7 @@ def write_card(config: RunConfig, out: str | Path | None = None) -> str:
             "splits": {name: asdict(card) for name, card in cards.items()},
         }
         write_text(Path(out) / "card.json", json.dumps(values, indent=1, ensure_ascii=False) + "\n")
-        write_text(Path(out) / "card.html", _html(splits, cards))
+        write_text(Path(out) / "card.html", spoken(_html(splits, cards)))
     return _text(splits, cards)
 
 

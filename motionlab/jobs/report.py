@@ -14,6 +14,7 @@ from motionlab.config import to_yaml
 from motionlab.cost.parameters import parameter_rows
 from motionlab.errors import InputError, printable
 from motionlab.files import sha256, write_text
+from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report_scores import (
     RULE,
     is_old,
@@ -75,7 +76,7 @@ def write_report(run: Run) -> Path:
         config=printable(to_yaml(run.config), lines=True),
     )
     path = run.folder / "report.html"
-    write_text(path, page)
+    write_text(path, spoken(page))
     return path
 
 

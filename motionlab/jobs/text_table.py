@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from motionlab.errors import printable
+from motionlab.language import width_of
 
 
 def columns(rows: Sequence[Sequence[object]]) -> str:
@@ -15,7 +16,8 @@ def columns(rows: Sequence[Sequence[object]]) -> str:
     seen_pairs  0.5
     """
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(cells[0]))]
+    widths = [max(width_of(row[at]) for row in cells) for at in range(len(cells[0]))]
     return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
+        "  ".join(cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
     )

@@ -17,6 +17,7 @@ import yaml
 from motionlab.config.yaml_files import read_settings
 from motionlab.errors import InputError, printable
 from motionlab.files import write_text
+from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report import table
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, line_figure, loss_figure
 from motionlab.training.reporting.history import History
@@ -36,7 +37,7 @@ def write_training_report(folder: str | Path) -> Path:
     report = training_report(folder)
     write_text(folder / "report.json", json.dumps(report, indent=1) + "\n")
     write_text(folder / "report.md", as_markdown(report))
-    write_text(folder / "report.html", as_html(report, History.read(folder / "history.csv")))
+    write_text(folder / "report.html", spoken(as_html(report, History.read(folder / "history.csv"))))
     return folder / "report.html"
 
 

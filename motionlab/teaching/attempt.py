@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from motionlab.language import tr
 from motionlab.runtime import seeded
 
 LONGEST = 60  # letters of a value that is shown
@@ -47,10 +48,10 @@ class Attempt:
         The traceback begins with the function itself: how the check came to call it is left out.
         """
         message = " ".join(str(error).split())[:160]
-        line = f"your function raised {type(error).__name__}: {message}".rstrip(": ")
+        line = tr(f"your function raised {type(error).__name__}: {message}".rstrip(": "), __file__)
         frames = self._own_frames(error)
         if frames is None:
-            return f"{line}\nIt was not entered: does it still take the arguments of the exercise?"
+            return f"{line}\n{tr('It was not entered: does it still take the arguments of the exercise?', __file__)}"
         return f"{line}\n" + "".join(traceback.format_exception(type(error), error, frames)).rstrip()
 
     @staticmethod
@@ -73,12 +74,14 @@ class Attempt:
             with seeded(0):
                 wanted = form_of(reference(*self._call[0], **self._call[1]), values=False)
         except Exception:  # the function used the arguments up: a graph can be walked backward once only
-            wanted = f"of the kind `{inspect.signature(reference).return_annotation}`"
+            wanted = tr(f"of the kind `{inspect.signature(reference).return_annotation}`", __file__)
         if wanted != form_of(self._result, values=False):
-            return f"the result should be {wanted}, got {found}."
+            return tr(f"the result should be {wanted}, got {found}.", __file__)
         if "grad" in str(error):
-            return "no gradient passes through the result. Was a tensor changed in place (+=, .add_()) or detached?"
-        return f"the check cannot work with this result: {found}. Is it made in the same way at every call?"
+            lost = "no gradient passes through the result. Was a tensor changed in place (+=, .add_()) or detached?"
+            return tr(lost, __file__)
+        odd = f"the check cannot work with this result: {found}. Is it made in the same way at every call?"
+        return tr(odd, __file__)
 
     def kind_diagnosis(self, reference: Callable[..., Any]) -> str | None:
         """The right numbers in the wrong kind, in the last result: nan, or fractions where codes are wanted."""
@@ -89,7 +92,7 @@ class Attempt:
             return None
         if _same_kind(self._result, wanted):
             return None
-        return f"the result should be {form_of(wanted, values=False)}, got {form_of(self._result)}."
+        return tr(f"the result should be {form_of(wanted, values=False)}, got {form_of(self._result)}.", __file__)
 
 
 def _same_kind(found: Any, wanted: Any) -> bool:
@@ -122,16 +125,16 @@ def form_of(value: Any, values: bool = True) -> str:
         kind = "numpy array" if type(value).__module__ == "numpy" else "tensor"
         size = f"of shape {tuple(shape)}" if tuple(shape) else "without dimensions"
         holes = " with nan in it" if _has_nan(value) else ""
-        return f"a {kind} {size}, {str(dtype).removeprefix('torch.')}{holes}"
+        return tr(f"a {kind} {size}, {str(dtype).removeprefix('torch.')}{holes}", __file__)
     if isinstance(value, list | tuple):
         inner = ", ".join(form_of(part, values) for part in value[:4]) + (", ..." if len(value) > 4 else "")
-        return f"a {type(value).__name__} of {len(value)}" + (f": {inner}" if value else "")
+        return tr(f"a {type(value).__name__} of {len(value)}" + (f": {inner}" if value else ""), __file__)
     if isinstance(value, bool | int | float | complex | str | bytes):
         if not values:
-            return f"an {type(value).__name__}" if type(value) is int else f"a {type(value).__name__}"
+            return tr(f"an {type(value).__name__}" if type(value) is int else f"a {type(value).__name__}", __file__)
         shown = repr(value)
         return f"{shown if len(shown) <= LONGEST else shown[:LONGEST] + '...'} ({type(value).__name__})"
-    return f"something of type {type(value).__name__}"
+    return tr(f"something of type {type(value).__name__}", __file__)
 
 
 def _has_nan(value: Any) -> bool:

@@ -29,6 +29,7 @@ from typing import Any
 
 from motionlab.environment import switched_on
 from motionlab.errors import InputError
+from motionlab.language import tr
 from motionlab.teaching.attempt import Attempt
 from motionlab.teaching.progress import note
 
@@ -53,6 +54,10 @@ class Exercise:
     praise: str
     hints: tuple[str, ...]
     form: str
+
+    def said(self, text: str) -> str:
+        """A text of this exercise in the language of the reader, from the `zh.yaml` of its lesson."""
+        return tr(text, inspect.getfile(self.reference))
 
 
 _registered: dict[str, Exercise] = {}  # filled by `register`, when the folder of a lesson is imported
@@ -160,7 +165,7 @@ def exercise(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
                     raise
                 if name not in _announced:
                     _announced.add(name)
-                    print(f"⏳ {name} is not written yet: the reference answers in its place.")
+                    print(tr(f"⏳ {name} is not written yet: the reference answers in its place.", __file__))
                 return task.reference(*args, **kwargs)
 
         attempt.exercise = name  # type: ignore[attr-defined]
@@ -203,10 +208,15 @@ def run_check(name: str, function: Callable[..., Any]) -> str:
         if error is not attempt.raised:
             problem = attempt.form_diagnosis(task.reference, error)
         elif _unwritten(error):
-            return f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run it again."
+            return tr(
+                f"⏳ {name}: not written yet. Replace the line `raise NotImplementedError`, then run it again.",
+                __file__,
+            )
         else:
             problem = attempt.error_text(error)
-    return f"✓ {name}: correct. {task.praise}" if problem is None else f"✗ {name}: {problem}"
+    if problem is None:
+        return tr(f"✓ {name}: correct. {task.said(task.praise)}", __file__)
+    return tr(f"✗ {name}: {task.said(problem)}", __file__)
 
 
 class Folded:
@@ -226,16 +236,17 @@ class Folded:
 
 def hint(name: str, number: int = 1) -> Folded:
     """Hint `number` (from 1) of an exercise, folded."""
-    hints = find_exercise(name).hints
+    task = find_exercise(name)
+    hints = task.hints
     if not 1 <= number <= len(hints):
         raise InputError("hint", found=number, expected=f"1 to {len(hints)}", fix="Ask for one of these.")
-    return Folded(f"Hint {number} of {len(hints)} for {name}", hints[number - 1])
+    return Folded(tr(f"Hint {number} of {len(hints)} for {name}", __file__), task.said(hints[number - 1]))
 
 
 def solution(name: str) -> Folded:
     """The reference of an exercise as source code, folded."""
     source = textwrap.dedent(inspect.getsource(find_exercise(name).reference))
-    return Folded(f"Solution of {name}", source, code=True)
+    return Folded(tr(f"Solution of {name}", __file__), source, code=True)
 
 
 def _unwritten(error: Exception) -> bool:

@@ -11,15 +11,16 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from motionlab.errors import InputError
 from motionlab.files.reading import read_text, refusing
+from motionlab.language import Language, tr
+from motionlab.language import language as asked_language
 
 PATH = Path(__file__).with_name("terms.yaml")
-Language = Literal["en", "zh"]
 TOPICS = {
     "motion": "what a motion is",
     "tokenizer": "motion to tokens and back",
@@ -84,15 +85,16 @@ class Glossary:
             f"<td>{html.escape(self.meaning(term))}</td></tr>"
             for term in self.terms
         )
-        return f"<table><thead><tr><th>term</th><th>中文</th><th>meaning</th></tr></thead><tbody>{rows}</tbody></table>"
+        titles = "".join(f"<th>{tr(title, __file__)}</th>" for title in ("term", "中文", "meaning"))
+        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def glossary(*names: str, language: Language = "en") -> Glossary:
+def glossary(*names: str, language: Language | None = None) -> Glossary:
     """The named terms, or all of them.
 
     Args:
         names: English terms, in any case.
-        language: of the meanings, "en" or "zh".
+        language: of the meanings, "en" or "zh"; by default that of `MOTIONLAB_LANG`.
 
     Raises:
         InputError: a term is not in the glossary, or no such language.
@@ -106,10 +108,10 @@ def glossary(*names: str, language: Language = "en") -> Glossary:
     for name in names:
         if name.lower() not in known:
             raise InputError("glossary", found=repr(name), expected="a known term", fix="See ml.glossary() for all.")
-    return Glossary(tuple(known[name.lower()] for name in names) or all_terms(), language)
+    return Glossary(tuple(known[name.lower()] for name in names) or all_terms(), language or asked_language())
 
 
-def find_terms(text: str = "", *, topic: str | None = None, language: Language = "en") -> Glossary:
+def find_terms(text: str = "", *, topic: str | None = None, language: Language | None = None) -> Glossary:
     """The terms that a text is about, best first.
 
     A term whose name is the text comes first, then names that begin with it, names in which a word begins with it,
@@ -119,7 +121,7 @@ def find_terms(text: str = "", *, topic: str | None = None, language: Language =
     Args:
         text: part of a term or of its meaning; an empty one finds all.
         topic: only terms of this one of `TOPICS`; None takes all.
-        language: of the meanings that are shown; names and meanings of both are searched.
+        language: of the meanings that are shown, by default that of `MOTIONLAB_LANG`; both are searched.
 
     Raises:
         InputError: no such topic, or no such language.
@@ -134,7 +136,7 @@ def find_terms(text: str = "", *, topic: str | None = None, language: Language =
     wanted = " ".join(text.lower().split())
     ranked = [(_rank(term, wanted), term) for term in all_terms() if topic in (None, term.topic)]
     found = sorted((pair for pair in ranked if pair[0] is not None), key=lambda pair: pair[0] or 0)  # a stable sort
-    return Glossary([term for _, term in found], language)
+    return Glossary([term for _, term in found], language or asked_language())
 
 
 def _rank(term: Term, wanted: str) -> int | None:

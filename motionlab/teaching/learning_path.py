@@ -12,6 +12,7 @@ from pathlib import Path
 from motionlab.errors import InputError
 from motionlab.files.reading import refusing
 from motionlab.jobs.text_table import columns
+from motionlab.language import tr
 from motionlab.teaching.exercise import all_exercises, lesson_paths
 from motionlab.teaching.progress import MOMENTS, Progress
 
@@ -74,7 +75,7 @@ def read_lessons(notebooks: Path) -> list[Lesson]:
 
 def progress_table(lessons: Sequence[Lesson], progress: Progress) -> str:
     """How far a learner is, a line per lesson, and which lesson is next."""
-    rows = [("lesson", "opened", "exercises", "confidence")]
+    rows = [tuple(tr(title, __file__) for title in ("lesson", "opened", "exercises", "confidence"))]
     rows += [(f"{lesson.number} {lesson.topic}", *_cells(lesson, progress)) for lesson in lessons]
     return f"{columns(rows)}\n{_next(lessons, progress)}"
 
@@ -83,15 +84,15 @@ def _cells(lesson: Lesson, progress: Progress) -> tuple[str, str, str]:
     opened = progress.opened.get(lesson.number)
     before, after = (progress.sure(lesson.number, moment) for moment in MOMENTS)
     sure = "-" if before is after is None else f"{before or '-'} -> {after or '-'}"
-    solved = f"{lesson.solved(progress)} of {len(lesson.exercises)}" if lesson.exercises else "-"
+    solved = tr(f"{lesson.solved(progress)} of {len(lesson.exercises)}", __file__) if lesson.exercises else "-"
     return "-" if opened is None else str(opened), solved, sure
 
 
 def _next(lessons: Sequence[Lesson], progress: Progress) -> str:
     waiting = [lesson for lesson in lessons if not lesson.finished(progress)]
     if not waiting:
-        return f"next: nothing; all {len(lessons)} lessons are finished"
-    return f"next: lesson {waiting[0].number}"
+        return tr(f"next: nothing; all {len(lessons)} lessons are finished", __file__)
+    return tr(f"next: lesson {waiting[0].number}", __file__)
 
 
 def _first_cell(path: Path) -> str:

@@ -26,6 +26,7 @@ from motionlab.files import atomic_path, write_text
 from motionlab.files.lock import locked
 from motionlab.files.reading import read_bytes, read_text
 from motionlab.files.records import parse_json, typed
+from motionlab.language import tr
 from motionlab.runtime import profile, progress_file
 
 Moment = Literal["before", "after"]
@@ -156,7 +157,7 @@ def note(change: Callable[[Progress], Progress]) -> None:
     why = keep(change)
     if why and not _warned:
         _warned.add(why)
-        print(f"note: your progress is not kept. {why}")
+        print(tr(f"note: your progress is not kept. {why}", __file__))
 
 
 def reset(path: Path) -> Path | None:

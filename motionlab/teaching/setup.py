@@ -6,6 +6,7 @@ import os
 import warnings
 from typing import Any
 
+from motionlab.language import tr
 from motionlab.plots.curves import forget_glyphs
 from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
 from motionlab.teaching.exercise import start_lesson
@@ -34,8 +35,8 @@ def setup(lesson: str) -> None:
     warnings.filterwarnings("ignore", message=".*IProgress.*")
     _show_figures()
     start_lesson(lesson)
-    print(f"lesson {lesson} · seed {SEED} · profile {level} ({_MEANING[level]})")
-    print(f"device: {device} · threads: {threads}")
+    print(tr(f"lesson {lesson} · seed {SEED} · profile {level} ({_MEANING[level]})", __file__))
+    print(tr(f"device: {device} · threads: {threads}", __file__))
     note(lambda progress: progress.with_opened(str(lesson)))
 
 

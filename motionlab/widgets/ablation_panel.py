@@ -159,10 +159,10 @@ class AblationPanel(Panel):
         self.run_controls = {
             "quantizer": W.Dropdown(options=kinds, layout=narrow),
             "codebook_size": W.Dropdown(options=sizes, value=SIZE if SIZE in sizes else sizes[0], layout=narrow),
-            "seed": W.BoundedIntText(0, 0, 10**6, description="seed", layout=narrow),
-            "steps": W.BoundedIntText(STEPS[profile()], 40, 10**6, description="steps", layout=narrow),
+            "seed": W.BoundedIntText(0, 0, 10**6, description=self.said("seed"), layout=narrow),
+            "steps": W.BoundedIntText(STEPS[profile()], 40, 10**6, description=self.said("steps"), layout=narrow),
         }
-        self.run_button = W.Button(description="Run", button_style="primary", layout=W.Layout(width="auto"))
+        self.run_button = W.Button(description=self.said("Run"), button_style="primary", layout=W.Layout(width="auto"))
         self.run_button.on_click(lambda _: self._clicked())
         self.run_text = W.HTML()
         return W.VBox([W.HBox([*self.run_controls.values(), self.run_button]), self.run_text])
@@ -175,7 +175,7 @@ class AblationPanel(Panel):
 
     def _say(self, text: str, alert: bool = False) -> None:
         role = ' role="alert"' if alert else ""
-        self.run_text.value = f'<p class="motionlab-run"{role}>{html.escape(text)}</p>'
+        self.run_text.value = f'<p class="motionlab-run"{role}>{html.escape(self.said(text))}</p>'
 
 
 def _cell(spread: Spread | None) -> str:

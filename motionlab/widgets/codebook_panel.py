@@ -74,7 +74,7 @@ class CodebookPanel(Panel):
         super().__init__()
         actions = []
         for name, act in (("step", self.step), ("20 steps", lambda: self.step(20)), ("rescue", self.rescue)):
-            button = W.Button(description=name, button_style="primary", layout=W.Layout(width="auto"))
+            button = W.Button(description=self.said(name), button_style="primary", layout=W.Layout(width="auto"))
             button.on_click(lambda _, act=act: act())
             actions.append(button)
         canvas, *sliders = self.inputs.values()
@@ -129,7 +129,7 @@ class CodebookPanel(Panel):
     def summary(self) -> str:
         """One line: the sliders and what is to be seen."""
         sliders = ", ".join(f"{name}={value}" for name, value in self.params.items() if name != "plane")
-        return f"{sliders} -> {self.describe(self.result)}"
+        return f"{sliders} -> {self.told()}"
 
     def rows(self, result: Plane) -> Sequence[Sequence[str]]:
         lines = [("code", "dots", "share", "pull of the codebook loss")]

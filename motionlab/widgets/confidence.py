@@ -11,6 +11,7 @@ import re
 from typing import Any, NamedTuple
 
 from motionlab.errors import InputError, MissingExtra
+from motionlab.language import language
 from motionlab.teaching.learning_path import lesson_title
 from motionlab.teaching.progress import MOMENTS, SUREST, Moment, keep, kept, recording
 from motionlab.widgets.fitting import OUTER, TIGHT
@@ -25,33 +26,38 @@ class Words(NamedTuple):
     """What the widget says in one language."""
 
     question: str
+    this: str
     least: str
     most: str
     before: str
     after: str
     between: str
     not_kept: str
+    failed: str
 
 
 ENGLISH = Words(
     question="How sure are you that you could explain this to a colleague: {title}",
+    this="what is this lesson about?",
     least="not at all",
     most="completely",
     before="before {sure}",
     after="now {sure}",
     between=", ",
     not_kept=" (shown only: nothing is kept here)",
+    failed=" (not kept: {why})",
 )
 CHINESE = Words(
     question="你有多大把握能把它给同事讲清楚：{title}",  # noqa: RUF001
+    this="这一课讲的是什么？",  # noqa: RUF001
     least="完全没有",
     most="完全有",
     before="之前 {sure}",
     after="现在 {sure}",
     between="，",  # noqa: RUF001
     not_kept="（只在此显示，不会保存）",  # noqa: RUF001
+    failed="（没有保存：{why}）",  # noqa: RUF001
 )
-_THIS = "what is this lesson about?"
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -69,15 +75,15 @@ def confidence(lesson: str, moment: Moment) -> Confidence:
 
 
 class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
-    """The question, five buttons, and a line with the answers. It speaks Chinese in a lesson with a Chinese title."""
+    """The question, five buttons, and a line with the answers. Chinese, in a lesson with a Chinese title as well."""
 
     def __init__(self, lesson: str, moment: Moment) -> None:
         if moment not in MOMENTS:
             raise InputError("confidence", found=repr(moment), expected=" or ".join(MOMENTS), fix="Ask for one.")
         self._lesson, self._moment = str(lesson), moment
-        title = lesson_title(self._lesson) or _THIS
-        self._words = CHINESE if _HAN.search(title) else ENGLISH
-        self._question = self._words.question.format(title=title)
+        title = lesson_title(self._lesson)
+        self._words = CHINESE if language() == "zh" or _HAN.search(title or "") else ENGLISH
+        self._question = self._words.question.format(title=title or self._words.this)
         self._progress = kept()
         self._buttons = W.ToggleButtons(
             options=list(zip(self._labels(), range(1, SUREST + 1), strict=True)),
@@ -132,7 +138,7 @@ class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         why = keep(lambda progress: progress.with_answer(self._lesson, self._moment, sure))
         # Read again: the other question may have been answered since this one was shown.
         self._progress = kept().with_answer(self._lesson, self._moment, sure)
-        self._show(f" (not kept: {why})" if why else "" if recording() else self._words.not_kept)
+        self._show(self._words.failed.format(why=why) if why else "" if recording() else self._words.not_kept)
 
     def _show(self, remark: str) -> None:
         text = html.escape(self.summary() + remark)

@@ -134,7 +134,7 @@ class DecoderTrainingPanel(TrainingPanel):
         parts = [f"step {result.step}"]
         for name, (_, values) in zip(CURVES, result.lines, strict=True):
             if values:
-                parts.append(f"{name} ≈{values[-1]:.3f}")
+                parts.append(f"{self.said(name)} ≈{values[-1]:.3f}")
         return " | ".join(parts)
 
     def rows(self, result: Any) -> Sequence[Sequence[str]]:

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import ipywidgets as W
 
+from motionlab.language import Language, language, tr
 from motionlab.teaching.exercise import lesson_file
-from motionlab.teaching.glossary import TOPICS, Glossary, Language, Term, all_terms, find_terms
-from motionlab.widgets.panel import Panel
+from motionlab.teaching.glossary import TOPICS, Glossary, Term, all_terms, find_terms
+from motionlab.widgets.panel import Panel, Table
 
 ALL = "all topics"
 LANGUAGES: dict[str, Language] = {"English": "en", "中文": "zh"}
@@ -38,10 +39,11 @@ class GlossaryPanel(Panel):
 
     def make_controls(self) -> dict[str, Any]:
         style = {"description_width": "60px"}
+        own = next(name for name, short in LANGUAGES.items() if short == language())
         return {
             "search": W.Text("", description="search", placeholder="mask, 掩码, ...", style=style),
             "topic": W.Dropdown(options=[ALL, *TOPICS], value=ALL, description="topic", style=style),
-            "language": W.Dropdown(options=list(LANGUAGES), value="English", description="meaning", style=style),
+            "language": W.Dropdown(options=list(LANGUAGES), value=own, description="meaning", style=style),
         }
 
     @staticmethod
@@ -55,9 +57,15 @@ class GlossaryPanel(Panel):
         self._list.value = list_html(result.terms)
 
     def describe(self, result: Found) -> str:
-        names = [f"{term.english} {term.chinese}" for term in result.terms.terms[:NAMED]]
-        more = ", ..." if len(result.terms) > NAMED else ""
-        return f"{len(result.terms)} of {result.of} terms{': ' if names else ''}{', '.join(names)}{more}"
+        listed = [f"{term.english} {term.chinese}" for term in result.terms.terms[:NAMED]]
+        listed += ["..."] if len(result.terms) > NAMED else []
+        if not listed:
+            return f"{len(result.terms)} of {result.of} terms"
+        return f"{len(result.terms)} of {result.of} terms: {', '.join(listed)}"
+
+    def table(self) -> Table:
+        titles, *terms = self.rows(self.result)
+        return Table([[self.said(title) for title in titles], *terms])  # a term is no word of this panel
 
     def rows(self, result: Found) -> Sequence[Sequence[str]]:
         lines = [(term.english, term.chinese, f"{term.lesson:02}", result.terms.meaning(term)) for term in result.terms]
@@ -67,20 +75,20 @@ class GlossaryPanel(Panel):
 def list_html(terms: Glossary) -> str:
     """The terms as a list that scrolls on its own."""
     if not len(terms):
-        return "<p>No term matches. A shorter part of the word may.</p>"
+        return f"<p>{tr('No term matches. A shorter part of the word may.', __file__)}</p>"
     entries = "".join(_entry(term, terms) for term in terms)
     return f'<div style="max-height:{LIST_HEIGHT}px;overflow-y:auto;line-height:1.45">{entries}</div>'
 
 
 def _entry(term: Term, terms: Glossary) -> str:
     file = lesson_file(term.lesson)
-    number = f"lesson {term.lesson:02}"
+    number = tr(f"lesson {term.lesson:02}", __file__)
     link = (
         f'<a href="{html.escape(file)}" target="_blank" style="text-decoration:underline">{number}</a>'
         if file
         else number
     )
     head = f"<b>{html.escape(term.english)}</b> · {html.escape(term.chinese)}"
-    side = f'<span style="float:right;margin-right:12px">{term.topic} · {link}</span>'
+    side = f'<span style="float:right;margin-right:12px">{tr(term.topic, __file__)} · {link}</span>'
     meaning = html.escape(terms.meaning(term))
     return f'<div class="motionlab-term" style="margin-bottom:7px">{side}{head}<br>{meaning}</div>'

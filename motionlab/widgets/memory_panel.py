@@ -36,7 +36,7 @@ class MemoryPanel(Panel):
     def __init__(self) -> None:
         self._measured: dict[tuple[int, StepSettings], int] = {}
         super().__init__()
-        button = W.Button(description="measure a real step", icon="play", layout=W.Layout(width="auto"))
+        button = W.Button(description=self.said("measure a real step"), icon="play", layout=W.Layout(width="auto"))
         button.on_click(lambda _: self._press())
         self._buttons.children = (*self._buttons.children, button)
 
@@ -107,7 +107,7 @@ class MemoryPanel(Panel):
         return [("part", "MiB"), *parts, ("peak", f"{result.memory.peak / MIB:.1f}"), *measured]
 
     def _press(self) -> None:
-        self._text.value = "<p>measuring a real step ...</p>"
+        self._text.value = f"<p>{self.said('measuring a real step ...')}</p>"
         try:
             self.measure()
         except InputError as error:  # an exception in a click would vanish into the server's log

@@ -105,7 +105,7 @@ class MotionPanel(Panel):
 
     def describe(self, result: SentenceView) -> str:
         cut = sum(one.generated.stopped_by == "limit" for one in result.motions)
-        parts = [f"{len(result.motions)} of {result.sentence!r}", f"cut at the limit: {cut}"]
+        parts = [f"{self.said(f'{len(result.motions)} of')} {result.sentence!r}", f"cut at the limit: {cut}"]
         if result.outside:
             parts.append(result.outside)
         return " | ".join(parts)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import html
 import re
+import sys
 import time
-import unicodedata
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from PIL import Image
 
 from motionlab.errors import InputError, MissingExtra
+from motionlab.language import language, tr, width_of
 from motionlab.widgets.fitting import DENSITY, HEIGHT, OUTER, TIGHT, WIDTH, fitted_png, room
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         `describe(result)`: one line, with `≈` before every float.
         `rows(result)`: the same as a table, for readers without widgets: the first row holds the titles.
         `PRESETS`: name -> parameters worth looking at.
+
+    All of it in English. With `MOTIONLAB_LANG=zh` the words are looked up in the `zh.yaml` next to the subclass, and
+    then in that of the other panels; names of parameters, options and presets stay as they are, and so do pictures.
     """
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -51,6 +55,8 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     def __init__(self) -> None:
         self.inputs: dict[str, Any] = self.make_controls()
+        for control in self.inputs.values():
+            self._translate(control)
         self._defaults = {name: control.value for name, control in self.inputs.items()}
         # Without align_self the box would stretch a picture to its own width, which blurs it.
         self._image = W.Image(format="png", layout=W.Layout(max_width="100%", align_self="flex-start"))
@@ -134,11 +140,22 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
     def summary(self) -> str:
         """One line: the parameters and what they give."""
         settings = ", ".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{settings} -> {self.describe(self.result)}"
+        return f"{settings} -> {self.told()}"
+
+    def told(self) -> str:
+        """What `describe` says, in the language of the reader; parts between bars are looked up one by one."""
+        return " | ".join(map(self.said, self.describe(self.result).split(" | ")))
+
+    @classmethod
+    def said(cls, text: str) -> str:
+        """A text of this panel in the language of the reader."""
+        modules = (sys.modules.get(kind.__module__) for kind in cls.__mro__ if issubclass(kind, Panel))
+        files = (getattr(module, "__file__", None) for module in modules)  # one made in a notebook has no file
+        return tr(text, *(file for file in files if file))
 
     def table(self) -> Table:
         """The result as a table, for a page without a kernel."""
-        return Table(self.rows(self.result))
+        return Table([[self.said(cell) for cell in row] for row in self.rows(self.result)])
 
     def still(self) -> dict[str, str]:
         """What a page without a kernel shows of this panel, by mime type: its picture, as base64."""
@@ -152,6 +169,18 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         return f"<{type(self).__name__}: {', '.join(self.inputs)}>"
 
     # ---- inside ----
+    def _translate(self, control: Any) -> None:
+        """Words of a control and of its options; the values stay, because code names them."""
+        if language() == "en":
+            return
+        control.description = self.said(getattr(control, "description", ""))
+        if isinstance(control, _CHOICES):
+            pairs = [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
+            value, said = control.value, [(self.said(label), option) for label, option in pairs]
+            if said != pairs:
+                control.options = said  # which moves the control to the first one
+                control.value = value
+
     def _assign(self, name: str, value: Any) -> None:
         from traitlets import TraitError
 
@@ -166,7 +195,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             raise InputError(f"panel {name}", found=repr(value), expected=limits, fix="Choose another value.")
 
     def _button(self, name: str, values: Mapping[str, Any]) -> Any:
-        button = W.Button(description=name, layout=W.Layout(width="auto"))
+        button = W.Button(description=self.said(name), layout=W.Layout(width="auto"))
         button.on_click(lambda _: self.set(**values))
         return button
 
@@ -191,7 +220,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
             self._text.value = f'<p role="alert" style="{TIGHT}">{html.escape(str(error))}</p>'
             return
         self._draw(self.result)
-        words = html.escape(self.describe(self.result))
+        words = html.escape(self.told())
         self._text.value = f'<p class="motionlab-summary" style="{TIGHT}">{words}</p>'
         self._follow_drags(time.perf_counter() - began < LIVE)
 
@@ -203,6 +232,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
 
 _EDGE = 16  # CSS pixels of margins
+_CHOICES = (W.Dropdown, W.ToggleButtons, W.SelectMultiple, W.SelectionSlider)
 _SLIDERS = (W.IntSlider, W.FloatSlider, W.SelectionSlider)
 _WIDE = (W.ToggleButtons, W.Text, W.Combobox, W.SelectMultiple)  # controls that take a whole row
 
@@ -261,9 +291,9 @@ class Table:
 
     def __repr__(self) -> str:
         rows = [[MARKED.sub(_padded, cell) for cell in row] for row in self.rows]
-        widths = [max(_columns(row[i]) for row in rows) for i in range(len(rows[0]))]
+        widths = [max(width_of(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = (
-            "  ".join(cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True))
+            "  ".join(cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True))
             for row in rows
         )
         return "\n".join(line.rstrip() for line in lines)
@@ -279,8 +309,3 @@ class Table:
 def _padded(found: re.Match[str]) -> str:
     """A mark and its number, as wide as any other."""
     return found[0][0] + (found[1] or found[2]).rjust(MARKED_WIDTH)
-
-
-def _columns(text: str) -> int:
-    """How many columns a text takes on a terminal: a Chinese letter takes two."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

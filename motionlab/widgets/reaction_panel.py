@@ -53,7 +53,7 @@ class ReactionPanel(Panel):
 
     def describe(self, result: ReactionView) -> str:
         seen = [reaction for reaction in result.reactions if reaction.reacts]
-        return f"{result.words}: ≈{len(seen)} of {len(result.reactions)} metrics react"
+        return f"{self.said(result.words)}: ≈{len(seen)} of {len(result.reactions)} metrics react"
 
     def rows(self, result: ReactionView) -> Sequence[Sequence[str]]:
         lines: list[Sequence[str]] = [("metric", "unit", "real", "spoiled", "reacts")]

@@ -57,7 +57,7 @@ class ShardingPanel(Panel):
     def describe(self, result: Sharding) -> str:
         held = ", ".join(f"{NAMES[stage]} ≈{estimate.total / 1e9:.1f}" for stage, estimate in result.held.items())
         first = result.first_that_fits
-        verdict = f"the first that fits is {NAMES[first]}" if first else "none fits"
+        verdict = self.said(f"the first that fits is {NAMES[first]}" if first else "none fits")
         return f"{result.size} on {result.gpus}: GB a GPU: {held} | {verdict} (activations not counted)"
 
     def rows(self, result: Sharding) -> Sequence[Sequence[str]]:

@@ -47,7 +47,7 @@ class StrategyPanel(Panel):
 
     def describe(self, result: Painted) -> str:
         counted = ((state, result.count(state)) for state in ("kept", "replaced", "own", "MASK"))
-        parts = [f"{number} {state}" for state, number in counted if number]
+        parts = [self.said(f"{number} {state}") for state, number in counted if number]
         return f"{result.n_codes} codes: {', '.join(parts)} | the loss counts {result.n_predicted} places"
 
     def rows(self, result: Painted) -> Sequence[Sequence[str]]:

@@ -29,7 +29,8 @@ from motionlab.widgets.quantizer_panel import QuantizerPanel
 
 pytestmark = pytest.mark.browser
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
-GALLERY = "gallery.ipynb"  # a notebook with every panel that needs no training
+# Notebooks with every panel that needs no training, and their languages.
+GALLERIES = {"gallery.ipynb": "en", "gallery_zh.ipynb": "zh"}
 PANELS = (
     "ml.QuantizerPanel()", "ml.FeaturePanel()", "ml.CodebookPanel()", "ml.LevelsPanel()", "ml.MemoryPanel()",
     "ml.AblationPanel('results/tokenizer_ablation.jsonl')", "ml.RopePanel()", "ml.KVCachePanel()", "ml.MaskPanel()",
@@ -74,7 +75,8 @@ def lab(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("lab")
     lessons = home / "notebooks"
     shutil.copytree(root / "notebooks", lessons, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
-    write_gallery(lessons / GALLERY)
+    for name, spoken in GALLERIES.items():
+        write_gallery(lessons / name, spoken)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -120,9 +122,10 @@ def wait_for(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-3000:]}")
 
 
-def write_gallery(path: Path) -> None:
+def write_gallery(path: Path, spoken: str) -> None:
     """A notebook with one panel to a cell."""
-    first = "import motionlab as ml\nfrom lessons.build_the_tokenizer.panel import FieldPanel\n"
+    first = f"import os\nos.environ['MOTIONLAB_LANG'] = '{spoken}'\n"
+    first += "import motionlab as ml\nfrom lessons.build_the_tokenizer.panel import FieldPanel\n"
     first += "from lessons.pitfalls.panel import PitfallPanel"
     last = "ml.plots.explore(ml.plots.usage_figure({'FSQ': [5, 3, 2]}))"
     cells = [nbformat.v4.new_code_cell(source) for source in (first, *PANELS, last)]
@@ -153,10 +156,11 @@ MEASURE = """panel => {
 }"""
 
 
-def test_every_panel_fits_a_laptop(page: Any, lab: str) -> None:
+@pytest.mark.parametrize("gallery", GALLERIES)
+def test_every_panel_fits_a_laptop(page: Any, lab: str, gallery: str) -> None:
     """All of a panel is in sight at once, and its picture has two dots for each pixel of the page, not stretched."""
     page.set_viewport_size({"width": 1440, "height": 900})
-    page.goto(f"{lab}/lab/workspaces/gallery/tree/{GALLERY}")
+    page.goto(f"{lab}/lab/workspaces/{Path(gallery).stem}/tree/{gallery}")
     page.get_by_text("Python 3 (ipykernel) | Idle").first.wait_for()
     page.locator(".jp-Notebook .jp-Cell").first.click()
     found: dict[str, dict[str, Any]] = {}
@@ -170,7 +174,7 @@ def test_every_panel_fits_a_laptop(page: Any, lab: str) -> None:
         page.wait_for_timeout(300)  # the picture is decoded after the box is there
         found[source] = panel.evaluate(MEASURE)
         if folder := os.environ.get("MOTIONLAB_SCREENSHOTS"):  # for a person who wants to look
-            panel.screenshot(path=str(Path(folder) / f"panel-{number:02}.png"))
+            panel.screenshot(path=str(Path(folder) / f"panel-{GALLERIES[gallery]}-{number:02}.png"))
     page.keyboard.press("Shift+Enter")  # the last cell: a figure to explore, drawn without asking another machine
     page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
     tall = {source: size for source, size in found.items() if size["height"] > HEIGHT or size["width"] > OUTER}

@@ -14,6 +14,7 @@ from typing import Any
 from motionlab.config import to_yaml
 from motionlab.errors import printable
 from motionlab.files import write_text
+from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report import table
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_report import training_report
@@ -55,7 +56,7 @@ def write_vla_report(run: Run) -> Path:
         config=printable(to_yaml(run.config), lines=True),
     )
     write_text(run.folder / "report.md", _markdown(run, trials, tiles, tables, films))
-    write_text(run.folder / "report.html", page)
+    write_text(run.folder / "report.html", spoken(page))
     return run.folder / "report.html"
 
 

@@ -59,7 +59,8 @@ def diagnose_sees(function: Function) -> str | None:
             return sentence
     if not torch.equal(answer, right):
         row, _, i, j = (answer != right).nonzero()[0].tolist()
-        return f"in row {row} position {i} should {'' if right[row, 0, i, j] else 'not '}see position {j}."
+        must = "should" if right[row, 0, i, j] else "should not"
+        return f"in row {row} position {i} {must} see position {j}."
     return None
 
 

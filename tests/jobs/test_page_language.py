@@ -1,0 +1,118 @@
+"""Reports with MOTIONLAB_LANG=zh: every sentence of theirs, and nothing that is code, a drawing or a name."""
+
+from __future__ import annotations
+
+import ast
+import html
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from motionlab.jobs import page_language
+from motionlab.jobs.page_language import spoken
+from motionlab.jobs.report import write_report
+from motionlab.jobs.run_folder import Run
+from motionlab.text.action_types import CATEGORIES
+from tests.chinese import HAN, faults, pairs, shape, texts
+
+JOBS = Path(page_language.__file__).parent
+CATALOGUE = JOBS / "zh.yaml"
+# The page of an import gives reasons and measures, which are English like those in its JSON file.
+TEMPLATES = [path for path in JOBS.rglob("*.html.j2") if path.parent.name != "imports"]
+_TEXT = re.compile(r"<(script|style|svg|pre)\b.*?</\1>|<[^>]*>|([^<]+)", re.DOTALL)
+_NAMES = re.compile(r"[\w.+-]+|[\d., %()a-z-]*mm|VQ-VAE \(EMA, reset\)|fp32 \(.*\)|torch .*")
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+
+
+def texts_of(page: str) -> Iterator[str]:
+    """What a browser would show of a page, but for its drawings."""
+    for found in _TEXT.finditer(page):
+        if found[2] and found[2].strip():
+            yield " ".join(html.unescape(found[2]).split())
+
+
+def left_in_english(page: str) -> set[str]:
+    """Texts without anything Chinese that are no names or numbers."""
+    words = {text for text in texts_of(page) if re.search("[a-z]{2}", text) and not HAN.search(text)}
+    return {text for text in words if not _NAMES.fullmatch(text)}
+
+
+def test_only_texts_change(chinese: None) -> None:
+    page = (
+        '<html lang="en"><h2 title="Corpus">Corpus</h2><script>"<p>Corpus</p>"</script><pre>Corpus</pre>'
+        "<svg><text>Corpus</text></svg><p>\n  Where the time\n went</p><p>a &lt; b</p><td>0.5 (0.25 to 1)</td>"
+    )
+    assert spoken(page) == (
+        '<html lang="zh-CN"><h2 title="Corpus">语料</h2><script>"<p>Corpus</p>"</script><pre>Corpus</pre>'
+        "<svg><text>Corpus</text></svg><p>时间花在哪里</p><p>a &lt; b</p><td>0.5（0.25 至 1）</td>"
+    )
+
+
+def test_sentences_of_a_paragraph_are_looked_up_one_by_one(chinese: None) -> None:
+    assert spoken("<p>No judge and no network. Usage: 3.</p>") == "<p>不用评判模型，也不用网络。 Usage: 3.</p>"
+    assert spoken("<p>Drag to turn a figure. The right side of a body is drawn paler.</p>") == (
+        "<p>拖动可以转动人形。身体右侧画得较浅。</p>"
+    )
+    escaped = "<p>&lt;b&gt;: asked for walk &amp; run; recognised in the generated motion: &lt;i&gt;</p>"
+    assert spoken(escaped) == "<p>&lt;b&gt;：要求 walk &amp; run；在生成的动作中识别出：&lt;i&gt;</p>"
+
+
+def test_english_pages_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MOTIONLAB_LANG", raising=False)
+    assert spoken('<html lang="en"><h2>Corpus</h2>') == '<html lang="en"><h2>Corpus</h2>'
+
+
+def test_every_text_of_a_template_has_a_pair() -> None:
+    known = {shape(english) for english, _ in pairs(CATALOGUE)}
+    missing = []
+    for file in TEMPLATES:
+        page = re.sub(r"\{%.*?%\}", "", file.read_text(encoding="utf-8"))
+        for text in texts_of(re.sub(r"\{\{.*?\}\}", "{}", page)):
+            sentences = [text] if text in known else re.split(r"(?<=[.?!]) (?=[A-Z“])", text)
+            missing += [each for each in sentences if re.search("[a-z]{2}", each) and each not in known]
+    assert missing == [] and faults(CATALOGUE) == []
+
+
+def test_a_report_is_chinese(finished_run: Run, chinese: None) -> None:
+    english = (finished_run.folder / "report.html").read_text(encoding="utf-8")
+    page = spoken(english)
+    note = finished_run.metrics["source"]["note"]
+    assert left_in_english(page) <= {note} and not HAN.search("".join(texts_of(english)))
+    assert "<h2>第一阶段：动作变成词元</h2>" in page and page.count("<svg") == english.count("<svg")
+    assert re.findall(r"<pre>.*?</pre>", page, re.DOTALL) == re.findall(r"<pre>.*?</pre>", english, re.DOTALL)
+
+
+def test_a_report_is_written_in_the_language_of_the_reader(finished_run: Run, chinese: None, tmp_path: Path) -> None:
+    import shutil
+
+    copy = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    page = write_report(Run.open(copy)).read_text(encoding="utf-8")
+    assert '<html lang="zh-CN">' in page and "由文本生成" in page
+
+
+def test_no_pair_is_stale() -> None:
+    """Each pair is a text of the jobs or of a template, a sentence of one, or a word of what they report."""
+    written = set(CATEGORIES)
+    root = JOBS.parent
+    for file in [*JOBS.rglob("*.py"), *(root / "data").rglob("*.py"), *(root / "evaluation").rglob("*.py"),
+                 *(root / "vla").rglob("*.py"), *(root / "training").rglob("*.py"), root / "runtime.py"]:  # fmt: skip
+        for text in texts(ast.parse(file.read_text(encoding="utf-8"))):
+            written |= {text, *re.split(r"(?<=[.?!]) (?=[A-Z“{])", text)}
+    for file in TEMPLATES:
+        page = re.sub(r"\{%.*?%\}", "", file.read_text(encoding="utf-8"))
+        for text in texts_of(re.sub(r"\{\{.*?\}\}", "{}", page)):
+            written |= {text, *re.split(r"(?<=[.?!]) (?=[A-Z“])", text)}
+    # Put together of parts: a number with its unit, an interval, how a training ended, the caption of a film.
+    parts = re.compile(
+        r"\{\} (min|h|bits)|\{\}( %)? \(\{\} to \{\}\)( of \{\})?|\{\} \(torch sees no GPU\)|\{\} (physical|GiB) .*"
+        r"|(\{\} of )?\{\} steps; \{\}\.|(Success|Failure) after .*|(pelvis|heading|acceleration|tokenizer|decoder): .*"
+        r"|(pelvis|heading|acceleration), \{\}|\{\}: asked for .*"
+    )
+    stale = [english for english, _ in pairs(CATALOGUE) if shape(english) not in written]
+    assert [english for english in stale if not parts.fullmatch(shape(english))] == []
