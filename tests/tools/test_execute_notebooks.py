@@ -37,7 +37,7 @@ def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_
             **os.environ,
             "PYTHONPATH": str(root),
             "MOTIONLAB_LANG": "zh",
-        }  # outputs are English all the same
+        }  # outputs stay English
         return subprocess.run(command, capture_output=True, text=True, env=environment)
 
     first = run(good, bad)
