@@ -1,7 +1,8 @@
 """Run what depends on rounding on several kinds of processor, imitated by one (`make test-numerics`).
 
     python tools/test_numerics.py            every lesson, every test that compares numbers, every path: about an hour
-    python tools/test_numerics.py --short    the lessons that train, under the two paths farthest from this machine
+    python tools/test_numerics.py --short    the lessons that train, without appendices, under the two paths farthest
+                                             from this machine
     python tools/test_numerics.py --path avx2 --lesson 11 --lesson 12
 
 torch, oneDNN, MKL, OpenBLAS and numpy choose their kernels by what the processor can do, and the number of threads
@@ -64,7 +65,7 @@ PATHS = (
 WITHOUT_NUMBERS = ("notebooks", "tools")
 # For continuous integration, where `make test` has just run the native path: the two paths farthest from it. Each
 # lesson that trains runs under one of them, and those whose printed words follow a training most, 11 and 12, under
-# both. (12 uses the tokenizer that 11 trained.)
+# both. (12 uses the tokenizer that 11 trained.) Appendices show kept results and train little: weekly is enough.
 SHORT = {"avx2": ("03", "08", "09", "11", "12", "14"), "oldest": ("02", "07", "10", "11", "12", "13")}
 
 # Some numbers of each library. Equal lines: this machine cannot imitate the difference.
@@ -88,13 +89,14 @@ class Part:
     arguments: tuple[str, ...]
 
 
-def lessons_part(lessons: Sequence[str] = ()) -> Part:
-    """The lessons with these numbers, or all, and their appendices, compared strictly with their saved outputs."""
+def lessons_part(lessons: Sequence[str] = (), appendices: bool = True) -> Part:
+    """The lessons with these numbers, or all, compared strictly with their saved outputs; with their appendices."""
     folder, names = ROOT / "notebooks", [f"{number}_*.ipynb" for number in lessons or ("[0-9][0-9]",)]
     paths = [path for name in names for path in sorted(folder.glob(name))]
     if len(paths) < len(lessons):
         raise SystemExit(f"lessons {', '.join(lessons)}: not all of them are in {folder}")
-    paths += [path for name in names for path in sorted((folder / "appendix").glob(name))]
+    if appendices:
+        paths += [path for name in names for path in sorted((folder / "appendix").glob(name))]
     nbval = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/sanitize.cfg")
     return Part("lessons", (*nbval, "--nbval-cell-timeout=600", *(str(path.relative_to(ROOT)) for path in paths)))
 
@@ -172,7 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lessons = chosen.lesson or (SHORT[path.name] if chosen.short else ())
         if chosen.numbers:
             return [numbers_part()]
-        return [lessons_part(lessons)] if lessons else [lessons_part(), numbers_part()]
+        if lessons:
+            return [lessons_part(lessons, appendices=not chosen.short)]
+        return [lessons_part(), numbers_part()]
 
     seen = {probe(PATHS[0]): "native"}
     for path in paths:

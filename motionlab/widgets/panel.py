@@ -264,7 +264,9 @@ def still_picture(png: bytes, scale: float = 1.0) -> dict[str, str]:
         return {}
     buffer, image = BytesIO(), Image.open(BytesIO(png)).convert("RGB")
     size = round(image.width * scale), round(image.height * scale)
-    image.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS).save(buffer, "PNG", optimize=True)
+    small = image.resize(size, Image.Resampling.LANCZOS)
+    # The default (median cut) gives a rare colour, such as a swatch of a legend, to its frequent neighbour.
+    small.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE).save(buffer, "PNG", optimize=True)
     return {"image/png": base64.b64encode(buffer.getvalue()).decode("ascii")}
 
 

@@ -1,15 +1,40 @@
-"""One small run of the whole pipeline, shared by the tests of the jobs."""
+"""One small run of the whole pipeline, shared by the tests of the jobs; and reports without pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from motionlab.config import load_config
 from motionlab.jobs.main_job import run
 from motionlab.jobs.run_folder import Run
 
+draw = Figure.savefig
+
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory) -> Run:
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The `ci` preset, run once. Tests must not change its folder."""
     folder = tmp_path_factory.mktemp("runs") / "ci"
-    run(load_config("ci"), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", draw)
+        run(load_config("ci"), folder)
     return Run.open(folder)
+
+
+@pytest.fixture(scope="module")
+def without_pictures() -> Iterator[None]:
+    """Figures are made but not drawn: a report has some ten of them, and drawing one takes 0.2 s.
+
+    For modules that run many commands, and look at what they write and say, but not at the pictures of a report.
+    """
+
+    def empty(self: Figure, file: Any, format: str = "png", **_: object) -> None:
+        file.write("<svg></svg>" if format == "svg" else b"")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", empty)
+        yield

@@ -11,6 +11,8 @@ import pytest
 from motionlab import cli
 from motionlab.jobs.ablations.strategy_point import open_ground
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FEW = {"steps": 2, "val_every": 2, "save_every": 2, "warmup_steps": 0}
 SMALL = [
     *(f"{stage}_training.{key}={value}" for stage in ("tokenizer", "llama") for key, value in FEW.items()),

@@ -24,6 +24,8 @@ from motionlab.jobs.train import train_stage
 from motionlab.jobs.train_llama import train_llama
 from motionlab.training.reporting.history import History
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 
 @pytest.fixture(scope="module")
 def splits() -> Splits:

@@ -17,6 +17,8 @@ from motionlab.jobs.run_folder import Run
 from motionlab.motion.formats.bvh import read_bvh
 from motionlab.motion.motion import Motion
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 PROMPT = "a person walks forward, then kicks"
 
 

@@ -16,6 +16,8 @@ from motionlab.data.composed.samples import samples_dir
 from motionlab.jobs.ablations.strategy_point import open_ground
 from motionlab.jobs.run_folder import Run
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 Change = Callable[[Path], None]
 
 

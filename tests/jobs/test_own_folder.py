@@ -33,6 +33,8 @@ from motionlab.training.checkpoints.checkpoint import read_record
 from motionlab.training.reporting.history import History
 from tests.data.folders import Tree, short_samples
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 SHORT = ["compare_quantizers=[]", "tokenizer_training.steps=6", "llama_training.steps=6"]
 
 

@@ -28,6 +28,8 @@ from motionlab.jobs.train_tokenizer import train_tokenizer, train_tokenizers
 from motionlab.training.checkpoints.checkpoint import read_checkpoint
 from motionlab.training.checkpoints.tensor_files import load_model_state
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 LONGEST = 400  # frames; longer than any composed clip of the `ci` preset
 
 

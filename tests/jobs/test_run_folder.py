@@ -15,6 +15,8 @@ from motionlab.jobs.build import make_llama
 from motionlab.jobs.run_folder import Run
 from motionlab.training.checkpoints.tensor_files import load_model_state
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 
 def test_a_folder_that_is_no_run(tmp_path):
     with pytest.raises(InputError, match=r"no config\.yaml.*motionlab run"):

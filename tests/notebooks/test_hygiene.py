@@ -35,7 +35,7 @@ BANNED = {
     r"to_jshtml": "it stores megabytes",
     r"^\s*[!%]": "magics hide what runs",
 }
-MOST_CORE_CELLS = 45  # of a lesson with an appendix; the others have none yet
+MOST_CORE_CELLS = 45
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NBVAL_SKIPS = {"image/png", "image/jpeg", "application/vnd.jupyter.widget-view+json"}  # nbval's own list
@@ -83,10 +83,10 @@ def appendix_problems(lesson: str, appendix: str, name: str) -> list[str]:
 
 
 @pytest.mark.core
-def test_a_core_is_short_and_linked_with_its_appendix(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+def test_a_lesson_is_short_and_linked_with_its_appendix(lesson: Path, notebook: nbformat.NotebookNode) -> None:
+    assert len(notebook.cells) <= MOST_CORE_CELLS, "evidence belongs into the appendix"
     appendix = lesson.parent / "appendix" / lesson.name
     if appendix.exists():
-        assert len(notebook.cells) <= MOST_CORE_CELLS, "evidence belongs into the appendix"
         other = nbformat.read(appendix, as_version=4)
         assert appendix_problems(markdown(notebook), markdown(other), lesson.name) == []
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from motionlab.teaching.glossary import all_terms
 from tools.build_site import repository
 from tools.site_builder import diagram
 from tools.site_builder.extension import other_language
@@ -16,6 +17,7 @@ from tools.site_builder.links import rewritten
 from tools.site_builder.outputs import PLOTLY, shown
 from tools.site_builder.pages import call_of, contents, definition, glossary_page, names_page
 from tools.site_builder.sources import collect
+from tools.site_builder.terms import linked, place
 
 PAGES = ["index.md", "docs/map.md", "notebooks/05_rope.ipynb"]
 
@@ -52,6 +54,39 @@ def test_with_a_public_repository_a_file_is_found_there(root: Path) -> None:
 def test_pictures_are_found_in_markdown_and_html(root: Path) -> None:
     text = '![kick](pictures/kicks.gif) <img alt="" src="../a/b.png"> `![no](x.png)`'
     assert rewritten(text, "docs/map.md", PAGES, root) == (text, ["a/b.png", "docs/pictures/kicks.gif"])
+
+
+# --- terms ---
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "places"),
+    [
+        ("notebooks/05_rope.ipynb", "**Keys** (键) and **values** (值)", ["term-key", "term-value"]),
+        ("notebooks/05_rope.ipynb", "**RoPE** (rotary position embedding, 旋转位置编码)", ["term-rope"]),
+        ("notebooks/zh/05_rope.ipynb", "**查询**（query）", ["term-query"]),
+        ("notebooks/05_rope.ipynb", "**query** then **query**", ["term-query"]),  # the first use only
+        ("notebooks/05_rope.ipynb", "**Predict**: which is larger?", []),
+        ("notebooks/05_rope.ipynb", "`**query**` and [**query**](06.ipynb) and query", []),
+    ],
+)
+def test_the_first_use_of_a_term_leads_to_its_line(page: str, text: str, places: list[str]) -> None:
+    result = linked(text, page, set())
+    assert re.findall(r'href="([^"]*)#([^"]*)"', result) == [
+        ("../" * page.count("/") + "glossary.html", place) for place in places
+    ]
+    assert re.sub(r"</?a[^>]*>", "", result) == text
+    assert all(f'<tr id="{place}">' in glossary_page() for place in places)
+
+
+def test_a_term_that_is_pointed_at_says_what_it_means_in_the_language_of_the_page() -> None:
+    (term,) = (term for term in all_terms() if term.english == "query")
+    for page, meaning in (("notebooks/05_rope.ipynb", term.meaning), ("notebooks/zh/05_rope.ipynb", term.meaning_zh)):
+        assert f'title="{meaning}"' in linked("**query**", page, set())
+
+
+def test_no_two_terms_have_one_place() -> None:
+    assert len({place(term) for term in all_terms()}) == len(all_terms())
 
 
 # --- outputs ---

@@ -42,6 +42,7 @@ def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
         "notebooks/03_fsq_vs_vq_vae.ipynb",
         "notebooks/appendix/03_fsq_vs_vq_vae.ipynb",
     ]
+    assert "appendix" not in " ".join(tool.lessons_part(["03"], appendices=False).arguments)
     with pytest.raises(SystemExit, match="99"):
         tool.lessons_part(["99"])
 

@@ -14,6 +14,7 @@ from motionlab.widgets.codebook_panel import CodebookPanel
 from motionlab.widgets.panel import COLOURS, Panel, still_picture
 from motionlab.widgets.player import SkeletonPlayer
 from motionlab.widgets.quantizer_panel import QuantizerPanel
+from motionlab.widgets.strategy_panel import StrategyPanel
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -47,6 +48,15 @@ def test_few_colours_take_fewer_bytes() -> None:
     assert len(base64.b64decode(kept)) < 0.6 * len(buffer.getvalue())
     assert len(opened(kept).convert("RGB").getcolors(10**6) or []) <= COLOURS
     assert still_picture(b"") == {}
+
+
+def test_no_colour_of_a_picture_becomes_another_one() -> None:
+    panel = StrategyPanel()  # its legend has a swatch for a state that no place has
+    whole = Image.open(BytesIO(panel._image.value)).convert("RGB")
+    kept = opened(panel.still()["image/png"]).convert("RGB")
+    small = whole.resize(kept.size, Image.Resampling.LANCZOS)
+    errors = np.abs(np.asarray(kept, dtype=int) - np.asarray(small, dtype=int))
+    assert errors.max() < 30
 
 
 def test_a_player_is_kept_alive_with_moments_for_pages_without_scripts() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # A link or picture of markdown with a relative target, and a picture of HTML.
@@ -45,23 +45,23 @@ def rewritten(text: str, source: str, pages: Sequence[str], root: Path, reposito
             return found[0]  # Sphinx names it
         return f"[{found['text']}]({repository}/blob/main/{path})" if repository else found["text"]
 
+    for found in _IMAGE.finditer(_CODE.sub("", text)):
+        files.append(_resolve(source, found["target"]))
+    return outside_code(text, lambda prose: _LINK.sub(link, prose)), files
+
+
+def outside_code(text: str, change: Callable[[str], str]) -> str:
+    """Apply a change to a text of markdown, but not to code in it.
+
+    Each piece of code is a sign for the time of the change, so that a link's text may hold code.
+
+    >>> outside_code("a `a` a", str.upper)
+    'A `a` A'
+    """
     parts = _CODE.split(text)
-    for i in range(0, len(parts), 2):
-        # A link whose text holds code was cut in two; it is put together again below.
-        files += [_resolve(source, found["target"]) for found in _IMAGE.finditer(parts[i])]
-    joined = _protected(parts)
-    joined = _LINK.sub(link, joined)
-    return _restored(joined, parts), files
+    prose = "".join(part if i % 2 == 0 else f"\x00{i}\x00" for i, part in enumerate(parts))
+    return re.sub("\x00(\\d+)\x00", lambda found: parts[int(found[1])], change(prose))
 
 
 def _resolve(source: str, target: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
-
-
-def _protected(parts: list[str]) -> str:
-    """The text with a sign in place of each piece of code, so that a link's text may hold code."""
-    return "".join(part if i % 2 == 0 else f"\x00{i}\x00" for i, part in enumerate(parts))
-
-
-def _restored(text: str, parts: list[str]) -> str:
-    return re.sub("\x00(\\d+)\x00", lambda found: parts[int(found[1])], text)

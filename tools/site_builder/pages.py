@@ -13,6 +13,8 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
+from tools.site_builder import terms
+
 WRITTEN = ("glossary", "names")
 FIRST_GUIDES = ("docs/teaching.md", "docs/hosted.md")  # the others follow by name
 MOST_ARGUMENTS = 6
@@ -49,13 +51,13 @@ def glossary_page() -> str:
     from motionlab.teaching.glossary import all_terms
 
     titles = {"english": "term", "chinese": "中文"}
-    terms = all_terms()
-    columns = [field.name for field in fields(terms[0])]
+    entries = all_terms()
+    columns = [field.name for field in fields(entries[0])]
     head = "".join(f"<th>{titles.get(name, name.replace('_', ' '))}</th>" for name in columns)
     rows = []
-    for term in terms:
+    for term in entries:
         cells = "".join(f"<td>{html.escape(_words(getattr(term, name)))}</td>" for name in columns)
-        rows.append(f'<tr id="term-{re.sub("[^a-z0-9]+", "-", term.english.lower()).strip("-")}">{cells}</tr>')
+        rows.append(f'<tr id="{terms.place(term)}">{cells}</tr>')
     lines = "\n".join(rows)
     return (
         "# Glossary\n\nThe terms of the lessons, English and Chinese. In a notebook: `ml.glossary()`.\n\n"

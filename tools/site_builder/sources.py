@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from motionlab.files import write_text
-from tools.site_builder import diagram, links, outputs, pages
+from tools.site_builder import diagram, links, outputs, pages, terms
 
 PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp")
 START = "index.md"  # README.md under the name that a web server opens first
@@ -38,7 +38,8 @@ def collect(root: Path, target: Path, lessons: Sequence[str] = (), repository: s
         source = path.relative_to(root).as_posix()
         if path.suffix == ".ipynb":
             text = _with_outputs(text, root / source.replace("/zh/", "/")) if "/zh/" in source else text
-            text = _notebook(text, lambda prose, source=source: _prose(prose, source, names, root, target, repository))
+            prose = partial(_prose, source=source, names=names, root=root, target=target, repository=repository)
+            text = _notebook(text, source, prose)
         else:
             text = _prose(text, source, names, root, target, repository)
         if name == START:
@@ -87,11 +88,11 @@ def _with_outputs(text: str, english: Path) -> str:
     return json.dumps(notebook, ensure_ascii=False)
 
 
-def _notebook(text: str, prose: Any) -> str:
-    notebook = json.loads(text)
+def _notebook(text: str, page: str, prose: Callable[[str], str]) -> str:
+    notebook, seen = json.loads(text), set[str]()
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = prose("".join(cell["source"]))
+            cell["source"] = terms.linked(prose("".join(cell["source"])), page, seen)
         else:
             cell["outputs"] = [shown for output in cell.get("outputs", []) for shown in outputs.shown(output)]
     return json.dumps(notebook, ensure_ascii=False)

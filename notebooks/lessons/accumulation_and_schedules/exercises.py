@@ -53,15 +53,21 @@ def accumulate(model: nn.Module, batches: Sequence[Tensor], optimizer: torch.opt
 
 
 class _Rows(nn.Module):
-    """A loss for each row; counts its calls, so that joining all rows into one batch is noticed."""
+    """A loss for each row; notices rows joined into one batch, and forward passes that wait for one backward."""
 
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.tensor([1.0, -1.0, 0.5]))
-        self.largest = 0
+        self.largest = self.waiting = self.most_waiting = 0
+        self.weight.register_hook(self._backward)
+
+    def _backward(self, gradient: Tensor) -> None:
+        self.waiting = 0
 
     def forward(self, x: Tensor) -> Tensor:
         self.largest = max(self.largest, len(x))
+        self.waiting += 1
+        self.most_waiting = max(self.most_waiting, self.waiting)
         return (x @ self.weight - 1) ** 2  # [n]
 
 
@@ -89,6 +95,11 @@ def _diagnose_accumulate(function: Callable[..., Any]) -> str | None:
         return "the step is not that of one big batch. What does each ROW count? It should be 1 / N for all of them."
     if model.largest > 2:
         return "the rows were joined into one big batch: then nothing is saved. One forward pass for each micro-batch."
+    if model.most_waiting > 1:
+        return (
+            "the step is right, but the graphs of all micro-batches are kept until one backward: that is the memory of "
+            "the big batch. Call backward for each micro-batch, inside the loop."
+        )
     if not torch.allclose(_after(function, sizes, dirty=True).weight, right.weight, atol=1e-6):
         return "gradients of an earlier step were still there: clear them before the first backward."
     if not torch.allclose(_after(function, sizes, 2).weight, _after(accumulate, sizes, 2).weight, atol=1e-6):
@@ -146,7 +157,7 @@ def _diagnose_total(function: Callable[..., Any]) -> str | None:
         return "130 are the micro-batches. A step uses `accumulation` of them: with this total a cosine never gets low."
     if found == 30:
         return "the short last group of each epoch was dropped: 13 micro-batches make groups of 4, 4, 4 and 1."
-    if found == math.ceil(1000 / 32):
+    if found in (1000 // 32, math.ceil(1000 / 32)):
         return "here groups run across epochs. In this loop each epoch ends with its own step: round up per epoch."
     if found == 4:
         return "this is one epoch."

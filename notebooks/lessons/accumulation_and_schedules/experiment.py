@@ -6,7 +6,7 @@ other clips are for validation. The longer runs are made by `runs.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -90,8 +90,14 @@ class Distance:
     length: float
 
 
-def distance_to_big_batch(way: str, *, groups: int = 6, seed: int = 0) -> Distance:
-    """Mean over several full groups of four micro-batches, at the weights of an untrained decoder."""
+def distance_to_big_batch(
+    way: Callable[[MotionLlama, Sequence[Sequences]], object], *, groups: int = 6, seed: int = 0
+) -> Distance:
+    """Mean over several full groups of four micro-batches, at the weights of an untrained decoder.
+
+    Args:
+        way: called with a model without gradients and a list of micro-batches; leaves its gradient in `.grad`.
+    """
     model, batches = small_decoder(seed), sequence_batches(MICRO, seed=seed, clips=TRAIN)
     found = []
     for group in range(groups):
@@ -100,7 +106,7 @@ def distance_to_big_batch(way: str, *, groups: int = 6, seed: int = 0) -> Distan
         accumulate(model, [join(micro)])
         big = gradient(model)
         model.zero_grad()
-        accumulate(model, micro, way)
+        way(model, micro)
         small = gradient(model)
         cosine = F.cosine_similarity(small.double(), big.double(), dim=0)
         found.append(((small - big).norm() / big.norm(), cosine, small.norm() / big.norm()))

@@ -133,6 +133,7 @@ def diagnose_parameters(function: Function) -> str | None:
         right + 2 * 128: "RMSNorm has a scale and no bias.",
         right - 128 * 384: "SwiGLU has three matrices: gate, up and down.",
         right + 128 * 128: "keys and values have n_kv_heads heads each, not n_head.",
+        right + 128 * 128 - 256: "keys and values have n_kv_heads heads each, not n_head; and there are two norms.",
         right - 128 * 128: "the output of attention goes through one more matrix, dim x dim.",
         right - 128 * 64: "keys AND values have n_kv_heads heads.",
         right + 256 + 384 * 2 + 128 * 2: "no layer has a bias.",

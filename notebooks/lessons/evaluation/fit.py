@@ -35,7 +35,7 @@ from motionlab.tokenizer.losses import LossWeights, tokenizer_losses
 from motionlab.tokenizer.model import MotionTokenizer
 
 TAKES = (3, 6, 12, 24)
-SEEDS = (0,)
+SEEDS = (0, 1, 2)
 LOOKS = (25, 50, 100, 200, 400)  # steps after which the errors are measured
 CLIPS = 24  # that each error is a mean over
 SETTINGS = [

@@ -96,7 +96,7 @@ def _reach(allow: Tensor, changed: Sequence[int]) -> Tensor:
     return stale
 
 
-# ---- 3. which term is it? --------------------------------------------------------------------------------------------
+# ---- 5. which term is it? --------------------------------------------------------------------------------------------
 RIDDLES = ("teacher forcing", "dead code", "weight decay", "foot skating", "gradient underflow")
 
 
@@ -132,7 +132,7 @@ def _same(name: str, right: str) -> bool:
     return demonstration(name) is demonstration(right)
 
 
-# ---- 4. is it frozen? ------------------------------------------------------------------------------------------------
+# ---- 3. is it frozen? ------------------------------------------------------------------------------------------------
 def not_frozen(part: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
     """What a part still lacks to be frozen: some of "gradient", "eval", "optimizer", in this order."""
     own = {id(parameter) for parameter in part.parameters()}
@@ -177,7 +177,10 @@ def _cases() -> list[tuple[str, nn.Module, torch.optim.Optimizer, list[str]]]:
 
 def _diagnose_frozen(function: Callable[..., Any]) -> str | None:
     for what, part, optimizer, right in _cases():
-        found = list(function(part, optimizer))
+        found = function(part, optimizer)
+        if not isinstance(found, (list, tuple)):
+            return f"return a list, empty when nothing is lacking, got {found!r}."
+        found = list(found)
         if found == right:
             continue
         if sorted(map(str, found)) == sorted(right):
@@ -197,7 +200,7 @@ def _diagnose_frozen(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 5. two curves ---------------------------------------------------------------------------------------------------
+# ---- 4. two curves ---------------------------------------------------------------------------------------------------
 def verdict(known: Sequence[float], new: Sequence[float], good: float) -> str:
     """What the last errors on known and on new data say, when `good` is an error that one can live with."""
     if known[-1] > good:

@@ -172,13 +172,18 @@ def moved_share(before: MotionLlama, after: MotionLlama) -> dict[str, float]:
     }
 
 
-def clip_orders(
-    order: str, *, optimizer: str = "adamw", seed: int = 0, steps: int = 40, clip: float = 1.0, rows: int = 16
+def train_clipped(
+    clip: Callable[[torch.amp.GradScaler, torch.optim.Optimizer, list[nn.Parameter]], object],
+    *,
+    optimizer: str = "adamw",
+    seed: int = 0,
+    steps: int = 40,
+    rows: int = 16,
 ) -> tuple[list[float], list[float]]:
-    """Losses, and the gradient norm that the optimizer sees, of an fp16 training that clips in some order.
+    """Losses, and the gradient norm that the optimizer sees, of an fp16 training that unscales and clips with `clip`.
 
     Args:
-        order: "unscale, clip" (right) or "clip, unscale" (the gradient that is clipped is still multiplied).
+        clip: called with the scaler, the optimizer and the parameters, after the backward pass of the scaled loss.
         optimizer: "adamw" or "sgd".
     """
     model, batches = small_decoder(seed), sequence_batches(rows, seed=seed)
@@ -190,12 +195,7 @@ def clip_orders(
     for step in range(steps):
         loss = logits_loss(model, batches(step), torch.float16)
         scaler.scale(loss).backward()
-        if order == "unscale, clip":
-            scaler.unscale_(chosen)
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-        else:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
-            scaler.unscale_(chosen)
+        clip(scaler, chosen, list(model.parameters()))
         norms.append(float(weight_gradients(model).norm()))
         scaler.step(chosen)
         scaler.update()

@@ -196,6 +196,9 @@ def _diagnose_split(function: Callable[..., Any]) -> str | None:
         return "take whole takes in alphabetical order, and stop as soon as the share of CLIPS is reached."
     if [bool(x) for x in function(list(takes), 0.5)] != split_by_take(takes, 0.5):
         return "right for a share of 0.2 only: use the argument."
+    takes = ["long"] * 6 + ["run_1"] * 2 + ["sit_1", "sit_2"]
+    if [bool(x) for x in function(list(takes), 0.5)] != split_by_take(takes, 0.5):
+        return "one take has 6 of 10 clips, so it alone reaches a share of 0.5: count CLIPS, not takes."
     return None
 
 

@@ -15,7 +15,7 @@ from motionlab.teaching.exercise import Exercise, as_number, register
 Policy = Callable[[Tensor, Tensor], Tensor]
 
 
-# ---- 1. a validation loss --------------------------------------------------------------------------------------------
+# ---- 4. a validation loss --------------------------------------------------------------------------------------------
 def epoch_mean(batches: Sequence[Tensor], max_batches: int) -> float:
     """The mean loss of the clips in the first `max_batches` batches."""
     done = list(batches)[:max_batches]
@@ -73,7 +73,7 @@ def _diagnose_pool(function: Callable[..., Any]) -> str | None:
     return "neither sentence has its mean. Which dimension holds the tokens?"
 
 
-# ---- 3. a split ------------------------------------------------------------------------------------------------------
+# ---- 1. a split ------------------------------------------------------------------------------------------------------
 def split(names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Every fifth take is for the test; `M000012` is the mirror image of `000012` and the same take."""
     takes = sorted({name.removeprefix("M") for name in names})
@@ -104,7 +104,7 @@ def _diagnose_split(function: Callable[..., Any]) -> str | None:
     return None if 0.1 <= share <= 0.3 else f"about every fifth take is for the test, here {100 * share:.0f} %."
 
 
-# ---- 4. the tail of a chunk ------------------------------------------------------------------------------------------
+# ---- 5. the tail of a chunk ------------------------------------------------------------------------------------------
 def chunk_loss(errors: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """The mean error of the real steps; `batch["action_is_pad"]` marks the others."""
     is_pad = batch["action_is_pad"]
@@ -135,7 +135,7 @@ def _diagnose_chunk(function: Callable[..., Any]) -> str | None:
     return "without the mask the loss should stop with a KeyError, and not train on padding in silence."
 
 
-# ---- 5. parameter groups ---------------------------------------------------------------------------------------------
+# ---- 3. parameter groups ---------------------------------------------------------------------------------------------
 def groups(model: nn.Module, lr: float) -> list[dict[str, Any]]:
     """Every trainable parameter once: those below `head` with twice the rate, all others with `lr`."""
     wanted = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -229,7 +229,7 @@ EXERCISES = register(
         _diagnose_mean,
         "Sum and count of the same clips: batches and stops cannot change what a loss means.",
         (
-            "Which batches were seen? Only these belong into the sum, and into the divisor.",
+            "Which batches were seen? Only these belong in the sum and in the divisor.",
             "sum of batch.sum() over sum of len(batch)",
         ),
         form="batches: list of losses [n_i], max_batches: int from 1 -> float",

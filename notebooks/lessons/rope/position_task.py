@@ -125,11 +125,17 @@ class Point:
     far: float
 
 
-def train(method: str, seed: int = 0, steps: int = STEPS) -> tuple[PositionModel, list[float]]:
-    """Train on fresh sequences; the model and the loss of each step. Same seed, same sequences for every method."""
+def train(
+    method: str, seed: int = 0, steps: int = STEPS, kind: type[PositionModel] = PositionModel
+) -> tuple[PositionModel, list[float]]:
+    """Train on fresh sequences; the model and the loss of each step. Same seed, same sequences for every method.
+
+    Args:
+        kind: the class of the model, for one with an `embed` of its own.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = PositionModel(method)
+        model = kind(method)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
     schedule = one_cycle(optimizer, 3e-3, max(steps, 1), warmup_share=0.1)
     generator = torch.Generator().manual_seed(seed)

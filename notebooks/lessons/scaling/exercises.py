@@ -90,6 +90,8 @@ def _diagnose_zero(function: Callable[..., Any]) -> str | None:
         return f"DDP with 1,000 parameters should need 16,000 bytes, got {values[0]:g}."
     if _near(values[1], 16000 - 4000 * 7 / 8):
         return "stage 1 splits the optimizer's moments (8 bytes per parameter), not the weights or the gradients."
+    if _near(values[1], 2000):
+        return "stage 1 splits only the optimizer's moments; weights and gradients are whole in every GPU."
     if not _near(values[1], 9000):
         return f"stage 1 of 8 GPUs should need 4,000 + 4,000 + 8,000 / 8 = 9,000 bytes, got {values[1]:g}."
     if not _near(values[2], 5500):

@@ -14,7 +14,7 @@ from motionlab.teaching.exercise import Exercise, register
 FIRST_SENTINEL, FINISH, LOST = 99, 1, 55  # ids of the toys: sentinels 99, 98, 97 ...; END; a wrong answer
 
 
-# ---- exercise 1: pooling ---------------------------------------------------------------------------------------------
+# ---- exercise 3: pooling ---------------------------------------------------------------------------------------------
 def pool_text(states: Tensor, mask: Tensor) -> Tensor:
     """Mean of the real tokens of each caption: states `[N, L, d]`, mask bool `[N, L]` -> `[N, d]`."""
     weights = mask.float()[..., None]  # [N, L, 1]
@@ -50,7 +50,7 @@ def _diagnose_pool(function: Callable[..., Any]) -> str | None:
     return "the vectors are not the means over the real tokens of each caption."
 
 
-# ---- exercise 2: span corruption -------------------------------------------------------------------------------------
+# ---- exercise 4: span corruption -------------------------------------------------------------------------------------
 def span_target(ids: Sequence[int], mask: Sequence[bool]) -> list[int]:
     """The decoder's target: for each run that was cut out its sentinel (99, 98, ...) and its words; then one more
     sentinel, and END (1). `mask` is True where a word was cut out."""
@@ -98,7 +98,7 @@ def _diagnose_target(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- exercise 3: the mask --------------------------------------------------------------------------------------------
+# ---- exercise 1: the mask --------------------------------------------------------------------------------------------
 def att_2d_mask(pad: Tensor, att: Tensor) -> Tensor:
     """Flags `[B, N]` to bool `[B, N, N]`, True where row i may look at column j."""
     block = att.cumsum(1)  # [B, N]
@@ -152,7 +152,7 @@ def _diagnose_mask(function: Callable[..., Any]) -> str | None:
     return f"with pad {pad[row].tolist()} and att {att[row].tolist()} the mask is another one."
 
 
-# ---- exercise 4: the cache -------------------------------------------------------------------------------------------
+# ---- exercise 2: the cache -------------------------------------------------------------------------------------------
 class ToyDecoder:
     """A substitute for a T5 decoder: it repeats its sentence word by word. Its text is in the cache, as in T5.
 
@@ -219,6 +219,8 @@ def _diagnose_answers(function: Callable[..., Any]) -> str | None:
                 "the cache that step() returns."
             )
         return "it never stops: leave the loop when the token is END (1)."
+    if not isinstance(answers, list | tuple) or not all(isinstance(answer, list | tuple) for answer in answers):
+        return "the result should be a list with one answer per sentence, and each answer a list of tokens."
     answers = [list(answer) for answer in answers]
     if answers == sentences:
         return None
@@ -231,6 +233,11 @@ def _diagnose_answers(function: Callable[..., Any]) -> str | None:
         )
     if answers == [[*sentence, FINISH] for sentence in sentences]:
         return "END (1) is a part of your answers. Stop before you append it."
+    if any(LOST in answer for answer in answers) and decoder.read > len(sentences):
+        return (
+            "the cache is thrown away within a sentence, so the decoder starts over: give each step() the cache that "
+            "the one before it returned."
+        )
     if any(LOST in answer for answer in answers):
         return "the decoder lost its way: give step() the token that it wrote last, and 0 only at the start."
     if list(itertools.chain(*answers)) and all(len(answer) <= 1 for answer in answers):

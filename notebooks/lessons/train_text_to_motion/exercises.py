@@ -13,7 +13,7 @@ from motionlab.teaching.exercise import Exercise, register
 IGNORE = -100  # the label of a place that is not scored
 
 
-# ---- exercise 1: one training row ------------------------------------------------------------------------------------
+# ---- exercise 3: one training row ------------------------------------------------------------------------------------
 def lay_out(codes: Sequence[int], text_slots: int, codebook_size: int) -> tuple[list[int], list[int]]:
     """Tokens and labels of one row: text slots (PAD id), codes, END; a label is the NEXT token, IGNORE if unscored."""
     end, pad = codebook_size, codebook_size + 1
@@ -116,7 +116,7 @@ def _rounded(values: Tensor) -> list[float]:
     return [round(float(value), 2) for value in values]
 
 
-# ---- exercise 3: the loop --------------------------------------------------------------------------------------------
+# ---- exercise 1: the loop --------------------------------------------------------------------------------------------
 def write_codes(next_logits: Callable[[list[int]], Tensor], end: int, limit: int) -> tuple[list[int], str]:
     """Greedy generation: ask for the next token until END or until `limit` codes; say which of the two it was."""
     codes: list[int] = []
@@ -241,7 +241,7 @@ EXERCISES = register(
         "stage2.probabilities",
         probabilities,
         _diagnose_probabilities,
-        "With it you can say what a motion was drawn from; the panel above shows the same numbers.",
+        "With it you can say what a motion was drawn from; the panel below shows the same numbers.",
         (
             "First softmax(logits / temperature). Then sort.",
             "A code is kept when the sum of everything MORE likely is still below top_p: cumsum - values < top_p.",

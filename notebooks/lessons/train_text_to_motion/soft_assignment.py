@@ -14,7 +14,7 @@ added is a gradient for the tokenizer, through what the decoder reads and throug
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +115,7 @@ def joint_losses(
 def soft_hidden(llama: MotionLlama, batch: Sequences, q: Tensor) -> Tensor:
     """The decoder's last states `[B, S, dim]`; the gradient of what it reads also flows into `q [m, K]`."""
     is_code = batch.tokens < llama.codebook_size  # [B, S], m of them true
-    embedding: nn.Embedding = llama.transformer["wte"]  # type: ignore[assignment]
+    embedding = cast(nn.Embedding, llama.transformer["wte"])
 
     def add_soft(module: nn.Module, inputs: Any, embedded: Tensor) -> Tensor:
         table = embedding.weight[: llama.codebook_size].detach()  # [K, dim]: it learns by the hard way

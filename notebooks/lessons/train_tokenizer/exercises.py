@@ -15,7 +15,7 @@ from motionlab.motion.skeleton import canonical_skeleton, forward_kinematics
 from motionlab.teaching.exercise import Exercise, as_number, register
 
 
-# ---- exercise 1: windows ---------------------------------------------------------------------------------------------
+# ---- windows ---------------------------------------------------------------------------------------------------------
 def take_window(features: Tensor, window: int, u: float) -> Tensor:
     """Cut `window` frames at a random place: `u` in 0..1 (1 excluded) chooses among all places. Reset row 0."""
     start = int(u * (len(features) - window + 1))
@@ -80,7 +80,7 @@ def _clip() -> Tensor:
     return encode(forward_kinematics(rotations, root, canonical_skeleton().offsets), rotations)
 
 
-# ---- exercise 2: smooth L1 -------------------------------------------------------------------------------------------
+# ---- smooth L1 -------------------------------------------------------------------------------------------------------
 def smooth_l1(a: Tensor, b: Tensor) -> Tensor:
     """Mean of e^2 / 2 where |e| < 1, and of |e| - 1/2 elsewhere, with e = a - b."""
     size = (a - b).abs()
@@ -121,7 +121,7 @@ def _form(value: Any) -> str:
     return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"{type(value).__name__}"
 
 
-# ---- exercise 3: a training step -------------------------------------------------------------------------------------
+# ---- a training step -------------------------------------------------------------------------------------------------
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> float:
     """One step on normalised windows `x [B, T, 272]`; returns the loss as a plain number."""
     output = model(x)
@@ -188,6 +188,8 @@ def _diagnose_step(function: Callable[..., Any]) -> str | None:
             "the quantizer's own loss is missing. It is 0 for FSQ, so it goes unnoticed; a VQ-VAE would lose its "
             "commitment. Add output.quantized.loss."
         )
+    if same(_three_steps(_squared)[1]):
+        return "this is the step of the squared error (mse_loss). Stage 1 compares by smooth L1: F.smooth_l1_loss."
     if not same(expected):
         return f"after one step the weight of the test should be {expected[0]:.4f}, got {weights[0]:.4f}."
     if isinstance(returned[0], Tensor):
@@ -206,13 +208,20 @@ def _accumulating(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor)
     optimizer.step()
 
 
+def _squared(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
+    output = model(x)
+    optimizer.zero_grad()
+    (F.mse_loss(output.reconstruction, x) + output.quantized.loss).backward()
+    optimizer.step()
+
+
 def _without_quantizer(model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor) -> None:
     optimizer.zero_grad()
     F.smooth_l1_loss(model(x).reconstruction, x).backward()
     optimizer.step()
 
 
-# ---- exercise 4: millimetres -----------------------------------------------------------------------------------------
+# ---- millimetres -----------------------------------------------------------------------------------------------------
 def error_mm(restored: Tensor, real: Tensor, normalizer: Normalizer) -> float:
     """Mean joint error in mm, pelvis aligned, of two NORMALISED motions `[T, 272]`."""
     a, b = (decode_positions(normalizer.denormalize(x)) for x in (restored, real))  # [T, 22, 3] metres

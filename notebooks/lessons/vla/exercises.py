@@ -117,7 +117,7 @@ def _diagnose_freeze(function: Callable[..., Any]) -> str | None:
     return None if torch.equal(before, backbone[2].running_mean) else "a forward pass changed the statistics inside."
 
 
-# ---- 3. a ragged group ----------------------------------------------------------------------------------------------
+# ---- 5. a ragged group ----------------------------------------------------------------------------------------------
 def group_loss(errors: Sequence[Tensor], pads: Sequence[Tensor]) -> Tensor:
     """The loss of a group of micro-batches: the mean over all their valid steps, added up one micro-batch at a time."""
     valid = sum(int((~pad).sum()) for pad in pads)
@@ -203,7 +203,7 @@ def _diagnose_gripper(function: Callable[..., Any]) -> str | None:
     return f"the commands should be 1, -1, 1, -1, got {[round(v, 3) for v in command.flatten().tolist()]}."
 
 
-# ---- 5. how sure is a success rate? ---------------------------------------------------------------------------------
+# ---- 3. how sure is a success rate? ---------------------------------------------------------------------------------
 def wilson(right: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % interval of `right` successes in `n` episodes."""
     z = 1.96
@@ -217,6 +217,12 @@ def _wald(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
     share = right / n
     half = z * math.sqrt(share * (1 - share) / n)
     return share - half, share + half
+
+
+def _middle_not_divided(right: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    share = right / n
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return share + z**2 / (2 * n) - half, share + z**2 / (2 * n) + half
 
 
 def _diagnose_wilson(function: Callable[..., Any]) -> str | None:
@@ -245,10 +251,13 @@ def _diagnose_wilson(function: Callable[..., Any]) -> str | None:
         return "shares are wanted, from 0 to 1, not percent."
     if like(lambda right, n: tuple(reversed(wilson(right, n)))):  # type: ignore[arg-type,return-value]
         return "the lower end comes first."
-    if all(low <= right / n <= high for (low, high), (right, n) in zip(ends, cases, strict=True)):
-        low, high = wilson(7, 10)
-        return f"7 of 10 should give {low:.3f} to {high:.3f}, got {ends[0][0]:.3f} to {ends[0][1]:.3f}. (z is 1.96.)"
-    return f"the interval has to hold the share itself: for 7 of 10 it is {ends[0][0]:.3f} to {ends[0][1]:.3f}."
+    if like(_middle_not_divided):
+        return "the middle is not divided by 1 + z^2 / n: the fraction line runs below both parts."
+    for (low, high), (right, n) in zip(ends, cases, strict=True):
+        if not low - 1e-9 <= right / n <= high + 1e-9:
+            return f"the interval has to hold the share itself: for {right} of {n} it is {low:.3f} to {high:.3f}."
+    low, high = wilson(7, 10)
+    return f"7 of 10 should give {low:.3f} to {high:.3f}, got {ends[0][0]:.3f} to {ends[0][1]:.3f}. (z is 1.96.)"
 
 
 # ---- 6. from depth to places ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ def _close(a: Any, b: Tensor, atol: float = 1e-5) -> bool:
     return isinstance(a, Tensor) and a.shape == b.shape and torch.allclose(a.to(b.dtype), b, atol=atol)
 
 
-# ---- 1. the nearest code ---------------------------------------------------------------------------------------------
+# ---- the nearest code ------------------------------------------------------------------------------------------------
 def nearest(z: Tensor, codebook: Tensor) -> Tensor:
     """Index of the nearest code for each vector, with one matrix product: `[n, D]`, `[K, D]` -> `[n]`."""
     scores = z @ codebook.T - codebook.square().sum(1) / 2  # [n, K]; |z - c|^2 = |z|^2 - 2 scores
@@ -56,7 +56,7 @@ def _diagnose_nearest(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 2. two losses, two detaches -------------------------------------------------------------------------------------
+# ---- two losses, two detaches ----------------------------------------------------------------------------------------
 def vq_losses(z: Tensor, codes: Tensor, beta: float) -> tuple[Tensor, Tensor]:
     """The decoder's input, and the loss of the quantizer; `codes` are the nearest codes, both `[n, D]`."""
     codebook_loss = (z.detach() - codes).square().mean()
@@ -123,7 +123,7 @@ def _gradients(loss: Tensor, *inputs: Tensor) -> list[Tensor]:
     return [torch.zeros_like(t) if g is None else g for g, t in zip(found, inputs, strict=True)]
 
 
-# ---- 3. moving averages ----------------------------------------------------------------------------------------------
+# ---- moving averages -------------------------------------------------------------------------------------------------
 def ema_step(count: Tensor, total: Tensor, z: Tensor, indices: Tensor, decay: float) -> tuple[Tensor, Tensor, Tensor]:
     """New running counts `[K]`, running sums `[K, D]` and codes `[K, D]` after a batch `z [n, D]` with its tokens."""
     hits = torch.bincount(indices, minlength=len(count)).to(z.dtype)  # [K]
@@ -154,8 +154,11 @@ def _diagnose_ema(function: Callable[..., Any]) -> str | None:
         return "the counts should grow by the number of hits, not by one for every code that is hit."
     if _close(result[0], torch.where(hits > 0, right[0], count)):
         return "code 2 got no vector and its count stayed: it must decay, or the code's death goes unnoticed."
+    if _close(result[0], decay * count + hits):
+        return "the hits of this batch are added in full: they weigh 1 - decay, or the counts grow without end."
     if not _close(result[0], right[0]):
-        return f"the counts should be {right[0].tolist()}, got {result[0].tolist()}."
+        wanted, got = ([round(value, 3) for value in part.tolist()] for part in (right[0], result[0]))
+        return f"the counts should be {wanted}, got {got}."
     means = torch.zeros_like(total).index_add(0, indices, z) / hits.clamp(min=1).unsqueeze(1)
     if _close(result[1], decay * total + (1 - decay) * means):
         return "the running sum takes the SUM of the vectors of a code, not their mean: the division comes last."
@@ -168,7 +171,7 @@ def _diagnose_ema(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 4. the rescue ---------------------------------------------------------------------------------------------------
+# ---- the rescue ------------------------------------------------------------------------------------------------------
 def rescue(count: Tensor, total: Tensor, z: Tensor, limit: float) -> tuple[Tensor, Tensor]:
     """Running counts `[K]` and sums `[K, D]` in which every code with a count below `limit` restarts on a vector."""
     dead = count < limit  # [K]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -41,6 +42,13 @@ def _joined(model, batches, optimizer):
     accumulate_rows(model, [torch.cat(list(batches))], optimizer)
 
 
+def _one_backward(model, batches, optimizer):
+    total = sum(len(x) for x in batches)
+    optimizer.zero_grad()
+    sum(model(x).sum() / total for x in batches).backward()
+    optimizer.step()
+
+
 def _never_cleared(model, batches, optimizer):
     total = sum(len(x) for x in batches)
     for x in batches:
@@ -60,6 +68,7 @@ ACCUMULATE_MUTANTS = {
     "sum": (_mistake("sum"), "never divided"),
     "step inside": (_mistake("step inside"), "three small steps"),
     "joined": (_joined, "nothing is saved"),
+    "one backward": (_one_backward, "memory of the big batch"),
     "never cleared": (_never_cleared, "earlier step"),
     "cleared after": (_cleared_after, "earlier step"),
     "nothing": (lambda model, batches, optimizer: None, "did not move"),
@@ -70,6 +79,7 @@ TOTAL_MUTANTS = {
     "tail dropped": (lambda c, b, a, p, e: e * (math.ceil(c / (b * p)) // a), "was dropped"),
     "a fraction": (lambda c, b, a, p, e: e * c / (b * a * p), "whole"),
     "across epochs": (lambda c, b, a, p, e: math.ceil(e * c / (b * a * p)), "run across epochs"),
+    "across epochs, tail dropped": (lambda c, b, a, p, e: e * c // (b * a * p), "run across epochs"),
     "one epoch": (lambda c, b, a, p, e: math.ceil(c / (b * a * p)), "this is one epoch"),
     "processes forgotten": (lambda c, b, a, p, e: e * math.ceil(math.ceil(c / b) / a), "four processes"),
     "one more": (lambda c, b, a, p, e: e * (c // (b * a * p) + 1), "96 clips"),
@@ -131,7 +141,9 @@ def test_joined_micro_batches_are_the_same_rows() -> None:
 
 
 def test_the_right_way_is_the_big_batch_and_three_ways_are_not() -> None:
-    found = {way: distance_to_big_batch(way, groups=1) for way in lesson10.GRADIENT_WAYS}
+    found = {
+        way: distance_to_big_batch(functools.partial(accumulate, way=way), groups=1) for way in lesson10.GRADIENT_WAYS
+    }
     assert found["right"].error < 1e-5
     assert found["zero_grad inside"].error > 0.5 and found["zero_grad inside"].length < 0.8
     assert 0.01 < found["mean of means"].error < 0.5

@@ -140,6 +140,7 @@ MUTANTS = {
         "no norms": (_parameters(lambda dim, h, g, hidden: -2 * dim), "two norms"),
         "two matrices": (_parameters(lambda dim, h, g, hidden: -dim * hidden), "three matrices"),
         "as many keys": (_parameters(lambda dim, h, g, hidden: 2 * dim * (dim - g * dim // h)), "not n_head"),
+        "matrices, all heads": (lambda dim, h, g, hidden: 4 * dim**2 + 3 * dim * hidden, "and there are two norms"),
         "no way out": (_parameters(lambda dim, h, g, hidden: -dim * dim), "one more matrix"),
         "keys only": (_parameters(lambda dim, h, g, hidden: -dim * g * dim // h), "keys AND values"),
         "a float": (lambda *settings: float(block_parameters(*settings)), "whole numbers"),

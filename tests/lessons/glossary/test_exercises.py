@@ -65,6 +65,7 @@ MUTANTS: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "too few": (lambda riddles: RIGHT[:4], "a list of 5 terms"),
     },
     "glossary.not_frozen": {
+        "nothing": (lambda part, optimizer: None, "return a list"),
         "gradient only": (frozen_by("gradient", "optimizer"), "requires_grad is not enough"),
         "outer module": (outer_eval, "look at all modules"),
         "first parameter": (first_gradient, "all parameters"),

@@ -14,13 +14,13 @@ from lessons.mixed_precision import experiment as lesson09
 from lessons.mixed_precision import runs as lesson09_runs
 from lessons.mixed_precision.exercises import amp_step, frozen_share, next_scale, spacing
 from lessons.mixed_precision.experiment import (
-    clip_orders,
     logit_gradients,
     moved_share,
     norm_scales,
     probe_autocast,
     scan_scales,
     train,
+    train_clipped,
 )
 from lessons.shared.small_models import sequence_batches, small_decoder
 from motionlab.plots.loss_scale import Gradients
@@ -184,12 +184,18 @@ def test_a_fixed_scale_of_one_half_power_skips_nothing_and_a_huge_one_everything
     assert train("fp16", steps=1, rows=4).scales == [65536.0]
 
 
-def test_the_wrong_order_clips_the_scaled_gradient() -> None:
-    (_, right), (_, wrong) = (
-        clip_orders(order, optimizer="sgd", steps=1, clip=0.1, rows=4) for order in ("unscale, clip", "clip, unscale")
-    )
-    assert right[0] == pytest.approx(0.1, rel=1e-3)  # the true norm is above it
-    assert wrong[0] == pytest.approx(0.1 / 65536, rel=1e-3)
+def test_the_clip_function_meets_the_scaled_gradient() -> None:
+    def right(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(parameters, 0.1)
+
+    def wrong(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> None:
+        nn.utils.clip_grad_norm_(parameters, 0.1)
+        scaler.unscale_(optimizer)
+
+    (_, true), (_, scaled) = (train_clipped(clip, optimizer="sgd", steps=1, rows=4) for clip in (right, wrong))
+    assert true[0] == pytest.approx(0.1, rel=1e-3)  # the true norm is above it
+    assert scaled[0] == pytest.approx(0.1 / 65536, rel=1e-3)
 
 
 def test_probes_find_what_autocast_does_on_a_cpu() -> None:

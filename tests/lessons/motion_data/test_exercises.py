@@ -94,6 +94,10 @@ SPLIT_MUTANTS = {
     "last takes": (lambda takes, share: [take == max(takes) for take in takes], "alphabetical"),
     "nothing": (lambda takes, share: [False] * len(takes), "one side"),
     "one share": (lambda takes, share: split_by_take(takes, 0.2), "0.2 only"),
+    "share of takes": (
+        lambda takes, share: [take in sorted(set(takes))[: max(1, int(share * len(set(takes))))] for take in takes],
+        "not takes",
+    ),
     "a set": (lambda takes, share: {"dance_1"}, "one truth value"),
 }
 

@@ -88,6 +88,15 @@ def test_training_is_repeatable_and_starts_alike() -> None:
     assert all(torch.equal(states[0][name], state[name]) for state in states for name in state)
 
 
+def test_a_model_with_an_embedding_of_its_own_is_trained() -> None:
+    class Silent(PositionModel):
+        def embed(self, tokens: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(*tokens.shape, DIM)
+
+    model, losses = train("sinusoidal", seed=5, steps=2, kind=Silent)
+    assert isinstance(model, Silent) and losses != train("sinusoidal", seed=5, steps=2)[1]
+
+
 def test_scaling_reaches_the_table() -> None:
     model, _ = train("rope", steps=0)
     tokens, _ = make_batch(1, 128, torch.Generator().manual_seed(0))

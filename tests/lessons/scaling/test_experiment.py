@@ -38,6 +38,7 @@ MUTANTS: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "one moment": (lambda p, g, s: 12 * p, "TWO moments"),
         "two bytes": (lambda p, g, s: 10 * p, "16,000 bytes"),
         "weights first": (lambda p, g, s: 16 * p - (4 * p * (g - 1) / g if s else 0), "splits the optimizer's moments"),
+        "all from stage 1": (lambda p, g, s: 16 * p / (g if s else 1), "only the optimizer's moments"),
         "no stage 1": (lambda p, g, s: 16 * p, "9,000 bytes"),
         "no stage 2": (lambda p, g, s: 8 * p + 8 * p / (g if s else 1), "5,500 bytes"),
         "no stage 3": (lambda p, g, s: lesson15_exercises.zero_bytes(p, g, min(s, 2)), "2,000 bytes"),

@@ -116,12 +116,12 @@ MASK_MUTANTS = {
 }
 
 
-def _answers(decoder, sentences, *, reset=True, keep=True, feed=True, stop=True, with_end=False):
+def _answers(decoder, sentences, *, reset=True, keep=True, feed=True, stop=True, with_end=False, limit=1000):
     answers, cache = [], None
     for sentence in sentences:
         cache = None if reset else cache
-        token, written = 0, []
-        while True:
+        token, written = 0, list[int]()
+        while len(written) < limit:
             token, after = decoder.step(sentence, token if feed else 0, cache)
             cache = after if keep else None
             if token == 1 and stop:
@@ -134,6 +134,8 @@ def _answers(decoder, sentences, *, reset=True, keep=True, feed=True, stop=True,
 ANSWER_MUTANTS = {
     "cache kept": (lambda d, s: _answers(d, s, reset=False), "only the first answer is right"),
     "cache thrown away": (lambda d, s: _answers(d, s, keep=False), "starts over each time"),
+    "thrown away, but limited": (lambda d, s: _answers(d, s, keep=False, limit=8), "the one before it returned"),
+    "nothing": (lambda d, s: None, "a list with one answer per sentence"),
     "never stops": (lambda d, s: _answers(d, s, stop=False), "leave the loop"),
     "END appended": (lambda d, s: _answers(d, s, with_end=True), "part of your answers"),
     "always token 0": (lambda d, s: _answers(d, s, feed=False), "the token that it wrote last"),

@@ -94,12 +94,12 @@ SMOOTH_MUTANTS = {
 }
 
 
-def _steps(order: str, quantizer: bool = True, result: str = "item"):
+def _steps(order: str, quantizer: bool = True, result: str = "item", compare=F.smooth_l1_loss):
     """A training step that makes its calls in some order: z zero_grad, b backward, s step."""
 
     def step(model, optimizer, x):
         output = model(x)
-        loss = F.smooth_l1_loss(output.reconstruction, x)
+        loss = compare(output.reconstruction, x)
         loss = loss + output.quantized.loss if quantizer else loss
         for letter in order:
             {"z": optimizer.zero_grad, "b": loss.backward, "s": optimizer.step}[letter]()
@@ -115,6 +115,7 @@ STEP_MUTANTS = {
     "zero_grad between": (_steps("bzs"), "never change"),
     "no step": (_steps("zb"), "never change"),
     "quantizer forgotten": (_steps("zbs", quantizer=False), "quantizer's own loss is missing"),
+    "squared": (_steps("zbs", compare=F.mse_loss), "smooth L1"),
     "a tensor returned": (_steps("zbs", result="tensor"), "loss.item()"),
     "nothing returned": (_steps("zbs", result="nothing"), "as a number"),
 }

@@ -132,6 +132,13 @@ def _wald(right, n):
     return p - half, p + half
 
 
+def _middle(right, n):
+    """Half the width is divided by 1 + z^2 / n, and the middle is not."""
+    low, high = wilson(right, n)
+    middle, half = (low + high) / 2 * (1 + 1.96**2 / n), (high - low) / 2
+    return middle - half, middle + half
+
+
 WILSON_MUTANTS = {
     "standard error": (_wald, "nobody could ever succeed"),
     "clipped": (lambda r, n: (max(0.0, _wald(r, n)[0]), min(1.0, _wald(r, n)[1])), "nobody could ever succeed"),
@@ -139,6 +146,8 @@ WILSON_MUTANTS = {
     "order": (lambda r, n: wilson(r, n)[::-1], "lower end comes first"),
     "share": (lambda r, n: r / n, "two numbers"),
     "always": (lambda r, n: (0.0, 1.0), "7 of 10 should give"),
+    "middle": (_middle, "below both parts"),
+    "too high": (lambda r, n: (0.01, 0.2) if r == 0 else wilson(r, n), "for 0 of 15"),
 }
 
 

@@ -115,6 +115,10 @@ EMA_MUTANTS = {
     "means averaged": (_mean_not_sum, "not their mean"),
     "unused counts stay": (_only_hit_decay, "must decay"),
     "one for each code": (_one_for_each, "number of hits"),
+    "hits in full": (
+        lambda n, s, z, i, m: (m * n + torch.bincount(i, minlength=len(n)), *ema_step(n, s, z, i, m)[1:]),
+        "weigh 1 - decay",
+    ),
     "sums[indices] += z": (_last_one_wins, "index_add"),
     "sums as codes": (lambda n, s, z, i, m: (*ema_step(n, s, z, i, m)[:2], ema_step(n, s, z, i, m)[1]), "still sums"),
     "divided by the batch's hits": (
