@@ -12,6 +12,7 @@ fails is not written.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -72,6 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Execute lessons and save their outputs.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
     paths = parser.parse_args().notebooks or lessons()
+    os.environ["MOTIONLAB_LANG"] = "en"  # of the kernels: outputs that are compared are English
     failed = 0
     for path in paths:
         started, name = time.perf_counter(), path.name

@@ -112,6 +112,7 @@ def environment(path: CpuPath, cache: Path) -> dict[str, str]:
     known = {name for each in PATHS for name in each.settings}
     inherited = {name: value for name, value in os.environ.items() if name not in known}
     own = {"OMP_NUM_THREADS": "1", "MOTIONLAB_PROFILE": "ci", "MOTIONLAB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    own["MOTIONLAB_LANG"] = "en"  # as the saved outputs are
     own["TORCHINDUCTOR_CACHE_DIR"] = str(cache / "inductor")  # kernels that another path compiled do not run here
     return {**inherited, **own, **path.settings}
 

@@ -21,7 +21,7 @@ def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_
     good, bad = tmp_path / "01_good.ipynb", tmp_path / "02_bad.ipynb"
     cells = [
         new_code_cell("import ipywidgets\nipywidgets.IntSlider(3)"),
-        new_code_cell("print('a')\nprint('b')"),
+        new_code_cell("import os\nprint('a')\nprint(os.environ['MOTIONLAB_LANG'])"),
         new_code_cell(
             "from motionlab.config import load_config\nload_config('no such preset')",
             metadata={"tags": ["raises-exception"]},
@@ -33,7 +33,12 @@ def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_
 
     def run(*paths: Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(root / "tools" / "execute_notebooks.py"), *map(str, paths)]
-        return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)})
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(root),
+            "MOTIONLAB_LANG": "zh",
+        }  # outputs stay English
+        return subprocess.run(command, capture_output=True, text=True, env=environment)
 
     first = run(good, bad)
     assert first.returncode == 1, first.stderr
@@ -43,7 +48,7 @@ def test_outputs_are_saved_without_what_changes_from_run_to_run(root: Path, tmp_
     notebook = nbformat.read(good, as_version=4)
     slider, printed, error = (cell.outputs for cell in notebook.cells)
     assert slider[0].data["text/plain"] == "IntSlider(value=3)" and WIDGET_VIEW not in slider[0].data
-    assert [output.text for output in printed] == ["a\nb\n"]
+    assert [output.text for output in printed] == ["a\nen\n"]
     assert error[0].ename == "InputError" and str(root) not in "".join(error[0].traceback)
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3]
     assert "widgets" not in notebook.metadata and set(notebook.metadata.language_info) == {"name"}
