@@ -1,6 +1,7 @@
 """The skeleton player as a notebook widget. It draws in the browser with `plots/player.js` and asks no network.
 
-Python sees which frame is shown and whether it plays, and can change both:
+It plays while it is on the screen, until the reader stops it or Python names a frame. Python sees which frame is shown
+and whether it plays, and can change both:
 
     player = SkeletonPlayer([Track("real", motion.joints())], "a person walks")
     player.frame = 30
@@ -33,29 +34,46 @@ _MOMENTS, _SIDE = 6, 110  # pictures of each track in the still form, and pixels
 _GLUE = """
 export default {
   render({ model, el }) {
-    let player = null, told = 0;
+    let player = null, clip = null, told = 0, telling = false, byItself = false;
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const changed = (frame, playing) => {
       const now = performance.now();
-      if (playing === model.get("playing") && playing && now - told < 250) return; // four messages a second are enough
+      // Four messages a second are enough; of what plays by itself nobody has asked for the frame.
+      if (playing === model.get("playing") && playing && (byItself || now - told < 250)) return;
       told = now;
+      telling = true; // what the page says itself is no wish of Python's
       model.set("frame", frame);
       model.set("playing", playing);
       model.save_changes();
+      telling = false;
+      byItself = byItself && playing;
     };
-    const follow = () => { if (!model.get("playing")) player.set(model.get("frame")); };
-    const run = () => (model.get("playing") ? player.play() : player.pause());
+    const follow = () => {
+      const frame = model.get("frame");
+      if (telling || model.get("clip") !== clip) return;
+      if (byItself) player.pause();
+      if (!model.get("playing")) player.set(frame);
+    };
+    const run = () => {
+      if (!telling) (model.get("playing") ? player.play() : player.pause());
+    };
     const stop = () => { if (player) { player.onchange = null; player.destroy(); } };
     const show = () => { // another clip: the place in it and whether it plays stay
+      const first = !player;
       stop();
-      player = motionlabPlayer(el, model.get("clip"));
+      byItself = false;
+      clip = model.get("clip");
+      player = motionlabPlayer(el, clip);
       follow();
-      run();
       player.onchange = changed;
+      if (first && calm) changed(model.get("frame"), false); // nothing starts by itself for this reader
+      else run();
     };
     model.on("change:clip", show);
     model.on("change:frame", follow);
     model.on("change:playing", run);
     show();
+    if (!calm && !model.get("playing") && model.get("frame") === 0) { byItself = true; player.play(); }
     return () => { // the cell was cleared: no timer may continue
       model.off("change:clip", show);
       model.off("change:frame", follow);
@@ -76,7 +94,8 @@ class SkeletonPlayer(anywidget.AnyWidget):
         fps: frames a second of the joints.
 
     Attributes:
-        frame: the frame shown, from 0. While it plays, it is reported about four times a second.
+        frame: the frame shown, from 0. While it plays, it is reported about four times a second; not while it plays by
+            itself, before somebody has used it.
         playing: whether it plays.
 
     Raises:
