@@ -10,25 +10,18 @@ and whether it plays, and can change both:
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
-from PIL import Image
-
 from motionlab.errors import MissingExtra
-from motionlab.plots.gif import film_strip
-from motionlab.plots.player import PALETTE, Track, clip_data, player_html, player_source
-from motionlab.widgets.panel import still_picture
+from motionlab.plots.gif import moments_html
+from motionlab.plots.player import Track, clip_data, player_html, player_source
 
 try:
     import anywidget
     import traitlets
 except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
     raise MissingExtra("anywidget", extra="notebooks", purpose="show the player in a notebook") from None
-
-_MOMENTS, _SIDE = 6, 110  # pictures of each track in the still form, and pixels of a side
 
 # anywidget wants an ES module with a default export. The player itself is the file that the report embeds too.
 _GLUE = """
@@ -132,19 +125,7 @@ class SkeletonPlayer(anywidget.AnyWidget):
 
         Where no script runs, as in a notebook that nobody has trusted yet, a few moments of each track stand there.
         """
-        strips = [
-            film_strip(track.joints, _MOMENTS, size=_SIDE, color=track.color or PALETTE[number % len(PALETTE)])
-            for number, track in enumerate(self._tracks)
-        ]
-        page = Image.new("RGB", (strips[0].width, sum(strip.height for strip in strips)))
-        for number, strip in enumerate(strips):
-            page.paste(strip, (0, number * _SIDE))
-        buffer = BytesIO()
-        page.save(buffer, "PNG")
-        picture = still_picture(buffer.getvalue())["image/png"]
-        words = html.escape(", ".join(track.label for track in self._tracks))
-        moments = f'<img alt="Moments of: {words}" src="data:image/png;base64,{picture}">'
-        clip = self.clip
+        clip, moments = self.clip, moments_html(self._tracks)
         return {"text/html": player_html(self._tracks, clip["caption"], clip["fps"], still=moments)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
