@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,23 +11,8 @@ from motionlab.jobs.run_folder import Run
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A laptop's window in which every fault and every request to another place fails the test."""
-    problems: list[str] = []
-    opened = browser.new_context(viewport={"width": 1280, "height": 800})
-    opened.on(
-        "request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or problems.append(request.url)
-    )
-    opened.on("weberror", lambda error: problems.append(str(error.error)))
-    opened.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
-    yield opened
-    opened.close()
-    assert problems == []
-
-
-def test_motions_play_and_figures_can_be_explored(context: Any, finished_run: Run) -> None:
-    page = context.new_page()
+def test_motions_play_and_figures_can_be_explored(offline_context: Any, finished_run: Run) -> None:
+    page = offline_context.new_page()
     page.goto((finished_run.folder / "report.html").as_uri())
     players = page.locator(".motionlab-player")
     captions = [one["caption"] for split in finished_run.metrics["generation"].values() for one in split["players"]]
