@@ -45,10 +45,10 @@ function motionlabPlayer(element, clip) {
     "aria-label": `Skeletons: ${tracks.map((track) => track.label).join(", ")}. Drag, or Shift and arrow keys, to turn; plus and minus, `
       + "Ctrl and the wheel, or two fingers to zoom; double-click or 0 for the first view; space to play; arrow keys for single frames.",
   });
-  const reset = make("button", stage, { position: "absolute", top: "0", right: "0", font: "inherit", cursor: "pointer" }, {
-    type: "button", title: "the view of the beginning: double-click or 0",
+  const reset = make("button", stage, { position: "absolute", bottom: "0", right: "0", font: "inherit", cursor: "pointer" }, {
+    type: "button", "aria-label": "Reset view", title: "Reset view: double-click or 0",
   });
-  reset.textContent = "Reset view";
+  reset.textContent = "\u21ba";
   const bar = make("div", box, { display: "flex", gap: "8px", alignItems: "center", marginTop: "4px" });
   const button = make("button", bar, { width: "4.5em", font: "inherit", cursor: "pointer" }, { type: "button" });
   const slider = make("input", bar, { flex: "1", minWidth: "60px" }, {
