@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +147,10 @@ def test_a_package_without_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(pretrained, "BUNDLED", tmp_path)
     with pytest.raises(InputError, match="train one with motionlab run"):
         pretrained_run()
+
+
+def test_it_is_opened_without_the_compiler_of_torch() -> None:
+    """Its import takes a second, and a reader waits for the first motion."""
+    code = "import sys, motionlab as ml; run = ml.pretrained_run(); run.llama, run.tokenizer()\n"
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
