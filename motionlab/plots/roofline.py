@@ -59,14 +59,18 @@ def sharding_figure(
     names, before = list(bars), np.zeros(len(bars))
     for part, color in PARTS.items():
         sizes = np.array([getattr(estimate, part) for estimate in bars.values()]) / 1e9
-        bars_of_part = axes.barh(names, sizes, left=before, color=color, label=part)
+        axes.barh(names, sizes, left=before, color=color, label=part)
         before = before + sizes
-    white = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}  # the line of the limit may run behind a number
-    axes.bar_label(bars_of_part, labels=[f"{total:,.1f} GB" for total in before], padding=4, fontsize=9, bbox=white)
+    line = -1.0 if limit is None else limit / 1e9
     if limit is not None:
-        axes.axvline(limit / 1e9, color="#b42318", linestyle="--", linewidth=1.4, label=limit_name or "what there is")
+        axes.axvline(line, color="#b42318", linestyle="--", linewidth=1.4, label=limit_name or "what there is")
+    right = 1.18 * max(before.max(), line)
+    for name, total in zip(names, before, strict=True):
+        crossed = total <= line < total + 0.1 * right  # a number is that wide: it goes past the line
+        place = (line if crossed else total, name)
+        axes.annotate(f"{total:,.1f} GB", place, xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
     axes.set(xlabel="GB in each GPU, without activations")
-    axes.set_xlim(0, 1.18 * max(before.max(), 0 if limit is None else limit / 1e9))
+    axes.set_xlim(0, right)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=4)

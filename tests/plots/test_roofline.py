@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 
 from motionlab.cost.parameters import MemoryEstimate
 from motionlab.cost.roofline import DATA_SHEETS
@@ -37,3 +38,10 @@ def test_bars_add_up_and_the_limit_is_drawn() -> None:
     legend = axes.get_legend()
     assert legend is not None and "24 GB" in [text.get_text() for text in legend.get_texts()]
     assert axes.get_xlim()[1] > 24 and axes.yaxis_inverted()
+
+
+@pytest.mark.parametrize(("gigabytes", "starts_at"), [(22, 24), (10, 10), (30, 30)])
+def test_the_line_of_the_limit_runs_through_no_number(gigabytes: int, starts_at: int) -> None:
+    (axes,) = sharding_figure({"DDP": MemoryEstimate(gigabytes * 10**9, 0, 0)}, limit=24e9).axes
+    (number,) = axes.texts
+    assert isinstance(number, Annotation) and number.xy[0] == starts_at

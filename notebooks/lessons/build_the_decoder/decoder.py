@@ -77,6 +77,6 @@ class Decoder(nn.Module):
         front = torch.where(text_mask[..., None], self.llama_proj(text), x[:, :width])  # [B, W, dim]
         x = torch.cat([front, x[:, width:]], dim=1)
         mask = parts.sees(text_mask, tokens.shape[1])
-        for layer in self.transformer["h"]:
+        for layer in self.transformer["h"]:  # type: ignore[attr-defined]  # a ModuleList
             x = layer(x, mask)
         return self.lm_head(self.transformer["ln_f"](x))  # [B, S, K + 1]
