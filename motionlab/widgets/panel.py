@@ -142,9 +142,13 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         settings = ", ".join(f"{name}={value}" for name, value in self.params.items())
         return f"{settings} -> {self.told()}"
 
-    def told(self) -> str:
-        """What `describe` says, in the language of the reader; parts between bars are looked up one by one."""
-        return " | ".join(map(self.said, self.describe(self.result).split(" | ")))
+    def told(self, result: Any = None) -> str:
+        """What `describe` says of a result, by default of the one that is shown, in the language of the reader.
+
+        Parts between bars are looked up one by one.
+        """
+        text = self.describe(self.result if result is None else result)
+        return " | ".join(map(self.said, text.split(" | ")))
 
     @classmethod
     def said(cls, text: str) -> str:

@@ -169,6 +169,12 @@ def test_what_code_names_stays_english(name: str, said: dict[str, str], monkeypa
         )
 
 
+def test_another_result_is_told(said: dict[str, str]) -> None:
+    panel = ml.SchedulePanel()
+    other = panel.compute(**{**panel.params, "accumulation": 4, "counted": "micro-batches"})
+    assert panel.told(other).startswith("最后的学习率为峰值的 ≈") and panel.told(other) != panel.told()
+
+
 def test_a_choice_keeps_its_value_and_shows_a_word(said: dict[str, str]) -> None:
     panel = ml.StrategyPanel()
     control: Any = panel.inputs["strategy"]
