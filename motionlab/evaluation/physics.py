@@ -30,7 +30,8 @@ from motionlab.evaluation import physics_measures as measures
 from motionlab.evaluation.embeddings import mean_interval
 from motionlab.evaluation.intervals import Interval
 from motionlab.motion.contacts import FEET
-from motionlab.motion.features import check_features, decode_positions, decode_rotations
+from motionlab.motion.features import POSITIONS, ROTATIONS, check_features, decode_positions, decode_rotations
+from motionlab.motion.rotations import matrix_from_6d
 from motionlab.motion.skeleton import JOINT_COUNT, Skeleton, canonical_skeleton, forward_kinematics
 
 CLIPS_AT_ONCE = 256  # clips that are laid end to end
@@ -166,7 +167,7 @@ def physics_of_clips(
     if features is not None:
         _check(clips, features, None)
         bones = [None] * len(clips) if skeletons is None else skeletons
-        table["rotations_gap_mm"] = np.array([rotations_gap(f, s) for f, s in zip(features, bones, strict=True)])
+        table["rotations_gap_mm"] = _rotations_gaps(features, bones)
     return table
 
 
@@ -225,6 +226,29 @@ def rotations_gap(features: Tensor, skeleton: Skeleton | None = None) -> float:
     rotations, root = decode_rotations(features)
     turned = forward_kinematics(rotations, root, (skeleton or canonical_skeleton()).offsets)
     return float((turned - decode_positions(features)).norm(dim=-1).mean()) * measures.MM
+
+
+def _rotations_gaps(clips: Sequence[Tensor], skeletons: Sequence[Skeleton | None]) -> np.ndarray:
+    """`rotations_gap` of many clips `[C]`, those of one skeleton at once, and without their path.
+
+    Path and heading move both kinds of joints alike, so the body's own frame, in which features are, gives the same.
+    """
+    gaps = np.empty(len(clips))
+    for skeleton in {id(one): one for one in skeletons}.values():
+        mine = [number for number, one in enumerate(skeletons) if one is skeleton]
+        for start in range(0, len(mine), CLIPS_AT_ONCE):
+            part = mine[start : start + CLIPS_AT_ONCE]
+            for number in part:
+                check_features(clips[number], "features")
+            laid = torch.cat([clips[number].float() for number in part])  # [S, 272], S frames of all clips
+            joints = laid[:, POSITIONS].unflatten(-1, (JOINT_COUNT, 3))  # [S, 22, 3]
+            rotations = matrix_from_6d(laid[:, ROTATIONS].unflatten(-1, (JOINT_COUNT, 6)))  # [S, 22, 3, 3]
+            pelvis = joints[:, 0] * joints.new_tensor((0.0, 1.0, 0.0))  # [S, 3]
+            turned = forward_kinematics(rotations, pelvis, (skeleton or canonical_skeleton()).offsets)  # [S, 22, 3]
+            away = (turned - joints).norm(dim=-1).mean(-1)  # [S]
+            for number, clip in zip(part, away.split([len(clips[number]) for number in part]), strict=True):
+                gaps[number] = float(clip.mean()) * measures.MM
+    return gaps
 
 
 def _cell(found: Interval | None) -> str:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from motionlab.errors import InputError
 
@@ -47,6 +49,31 @@ class Header(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Models that are made inside have shapes, and neither memory nor numbers.
+
+    >>> with shapes_only():
+    ...     model = torch.nn.Embedding(10**9, 64)
+    >>> model.weight.device.type, tuple(model.weight.shape)
+    ('meta', (1000000000, 64))
+    """
+    with torch.device("meta"), _NothingDrawn():
+        yield
+
+
+class _NothingDrawn(TorchFunctionMode):
+    """Leaves out normal numbers: torch imports its compiler to draw them without memory, which takes a second."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, torch.nn.init.normal_):
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def headers(state: Mapping[str, Tensor]) -> dict[str, Header]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from motionlab.config import RunConfig, TextConfig, TokenizerConfig
 from motionlab.errors import InputError
+from motionlab.files.weights import shapes_only
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.rope import RopeSettings
 from motionlab.llama.rope_scaling import make_scaling
@@ -110,7 +109,7 @@ def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool 
         InputError: a size that a quantizer or model cannot have, several codes per token for the decoder, or a text
             encoder that is not there.
     """
-    with torch.device("meta"):
+    with shapes_only():
         for quantizer in quantizers:
             try:
                 make_tokenizer(config.tokenizer, quantizer)

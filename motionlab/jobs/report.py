@@ -29,7 +29,9 @@ from motionlab.jobs.report_scores import (
 from motionlab.jobs.report_scores import title as _title
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
-from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, usage_figure
+from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, stacked_bars, usage_figure
+from motionlab.plots.explorable import figure_html, figures_script
+from motionlab.plots.gif import moments_html
 from motionlab.plots.player import Track, player_html, player_script
 from motionlab.training.reporting.history import History
 
@@ -53,6 +55,7 @@ def write_report(run: Run) -> Path:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=select_autoescape(default=True), trim_blocks=True
     )
+    parameters = _parameters(run)
     page = templates.get_template("report.html.j2").render(
         name=printable(run.config.name),
         environment=_environment_line(metrics["environment"]),
@@ -62,15 +65,14 @@ def write_report(run: Run) -> Path:
         tokenizer_note=_tokenizer_note(metrics),
         source=printable(metrics["source"]["name"]),
         corpus_note=printable(metrics["source"]["note"]),
-        tables=_tables(run, metrics),
+        tables=_tables(run, metrics, parameters),
         figures={
-            kind: [Markup(figure_to_svg(figure)) for figure in figures]
-            for kind, figures in (
-                ("scores", score_figures(metrics)),
-                ("tokenizer", _tokenizer_figures(run, metrics)),
-                ("llama", _llama_figures(run)),
-            )
+            "scores": [Markup(figure_to_svg(figure)) for figure in score_figures(metrics)],
+            "tokenizer": [Markup(figure_html(figure)) for figure in _tokenizer_figures(run, metrics)],
+            "llama": [Markup(figure_html(figure)) for figure in _llama_figures(run)],
+            "parameters": [Markup(figure_html(figure)) for figure in _parameter_figures(parameters)],
         },
+        figures_script=Markup(figures_script()),
         players=[{**player, "html": Markup(player["html"])} for player in _players(run, metrics)],
         script=Markup(player_script()),
         config=printable(to_yaml(run.config), lines=True),
@@ -151,7 +153,7 @@ def _environment_line(environment: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in environment.items() if name in ("torch", "device", "cores"))
 
 
-def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _tables(run: Run, metrics: Mapping[str, Any], parameters: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     tokenizers, generation = metrics["tokenizers"], metrics["generation"]
     first = next(iter(generation))
     codes_of = tokenizers[run.config.tokenizer.quantizer]["codes_of"]
@@ -216,7 +218,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
                 [f"generation, {_title(first)}", f"{generation[first]['tokens_per_second']:,.0f} tokens a second"],
             ],
         ),
-        "parameters": _parameter_table(run),
+        "parameters": _parameter_table(parameters),
         "corpus": table(
             ["split", "clips", "minutes"],
             [[name, values["clips"], f"{values['minutes']:.1f}"] for name, values in metrics["corpus"].items()],
@@ -264,15 +266,26 @@ def _lengths_table(generation: Mapping[str, Any]) -> dict[str, Any]:
     return table(["test split", "clips", "frames real / generated"], rows)
 
 
-def _parameter_table(run: Run) -> dict[str, Any]:
+def _parameters(run: Run) -> dict[str, dict[str, int]]:
     """Parameters of both models, summed over the parts that a reader knows by name."""
-    rows = []
+    found: dict[str, dict[str, int]] = {}
     for title, model in (("tokenizer", run.tokenizer()), ("decoder", run.llama)):
-        parts: dict[str, int] = {}
+        parts = found[title] = {}
         for row in parameter_rows(model):
             names = row.name.split(".")
             part = ".".join(names[:2]) if names[0] == "transformer" else names[0]
             parts[part] = parts.get(part, 0) + row.count
+    return found
+
+
+def _parameter_figures(parameters: Mapping[str, Mapping[str, int]]) -> list[Any]:
+    named = {title: {f"{title}: {part}": count for part, count in parts.items()} for title, parts in parameters.items()}
+    return [stacked_bars(named, title="Where the parameters are", x_label="parameters")]
+
+
+def _parameter_table(parameters: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    rows = []
+    for title, parts in parameters.items():
         rows += [[f"{title}: {part}", f"{count:,}"] for part, count in parts.items()]
         rows.append([f"{title}: total", f"{sum(parts.values()):,}"])
     return table(["part", "parameters"], rows)
@@ -344,7 +357,7 @@ def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
                 {
                     "split": _title(split),
                     "note": printable(note),
-                    "html": player_html(tracks, player["caption"], script=False),
+                    "html": player_html(tracks, player["caption"], script=False, still=moments_html(tracks)),
                 }
             )
     return players

@@ -35,6 +35,7 @@ from motionlab.errors import InputError
 from motionlab.evaluation.judge import Judge
 from motionlab.files import records, sha256, write_text
 from motionlab.files.reading import read_text
+from motionlab.files.weights import shapes_only
 from motionlab.jobs.artefacts import read_record, require, tensor_digest
 from motionlab.jobs.build import make_llama, make_tokenizer, text_cache
 from motionlab.jobs.metrics import Metrics
@@ -270,7 +271,7 @@ def _filled(make: Callable[[], Model], state: Mapping[str, torch.Tensor], path: 
             expected=f"the weights of {layers} layers",
             fix="Use the configuration that the weights were trained with.",
         )
-    with torch.device("meta"):
+    with shapes_only():
         check_fits(make(), state, where=path)
     model = make()
     load_into(model, state, where=path)

@@ -19,7 +19,8 @@ from motionlab.errors import InputError, printable
 from motionlab.files import write_text
 from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report import table
-from motionlab.plots.curves import figure_to_svg, learning_rate_figure, line_figure, loss_figure
+from motionlab.plots.curves import learning_rate_figure, line_figure, loss_figure
+from motionlab.plots.explorable import figure_html, figures_script
 from motionlab.training.reporting.history import History
 from motionlab.training.reporting.summary import SummaryRecord, load_summary
 
@@ -112,7 +113,8 @@ def as_html(report: Mapping[str, Any], history: History) -> str:
         ending=_ending(report),
         tiles=_tiles(report),
         warnings=report["warnings"],
-        figures=[Markup(figure_to_svg(figure)) for figure in _figures(report, history)],
+        figures=[Markup(figure_html(figure)) for figure in _figures(report, history)],
+        figures_script=Markup(figures_script()),
         tables=_tables(report),
         parameters=report["parameters"],
         config=_yaml(report),

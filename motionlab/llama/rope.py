@@ -63,6 +63,8 @@ def rope_table(
     >>> rope_table(3, head_dim=4)[0]
     tensor([1.+0.j, 1.+0.j])
     """
+    if (device or torch.get_default_device()).type == "meta":  # for numbers nobody reads torch imports its compiler
+        return torch.empty(length, -(-head_dim // 2), dtype=torch.complex64, device="meta")  # [length, hd/2]
     frequency = rope_frequencies(head_dim, theta, device)  # [hd/2]
     if scaling is not None:
         frequency = scaling(frequency)

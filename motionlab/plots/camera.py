@@ -1,6 +1,6 @@
 """A pinhole camera that circles the body: world points in metres to picture points in pixels.
 
-The same camera as in `player.js`, so that a GIF and the player show a clip from the same side.
+It looks from the same side as the one in `player.js` does at first.
 """
 
 from __future__ import annotations

@@ -85,6 +85,28 @@ def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
     return figure
 
 
+def stacked_bars(parts: Mapping[str, Mapping[str, float]], *, title: str = "", x_label: str = "") -> Figure:
+    """Return a level bar for each part, from top to bottom; kinds of one part stand end to end.
+
+    >>> figure = stacked_bars({"trained": {"head": 5}, "frozen": {"eyes": 9, "head": 1}})
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['head', 'eyes']
+    """
+    names = list(dict.fromkeys(name for values in parts.values() for name in values))
+    figure, axes = _axes(title, x_label, "", size=(6.0, 1.0 + 0.24 * len(names)))
+    ends = np.zeros(len(names))
+    for i, (kind, values) in enumerate(parts.items()):
+        sizes = np.array([values.get(name, 0.0) for name in names], dtype=np.float64)
+        axes.barh(range(len(names)), sizes, left=ends, label=plain(kind), color=PALETTE[i % len(PALETTE)])
+        ends += sizes
+    axes.set_yticks(range(len(names)), [plain(name) for name in names], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.05 * max(*ends, 1e-9))
+    if len(parts) > 1:
+        axes.legend(frameon=False)
+    return figure
+
+
 def figure_to_svg(figure: Figure) -> str:
     """Return the figure as an `<svg>` element to put into HTML. The same figure gives the same text."""
     import matplotlib

@@ -5,8 +5,11 @@ A GIF is what a README or an exported notebook can show: no script runs there.
 
 from __future__ import annotations
 
+import base64
+import html
 from collections.abc import Sequence
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from motionlab.plots.player import PALETTE, Track, as_joints
 _BONES = [(parent, child) for child, parent in enumerate(PARENTS) if parent >= 0]
 _HEAD = JOINT_NAMES.index("head")
 _GRID, _SHADOW, _PAPER = (215, 220, 226), (228, 231, 235), (255, 255, 255)
+_COLOURS = 128  # of a picture inside a page
 _SMOOTH = 2  # drawn twice as large, then reduced: Pillow draws no smooth edges
 
 
@@ -65,6 +69,18 @@ def film_strip(joints: Any, count: int = 8, *, size: int = 160, color: str = PAL
     for i, frame in enumerate(frames):
         strip.paste(draw_tracks([Track("", array, color)], int(frame), Camera(size)), (i * size, 0))
     return strip
+
+
+def moments_html(tracks: Sequence[Track], count: int = 6, *, size: int = 110) -> str:
+    """Moments of each track, one row a track, as an `<img>`: what stands in place of a player where no script runs."""
+    page = Image.new("RGB", (size * count, size * len(tracks)))
+    for number, track in enumerate(tracks):
+        strip = film_strip(track.joints, count, size=size, color=track.color or PALETTE[number % len(PALETTE)])
+        page.paste(strip, (0, number * size))
+    buffer = BytesIO()
+    page.quantize(_COLOURS).save(buffer, "PNG", optimize=True)
+    words = html.escape("Moments of: " + ", ".join(printable(track.label) for track in tracks))
+    return f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode("ascii")}">'
 
 
 def draw_tracks(tracks: Sequence[Track], frame: int, camera: Camera) -> Image.Image:

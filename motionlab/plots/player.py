@@ -46,17 +46,20 @@ def player_html(
     caption: str = "",
     fps: float = 30.0,
     *,
-    autoplay: bool = False,
+    autoplay: bool = True,
     script: bool = True,
     still: str = "",
 ) -> str:
     """Return an HTML fragment with a player: drag to turn, play and pause, a scrubber, one skeleton per track.
 
+    The camera shows all that a motion passes, as large as the frame allows and at one scale for all tracks.
+
     Args:
-        tracks: skeletons shown in a row and kept in time; a shorter one stays on its last frame.
+        tracks: skeletons shown in a row and kept in time; a shorter one stays on its last frame and says so.
         caption: text above them.
         fps: frames a second of the joints.
-        autoplay: start playing when the page opens (never for readers who ask for reduced motion).
+        autoplay: play while it is on the screen, until the reader stops it (never by itself for readers who ask for
+            reduced motion).
         script: put `player_script()` into the fragment. With many players on one page give False, and put
             `player_script()` on the page once, before the first of them.
         still: HTML that stands there until the script runs, for pages that run none.

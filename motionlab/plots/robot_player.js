@@ -1,4 +1,5 @@
 // Pictures of an episode, one a control step: play, pause, a scrubber, arrow keys, and the action of each step.
+// It plays while it is on the screen, until the reader stops it; never by itself for readers who ask for reduced motion.
 function motionlabRobotPlayer(element, film) {
   const make = (tag, style, text) => {
     const made = document.createElement(tag);
@@ -13,23 +14,38 @@ function motionlabRobotPlayer(element, film) {
   picture.alt = film.caption;
   const button = make("button", "margin:6px 8px 0 0;min-width:64px", "play");
   const slider = make("input", "width:calc(100% - 84px);vertical-align:middle");
-  Object.assign(slider, { type: "range", min: 0, max: film.frames.length - 1, value: 0 });
+  const end = film.frames.length - 1;
+  Object.assign(slider, { type: "range", min: 0, max: end, value: 0 });
   slider.setAttribute("aria-label", "control step");
   const line = make("div", "margin-top:4px;font:12px ui-monospace,monospace;color:#57606a;white-space:pre-wrap");
-  let step = 0, timer = null;
+  let step = 0, playing = false, visible = false, timer = null;
   const show = (number) => {
     step = number;
     picture.src = "data:image/png;base64," + film.frames[step];
     slider.value = step;
-    line.textContent = "step " + step + " of " + (film.frames.length - 1) + "\n" + (film.lines[step] || "");
+    line.textContent = "step " + step + " of " + end + "\n" + (film.lines[step] || "");
   };
-  const pause = () => { clearInterval(timer); timer = null; button.textContent = "play"; };
-  const play = () => {
-    if (step === film.frames.length - 1) show(0);
-    button.textContent = "pause";
-    timer = setInterval(() => (step + 1 < film.frames.length ? show(step + 1) : pause()), 1000 / film.fps);
+  const next = () => { if (step < end) show(step + 1); else set(false); };
+  const run = () => { // time passes while it plays and is on the screen
+    clearInterval(timer);
+    timer = playing && visible ? setInterval(next, 1000 / film.fps) : null;
+    button.textContent = playing ? "pause" : "play";
   };
-  button.onclick = () => (timer ? pause() : play());
-  slider.oninput = () => { pause(); show(Number(slider.value)); };
+  const set = (value) => { playing = value; run(); };
+  button.onclick = () => {
+    if (!playing && step === end) show(0);
+    set(!playing);
+  };
+  slider.oninput = () => { set(false); show(Number(slider.value)); };
+  element.onkeydown = (event) => { // the slider knows arrow keys itself
+    if (event.key !== " " || event.target === button) return;
+    event.preventDefault();
+    button.onclick();
+  };
+  new IntersectionObserver((entries) => {
+    visible = entries[entries.length - 1].intersectionRatio >= 0.2;
+    run();
+  }, { threshold: 0.2 }).observe(picture);
   show(0);
+  set(end > 0 && !window.matchMedia("(prefers-reduced-motion: reduce)").matches);
 }

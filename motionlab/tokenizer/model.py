@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
+from motionlab.files.weights import shapes_only
 from motionlab.quantizers.base import Quantized, Quantizer
 from motionlab.runtime import evaluating
 from motionlab.tokenizer.batching import check_rows, convert_together
@@ -239,7 +240,7 @@ class MotionTokenizer(nn.Module):
                     **settings,
                 )
 
-            with torch.device("meta"):  # without memory: a few numbers may announce a model that is never there
+            with shapes_only():  # without memory: a few numbers may announce a model that is never there
                 published.fit_state(state, build().state_dict())
             model = build()
             model.load_motionmillion_state(state)

@@ -8,7 +8,7 @@ this fault.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -67,6 +67,9 @@ class Bench:
     embed: Callable[[Sequence[Tensor]], Tensor]
     text: Tensor
     reference: Tensor
+    _measured: dict[tuple[str, str], dict[str, float]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not len(self.clips) == len(self.wanted) == len(self.text) > 1:
@@ -87,6 +90,18 @@ class Bench:
         found["FID"] = frechet_interval(made, self.reference, unit=True)
         return found
 
+    def spoiled(self, fault: str, words: str) -> dict[str, float]:
+        """Every metric of the clips with a fault of `FAULTS` in one of its strengths; measured once and kept."""
+        if (fault, words) not in self._measured:
+            spoil = FAULTS[fault][words]
+            self._measured[fault, words] = self.measure([spoil(features) for features in self.clips])
+        return self._measured[fault, words]
+
+    @cached_property
+    def _joints(self) -> list[Tensor]:
+        """Of the clips as they are, `[T, 22, 3]` each."""
+        return [decode_positions(clip) for clip in self.clips]
+
     def measure(self, clips: Sequence[Tensor]) -> dict[str, float]:
         """Every metric of the clips after something was done to them."""
         made = self.embed(clips)
@@ -100,7 +115,7 @@ class Bench:
     def _of_clips(self, clips: Sequence[Tensor]) -> dict[str, np.ndarray]:
         """Metrics that every clip has a value of, `[N]` each."""
         joints = [decode_positions(clip) for clip in clips]
-        true = [decode_positions(clip)[: len(made)] for clip, made in zip(self.clips, joints, strict=True)]
+        true = [clip[: len(made)] for clip, made in zip(self._joints, joints, strict=True)]
         scores = [order_score(wanted, self.recognise(clip)) for wanted, clip in zip(self.wanted, clips, strict=True)]
         errors = {
             f"MPJPE, {align}": np.array([float(mpjpe(a, b, align)) for a, b in zip(joints, true, strict=True)])
@@ -118,7 +133,7 @@ UNITS = {
 
 @torch.inference_mode()
 def compute_reactions(bench: Bench, fault: str, strength: int = 2, clip: int = 0) -> ReactionView:
-    """Spoil every clip of the bench and measure again.
+    """Spoil every clip of the bench and measure again. A fault that was asked for before is known.
 
     Args:
         fault: a key of `FAULTS`.
@@ -134,8 +149,7 @@ def compute_reactions(bench: Bench, fault: str, strength: int = 2, clip: int = 0
         found = f"strength {strength}, clip {clip}"
         raise InputError("panel", found=found, expected=f"0 to 3, 0 to {len(bench.clips) - 1}", fix="Choose another.")
     words, spoil = list(FAULTS[fault].items())[min(strength, len(FAULTS[fault]) - 1)]
-    spoiled = [spoil(features) for features in bench.clips]
-    measured = bench.measure(spoiled)
+    measured = bench.spoiled(fault, words)
     reactions = [Reaction(name, unit, bench.real[name], measured[name]) for name, unit in UNITS.items()]
-    pictures = (decode_positions(bench.clips[clip]).numpy(), decode_positions(spoiled[clip]).numpy())
+    pictures = (decode_positions(bench.clips[clip]).numpy(), decode_positions(spoil(bench.clips[clip])).numpy())
     return ReactionView(fault, words, tuple(reactions), *pictures)

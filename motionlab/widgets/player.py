@@ -1,6 +1,7 @@
 """The skeleton player as a notebook widget. It draws in the browser with `plots/player.js` and asks no network.
 
-Python sees which frame is shown and whether it plays, and can change both:
+It plays while it is on the screen, until the reader stops it or Python names a frame. Python sees which frame is shown
+and whether it plays, and can change both:
 
     player = SkeletonPlayer([Track("real", motion.joints())], "a person walks")
     player.frame = 30
@@ -9,17 +10,12 @@ Python sees which frame is shown and whether it plays, and can change both:
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
-from io import BytesIO
 from typing import Any
 
-from PIL import Image
-
 from motionlab.errors import MissingExtra
-from motionlab.plots.gif import film_strip
-from motionlab.plots.player import PALETTE, Track, clip_data, player_html, player_source
-from motionlab.widgets.panel import still_picture
+from motionlab.plots.gif import moments_html
+from motionlab.plots.player import Track, clip_data, player_html, player_source
 
 try:
     import anywidget
@@ -27,35 +23,50 @@ try:
 except ImportError:  # pragma: no cover - the notebooks extra is installed wherever this is tested
     raise MissingExtra("anywidget", extra="notebooks", purpose="show the player in a notebook") from None
 
-_MOMENTS, _SIDE = 6, 110  # pictures of each track in the still form, and pixels of a side
-
 # anywidget wants an ES module with a default export. The player itself is the file that the report embeds too.
 _GLUE = """
 export default {
   render({ model, el }) {
-    let player = null, told = 0;
+    let player = null, clip = null, told = 0, telling = false, byItself = false;
+    const calm = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
     const changed = (frame, playing) => {
       const now = performance.now();
-      if (playing === model.get("playing") && playing && now - told < 250) return; // four messages a second are enough
+      // Four messages a second are enough; of what plays by itself nobody has asked for the frame.
+      if (playing === model.get("playing") && playing && (byItself || now - told < 250)) return;
       told = now;
+      telling = true; // what the page says itself is no wish of Python's
       model.set("frame", frame);
       model.set("playing", playing);
       model.save_changes();
+      telling = false;
+      byItself = byItself && playing;
     };
-    const follow = () => { if (!model.get("playing")) player.set(model.get("frame")); };
-    const run = () => (model.get("playing") ? player.play() : player.pause());
+    const follow = () => {
+      const frame = model.get("frame");
+      if (telling || model.get("clip") !== clip) return;
+      if (byItself) player.pause();
+      if (!model.get("playing")) player.set(frame);
+    };
+    const run = () => {
+      if (!telling) (model.get("playing") ? player.play() : player.pause());
+    };
     const stop = () => { if (player) { player.onchange = null; player.destroy(); } };
     const show = () => { // another clip: the place in it and whether it plays stay
+      const first = !player;
       stop();
-      player = motionlabPlayer(el, model.get("clip"));
+      byItself = false;
+      clip = model.get("clip");
+      player = motionlabPlayer(el, clip);
       follow();
-      run();
       player.onchange = changed;
+      if (first && calm) changed(model.get("frame"), false); // nothing starts by itself for this reader
+      else run();
     };
     model.on("change:clip", show);
     model.on("change:frame", follow);
     model.on("change:playing", run);
     show();
+    if (!calm && !model.get("playing") && model.get("frame") === 0) { byItself = true; player.play(); }
     return () => { // the cell was cleared: no timer may continue
       model.off("change:clip", show);
       model.off("change:frame", follow);
@@ -76,7 +87,8 @@ class SkeletonPlayer(anywidget.AnyWidget):
         fps: frames a second of the joints.
 
     Attributes:
-        frame: the frame shown, from 0. While it plays, it is reported about four times a second.
+        frame: the frame shown, from 0. While it plays, it is reported about four times a second; not while it plays by
+            itself, before somebody has used it.
         playing: whether it plays.
 
     Raises:
@@ -113,19 +125,7 @@ class SkeletonPlayer(anywidget.AnyWidget):
 
         Where no script runs, as in a notebook that nobody has trusted yet, a few moments of each track stand there.
         """
-        strips = [
-            film_strip(track.joints, _MOMENTS, size=_SIDE, color=track.color or PALETTE[number % len(PALETTE)])
-            for number, track in enumerate(self._tracks)
-        ]
-        page = Image.new("RGB", (strips[0].width, sum(strip.height for strip in strips)))
-        for number, strip in enumerate(strips):
-            page.paste(strip, (0, number * _SIDE))
-        buffer = BytesIO()
-        page.save(buffer, "PNG")
-        picture = still_picture(buffer.getvalue())["image/png"]
-        words = html.escape(", ".join(track.label for track in self._tracks))
-        moments = f'<img alt="Moments of: {words}" src="data:image/png;base64,{picture}">'
-        clip = self.clip
+        clip, moments = self.clip, moments_html(self._tracks)
         return {"text/html": player_html(self._tracks, clip["caption"], clip["fps"], still=moments)}
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

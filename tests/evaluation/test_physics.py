@@ -17,7 +17,7 @@ from motionlab.evaluation.physics import Physics, physics, physics_of, physics_o
 from motionlab.evaluation.physics_measures import facing
 from motionlab.motion.contacts import foot_contacts
 from motionlab.motion.features import decode_heading, decode_positions
-from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
+from motionlab.motion.skeleton import JOINT_NAMES, PARENTS, Skeleton, canonical_skeleton
 
 TOES = [JOINT_NAMES.index("left_foot"), JOINT_NAMES.index("right_foot")]
 FEET = [JOINT_NAMES.index(f"{side}_{name}") for side in ("left", "right") for name in ("ankle", "foot")]
@@ -154,6 +154,20 @@ def test_rotations_against_positions(recorded: list[torch.Tensor]) -> None:
     found = physics(decode_positions(spoiled), features=spoiled)
     assert found.rotations_gap_mm > 200 and found.rotations_gap_mm == pytest.approx(rotations_gap(spoiled))
     assert math.isnan(physics(decode_positions(spoiled)).rotations_gap_mm)
+
+
+def test_the_gaps_of_many_clips_are_those_of_each(
+    recorded: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the skeleton, how far the clip travels, and how many are laid end to end."""
+    monkeypatch.setattr(module, "CLIPS_AT_ONCE", 3)
+    tall = Skeleton("tall", canonical_skeleton().offsets * 1.2)
+    clips = [*recorded[:5], corrupt("random_angles", recorded[5]), corrupt("slide", recorded[6]), recorded[7].half()]
+    bones = [None, tall, None, None, tall, None, None, None]
+    found = physics_of_clips([decode_positions(clip) for clip in clips], features=clips, skeletons=bones)
+    each = [rotations_gap(clip, skeleton) for clip, skeleton in zip(clips, bones, strict=True)]
+    np.testing.assert_allclose(found["rotations_gap_mm"], each, rtol=1e-3, atol=1e-3)
+    assert each[1] > 50 * each[0]
 
 
 def test_recorded_motion_and_its_faults(recorded: list[torch.Tensor]) -> None:

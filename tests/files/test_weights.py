@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.files.weights import bare_names, check_tensors, headers, require_tensors
+from motionlab.files.weights import bare_names, check_tensors, headers, require_tensors, shapes_only
 
 
 class Deep(nn.Module):
@@ -120,3 +122,15 @@ def test_values_that_are_no_plain_tensors(value: object, words: str) -> None:
     with pytest.raises(InputError, match=rf"net.pth: a: found .*{words}"):
         check_tensors({"fine": torch.ones(3), "empty": torch.ones(0), "a": value}, "net.pth")
     check_tensors({"whole": torch.ones(2, 3).T, "part": torch.ones(5)[1:3], "count": torch.tensor(3)}, "net.pth")
+
+
+def test_shapes_alone_take_neither_memory_nor_random_numbers_nor_the_compiler() -> None:
+    before = torch.get_rng_state()
+    with shapes_only():
+        model = nn.ModuleDict({"words": nn.Embedding(10**9, 64), "head": nn.Linear(64, 10**9), "norm": nn.LayerNorm(3)})
+    assert {value.device.type for value in model.state_dict().values()} == {"meta"}
+    assert headers(model.state_dict())["words.weight"].shape == (10**9, 64)
+    assert torch.equal(torch.get_rng_state(), before)
+    code = "from motionlab.files.weights import shapes_only; from torch import nn; import sys\n"
+    code += "with shapes_only():\n    nn.Embedding(9, 4), nn.Linear(9, 4)\nsys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

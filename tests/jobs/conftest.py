@@ -38,3 +38,18 @@ def without_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", empty)
         yield
+
+
+@pytest.fixture
+def offline_context(browser: Any) -> Iterator[Any]:
+    """A laptop's window in which every fault and every request to another place fails the test."""
+    problems: list[str] = []
+    opened = browser.new_context(viewport={"width": 1280, "height": 800})
+    opened.on(
+        "request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or problems.append(request.url)
+    )
+    opened.on("weberror", lambda error: problems.append(str(error.error)))
+    opened.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
+    yield opened
+    opened.close()
+    assert problems == []

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
+import json
+import re
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +16,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from motionlab.errors import MissingExtra
-from motionlab.plots.curves import line_figure, usage_figure
-from motionlab.plots.explorable import INCH, MIME, explore
+from motionlab.plots.curves import line_figure, stacked_bars, usage_figure
+from motionlab.plots.explorable import INCH, MIME, explore, figure_html, figures_script
 from motionlab.plots.schedules import schedule_figure
 from motionlab.views.schedules import compare_schedules
 
@@ -78,3 +82,42 @@ def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "plotly.graph_objects", None)
     with pytest.raises(MissingExtra, match="notebooks"):
         explore(line_figure({"a": ([0, 1], [0, 1])}, x_label="x", y_label="y"))
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What a page holds for plotly."""
+    found = re.search(r'<script type="application/json">(.*?)</script>', page, flags=re.DOTALL)
+    assert found
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def test_a_page_holds_the_picture_and_the_same_numbers() -> None:
+    page = figure_html(line_figure({"</script><b>": ([1, 2], [1 / 3, float("nan")])}, x_label="n", y_label="mm"))
+    assert page.count("</script>") == 1 and page.count("<svg") == 1
+    (trace,) = data_of(page)["data"]
+    assert (trace["x"], trace["y"], trace["name"]) == ([1.0, 2.0], [0.333333, None], "</script><b>")
+
+
+def test_kinds_of_one_part_stand_end_to_end() -> None:
+    figure = stacked_bars({"trained": {"head": 5}, "frozen": {"eyes": 9, "head": 1}}, title="x")
+    first, second = data_of(figure_html(figure))["data"]
+    assert (first["x"], first["base"], first["text"]) == ([5, 0], [0, 0], ["head", "eyes"])
+    assert (second["x"], second["base"], second["name"]) == ([1, 9], [5, 0], "frozen")
+
+
+def test_a_page_holds_plotly_once_and_packed() -> None:
+    script = figures_script()
+    found = re.match(r'<script type="text/plain" id="motionlab-plotly">([A-Za-z0-9+/=]+)</script>', script)
+    assert found and b"Plotly" in gzip.decompress(base64.b64decode(found[1]))
+    assert len(script) < 2_200_000 and script == figures_script()
+    assert not re.search(r"https?:|fetch\(|\bimport\b", script[found.end() :])
+
+
+def test_without_plotly_a_page_has_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = line_figure({"a": ([0, 1], [0, 1])}, x_label="x", y_label="y")
+    for name in ("plotly", "plotly.graph_objects", "plotly.offline"):
+        monkeypatch.setitem(sys.modules, name, None)
+    figures_script.cache_clear()
+    assert figure_html(figure).startswith("<svg") and figures_script() == ""
+    figures_script.cache_clear()

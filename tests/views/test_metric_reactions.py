@@ -74,3 +74,15 @@ def test_what_is_refused(bench: Bench) -> None:
             compute_reactions(bench, **changes)
     with pytest.raises(InputError, match="12 clips, 1 lists"):
         Bench(bench.clips, [["walk"]], bench.recognise, bench.embed, bench.text, bench.reference)
+
+
+def test_a_fault_is_measured_once_and_gives_the_same_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = Bench(bench.clips, bench.wanted, bench.recognise, bench.embed, bench.text, bench.reference)
+    first = compute_reactions(fresh, "noise", 1)
+    plain = fresh.measure([list(FAULTS["noise"].values())[1](features) for features in fresh.clips])
+    assert {one.metric: one.spoiled for one in first.reactions} == plain
+    monkeypatch.setattr(Bench, "measure", lambda *_: pytest.fail("measured again"))
+    again = compute_reactions(fresh, "noise", 1, clip=3)
+    assert again.reactions == first.reactions and again.spoiled.shape != first.spoiled.shape
+    with pytest.raises(BaseException, match="measured again"):
+        compute_reactions(fresh, "noise", 2)

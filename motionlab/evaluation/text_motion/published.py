@@ -32,7 +32,7 @@ from motionlab.evaluation.text_motion.model import places
 from motionlab.files.arrays import read_arrays
 from motionlab.files.foreign_config import read_foreign_config
 from motionlab.files.pth import read_pth, state_of
-from motionlab.files.weights import headers, require_tensors
+from motionlab.files.weights import headers, require_tensors, shapes_only
 from motionlab.motion.features import DIM, check_features
 from motionlab.motion.motion import Motion
 from motionlab.motion.normalizer import Normalizer
@@ -192,7 +192,7 @@ def _encoder(state: Mapping[str, Tensor], linear: str, inputs: int, path: Path, 
     layers = len({name.split(".")[2] for name in state if name.startswith("seqTransEncoder.layers.")})
     if width % HEADS:
         raise InputError(path, found=f"width {width}", expected=f"a multiple of {HEADS}, the heads", fix=_FIX)
-    with torch.device("meta"):
+    with shapes_only():
         encoder = LatentEncoder(inputs, width, layers, forward, relu=linear.startswith("projection"))
     name = f"{prefix.rstrip('.')} for {inputs} numbers a {'word' if prefix == _TEXT else 'frame'}"
     require_tensors(headers(state), headers(encoder.state_dict()), path, model=name, fix=_FIX)

@@ -18,7 +18,8 @@ from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report import table
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_report import training_report
-from motionlab.plots.curves import figure_to_svg, line_figure, loss_figure
+from motionlab.plots.curves import line_figure, loss_figure, stacked_bars
+from motionlab.plots.explorable import figure_html, figures_script
 from motionlab.training.reporting.history import History
 
 STAGES = {"vla_pretrain": "backbone", "vla": "policy"}
@@ -52,7 +53,9 @@ def write_vla_report(run: Run) -> Path:
         tiles=tiles,
         tables=tables,
         films=films,
-        figures=[Markup(figure_to_svg(figure)) for figure in _figures(run)],
+        figures=[Markup(figure_html(figure)) for figure in _figures(run)],
+        parameter_figures=[Markup(figure_html(figure)) for figure in _parameter_figures(trials)],
+        figures_script=Markup(figures_script()),
         config=printable(to_yaml(run.config), lines=True),
     )
     write_text(run.folder / "report.md", _markdown(run, trials, tiles, tables, films))
@@ -165,6 +168,18 @@ def _figures(run: Run) -> list[Any]:
             label = "mm a step"
             figures.append(line_figure(lines, x_label="optimizer step", y_label=label, title="error on held-out steps"))
     return figures
+
+
+def _parameter_figures(trials: Mapping[str, Any]) -> list[Any]:
+    """Which part has how many parameters, trained and frozen ones end to end."""
+    parts = {name: numbers for name, numbers in trials.get("parameters", {}).items() if name != "all"}
+    if not parts:
+        return []
+    kinds = {
+        "trained": {name: trained for name, (_, trained, _) in parts.items()},
+        "frozen": {name: frozen for name, (_, _, frozen) in parts.items()},
+    }
+    return [stacked_bars(kinds, title="Where the parameters are", x_label="parameters")]
 
 
 def _markdown(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from motionlab.errors import InputError
 from motionlab.files.pth import read_pth, state_of
-from motionlab.files.weights import FLOATS, check_tensors, headers, require_tensors
+from motionlab.files.weights import FLOATS, check_tensors, headers, require_tensors, shapes_only
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sizes import SIZES
 from motionlab.llama.variant import LlamaVariant
@@ -48,7 +48,7 @@ def load_motionmillion(
                 expected="a published size: " + ", ".join(SIZES),
                 fix="Say n_head: the weights do not tell the number of heads.",
             )
-    with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
+    with shapes_only():  # no memory and no random numbers for weights that are replaced at once
         variant = LlamaVariant(hidden=arguments.pop("hidden"))
         model = MotionLlama(**arguments, n_head=n_head, max_length=max_length, variant=variant)  # type: ignore[arg-type]
     fix = "Use weights and settings that belong together."

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from motionlab.errors import InputError
 from motionlab.files.tensors import read_tensors, write_tensors
-from motionlab.files.weights import headers, require_tensors
+from motionlab.files.weights import headers, require_tensors, shapes_only
 from motionlab.vla.backbone.tiny_vggt import TinyVGGT
 
 FORMAT = "tiny-vggt-1"
@@ -39,7 +39,7 @@ def load_backbone(path: str | Path) -> TinyVGGT:
     if set(settings) != wanted or not whole:
         found = json.dumps(settings)[:200]
         raise InputError(f"{path}: settings", found=found, expected=", ".join(sorted(wanted)), fix=_FIX)
-    with torch.device("meta"):  # shapes are compared before memory is asked for
+    with shapes_only():  # shapes are compared before memory is asked for
         expected = headers(TinyVGGT(**settings).state_dict())
     require_tensors(headers(tensors), expected, path, model="TinyVGGT", fix=_FIX)
     model = TinyVGGT(**settings)

@@ -13,7 +13,8 @@ import torch
 from lessons.pitfalls.exercises import EXERCISES, _policies, sees_both
 from motionlab.teaching.exercise import run_check
 
-LESSON = Path(__file__).resolve().parents[3] / "notebooks" / "16_pitfalls.ipynb"
+NOTEBOOKS = Path(__file__).resolve().parents[3] / "notebooks"
+LESSON = (NOTEBOOKS / "16_pitfalls.ipynb", NOTEBOOKS / "appendix" / "16_pitfalls.ipynb")
 
 
 def _by_name(names, test_of):
@@ -130,7 +131,7 @@ def test_the_policies_are_what_they_are_called() -> None:
 @pytest.mark.parametrize("name", [exercise.name for exercise in EXERCISES if exercise.name != "pitfalls.sees_both"])
 def test_the_broken_function_that_the_lesson_shows_is_refused(name: str) -> None:
     """The text above a stub shows the function to be fixed; it has to be wrong, in a way that the check names."""
-    cells = nbformat.read(LESSON, as_version=4).cells
+    cells = [cell for path in LESSON for cell in nbformat.read(path, as_version=4).cells]
     at = next(i for i, cell in enumerate(cells) if f'@ml.exercise("{name}")' in cell.source)
     (block,) = re.findall(r"```python\n(.*?)```", cells[at - 1].source, re.DOTALL)
     assert 4 <= len(block.splitlines()) <= 12
