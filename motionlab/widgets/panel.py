@@ -142,9 +142,13 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         settings = ", ".join(f"{name}={value}" for name, value in self.params.items())
         return f"{settings} -> {self.told()}"
 
-    def told(self) -> str:
-        """What `describe` says, in the language of the reader; parts between bars are looked up one by one."""
-        return " | ".join(map(self.said, self.describe(self.result).split(" | ")))
+    def told(self, result: Any = None) -> str:
+        """What `describe` says of a result, by default of the one that is shown, in the language of the reader.
+
+        Parts between bars are looked up one by one.
+        """
+        text = self.describe(self.result if result is None else result)
+        return " | ".join(map(self.said, text.split(" | ")))
 
     @classmethod
     def said(cls, text: str) -> str:
@@ -170,16 +174,15 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     # ---- inside ----
     def _translate(self, control: Any) -> None:
-        """Words of a control and of its options; the values stay, because code names them."""
+        """Words of a control and of its choices, as the page shows them; `options` and `value` stay what code names."""
         if language() == "en":
             return
         control.description = self.said(getattr(control, "description", ""))
         if isinstance(control, _CHOICES):
-            pairs = [option if isinstance(option, tuple) else (str(option), option) for option in control.options]
-            value, said = control.value, [(self.said(label), option) for label, option in pairs]
-            if said != pairs:
-                control.options = said  # which moves the control to the first one
-                control.value = value
+            labels = tuple(map(self.said, control._options_labels))
+            control.set_trait("_options_labels", labels)
+            chosen = control.index
+            control.label = tuple(labels[i] for i in chosen) if isinstance(chosen, tuple) else labels[chosen]
 
     def _assign(self, name: str, value: Any) -> None:
         from traitlets import TraitError

@@ -56,8 +56,8 @@ def test_only_texts_change(chinese: None) -> None:
 
 def test_sentences_of_a_paragraph_are_looked_up_one_by_one(chinese: None) -> None:
     assert spoken("<p>No judge and no network. Usage: 3.</p>") == "<p>不用评判模型，也不用网络。 Usage: 3.</p>"
-    assert spoken("<p>Drag to turn a figure. The right side of a body is drawn paler.</p>") == (
-        "<p>拖动可以转动人形。身体右侧画得较浅。</p>"
+    assert spoken("<p>A motion plays while it is on the screen. Drag to turn it; Ctrl and the wheel zoom.</p>") == (
+        "<p>动作在屏幕可见时播放。拖动可以转动；Ctrl 加滚轮缩放。</p>"
     )
     escaped = "<p>&lt;b&gt;: asked for walk &amp; run; recognised in the generated motion: &lt;i&gt;</p>"
     assert spoken(escaped) == "<p>&lt;b&gt;：要求 walk &amp; run；在生成的动作中识别出：&lt;i&gt;</p>"

@@ -111,6 +111,9 @@ def test_every_word_is_chinese(name: str, said: dict[str, str]) -> None:
     assert HAN.search(panel.summary()) and HAN.search(panel._buttons.children[-1].description)
     labels = [control.description for control in panel.inputs.values() if getattr(control, "description", "")]
     assert [label for label in labels if not HAN.search(label)] == []
+    for control in panel.inputs.values():  # a label finds its choice, so no two may be the same
+        shown = getattr(control, "_options_labels", ())
+        assert len(set(shown)) == len(shown)
 
 
 def english_texts(file: Path, functions: tuple[str, ...]) -> Iterator[str]:
@@ -169,12 +172,21 @@ def test_what_code_names_stays_english(name: str, said: dict[str, str], monkeypa
         )
 
 
+def test_another_result_is_told(said: dict[str, str]) -> None:
+    panel = ml.SchedulePanel()
+    other = panel.compute(**{**panel.params, "accumulation": 4, "counted": "micro-batches"})
+    assert panel.told(other).startswith("最后的学习率为峰值的 ≈") and panel.told(other) != panel.told()
+
+
 def test_a_choice_keeps_its_value_and_shows_a_word(said: dict[str, str]) -> None:
     panel = ml.StrategyPanel()
     control: Any = panel.inputs["strategy"]
     assert control.value == "random replacement" and control.label == "随机替换"
     panel.set(strategy="teacher forcing")
     assert panel.params["strategy"] == "teacher forcing" and control.label == "教师强制"
+    assert control.options == ("teacher forcing", "random replacement", "scheduled sampling", "masked modelling")
+    control.index = 3  # what the browser sends
+    assert panel.result.read.tolist() and panel.params["strategy"] == "masked modelling" and control.label == "掩码建模"
 
 
 class Own(Panel):
