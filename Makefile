@@ -70,16 +70,16 @@ test: $(STAMP) ## unit tests and doctests, then the notebooks, then the browser
 	echo "== make test: all three parts passed"
 
 test-unit: $(STAMP) ## unit tests and doctests only
-	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadfile
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -n $(WORKERS) --dist loadfile
 
 # Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
 test-notebooks: $(STAMP) ## execute the lessons and their appendices, and compare their saved outputs
-	MOTIONLAB_PROFILE=ci $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb notebooks/appendix/*.ipynb
 
 test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
-	MOTIONLAB_PROFILE=ci $(PYTEST) -m browser tests
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -m browser tests
 
 # Not part of `make test`: about an hour. NUMERICS=--short is the part that continuous integration runs.
 test-numerics: $(STAMP) ## lessons and tests that compare numbers, on several imitated processors (weekly)
