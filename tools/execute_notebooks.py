@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -68,32 +69,35 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
+def save(path: Path) -> bool:
+    """Execute one notebook and write its outputs; False, and a line about it, when a cell failed or it is too large."""
+    started, name = time.perf_counter(), f"appendix/{path.name}" if path.parent.name == "appendix" else path.name
+    try:
+        text = nbformat.writes(clean(execute(path))) + "\n"
+    except CellExecutionError as error:
+        print(f"{name}: FAILED, not written\n{error}", file=sys.stderr)
+        return False
+    seconds, size = time.perf_counter() - started, len(text.encode())
+    if size > LARGEST_BYTES:
+        print(f"{name}: {size:,} bytes, more than {LARGEST_BYTES:,}; not written", file=sys.stderr)
+        return False
+    state = "unchanged" if text == path.read_text(encoding="utf-8") else "written"
+    write_text(path, text)
+    print(f"{name}: {state}, {seconds:.0f} s, {size:,} bytes", flush=True)
+    return True
+
+
 def main() -> int:
     """Execute the given notebooks, or all; the exit code is 1 when one failed."""
     parser = argparse.ArgumentParser(description="Execute lessons and save their outputs.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: all of them")
-    paths = parser.parse_args().notebooks or lessons()
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="notebooks at the same time")
+    chosen = parser.parse_args()
     os.environ["MOTIONLAB_LANG"] = "en"  # of the kernels: outputs that are compared are English
-    failed = 0
-    for path in paths:
-        started, name = time.perf_counter(), path.name
-        if path.parent.name == "appendix":
-            name = f"appendix/{name}"
-        try:
-            text = nbformat.writes(clean(execute(path))) + "\n"
-        except CellExecutionError as error:
-            failed += 1
-            print(f"{name}: FAILED, not written\n{error}", file=sys.stderr)
-            continue
-        seconds = time.perf_counter() - started
-        if len(text.encode()) > LARGEST_BYTES:
-            failed += 1
-            print(f"{name}: {len(text.encode()):,} bytes, more than {LARGEST_BYTES:,}; not written", file=sys.stderr)
-            continue
-        state = "unchanged" if text == path.read_text(encoding="utf-8") else "written"
-        write_text(path, text)
-        print(f"{name}: {state}, {seconds:.0f} s, {len(text.encode()):,} bytes")
-    return 1 if failed else 0
+    # A thread waits for its kernel, which is a process. A lesson that needs another one's run waits for it.
+    with ThreadPoolExecutor(max(1, chosen.jobs)) as pool:
+        saved = list(pool.map(save, chosen.notebooks or lessons()))
+    return 0 if all(saved) else 1
 
 
 if __name__ == "__main__":
