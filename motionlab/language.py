@@ -8,8 +8,8 @@ of pairs:
 
 A name in braces stands for whatever is there in the English text: a name of one letter for a number, one in capitals
 for words that are not ours, such as a caption or the name of a run, which stay as they are. The Chinese text may have
-them in another place. A text without a pair stays English. Plain YAML, and no gettext: a reader sees both languages next to
-each other, and nothing has to be compiled.
+them in another place. A text without a pair stays English. Plain YAML, and no gettext: a reader sees both languages
+next to each other, and nothing has to be compiled.
 
 English in every language: errors and logs, because people look them up on the web; names of parameters, options and
 presets, and JSON, because programs read them; the words inside pictures.
