@@ -111,6 +111,11 @@ class MotionPanel(Panel):
             parts.append(result.outside)
         return " | ".join(parts)
 
+    def told(self, result: SentenceView | None = None) -> str:
+        shown = self.result if result is None else result
+        begin, sentence, rest = self.describe(shown).partition(repr(shown.sentence))
+        return begin + sentence + " | ".join(map(self.said, rest.split(" | ")))  # a bar in the sentence parts nothing
+
     def rows(self, result: SentenceView) -> Sequence[Sequence[str]]:
         lines = [("motion", "seconds", "seen in it")]
         for number, one in enumerate(result.motions, start=1):
