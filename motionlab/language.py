@@ -6,9 +6,10 @@ of pairs:
     - en: "expected {right}, got {found}."
       zh: "应为 {right}，实际为 {found}。"
 
-A name in braces stands for whatever is there in the English text, a name of one letter for a number; the Chinese text
-may have them in another place. A text without a pair stays English. Plain YAML, and no gettext: a reader sees both
-languages next to each other, and nothing has to be compiled.
+A name in braces stands for whatever is there in the English text: a name of one letter for a number, one in capitals
+for words that are not ours, such as a caption or the name of a run, which stay as they are. The Chinese text may have
+them in another place. A text without a pair stays English. Plain YAML, and no gettext: a reader sees both languages
+next to each other, and nothing has to be compiled.
 
 English in every language: errors and logs, because people look them up on the web; names of parameters, options and
 presets, and JSON, because programs read them; the words inside pictures.
@@ -50,6 +51,12 @@ def language() -> Language:
     )
 
 
+class Own(str):
+    """Words of the reader or of data, such as a caption: `tr` leaves them as they are, whatever they are."""
+
+    own = True  # for templates
+
+
 def tr(text: str, *places: str | Path) -> str:
     """A text in the language that was asked for.
 
@@ -60,7 +67,7 @@ def tr(text: str, *places: str | Path) -> str:
     >>> tr("Hint 1 of 2 for rope.turn", "motionlab/teaching/exercise.py")
     'Hint 1 of 2 for rope.turn'
     """
-    if language() == "en":
+    if language() == "en" or isinstance(text, Own):
         return text
     return _chinese(text, [catalogue(Path(place).with_name(FILE)) for place in places])
 
@@ -71,7 +78,7 @@ def _chinese(text: str, known: Sequence[Catalogue]) -> str:
         return text
     chinese, values = found
     # A value may have a pair of its own: "nothing" in "token 3 sees nothing".
-    return NAME.sub(lambda name: _chinese(values[name[1]], known), chinese)
+    return NAME.sub(lambda name: values[name[1]] if name[1].isupper() else _chinese(values[name[1]], known), chinese)
 
 
 class Catalogue:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.language import Catalogue, language, tr
+from motionlab.language import Catalogue, Own, language, tr
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "expected {right}, got {found}.": "实际为 {found}，应为 {right}。",
         "expected {right}, got {found}: use the argument.": "应为 {right}，实际为 {found}：请使用参数。",
         "✗ {name}: {problem}": "✗ {name}：{problem}",
+        "run {NAME}: {problem}": "运行 {NAME}：{problem}",
     }
     lines = [f'- en: "{english}"\n  zh: "{chinese}"\n' for english, chinese in pairs.items()]
     (tmp_path / "zh.yaml").write_text("".join(lines), encoding="utf-8")
@@ -85,3 +86,9 @@ def test_letters_with_a_meaning_in_expressions_are_letters() -> None:
     known = Catalogue({"a+b (c)? {n}.": "{n}", "{any}": "x"})
     assert known.find("a+b (c)? 3.") == ("{n}", {"n": "3"})
     assert known.find("aab c 3.") == ("x", {"any": "aab c 3."})
+
+
+def test_words_that_are_not_ours_stay(place: Path) -> None:
+    assert tr("run step: step", place) == "运行 step：步"
+    assert tr(Own("step"), place) == "step" and tr("step", place) == "步"
+    assert tr("run {problem}: step", place) == "运行 {problem}：步"

@@ -72,7 +72,9 @@ class _NothingDrawn(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in (Tensor.normal_, torch.nn.init.normal_):
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+            tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
+            if tensor.is_meta:  # one that was put on another device on purpose gets its numbers
+                return tensor
         return func(*args, **kwargs)
 
 

@@ -1,7 +1,7 @@
 """Reports in the language of the reader: with `MOTIONLAB_LANG=zh` the words of a finished page are looked up.
 
 A report is written in English, by code that knows nothing of languages. The texts between its tags are looked up one by
-one in `zh.yaml`; settings, code, pictures and what a run calls its own stay as they are.
+one in `zh.yaml`; settings, code, pictures and the words of a run or of its data stay as they are.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import re
 
 from motionlab.language import language, tr
 
-# What is no text: scripts, styles, drawings, preformatted text, and every tag. The rest is text.
-_PAGE = re.compile(r"(<(script|style|svg|pre)\b.*?</\2>|<[^>]*>)|([^<]+)", re.DOTALL)
+# What is no text of ours: scripts, styles, drawings, preformatted text, an element with translate="no" (it holds text
+# only), and every tag. The rest is text.
+_PAGE = re.compile(r"""(<(script|style|svg|pre)\b.*?</\2>|<(\w+) translate="no">.*?</\3>|<[^>]*>)|([^<]+)""", re.DOTALL)
 _END = re.compile(r"(?<=[.?!]) (?=[A-Z“])")  # of a sentence within a paragraph
 
 
@@ -25,7 +26,7 @@ def spoken(page: str) -> str:
     if language() == "en":
         return page
     page = page.replace('<html lang="en">', '<html lang="zh-CN">', 1)
-    return _PAGE.sub(lambda found: found[1] or _text(found[3]), page)
+    return _PAGE.sub(lambda found: found[1] or _text(found[4]), page)
 
 
 def _text(written: str) -> str:

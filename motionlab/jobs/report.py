@@ -28,6 +28,7 @@ from motionlab.jobs.report_scores import (
 )
 from motionlab.jobs.report_scores import title as _title
 from motionlab.jobs.run_folder import Run
+from motionlab.language import Own
 from motionlab.motion.motion import Motion
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, stacked_bars, usage_figure
 from motionlab.plots.explorable import figure_html, figures_script
@@ -84,7 +85,7 @@ def write_report(run: Run) -> Path:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], caption: str = "") -> dict[str, Any]:
     """The arguments of the template's table macro."""
-    rows = [[printable(cell) for cell in row] for row in rows]
+    rows = [[Own(printable(cell)) if isinstance(cell, Own) else printable(cell) for cell in row] for row in rows]
     return {"head": [printable(cell) for cell in head], "rows": rows, "caption": printable(caption)}
 
 
@@ -235,7 +236,7 @@ def _llama_rows(run: Run) -> list[list[str]]:
     history = _history(run.folder / "llama")
     if history is None or not history.rows:
         return []
-    rows, losses = [], sorted(zip(*reversed(history.points("val_loss")), strict=True))  # (loss, step)
+    rows, losses = [], sorted(zip(*reversed(_points(history, "val_loss")), strict=True))  # (loss, step)
     if losses:  # there may have been nothing to validate on
         loss, step = losses[0]
         accuracy = dict(zip(*history.points("val_accuracy"), strict=True))[step]
@@ -250,6 +251,11 @@ def _history(folder: Path) -> History | None:
     """The curves of a training; None for weights that came without."""
     path = folder / "history.csv"
     return History.read(path) if path.is_file() else None
+
+
+def _points(history: History, name: str) -> tuple[list[float], list[float]]:
+    """Steps and values of a column; none where no row has it."""
+    return history.points(name) if name in history.columns else ([], [])
 
 
 def _scores(generation: Mapping[str, Any], split: str) -> dict[str, Any]:
@@ -304,11 +310,11 @@ def _tokenizer_figures(run: Run, metrics: Mapping[str, Any]) -> list[Any]:
     return [
         usage,
         loss_figure(
-            {name: history.points("reconstruction") for name, history in histories.items()},
+            {name: _points(history, "reconstruction") for name, history in histories.items()},
             title="Reconstruction loss, training",
         ),
         loss_figure(
-            {name: history.points("val_mpjpe_mm") for name, history in histories.items()},
+            {name: _points(history, "val_mpjpe_mm") for name, history in histories.items()},
             title="MPJPE, validation clips",
             y_label="mm",
         ),
@@ -322,7 +328,7 @@ def _llama_figures(run: Run) -> list[Any]:
         return []
     return [
         loss_figure(
-            {"training": history.points("loss"), "validation": history.points("val_loss")},
+            {"training": history.points("loss"), "validation": _points(history, "val_loss")},
             title="Next-token loss",
             y_label="nats per token",
         ),

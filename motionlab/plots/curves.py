@@ -39,9 +39,8 @@ def line_figure(
     """
     figure, axes = _axes(title, x_label, y_label)
     for i, (name, (x, y)) in enumerate(lines.items()):
-        axes.plot(
-            x, y, label=plain(name), color=PALETTE[i % len(PALETTE)], marker="o" if markers else None, linewidth=1.6
-        )
+        marker = "o" if markers or len(x) == 1 else None  # a line through one point is not seen
+        axes.plot(x, y, label=plain(name), color=PALETTE[i % len(PALETTE)], marker=marker, linewidth=1.6)
     if log_x:
         axes.set_xscale("log", base=2)
     if log_y:

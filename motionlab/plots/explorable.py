@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import html
 import json
 from functools import cache
 from pathlib import Path
@@ -138,8 +139,13 @@ def _layout(figure: Figure) -> dict[str, Any]:
 
 
 def _words(text: str, x: float, y: float) -> dict[str, Any]:
-    return {"text": text, "x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "bottom",
-            "showarrow": False}  # fmt: skip
+    return {"text": _literal(text), "x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "center",
+            "yanchor": "bottom", "showarrow": False}  # fmt: skip
+
+
+def _literal(text: str) -> str:
+    """A text of matplotlib as plotly shows it letter by letter: it takes "<b>" for a tag, and needs no `\\$`."""
+    return html.escape(text.replace(r"\$", "$"), quote=False)
 
 
 def _axes(axes: Axes, key: str) -> dict[str, Any]:
@@ -151,14 +157,14 @@ def _axes(axes: Axes, key: str) -> dict[str, Any]:
         if axis.get_inverted():
             low, high = max(low, high), min(low, high)
         settings[f"{letter}axis{key}"] = {
-            "domain": [max(ends[0], 0.0), min(ends[1], 1.0)], "title": {"text": axis.get_label_text()},
+            "domain": [max(ends[0], 0.0), min(ends[1], 1.0)], "title": {"text": _literal(axis.get_label_text())},
             "type": "log" if log else None, "range": None if log else [float(low), float(high)], "gridcolor": _GRID,
             "anchor": f"{'y' if letter == 'x' else 'x'}{key}", "zeroline": False, "linecolor": "black",
         }  # fmt: skip
         if (labels := _labels(axis)) and not log:
             settings[f"{letter}axis{key}"] |= {
                 "tickvals": [at for at, _ in labels],
-                "ticktext": [text for _, text in labels],
+                "ticktext": [_literal(text) for _, text in labels],
             }
     return settings
 
@@ -169,7 +175,7 @@ def _numbers(values: Any) -> list[float]:
 
 def _named(name: str, shown: bool) -> dict[str, Any]:
     hidden = not name or name.startswith("_")  # matplotlib's names for what has none
-    return {"name": "" if hidden else name, "showlegend": shown and not hidden}
+    return {"name": "" if hidden else _literal(name), "showlegend": shown and not hidden}
 
 
 def _line(line: Line2D, shown: bool) -> dict[str, Any]:
@@ -203,7 +209,7 @@ def _bars(bars: BarContainer, axes: Axes, shown: bool) -> dict[str, Any]:
         "type": "bar", along: [float(size) for size in sizes], across: [float(middle) for middle in middles],
         "base": [float(start) for start in starts], "width": [float(size) for size in thick],
         "orientation": "h" if level else "v", "marker": {"color": colors},
-        "text": [names.get(round(middle, 6), "") for middle in middles], "textposition": "none",
+        "text": [_literal(names.get(round(middle, 6), "")) for middle in middles], "textposition": "none",
         "hovertemplate": "%{text} %{" + along + "}<extra></extra>", **_named(str(bars.get_label()), shown),
     }  # fmt: skip
 

@@ -56,6 +56,7 @@ function motionlabPlayer(element, clip) {
   });
   const clock = make("output", bar, { fontVariantNumeric: "tabular-nums", whiteSpace: "nowrap" }, { "aria-live": "off" });
   const pen = canvas.getContext("2d");
+  button.disabled = slider.disabled = frames < 2; // nothing to play
 
   // ---- camera --------------------------------------------------------------------------------------------------
   // It looks at the middle of all that a motion passes, and stands still. A body that travels far would be small in such
@@ -113,6 +114,17 @@ function motionlabPlayer(element, clip) {
     pen.stroke();
   }
 
+  function short(words, width) { // what fits, and an ellipsis
+    if (pen.measureText(words).width <= width) return words;
+    const letters = [...words];
+    let low = 0, high = letters.length;
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if (pen.measureText(`${letters.slice(0, middle).join("")}\u2026`).width <= width) low = middle; else high = middle - 1;
+    }
+    return `${letters.slice(0, low).join("")}\u2026`;
+  }
+
   function drawTrack(track, [left, top, width, height], scale, centre) {
     const t = Math.min(frame, track.frames - 1), { middle, low, high, distance } = track.scene;
     const pose = [...Array(joints).keys()].map((j) => track.at(t, j)), pelvis = pose[0];
@@ -152,7 +164,7 @@ function motionlabPlayer(element, clip) {
     pen.fillStyle = track.color; pen.beginPath(); pen.arc(head[0], head[1], 0.085 * head[3], 0, 7); pen.fill();
 
     pen.textAlign = "center"; pen.font = "600 13px system-ui, sans-serif";
-    pen.fillText(track.label, left + width / 2, top + 14, width - 6);
+    pen.fillText(short(track.label, width - 6), left + width / 2, top + 14);
     pen.font = "11px system-ui, sans-serif";
     if (frame >= track.frames) pen.fillText(`ended at ${((track.frames - 1) / clip.fps).toFixed(2)} s: its last pose`, left + width / 2, top + 28, width - 6);
     pen.restore();

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import html
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -65,7 +66,7 @@ def player_html(
         still: HTML that stands there until the script runs, for pages that run none.
 
     Raises:
-        InputError: no track, a wrong shape, or a number that is not finite.
+        InputError: no track, a wrong shape, a number that is not finite, or no frames a second.
 
     >>> page = player_html([Track("still", np.zeros((2, 22, 3)))], "a person stands")
     >>> "a person stands" in page, "http" in page
@@ -104,10 +105,11 @@ def clip_data(tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> 
     """Return what `motionlabPlayer` takes, as plain JSON values.
 
     Raises:
-        InputError: no track, a wrong shape, or a number that is not finite.
+        InputError: no track, a wrong shape, a number that is not finite, or no frames a second.
     """
     if not tracks:
         raise InputError("tracks", found="an empty list", expected="at least one Track", fix="Add a Track.")
+    require_fps(fps)
     return {
         "fps": float(fps),
         "caption": printable(caption),
@@ -116,6 +118,13 @@ def clip_data(tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> 
         "head": JOINT_NAMES.index("head"),
         "tracks": [_track_data(track, PALETTE[i % len(PALETTE)]) for i, track in enumerate(tracks)],
     }
+
+
+def require_fps(fps: float) -> None:
+    """Raise InputError unless time passes in a player of so many frames a second."""
+    if not 0 < fps < math.inf:
+        fix = "Give the frames a second of what is shown."
+        raise InputError("fps", found=fps, expected="a finite number above 0", fix=fix)
 
 
 def as_joints(joints: Any, where: str = "joints") -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from motionlab.errors import InputError, printable
+from motionlab.plots.player import require_fps
 
 ACTION_NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw")
 
@@ -37,7 +38,7 @@ def robot_player_page(
         height: of the player's picture, in pixels.
 
     Raises:
-        InputError: no picture, pictures of several kinds, or more actions than pictures.
+        InputError: no picture, pictures of several kinds, more actions than pictures, or no frames a second.
 
     >>> page = robot_player_page([np.zeros((4, 8, 3), np.uint8)], caption="a <hand>")
     >>> "<title>a &lt;hand&gt;</title>" in page, "http" in page
@@ -45,6 +46,7 @@ def robot_player_page(
     """
     if not pictures or any(one.dtype != np.uint8 or one.shape != pictures[0].shape for one in pictures):
         raise InputError("pictures", found="none, or several kinds", expected="uint8 [H, W, 3]", fix="Give one film.")
+    require_fps(fps)
     lines = [] if actions is None else [_line(action) for action in actions]
     if len(lines) > len(pictures):
         found = f"{len(lines)} actions for {len(pictures)} pictures"

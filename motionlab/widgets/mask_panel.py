@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets as W
 
 from motionlab.errors import InputError
+from motionlab.language import Own
 from motionlab.plots.attention_masks import MaskView, Tokens, mask_figure
 from motionlab.views.attention_masks import MOST_TOKENS, PLACES, RULES, caption_tokens, compute_mask
 from motionlab.widgets.panel import Panel
@@ -76,7 +77,7 @@ class MaskPanel(Panel):
         pairs = int(result.allow.sum())
         return (
             f"{count} tokens, the real ones in {len(blocks)} blocks | {pairs} of {count * count} pairs | "
-            f"{name} sees {' '.join(result.seen) or 'nothing'} | "
+            f"{name} sees {' '.join(result.seen) or self.said('nothing')} | "
             f"real tokens read padding in {result.reads_padding} pairs"
         )
 
@@ -86,7 +87,7 @@ class MaskPanel(Panel):
         for i, name in enumerate(tokens.names):
             sees = "".join("1" if allowed else "·" for allowed in result.allow[i].tolist())
             numbers = (tokens.pad[i], tokens.att[i], result.blocks[i], result.positions[i])
-            lines.append((name, *(str(number) for number in numbers), sees))
+            lines.append((Own(name), *(str(number) for number in numbers), sees))
         return lines
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from motionlab.errors import InputError
 from motionlab.jobs.generate import FPS
 from motionlab.jobs.run_folder import Run
+from motionlab.language import Own
 from motionlab.plots.gif import film_strip
 from motionlab.plots.player import PALETTE, Track
 from motionlab.views.sentence import MOST, SentenceView, compute_sentence, known_sentences
@@ -110,9 +111,14 @@ class MotionPanel(Panel):
             parts.append(result.outside)
         return " | ".join(parts)
 
+    def told(self, result: SentenceView | None = None) -> str:
+        shown = self.result if result is None else result
+        begin, sentence, rest = self.describe(shown).partition(repr(shown.sentence))
+        return begin + sentence + " | ".join(map(self.said, rest.split(" | ")))  # a bar in the sentence parts nothing
+
     def rows(self, result: SentenceView) -> Sequence[Sequence[str]]:
         lines = [("motion", "seconds", "seen in it")]
         for number, one in enumerate(result.motions, start=1):
             names = [] if one.actions is None else [action.name for action in one.actions]
-            lines.append((str(number), f"≈{one.motion.duration:.1f}", ", ".join(names)))
+            lines.append((str(number), f"≈{one.motion.duration:.1f}", Own(", ".join(names))))
         return lines

@@ -131,6 +131,9 @@ def test_shapes_alone_take_neither_memory_nor_random_numbers_nor_the_compiler() 
     assert {value.device.type for value in model.state_dict().values()} == {"meta"}
     assert headers(model.state_dict())["words.weight"].shape == (10**9, 64)
     assert torch.equal(torch.get_rng_state(), before)
+    with shapes_only():
+        real = torch.zeros(100, device="cpu").normal_()
+    assert 0.5 < real.std() < 1.5, "a tensor with memory gets its numbers"
     code = "from motionlab.files.weights import shapes_only; from torch import nn; import sys\n"
     code += "with shapes_only():\n    nn.Embedding(9, 4), nn.Linear(9, 4)\nsys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment, FileSystemLoader
 
 from motionlab.jobs import page_language
 from motionlab.jobs.page_language import spoken
-from motionlab.jobs.report import write_report
+from motionlab.jobs.report import table, write_report
 from motionlab.jobs.run_folder import Run
+from motionlab.language import Own
 from motionlab.text.action_types import CATEGORIES
 from tests.chinese import HAN, faults, pairs, shape, texts
 
@@ -116,3 +118,33 @@ def test_no_pair_is_stale() -> None:
     )
     stale = [english for english, _ in pairs(CATALOGUE) if shape(english) not in written]
     assert [english for english in stale if not parts.fullmatch(shape(english))] == []
+
+
+def test_words_of_a_run_stay_even_when_they_are_words_of_ours(chinese: None) -> None:
+    assert spoken('<h1 translate="no">Corpus</h1><td translate="no">a &lt; b. Corpus</td><h2>Corpus</h2>') == (
+        '<h1 translate="no">Corpus</h1><td translate="no">a &lt; b. Corpus</td><h2>语料</h2>'
+    )
+    for english, said in {
+        "motionlab report: train": "motionlab 报告：train",
+        "Both stages. Motions: corpus. torch 2": "两个阶段。动作来源：corpus。torch 2",
+        "Score the run again: motionlab evaluate --run train.": "请重新评分：motionlab evaluate --run train。",
+        "new-takes: asked for data; recognised in the generated motion: save": (
+            "new-takes：要求 data；在生成的动作中识别出：save"
+        ),
+        "Success after 3 actions: update": "3 个动作后成功：update",
+    }.items():
+        assert spoken(f"<p>{english}</p>") == f"<p>{said}</p>"
+    rows = table(["task", "success"], [[Own("grasp"), "success"]])["rows"]
+    templates = Environment(loader=FileSystemLoader(JOBS), autoescape=True)
+    page = templates.from_string('{% from "report_parts.html.j2" import table %}{{ table(it) }}').render(
+        it={"head": [], "rows": rows}
+    )
+    assert '<td translate="no">grasp</td><td>成功</td>' in spoken(page)
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_the_name_of_a_run_is_no_word_of_ours(template: Path) -> None:
+    text = template.read_text(encoding="utf-8")
+    assert text.count("{{ name }}") == text.count('<h1 translate="no">{{ name }}</h1>') + text.count(
+        "{{ name }}</title>"
+    )

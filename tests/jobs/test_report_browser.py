@@ -60,3 +60,15 @@ def test_a_browser_that_cannot_unpack_keeps_the_pictures(browser: Any, finished_
         page.locator(".motionlab-figure").first.scroll_into_view_if_needed()
     assert page.locator(".motionlab-figure > svg").count() == 7
     context.close()
+
+
+def test_on_paper_no_table_is_cut(browser: Any, finished_run: Run) -> None:
+    """On the screen a wide table scrolls; a sheet of A4 has 718 pixels, and nothing can be scrolled there."""
+    context = browser.new_context(viewport={"width": 718, "height": 1000})
+    page = context.new_page()
+    page.goto((finished_run.folder / "report.html").as_uri())
+    cut = "[...document.querySelectorAll('.wide')].filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(cut) > 0
+    page.emulate_media(media="print")
+    assert page.evaluate(cut) == 0 and page.evaluate("document.documentElement.scrollWidth") <= 718
+    context.close()

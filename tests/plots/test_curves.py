@@ -27,6 +27,11 @@ def test_lines_keep_their_numbers() -> None:
     assert figure.axes[0].get_yscale() == "log"
 
 
+def test_one_point_is_seen() -> None:
+    figure = line_figure({"one": ([1], [0.5]), "two": ([1, 2], [0.5, 0.4])}, x_label="step", y_label="loss")
+    assert [line.get_marker() for line in figure.axes[0].lines] == ["o", "None"]
+
+
 def test_a_loss_of_zero_is_drawn_on_a_plain_axis() -> None:
     assert loss_figure({"VQ": ([1, 2], [0.0, 0.4])}).axes[0].get_yscale() == "linear"
     assert learning_rate_figure([1, 2], [0.0, 1e-3]).axes[0].get_yscale() == "linear"

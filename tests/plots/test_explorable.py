@@ -96,7 +96,11 @@ def test_a_page_holds_the_picture_and_the_same_numbers() -> None:
     page = figure_html(line_figure({"</script><b>": ([1, 2], [1 / 3, float("nan")])}, x_label="n", y_label="mm"))
     assert page.count("</script>") == 1 and page.count("<svg") == 1
     (trace,) = data_of(page)["data"]
-    assert (trace["x"], trace["y"], trace["name"]) == ([1.0, 2.0], [0.333333, None], "</script><b>")
+    assert (trace["x"], trace["y"], trace["name"]) == (
+        [1.0, 2.0],
+        [0.333333, None],
+        "&lt;/script&gt;&lt;b&gt;",  # plotly would take it for tags
+    )
 
 
 def test_kinds_of_one_part_stand_end_to_end() -> None:
@@ -121,3 +125,11 @@ def test_without_plotly_a_page_has_the_picture(monkeypatch: pytest.MonkeyPatch) 
     figures_script.cache_clear()
     assert figure_html(figure).startswith("<svg") and figures_script() == ""
     figures_script.cache_clear()
+
+
+def test_words_are_shown_letter_by_letter() -> None:
+    name = "<b>x</b> & $1"
+    figure = line_figure({name: ([1, 2], [3, 4])}, x_label="a<br>b", y_label="mm")
+    plotly = explore(figure).plotly
+    assert plotly.data[0].name == "&lt;b&gt;x&lt;/b&gt; &amp; $1"
+    assert plotly.layout.xaxis.title.text == "a&lt;br&gt;b"

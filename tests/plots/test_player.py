@@ -84,3 +84,9 @@ def test_bad_joints_are_named(joints: np.ndarray, words: str) -> None:
 def test_no_track_is_an_error() -> None:
     with pytest.raises(InputError, match="Add a Track"):
         player_html([])
+
+
+@pytest.mark.parametrize("fps", [0, -30, float("nan"), float("inf")])
+def test_time_has_to_pass(fps: float) -> None:
+    with pytest.raises(InputError, match="fps: found .*, expected a finite number above 0"):
+        clip_data([Track("a", walk())], fps=fps)

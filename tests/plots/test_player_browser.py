@@ -258,3 +258,23 @@ def test_a_film_plays_while_it_is_seen(show: Opener) -> None:
     words = page.locator("body").inner_text()
     page.wait_for_timeout(200)
     assert page.locator("body").inner_text() == words
+
+
+def test_one_frame_has_nothing_to_play(show: Opener) -> None:
+    page = show(player_page([Track("still", motion("walk")[:1])]))
+    assert page.get_by_role("button", name="Play").is_disabled() and page.get_by_role("slider").is_disabled()
+    assert not page.get_by_role("button", name="Reset view").is_visible()
+
+
+def test_a_long_label_is_cut_and_not_squeezed(show: Opener) -> None:
+    """Captions and names of runs are labels, too. The words that are drawn are as wide as they are by themselves."""
+    spy = """<script>const drawn = new Set(), fill = CanvasRenderingContext2D.prototype.fillText;
+      CanvasRenderingContext2D.prototype.fillText = function (words, x, y, most) {
+        drawn.add([words, this.measureText(words).width, most]); fill.apply(this, arguments); };</script>"""
+    labels = ["<b>name</b> " * 20, "走路" * 40, "real"]
+    page = show(spy + player_page([Track(label, motion("walk")) for label in labels], autoplay=False))
+    words = page.evaluate("[...drawn].slice(0, 3)")
+    wide = page.locator("canvas").evaluate("canvas => canvas.clientWidth") / 3
+    assert all(width <= wide - 6 and most is None for _, width, most in words)
+    assert [text[-1] for text, _, _ in words[:2]] == ["…", "…"] and words[2][0] == "real"
+    assert words[0][0].startswith("<b>name</b> <b>") and words[1][0].startswith("走路")

@@ -46,3 +46,8 @@ def test_faults() -> None:
         robot_player_page([*pictures(1), np.zeros((4, 4, 3), np.uint8)])
     with pytest.raises(InputError, match="4 actions for 3 pictures"):
         robot_player_page(pictures(), np.zeros((4, 7)))
+
+
+def test_time_has_to_pass() -> None:
+    with pytest.raises(InputError, match="fps: found 0, expected a finite number above 0"):
+        robot_player_page(pictures(), fps=0)

@@ -58,3 +58,11 @@ def test_flags_as_people_write_them() -> None:
     assert read_flags("pad", "1,0;1 1", (1, 1, 1, 1)) == (1, 0, 1, 1)
     with pytest.raises(InputError, match="2 numbers, each 0 or 1"):
         read_flags("pad", "1 x", (1, 1))
+
+
+def test_tokens_of_the_reader_are_not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    panel = MaskPanel()
+    panel.set(tokens="text step clip", pad="1 1 1", att="0 0 1", query=3)
+    assert "能看到：" in panel.summary() and "步" not in panel.summary() and "text" in panel.told()
+    assert [row[0] for row in panel.table().rows] == ["词元", "text", "step", "clip"]

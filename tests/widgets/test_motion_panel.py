@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -68,3 +70,10 @@ def test_limits(panel: MotionPanel) -> None:
         compute_sentence(panel.run, "a person walks", seconds=1000)
     with pytest.raises(InputError, match="panel seconds"):
         panel.set(seconds=11.0)
+
+
+def test_the_sentence_of_a_reader_is_not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    panel = MotionPanel.__new__(MotionPanel)  # no run is needed to tell of a view
+    view: Any = SimpleNamespace(motions=[], sentence="a | clip | b", outside="")
+    assert panel.told(view) == "0 段动作，来自 'a | clip | b' | 达到上限而截断：0"

@@ -18,6 +18,7 @@ from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report import table
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.training_report import training_report
+from motionlab.language import Own
 from motionlab.plots.curves import line_figure, loss_figure, stacked_bars
 from motionlab.plots.explorable import figure_html, figures_script
 from motionlab.training.reporting.history import History
@@ -91,13 +92,10 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
     trials: Mapping[str, Any] = metrics.get("vla", {})
     found: dict[str, Any] = {}
     if trials:
-        rows = {**trials["tasks"], "all tasks": trials["overall"]}
+        rows = [*((Own(name), one) for name, one in trials["tasks"].items()), ("all tasks", trials["overall"])]
         found["success"] = table(
             ["task", "success", "grasp", "actions of a success"],
-            [
-                [name, percent(one["success"]), percent(one["grasp"]), _steps(one["steps"])]
-                for name, one in rows.items()
-            ],
+            [[name, percent(one["success"]), percent(one["grasp"]), _steps(one["steps"])] for name, one in rows],
         )
         found["controls"] = table(
             ["what was changed", "success", "grasp"],
@@ -107,7 +105,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
             found["variants"] = table(
                 ["suite", "task", "success", "grasp"],
                 [
-                    [suite, name, *_shares(one)]
+                    [Own(suite), Own(name), *_shares(one)]
                     for suite, rows in trials["variants"].items()
                     for name, one in rows.items()
                 ],
