@@ -270,10 +270,10 @@ def test_dragging_a_code_of_lesson_02_changes_the_text(page: Any, lab: str, root
 
 def test_the_player_of_lesson_00_plays_and_tells_python(page: Any, lab: str, root: Path) -> None:
     open_lesson(page, lab, "00_start_here.ipynb", root, "player.frame = 20")
-    player = page.locator(".motionlab-player").first
-    player.wait_for()
+    page.get_by_text("frame 20 /").first.wait_for()  # set from Python: it stands there, and the other one plays
+    players = page.locator(".motionlab-player").all()
+    (player,) = (player for player in players if "frame 20 /" in player.inner_text())
     player.scroll_into_view_if_needed()
-    page.get_by_text("frame 20 /").first.wait_for()  # set from Python
     check_playing(page, player)
     assert page.problems == []
 
