@@ -81,6 +81,24 @@ def test_no_page_scrolls_sideways_on_a_phone(browser: Any, address: str, built: 
     assert wide == {}
 
 
+def test_the_link_to_the_other_language_is_in_the_row_of_buttons(page: Any, address: str) -> None:
+    page.goto(f"{address}/notebooks/05_rope.html")
+    link, bar = page.locator(".site-language"), page.locator(".header-article__inner")
+    box, around = link.bounding_box(), bar.bounding_box()
+    assert around["y"] <= box["y"] and box["y"] + box["height"] <= around["y"] + around["height"] + 1
+    link.click()
+    assert page.url.endswith("/notebooks/zh/05_rope.html")
+
+
+def test_the_first_use_of_a_term_leads_to_its_line_in_the_glossary(page: Any, address: str) -> None:
+    page.goto(f"{address}/notebooks/05_rope.html")
+    term = page.locator("a.site-term[href$='#term-rope']")
+    assert "position" in term.get_attribute("title")
+    term.click()
+    assert page.url.endswith("/glossary.html#term-rope")
+    page.locator("#term-rope").wait_for()
+
+
 def test_formulas_are_seen(page: Any, address: str) -> None:
     page.goto(f"{address}/notebooks/05_rope.html")
     formulas = page.locator("svg.formula")
