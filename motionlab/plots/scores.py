@@ -63,7 +63,7 @@ def action_bars(shares: Mapping[str, Mapping[str, float]], *, title: str = "", x
     axes.set(xlim=(0, 1), xlabel=plain(x_label), title=plain(title))
     axes.invert_yaxis()
     if len(shares) > 1:
-        axes.legend(frameon=False, fontsize=8, loc="lower right")
+        figure.legend(loc="outside lower center", ncols=len(shares), frameon=False, fontsize=8)  # over no bar
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     return figure

@@ -25,3 +25,10 @@ def test_bars_have_the_length_of_their_share():
         pytest.approx([0.25, 0.5, 1.0])
     )
     assert axes.get_legend_handles_labels()[1] == ["real", "generated"]
+
+
+def test_the_legend_lies_over_no_bar() -> None:
+    figure = action_bars({"real": {"walk": 1.0, "kick": 1.0}, "generated": {"walk": 1.0, "kick": 1.0}})
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert not legend.get_window_extent().overlaps(figure.axes[0].get_window_extent())
