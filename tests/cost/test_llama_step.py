@@ -96,7 +96,12 @@ def test_they_agree_when_one_slot_of_text_needs_no_mask(checkpointing: bool, pre
 
 
 def agree(config: LlamaConfig, settings: StepSettings, codes: int, slots: int) -> None:
-    record = measure_llama_step(lambda: make(config, codes), settings, slots)
+    try:
+        record = measure_llama_step(lambda: make(config, codes), settings, slots)
+    except RuntimeError as error:  # torch 2.13 on a processor with AMX that is told to do without AVX-512
+        if "pack_vnni2" not in str(error):
+            raise
+        pytest.skip(f"an imitated processor on which torch has no attention in bf16: {error}")
     memory = formula(config, settings, codes, slots=slots)
     assert memory.peak == pytest.approx(record.peak, rel=PROMISED)
     for phase in ("forward", "backward", "optimizer"):
