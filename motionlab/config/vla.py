@@ -115,6 +115,9 @@ class VlaConfig(Section):
     backbone_path: str | None = setting(
         None, "file of a pretrained tiny_vggt, or folder of VGGT; null pretrains a new one", test=is_path, says="a path"
     )
+    backbone_precision: Literal["fp32", "bf16", "fp16"] = setting(
+        "fp32", "numbers of VGGT's aggregator, its largest part; its heads stay fp32, and features are kept as float16"
+    )
     backbone_dim: int = setting(64, "width of tiny_vggt; its tokens have twice as many numbers", at_least=2)
     backbone_depth: int = setting(2, "pairs of layers of tiny_vggt: within a view, then over all views", at_least=1)
     backbone_heads: int = setting(4, "attention heads of tiny_vggt", at_least=1)
@@ -170,10 +173,12 @@ class VlaConfig(Section):
         self.require("views", len(self.views) == len(set(self.views)) > 0, "one camera or more, each once")
         fits = self.backbone == "vggt" or self.image_size % self.patch == 0
         self.require("image_size", fits, f"a multiple of vla.patch ({self.patch})")
-        whole = self.backbone_dim % (2 * self.backbone_heads) == 0
-        self.require("backbone_dim", whole, f"a multiple of 2 x backbone_heads ({self.backbone_heads})")
+        divides = self.backbone_dim % (2 * self.backbone_heads) == 0
+        self.require("backbone_dim", divides, f"a multiple of 2 x backbone_heads ({self.backbone_heads})")
         found = self.backbone == "tiny_vggt" or self.backbone_path is not None
         self.require("backbone_path", found, "the local folder of VGGT's weights")
+        whole = self.backbone == "vggt" or self.backbone_precision == "fp32"
+        self.require("backbone_precision", whole, "fp32 with backbone: tiny_vggt (vla_training.precision)")
         frozen = self.backbone == "tiny_vggt" or self.freeze_backbone
         self.require("freeze_backbone", frozen, "true with backbone: vggt", "Set it to true.")
         enough = self.backbone == "vggt" or self.read_layers <= self.backbone_depth

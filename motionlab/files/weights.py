@@ -28,6 +28,7 @@ WRAPPERS = frozenset({"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_m
 """Attributes under which wrappers keep a model: DataParallel and DistributedDataParallel, `torch.compile`, Lightning
 Fabric, FSDP, activation checkpointing."""
 
+BIASES = "biases"
 # Names that tell why a tensor is there; the first pattern that fits is the reason.
 _REASONS = (
     (
@@ -39,7 +40,7 @@ _REASONS = (
         ),
     ),
     ("a LoRA adapter", re.compile(r"lora_|^base_model\.|(^|\.)(base_layer|modules_to_save)\.")),
-    ("biases", re.compile(r"(^|\.)bias$")),
+    (BIASES, re.compile(r"(^|\.)bias$")),
 )
 Entry = TypeVar("Entry")
 
@@ -149,6 +150,8 @@ def require_tensors(
     extra = [name for name in found if name not in expected]
     unlike = [name for name in expected if name in found and not _same_kind(found[name].dtype, expected[name].dtype)]
     reason = next((word for word, pattern in _REASONS if any(map(pattern.search, extra))), "")
+    if reason == BIASES and any(name not in found for name in expected):
+        reason = ""  # weights of another model, which has biases among others
     if reason:
         named = [name for name in extra if dict(_REASONS)[reason].search(name)]
         parts = f"{reason} ({_count(named)})"

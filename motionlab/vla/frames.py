@@ -239,12 +239,12 @@ class LiberoFrames(Dataset[Frame]):
 def _check_complete(demo: Demo, views: Sequence[str], where: str, missing: str) -> None:
     absent = [view for view in views if view not in demo.image_keys]
     if absent and (missing == "refuse" or len(absent) == len(views)):
-        fix = 'Leave this view out, or give missing="mask".'
+        fix = 'Leave this view out (vla.views); LiberoFrames(missing="mask") takes the file as it is.'
         raise InputError(f"{where}/obs", found=f"no pictures of {absent[0]}", expected=", ".join(views), fix=fix)
     state = {"ee_pos": demo.ee_pos, "ee_ori": demo.ee_ori, "gripper_states": demo.gripper}
     for key, value in state.items():
         if value is None and missing == "refuse":
-            fix = 'Add it, or give missing="mask" for zeros.'
+            fix = 'Add it; LiberoFrames(missing="mask") takes zeros in its place.'
             raise InputError(f"{where}/obs", found=f"no {key}", expected="the state of the hand", fix=fix)
 
 

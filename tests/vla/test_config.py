@@ -21,6 +21,7 @@ from motionlab.vla.backbone.tiny_vggt import TinyVGGT
         ({"fusion_dim": 12}, "vla.fusion_dim"),
         ({"backbone": "vggt"}, "vla.backbone_path: found null"),
         ({"backbone": "vggt", "backbone_path": "weights", "freeze_backbone": False}, "vla.freeze_backbone"),
+        ({"backbone_precision": "bf16"}, "vla.backbone_precision: found 'bf16', expected fp32 with backbone"),
         ({"language": "folder"}, "vla.language_folder: found null"),
         ({"read_layers": 3}, "vla.read_layers: found 3, expected at most backbone_depth"),
         ({"views": []}, "vla.views"),

@@ -1,12 +1,12 @@
-"""Frozen backbones: freezing done whole, features read, standardised, kept on disk; a fake of the published VGGT."""
+"""Frozen backbones: freezing done whole, features read, standardised, kept on disk."""
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from motionlab.files.tensors import write_tensors
 from motionlab.vla.backbone.feature_cache import feature_cache, feature_key
 from motionlab.vla.backbone.features import FeatureReader, Features, read_features
 from motionlab.vla.backbone.frozen import Frozen, parameter_table, trainable
-from motionlab.vla.backbone.real_vggt import RealVGGT, load_real_vggt
 from motionlab.vla.backbone.saved import load_backbone, save_backbone, weights_digest
 from motionlab.vla.backbone.standardise import Standardise
 from motionlab.vla.backbone.tiny_vggt import TinyVGGT
@@ -237,6 +236,20 @@ def test_features_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_features_that_memory_cannot_hold_are_refused_at_the_first_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, reader = TenFrames(), FeatureReader(tiny())
+    # two views of 16 patches and 3 more tokens of 16 numbers, 9 of the camera, 48 of the points; and the mask
+    wanted = 10 * (2 * 2 * (19 * 16 + 9 + 48) + 2)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=wanted - 1))
+    with pytest.raises(InputError, match=r"features: found 0.0 GiB for 10 frames.*vla\.grid_side"):
+        feature_cache(tmp_path, reader, frames, batch_size=4)
+    assert frames.asked == 4 and not list(tmp_path.iterdir())
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: types.SimpleNamespace(available=wanted))
+    assert len(feature_cache(tmp_path, reader, frames, batch_size=4)) == 10
+
+
 def test_backbone_file(tmp_path: Path) -> None:
     backbone, path = tiny(), tmp_path / "backbone.safetensors"
     save_backbone(path, backbone)
@@ -251,99 +264,3 @@ def test_backbone_file(tmp_path: Path) -> None:
     write_tensors(path, tensors, {})
     with pytest.raises(InputError, match="no backbone"):
         load_backbone(path)
-
-
-class FakeAggregator(nn.Module):
-    """Tokens from the mean colour of each patch; sees all views, as the published one does."""
-
-    patch_size = 14
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.camera_token = nn.Parameter(torch.zeros(1, 2, 1, 4))
-        self.linear = nn.Linear(3, 8)
-        self.calls = 0
-
-    def forward(self, images: Tensor) -> tuple[list[Tensor], int]:
-        self.calls += 1
-        patches = torch.nn.functional.avg_pool2d(images.flatten(0, 1), 14).flatten(2).mT  # [B*S, h*w, 3]
-        tokens = self.linear(patches.to(self.linear.weight.dtype)).unflatten(0, images.shape[:2])
-        tokens = tokens + tokens.mean((1, 2), keepdim=True)  # over all views
-        return [torch.cat([tokens[:, :, :5], tokens], 2)] * 2, 5
-
-
-class FakeVGGT(nn.Module):
-    """The attributes of the published class."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.aggregator = FakeAggregator()
-        self.pose = nn.Linear(8, 9)
-
-    def camera_head(self, tokens: list[Tensor]) -> list[Tensor]:
-        return [self.pose(tokens[-1][:, :, 0].float())]
-
-    def depth_head(self, tokens: list[Tensor], images: Tensor, patch_start_idx: int) -> tuple[Tensor, Tensor]:
-        return images[:, :, :1].movedim(2, -1), images[:, :, 0]
-
-    def point_head(self, tokens: list[Tensor], images: Tensor, patch_start_idx: int) -> tuple[Tensor, Tensor]:
-        return images.movedim(2, -1), images[:, :, 0]
-
-
-@pytest.fixture
-def vggt(monkeypatch: pytest.MonkeyPatch) -> type[FakeVGGT]:
-    module = types.ModuleType("vggt.models.vggt")
-    module.VGGT = FakeVGGT  # type: ignore[attr-defined]
-    for name in ("vggt", "vggt.models"):
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    monkeypatch.setitem(sys.modules, "vggt.models.vggt", module)
-    return FakeVGGT
-
-
-@pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
-def test_published_weights_have_the_same_interface(tmp_path: Path, vggt: type[FakeVGGT], name: str) -> None:
-    source = vggt()
-    if name.endswith(".pt"):
-        torch.save(source.state_dict(), tmp_path / name)
-    else:
-        write_tensors(tmp_path / name, source.state_dict(), {})
-    backbone = load_real_vggt(tmp_path, size=42)
-    assert backbone.token_dim == 8 and not any(p.requires_grad for p in backbone.parameters())
-    assert weights_digest(backbone.model) == weights_digest(source)
-    images, mask = TenFrames().images(range(4))
-    output = backbone(images)
-    assert backbone._parts.aggregator.calls == 1  # the published pipeline ran it twice
-    assert list(output["depth"].shape) == [4, 2, 42, 42, 1] and list(output["pose_enc"].shape) == [4, 2, 9]
-    reader = FeatureReader(backbone, side=2)
-    features = reader(images, mask)
-    assert list(features.grid.shape) == [4, 2, 2, 2, 8] and list(features.special.shape) == [4, 2, 5, 8]
-    images = images.clone()
-    images[~mask] = 1.0
-    again = reader(images, mask)
-    assert all(torch.equal(a, b) for a, b in zip(again.tensors().values(), features.tensors().values(), strict=True))
-    alone = reader(images[:1, :1], mask[:1, :1])
-    torch.testing.assert_close(features.grid[:1, :1], alone.grid)
-
-
-def test_other_keys_are_named(tmp_path: Path, vggt: type[FakeVGGT]) -> None:
-    state = vggt().state_dict()
-    state["track_head.weight"] = torch.zeros(2)
-    state["pose.bias"] = torch.zeros(7)
-    del state["aggregator.linear.weight"]
-    torch.save(state, tmp_path / "model.pt")
-    with pytest.raises(InputError) as caught:
-        load_real_vggt(tmp_path)
-    text = str(caught.value)
-    assert "1 missing (aggregator.linear.weight)" in text and "1 unexpected (track_head.weight)" in text
-    assert "pose.bias [7] instead of [9]" in text and "model.pt" in text
-
-
-def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="no VGGT weights"):
-        load_real_vggt(tmp_path)
-    torch.save({"a": torch.zeros(1)}, tmp_path / "model.pt")
-    monkeypatch.setitem(sys.modules, "vggt", None)
-    with pytest.raises(InputError, match="no importable vggt.models.vggt.VGGT"):
-        load_real_vggt(tmp_path)
-    with pytest.raises(InputError, match="a multiple of 14"):
-        RealVGGT(FakeVGGT(), size=500)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,7 +17,7 @@ from motionlab.jobs.vla.data import (
     bind_demonstrations,
     frames_in_memory,
 )
-from motionlab.jobs.vla.models import make_policy_of, make_reader, trained_backbone
+from motionlab.jobs.vla.models import check_parts, make_policy_of, make_reader, trained_backbone
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.runtime import cache_dir
 from motionlab.training.checkpoints.tensor_files import save_model
@@ -35,6 +33,7 @@ from motionlab.vla.language import Vocabulary
 from motionlab.vla.policy import VlaPolicy
 
 PORTION = 256  # moments that are measured at a time
+AT_A_TIME = {"tiny_vggt": 64, "vggt": 1}  # frames that a backbone sees; the tokens of one fill half a gigabyte in VGGT
 
 
 class VlaStage(DemonstrationStage[PolicyBatch]):
@@ -68,8 +67,9 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
         self.words = list(Vocabulary.of(self.sentences).words)
         with self.world.first_alone():  # every process reads what the first one has computed
             self.cache = feature_cache(
-                cache_dir() / "vla_features", reader, AllFrames(frames, splits.digest), device=str(self.device)
-            )
+                cache_dir() / "vla_features", reader, AllFrames(frames, splits.digest),
+                batch_size=AT_A_TIME[vla.backbone], device=str(self.device),
+            )  # fmt: skip
         self.pictures = None if vla.freeze_backbone else frames_in_memory(self.config, splits)
         self.train = Moments.of(frames.of_episodes(splits.train), self.sentences)
         self.held_out = Moments.of(frames.of_episodes(splits.validation), self.sentences)
@@ -82,12 +82,9 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
 
     @classmethod
     def check(cls, config: RunConfig, variant: str | None = None) -> None:
-        """Refuse settings without a robot half, and a backbone or a language model that is not there."""
+        """Refuse settings without a robot half, and a backbone or a language model that cannot be used."""
         super().check(config, variant)
-        vla = vla_settings(config).vla
-        for name, path in (("backbone_path", vla.backbone_path), ("language_folder", vla.language_folder)):
-            if path is not None and not Path(path).exists():
-                raise InputError(f"vla.{name}", found=path, expected="a path that exists", fix="Check it.")
+        check_parts(vla_settings(config))
 
     @classmethod
     def check_run(cls, run: Run) -> None:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from motionlab.config import VlaRunConfig
 from motionlab.errors import InputError
+from motionlab.jobs.artefacts import require
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.text.load import load_text_encoder
@@ -16,7 +19,7 @@ from motionlab.vla.action_normalizer import ActionNormalizer
 from motionlab.vla.backbone.features import FeatureReader
 from motionlab.vla.backbone.output import Backbone
 from motionlab.vla.backbone.real_vggt import load_real_vggt
-from motionlab.vla.backbone.saved import load_backbone
+from motionlab.vla.backbone.saved import load_backbone, weights_digest
 from motionlab.vla.backbone.tiny_vggt import REGISTERS, TinyVGGT
 from motionlab.vla.build import grid_of, make_policy
 from motionlab.vla.language import CachedLanguage, LanguageEncoder, TinyLanguageEncoder, Vocabulary
@@ -24,6 +27,7 @@ from motionlab.vla.language_folder import HuggingFaceFolder
 from motionlab.vla.policy import VlaPolicy
 
 SPECIAL = {"tiny_vggt": 1 + REGISTERS, "vggt": 5}  # camera and register tokens
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def make_backbone(config: VlaRunConfig) -> TinyVGGT:
@@ -42,19 +46,46 @@ def trained_backbone(run: Run) -> Backbone:
         InputError: it is not there, or of another size than the settings say.
     """
     config = vla_settings(run.config)
-    if config.vla.backbone == "vggt":
-        return load_real_vggt(Path(str(config.vla.backbone_path)))
     if config.vla.backbone_path is None:
         backbone = make_backbone(config)
         run.fill(backbone, "vla_pretrain")
         return backbone
-    found, wanted = load_backbone(config.vla.backbone_path), make_backbone(config).settings
+    return named_backbone(config, Path(config.vla.backbone_path))
+
+
+def named_backbone(config: VlaRunConfig, path: Path) -> Backbone:
+    """The backbone that lies outside the run.
+
+    Raises:
+        InputError: it is not there, cannot be read, or is of another size than the settings say.
+    """
+    if config.vla.backbone == "vggt":
+        return load_real_vggt(path, dtype=DTYPES[config.vla.backbone_precision])
+    found, wanted = load_backbone(path), make_backbone(config).settings
     if found.settings != wanted:
         raise InputError(
-            config.vla.backbone_path, found=_listed(found.settings), expected=_listed(wanted),
+            path, found=_listed(found.settings), expected=_listed(wanted),
             fix="Set vla.image_size, patch, backbone_dim, backbone_depth and backbone_heads as in the file.",
         )  # fmt: skip
     return found
+
+
+def check_parts(config: VlaRunConfig) -> None:
+    """Refuse, before anything is written, a backbone or a language model that lies elsewhere and cannot be used.
+
+    A backbone is read whole. Of a language model, which may be much larger, only the settings are.
+
+    Raises:
+        InputError: as `named_backbone` and `HuggingFaceFolder`.
+    """
+    vla = config.vla
+    for name, path in (("backbone_path", vla.backbone_path), ("language_folder", vla.language_folder)):
+        if path is not None and not Path(path).exists():
+            raise InputError(f"vla.{name}", found=path, expected="a path that exists", fix="Check it.")
+    if vla.backbone_path is not None:
+        named_backbone(config, Path(vla.backbone_path))
+    if vla.language == "folder":
+        HuggingFaceFolder(Path(str(vla.language_folder)))
 
 
 def make_reader(config: VlaRunConfig, backbone: Backbone) -> FeatureReader:
@@ -100,8 +131,10 @@ def make_policy_of(config: VlaRunConfig, backbone: Backbone, words: Sequence[str
 def trained_policy(run: Run) -> VlaPolicy:
     """The policy of a run, in eval mode. Its file holds the words that it knows and all statistics.
 
+    Weights of VGGT are not in it: they are read from their folder again, and have to be those of the training.
+
     Raises:
-        InputError: it is not there, or it is of other settings.
+        InputError: it is not there, or it is of other settings, or the folder of VGGT holds other weights now.
     """
     config = vla_settings(run.config)
     state, description, path = run.stored("vla")
@@ -109,6 +142,10 @@ def trained_policy(run: Run) -> VlaPolicy:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise InputError(path, found="no words", expected="a policy of this package", fix="Train it again.")
     backbone = make_backbone(config) if config.vla.backbone == "tiny_vggt" else trained_backbone(run)
+    if config.vla.backbone == "vggt":
+        now = {"backbone": weights_digest(make_reader(config, backbone))}
+        fix = f"Put the weights back that it was trained with: {config.vla.backbone_path}."
+        require(run.stage_folder("vla"), now, fix=fix)
     policy = make_policy_of(config, backbone, words)
     load_into(policy, state, where=path)
     return policy.eval()

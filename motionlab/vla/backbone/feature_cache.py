@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
@@ -76,8 +77,11 @@ def feature_cache(
 ) -> FeatureCache:
     """The features of all frames, computed now unless a file in the folder has them.
 
+    Args:
+        batch_size: frames that the backbone sees at a time.
+
     Raises:
-        InputError: no frames, features that float16 cannot hold, or a folder that cannot be written.
+        InputError: no frames, features that float16 or the memory cannot hold, or a folder that cannot be written.
     """
     if not len(frames):
         raise InputError("frames", found="none", expected="1 or more", fix="Check the data.")
@@ -88,6 +92,8 @@ def feature_cache(
             for start in range(0, len(frames), batch_size):
                 images, view_mask = frames.images(range(start, min(start + batch_size, len(frames))))
                 features = reader(images.to(device), view_mask.to(device))
+                if start == 0:
+                    _check_room(features, len(frames))
                 for name, value in features.tensors().items():
                     parts.setdefault(name, []).append(_packed(value, name, start))
         write_tensors(path, parts, {"format": FORMAT, "settings": reader.settings})
@@ -98,6 +104,18 @@ def feature_key(reader: FeatureReader, frames: Frames) -> str:
     """sha256 of all that the features depend on."""
     parts = [FORMAT, weights_digest(reader), reader.settings, frames.digest, len(frames)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _check_room(features: Features, frames: int) -> None:
+    """Raise InputError, at the first batch and not after hours, where memory cannot hold the features of all frames."""
+    one = sum(value[0].numel() * (1 if value.dtype == torch.bool else 2) for value in features.tensors().values())
+    free = psutil.virtual_memory().available
+    if one * frames > free:
+        raise InputError(
+            "features", found=f"{one * frames / 2**30:.1f} GiB for {frames:,} frames",
+            expected=f"at most the {free / 2**30:.1f} GiB of memory that are free",
+            fix="Take the mean over neighbouring patches (vla.grid_side, such as 8), or fewer demonstrations.",
+        )  # fmt: skip
 
 
 def _packed(value: Tensor, name: str, start: int) -> Tensor:

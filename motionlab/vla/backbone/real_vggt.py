@@ -78,13 +78,16 @@ class RealVGGT(Backbone):
         return whole  # type: ignore[return-value]
 
     def _run(self, images: Tensor) -> GeometryOutput:
-        tokens, start = self._parts.aggregator(images)  # once: calling the whole model as well would run it twice
+        # The aggregator alone may have half-precision weights, and its first convolution takes no other numbers; the
+        # heads take float32. It runs once: calling the whole model as well would run it twice.
+        tokens, start = self._parts.aggregator(images.to(self._parts.aggregator.camera_token.dtype))
+        tokens = [layer.float() for layer in tokens]
         with torch.autocast(images.device.type, enabled=False):
             poses = self._parts.camera_head(tokens)
             depth, depth_conf = self._parts.depth_head(tokens, images=images, patch_start_idx=start)
             points, points_conf = self._parts.point_head(tokens, images=images, patch_start_idx=start)
         return {
-            "tokens": list(tokens),
+            "tokens": tokens,
             "patch_start_idx": start,
             "pose_enc": poses[-1],
             "pose_enc_list": list(poses),
