@@ -8,7 +8,7 @@ are used at all; success on the task that was NOT named should be near 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,6 +69,16 @@ def other_instruction(instruction: str, tasks: Sequence[str]) -> str:
     if instruction not in tasks or len(tasks) < 2:
         raise InputError("tasks", found=list(tasks), expected="this instruction and another", fix="Leave this out.")
     return tasks[(list(tasks).index(instruction) + 1) % len(tasks)]
+
+
+def blind(pictures: Mapping[str, Picture]) -> Control:
+    """The same pictures whatever there is to see: what success is left is owed to the words, the state and habit.
+
+    Args:
+        pictures: view -> the mean picture of the training episodes. A black one would be unlike all that the policy
+            has seen, and its failure would say less.
+    """
+    return Control("the mean picture, always", see=lambda seen: replace(seen, images=dict(pictures)))
 
 
 def _pictures(change: Callable[[Picture], Picture]) -> Callable[[Observation], Observation]:

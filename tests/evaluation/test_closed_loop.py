@@ -9,7 +9,7 @@ import pytest
 
 from motionlab.errors import InputError
 from motionlab.evaluation.closed_loop import evaluate_policy, run_episode
-from motionlab.evaluation.convention_controls import CONTROLS, Controlled, other_instruction
+from motionlab.evaluation.convention_controls import CONTROLS, Controlled, blind, other_instruction
 from motionlab.evaluation.intervals import wilson
 from motionlab.vla.observation import Observation
 from motionlab.vla.table_lab.env import TASKS, TableLab
@@ -101,6 +101,16 @@ def test_controls_with_a_policy_that_reads_pictures(name, success):
     env = TableLab(64)
     result = evaluate_policy(env, Controlled(picture_policy, BY_NAME[name], env.tasks), [0, 2], [5], 25)
     assert result.overall.success.value == success
+
+
+def test_who_is_blind_finds_no_cube():
+    env = TableLab(64)
+    grey = {view: np.full((64, 64, 3), 128, np.uint8) for view in env.reset(0, 0).images}
+    seen = blind(grey).see(env.reset(2, 5))
+    assert all((seen.images[view] == 128).all() for view in grey) and seen.ee_pos is not None
+    for policy, success in ((picture_policy, 0.0), (expert(env), 1.0)):  # the expert looks at no picture
+        result = evaluate_policy(env, Controlled(policy, blind(grey), env.tasks), [2], [5], 25)
+        assert result.overall.success.value == success
 
 
 def test_what_each_control_does_to_a_picture():

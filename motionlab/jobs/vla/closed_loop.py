@@ -1,8 +1,8 @@
 """Trials of a policy in the world of its demonstrations: success of each task, controls, and two films.
 
-A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions), above it
-the expert that was imitated, and beside it the same policy behind changed conventions
-(`evaluation/convention_controls.py`).
+A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions) and the
+same policy with the mean picture before its eyes, above it the expert that was imitated, and beside it the same policy
+behind changed conventions (`evaluation/convention_controls.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from motionlab.evaluation.closed_loop import (
     evaluate_policy,
     run_episode,
 )
-from motionlab.evaluation.convention_controls import CONTROLS, Controlled
+from motionlab.evaluation.convention_controls import CONTROLS, Controlled, blind
 from motionlab.evaluation.intervals import Interval
 from motionlab.files import sha256, write_text
 from motionlab.jobs.run_folder import Run
@@ -45,6 +46,31 @@ from motionlab.vla.policy import VlaPolicy
 FILMS = {True: "success.gif", False: "failure.gif"}  # each with a page to step through, `.html`
 SOME_VIEWS = "views swapped"  # the one control that needs both cameras
 SOME_TASKS = "other instruction"  # the one that needs two tasks
+MOMENTS = 512  # of the training episodes, spread evenly, that a mean picture is of
+
+
+@dataclass(frozen=True)
+class Means:
+    """What is known without looking: means over the training episodes.
+
+    Fields:
+        action: `[7]`, the gripper as it mostly was.
+        pictures: view -> `uint8 [H, W, 3]`, over at most `MOMENTS` moments.
+    """
+
+    action: np.ndarray
+    pictures: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, data: Demonstrations) -> Means:
+        """Those of a run."""
+        frames = data.frames.of_episodes(data.train)
+        action: np.ndarray = frames.actions().mean(0)
+        action[6] = np.sign(action[6]) or 1.0
+        chosen = np.unique(np.linspace(0, len(frames) - 1, MOMENTS).astype(int))
+        total = sum(frames[int(i)].images.numpy().astype(np.float64) for i in chosen)  # [S, 3, H, W]
+        mean = np.asarray(total / len(chosen) + 0.5).astype(np.uint8)
+        return cls(action, {view: np.moveaxis(mean[i], 0, -1) for i, view in enumerate(frames.views)})
 
 
 def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processes: int = 1) -> dict[str, Any]:
@@ -63,10 +89,10 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
     policy = trained_policy(run)
     actor = Actor(policy, execute=settings.execute, seed=settings.seed)
     check_instructions(policy, world)
-    mean = mean_action(data)
-    others = list(other_policies(world, None, actor, mean, settings.seed)) if settings.control_per_task else []
+    means = Means.of(data)
+    others = list(other_policies(world, None, actor, means, settings.seed)) if settings.control_per_task else []
     names, results = [None, *others, *world.variants], dict[str | None, ClosedLoopResult]()
-    job = partial(trials, run.folder, config, mean)
+    job = partial(trials, run.folder, config, means)
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) if processes > 1 else None
     try:
         done = map(job, names) if pool is None else pool.map(job, names)
@@ -97,7 +123,7 @@ def evaluate_vla(run: Run, data: Demonstrations, *, show: bool = False, processe
     return measured
 
 
-def trials(folder: Path, config: VlaRunConfig, mean: np.ndarray, name: str | None) -> ClosedLoopResult:
+def trials(folder: Path, config: VlaRunConfig, means: Means, name: str | None) -> ClosedLoopResult:
     """One round with one thread.
 
     It tries the policy of a run (None); the same policy in a variant of its world; or one of `other_policies`. The last
@@ -112,15 +138,8 @@ def trials(folder: Path, config: VlaRunConfig, mean: np.ndarray, name: str | Non
         actor = Actor(trained_policy(Run.planned(folder, config)), execute=settings.execute, seed=settings.seed)
         policy: Policy = actor
         if name is not None and name not in world.variants:
-            policy = other_policies(world, env, actor, mean, settings.seed)[name]
+            policy = other_policies(world, env, actor, means, settings.seed)[name]
         return evaluate_policy(env, policy, world.tasks, seeds, settings.max_steps)
-
-
-def mean_action(data: Demonstrations) -> np.ndarray:
-    """`[7]`: what was done on average in the training episodes, the gripper as it mostly was."""
-    mean: np.ndarray = data.frames.of_episodes(data.train).actions().mean(0)
-    mean[6] = np.sign(mean[6]) or 1.0
-    return mean
 
 
 def check_instructions(policy: VlaPolicy, world: World) -> None:
@@ -130,19 +149,19 @@ def check_instructions(policy: VlaPolicy, world: World) -> None:
             policy.language([env.tasks[task] for task in world.tasks])
 
 
-def other_policies(world: World, env: Env | None, actor: Actor, mean: np.ndarray, seed: int) -> dict[str, Policy]:
-    """What the policy is compared with, by name; `mean` is the mean action. Without an env only the names count."""
+def other_policies(world: World, env: Env | None, actor: Actor, means: Means, seed: int) -> dict[str, Policy]:
+    """What the policy is compared with, by name. Without an env only the names count."""
     rng = np.random.default_rng(seed)
     known: dict[str, Policy] = {
         "the expert": actor if env is None else world.expert(env),
-        "mean action": lambda seen, sentence: mean,
+        "mean action": lambda seen, sentence: means.action,
         "random actions": lambda seen, sentence: rng.uniform(-1, 1, ACTION_DIMS),
     }
     both = set(actor.policy.views) == set(VIEWS)
     sentences = [] if env is None else [env.tasks[task] for task in world.tasks]
     controls = [
         control
-        for control in CONTROLS[1:]
+        for control in (blind(means.pictures), *CONTROLS[1:])
         if (both or control.name != SOME_VIEWS) and (len(world.tasks) > 1 or control.name != SOME_TASKS)
     ]
     return known | {control.name: Controlled(actor, control, sentences) for control in controls}

@@ -19,12 +19,15 @@ from motionlab.jobs.artefacts import read_record, write_record
 from motionlab.jobs.list_runs import describe_runs
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla import data as data_module
-from motionlab.jobs.vla.closed_loop import FILMS, make_films
+from motionlab.jobs.vla.closed_loop import FILMS, Means, make_films
 from motionlab.jobs.vla.data import prepare_demonstrations
 from motionlab.jobs.vla.job import run_vla
-from motionlab.jobs.vla.models import trained_backbone, trained_policy
+from motionlab.jobs.vla.models import make_policy_of, trained_backbone, trained_policy
+from motionlab.jobs.vla.settings import vla_settings
+from motionlab.training.checkpoints.tensor_files import load_model_state, save_model
 from motionlab.training.reporting.history import History
-from motionlab.vla.backbone.saved import load_backbone, weights_digest
+from motionlab.vla.backbone.saved import load_backbone, save_backbone, weights_digest
+from motionlab.vla.backbone.tiny_vggt import TinyVGGT
 from motionlab.vla.table_lab.env import TASKS, TableLab
 from motionlab.vla.table_lab.expert import expert_action
 
@@ -136,6 +139,19 @@ def test_other_demonstrations_are_refused(robot_run: Run, tmp_path: Path) -> Non
     assert (run.folder / "metrics.json").read_bytes() == before
 
 
+def test_means_are_those_of_the_training_episodes(robot_run: Run) -> None:
+    data = prepare_demonstrations(robot_run.config)
+    means, frames = Means.of(data), data.frames.of_episodes(data.train)
+    everything = np.stack([frames[i].images.numpy() for i in range(len(frames))]).mean(0)  # [S, 3, H, W]
+    assert list(means.pictures) == ["agentview", "eye_in_hand"]
+    for picture, expected in zip(means.pictures.values(), everything, strict=True):
+        assert picture.dtype == np.uint8 and picture.shape == (32, 32, 3)
+        np.testing.assert_allclose(picture, np.moveaxis(expected, 0, -1), atol=0.51)
+    np.testing.assert_allclose(means.action[:6], frames.actions()[:, :6].mean(0), atol=1e-6)
+    assert means.action[6] in (-1, 1)
+    assert robot_run.metrics["vla"]["controls"]["the mean picture, always"]["success"][3] == 3
+
+
 def test_films_show_a_success_and_a_failure(tmp_path: Path) -> None:
     env = TableLab(16)
 
@@ -187,6 +203,41 @@ def test_wrong_words_are_refused_before_any_work(
     printed = capsys.readouterr()
     assert named in printed.err and printed.err.count("\n") == 1
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("verb", [["run"], ["train", "vla"]])
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        (["vla.backbone_path=FOLDER"], "FOLDER: found a folder, expected a safetensors file"),
+        (["vla.backbone_path=OTHER"], "OTHER: found image_size 16, dim 16, depth 1, heads 2, patch 8, expected image"),
+        (["vla.backbone=vggt", "vla.backbone_path=FOLDER"], "FOLDER: found no VGGT weights, expected model.safeten"),
+        (["vla.language=folder", "vla.language_folder=FOLDER"], "FOLDER/config.json: found no file, expected the set"),
+    ],
+)
+def test_parts_that_cannot_be_used_are_refused_before_any_work(
+    verb: list[str], settings: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    save_backbone(tmp_path / "other.safetensors", TinyVGGT(image_size=16, dim=16, depth=1, heads=2, patch=8))
+    places = {"FOLDER": str(tmp_path / "folder"), "OTHER": str(tmp_path / "other.safetensors")}
+    for word, place in places.items():
+        settings, named = [text.replace(word, place) for text in settings], named.replace(word, place)
+    assert run_cli(*verb, "--preset", "vla_ci", "--out", str(tmp_path / "runs"), *settings) == 2
+    printed = capsys.readouterr()
+    assert named in printed.err and printed.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_weights_of_another_fusion_are_refused_with_file_and_tensor(robot_run: Run, tmp_path: Path) -> None:
+    run = copied(robot_run, tmp_path / "run")
+    other = Run.create(tmp_path / "other", load_config("vla_ci", ["vla.fusion=cross_attention"]))
+    path = run.folder / "vla" / "model.safetensors"
+    words = load_model_state(path)[1]
+    policy = make_policy_of(vla_settings(other.config), trained_backbone(run), words["words"])
+    save_model(path, policy, words)
+    with pytest.raises(InputError, match=r"vla/model\.safetensors: found no fusion\.sentence_mean, no fusion"):
+        trained_policy(run)
 
 
 def test_files_of_another_world_are_learned_but_not_tried(
