@@ -18,15 +18,16 @@ from motionlab.llama.sequence import SequenceBatches
 from motionlab.runtime import choose_precision
 from motionlab.tokenizer.resnet import ResidualBlock
 from motionlab.training.recompute import recompute
+from motionlab.vla.backbone.layers import Layer
 
 
 def recompute_blocks(model: nn.Module) -> int:
-    """Let every residual block of a tokenizer and every layer of a decoder keep only its input; return their number.
+    """Let each residual block of a tokenizer and each layer of a transformer keep only its input; return their number.
 
     Raises:
         InputError: there is a batch norm in them, whose moving statistics would see each batch twice.
     """
-    blocks = [module for module in model.modules() if isinstance(module, (ResidualBlock, Block))]
+    blocks = [module for module in model.modules() if isinstance(module, (ResidualBlock, Block, Layer))]
     if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for block in blocks for part in block.modules()):
         raise InputError(
             "activation_checkpointing",
@@ -34,7 +35,7 @@ def recompute_blocks(model: nn.Module) -> int:
             expected="blocks whose second forward pass changes nothing",
             fix="Use norm: LN, or switch it off: the moving statistics would see each batch twice.",
         )
-    return recompute(blocks, random=False)  # neither kind of block draws random numbers
+    return recompute(blocks, random=False)  # no kind of block draws random numbers
 
 
 def tokenizer_memory_advice(

@@ -9,6 +9,7 @@ from torch import Tensor
 from motionlab.config import RunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
+from motionlab.jobs.memory_advice import recompute_blocks
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.demonstration_stage import DemonstrationStage
 from motionlab.jobs.vla.batches import AllFrames, Draws, Moments, PolicyBatch
@@ -108,6 +109,8 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
                 policy.standardise.fit(self.cache.rows(part) for part in index.split(PORTION))
                 self._statistics = policy.standardise.state_dict()
             policy.standardise.load_state_dict(self._statistics)
+        if self.settings.activation_checkpointing:
+            recompute_blocks(policy)
         return policy
 
     def batches(self, number: int) -> PolicyBatch:

@@ -11,6 +11,7 @@ from torch import Tensor
 from motionlab.config import RunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
+from motionlab.jobs.memory_advice import recompute_blocks
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.demonstration_stage import DemonstrationStage
 from motionlab.jobs.vla.batches import Draws
@@ -92,7 +93,10 @@ class VlaPretrainStage(DemonstrationStage[Views]):
 
     def make(self) -> TinyVGGT:
         """A backbone with random weights."""
-        return make_backbone(self.config)
+        model = make_backbone(self.config)
+        if self.settings.activation_checkpointing:
+            recompute_blocks(model)
+        return model
 
     def batches(self, number: int) -> Views:
         """`batch_size` moments of training episodes."""

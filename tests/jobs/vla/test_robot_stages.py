@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from lessons.parameters_and_memory.kept import kept_bytes
 from motionlab.config import load_config
+from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.vla import VlaStage
 from motionlab.jobs.stages.vla_pretrain import VlaPretrainStage
@@ -93,6 +95,115 @@ def test_a_batch_can_be_cut(tmp_path: Path, robot_run: Run) -> None:
     assert [len(part) for part in parts] == [3, 3, 2]
     assert torch.equal(torch.cat([part.moments.sentence for part in parts]), batch.moments.sentence)
     assert torch.equal(parts[1].features.grid, batch.features.grid[3:6])  # type: ignore[union-attr]
+
+
+STAGES = pytest.mark.parametrize("kind", [VlaStage, VlaPretrainStage])
+
+
+def short(kind: Any, *more: str) -> list[str]:
+    """Settings of four steps of a stage."""
+    return [f"{kind.name}_training.{text}" for text in ("steps=4", "warmup_steps=1", "val_every=2", *more)]
+
+
+def fresh(folder: Path, robot_run: Run, kind: Any, settings: list[str]) -> Run:
+    """A run in which this stage is not trained yet."""
+    if kind is VlaStage:
+        return new_run(folder, robot_run, *settings)
+    return Run.create(folder, load_config("vla_ci", settings))
+
+
+def trained(kind: Any, run: Run) -> Any:
+    stage = kind(run, kind.prepare(run))
+    train(stage)
+    return stage.model
+
+
+@STAGES
+def test_half_precision_learns_nearly_the_same(tmp_path: Path, robot_run: Run, kind: Any) -> None:
+    seen = {}
+    for precision in ("fp32", "bf16"):
+        # cross-attention, so that the policy has layers of a transformer over its features as well
+        more = [*short(kind, f"precision={precision}"), "vla.fusion=both"]
+        run = fresh(tmp_path / precision, robot_run, kind, more)
+        try:
+            model = trained(kind, run)
+        except RuntimeError as error:  # torch 2.13 on a processor with AMX that is told to do without AVX-512
+            if "pack_vnni2" not in str(error):
+                raise
+            pytest.skip(f"an imitated processor on which torch has no attention in bf16: {error}")
+        assert all(p.dtype == torch.float32 for p in model.parameters()), "autocast: the weights stay whole"
+        history = History.read(run.stage_folder(kind.name) / "history.csv")
+        seen[precision] = [*history.column("loss"), *history.points("val_loss")[1]]
+        assert len(seen[precision]) == 6
+    assert seen["bf16"] != seen["fp32"]
+    assert seen["bf16"] == pytest.approx(seen["fp32"], rel=0.03)
+
+
+@STAGES
+def test_out_of_memory_is_explained_or_answered_by_smaller_pieces(
+    tmp_path: Path, robot_run: Run, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces of four rows at most, where a step asks for eight: the losses of every step are those of whole batches."""
+    settings = [*short(kind, "batch_size=8"), "vla.horizon=9"]
+    trained(kind, fresh(tmp_path / "whole", robot_run, kind, settings))
+    step = kind.step
+
+    def limited(self: Any, batch: Any) -> Any:
+        if len(batch) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+        return step(self, batch)
+
+    monkeypatch.setattr(kind, "step", limited)
+    with pytest.raises(InputError, match=r"memory, training step 1: .*activations of 8 samples.*auto_batch=true"):
+        trained(kind, fresh(tmp_path / "explained", robot_run, kind, settings))
+    settings.append(f"{kind.name}_training.auto_batch=true")
+    trained(kind, fresh(tmp_path / "cut", robot_run, kind, settings))
+    record = read_checkpoint(tmp_path / "cut" / kind.name / "checkpoints")[1]
+    assert record["counters"]["pieces"] == 2
+    whole, cut = (History.read(tmp_path / name / kind.name / "history.csv") for name in ("whole", "cut"))
+    for column in ("loss", "val_loss", "grad_norm"):
+        assert cut.points(column)[1] == pytest.approx(whole.points(column)[1], rel=1e-3)
+
+
+@STAGES
+def test_patience_ends_a_training(tmp_path: Path, robot_run: Run, kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([2.0, 1.0, 3.0, 4.0, 0.0])
+    monkeypatch.setattr(kind, "validate", lambda self: {"loss": next(values)})
+    more = [f"{kind.name}_training.{text}" for text in ("steps=6", "warmup_steps=1", "val_every=1", "patience=2")]
+    run = fresh(tmp_path / "run", robot_run, kind, more)
+    trained(kind, run)
+    history = History.read(run.stage_folder(kind.name) / "history.csv")
+    assert history.points("val_loss")[1] == [2.0, 1.0, 3.0, 4.0]
+    best = read_checkpoint(run.stage_folder(kind.name) / "checkpoints", "best")[1]
+    assert best["counters"]["step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        (VlaPretrainStage, []),
+        (VlaStage, ["vla.fusion=cross_attention"]),
+        (VlaStage, ["vla.freeze_backbone=false"]),
+    ],
+)
+def test_layers_that_run_twice_give_the_same_gradients_and_keep_less(
+    tmp_path: Path, robot_run: Run, kind: Any, settings: list[str]
+) -> None:
+    found = []
+    for flag in ("false", "true"):
+        path = robot_run.folder / "vla_pretrain" / "backbone.safetensors"
+        named = [f"vla.backbone_path={path}"] if kind is VlaStage else []
+        text = f"{kind.name}_training.activation_checkpointing={flag}"
+        run = Run.create(tmp_path / flag, load_config("vla_ci", [*settings, *named, text]))
+        stage = kind(run, kind.prepare(run))
+        model, batch, losses = stage.build().train(), stage.batches(0), []
+        kept = kept_bytes(lambda: losses.append(stage.step(batch).total) or losses[0], model.parameters())  # noqa: B023
+        losses[0].backward()
+        found.append((kept, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}))
+    (plain, gradients), (less, again) = found
+    assert less < 0.9 * plain and gradients.keys() == again.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(again[name], gradient, rtol=1e-5, atol=1e-7)
 
 
 def test_only_training_episodes_are_learned_from_and_measured(tmp_path: Path, robot_run: Run) -> None:
