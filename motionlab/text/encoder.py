@@ -169,7 +169,8 @@ def check_known(
 ) -> None:
     """Raise InputError when half or more of a caption is unknown to the encoder, as with a script it never read.
 
-    Every unknown word gets the same vector: two different Chinese sentences could give the same features.
+    Every unknown word gets the same vector: two different Chinese sentences could give the same features. A tokenizer
+    that does not belong to its model may drop all words without a mark, and then every sentence is the same one.
 
     Args:
         token_ids: the ids of each caption.
@@ -179,6 +180,12 @@ def check_known(
     for caption, ids in zip(captions, token_ids, strict=True):
         unknown = sum(token == unknown_id for token in ids)
         known = sum(token not in marks for token in ids if token != unknown_id)
+        if not unknown and not known:
+            raise InputError(
+                f"caption '{caption[:40]}'", found="no token for any of its words",
+                expected="a tokenizer that knows them",
+                fix="Use the tokenizer files that came with the weights.",
+            )  # fmt: skip
         if unknown and unknown >= known:
             raise InputError(
                 f"caption '{caption[:40]}'",

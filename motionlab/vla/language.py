@@ -20,7 +20,7 @@ from motionlab.llama.checks import check_sizes
 from motionlab.llama.initialise import initialise
 from motionlab.llama.model import Block, RMSNorm
 from motionlab.llama.rope import Rotary
-from motionlab.text.encoder import TextFeatures, check_captions
+from motionlab.text.encoder import TextFeatures
 from motionlab.text.words import split_words
 from motionlab.vla.masks import make_att_2d_masks
 
@@ -191,4 +191,12 @@ class CachedLanguage(LanguageEncoder):
 
 def check_instructions(instructions: Sequence[str]) -> None:
     """Raise InputError unless there is one sentence or more, none of them empty, in a list."""
-    check_captions(instructions)
+    if isinstance(instructions, str) or not instructions:
+        found = "one string" if isinstance(instructions, str) else "none"
+        raise InputError("instructions", found=found, expected="a list of sentences", fix="Put them in a list.")
+    for sentence in instructions:
+        if not sentence.strip():
+            raise InputError(
+                "instruction", found=repr(sentence), expected="a sentence, such as 'pick up the red cube'",
+                fix="Write what the robot is to do.",
+            )  # fmt: skip

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
+from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.stages.vla import VlaStage
+from motionlab.jobs.train import train
+from motionlab.jobs.vla.models import trained_policy
 from motionlab.text.encoder import TextFeatures
 from motionlab.text.words import Words
+from motionlab.training.checkpoints.tensor_files import load_model_state
+from motionlab.vla.backbone.saved import save_backbone
+from motionlab.vla.backbone.tiny_vggt import TinyVGGT
 from motionlab.vla.language import CachedLanguage, TinyLanguageEncoder, Vocabulary
 from motionlab.vla.language_folder import HuggingFaceFolder
+from motionlab.vla.table_lab.env import TASKS, TableLab
 
 SENTENCES = ["pick up the red cube and place it on the plate", "pick up the blue cube", "wait"]
 
@@ -36,6 +46,8 @@ def test_an_unknown_word_is_named() -> None:
         words.encode("red " * 70)
     with pytest.raises(InputError, match="one string"):
         Vocabulary.of("pick up")
+    with pytest.raises(InputError, match="instructions: found none"):
+        Vocabulary.of([])
 
 
 def test_order_and_padding_change_nothing(encoder: TinyLanguageEncoder) -> None:
@@ -81,27 +93,64 @@ def test_a_frozen_encoder_is_asked_once_for_each_sentence(encoder: TinyLanguageE
         CachedLanguage(encode, dim=8)(SENTENCES)
 
 
-def llama_folder(folder: Path) -> Path:
+def model_folder(folder: Path, kind: str = "Llama") -> Path:
+    """A tiny model with random weights, as transformers saves it, and a tokenizer of the words of the sentences.
+
+    That of Qwen2 is one of pieces of bytes: transformers takes no other for it.
+    """
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
-    words = Words.of(SENTENCES)
-    config = transformers.LlamaConfig(
-        vocab_size=words.size, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2,
+    words = Words.of([*SENTENCES, *TASKS])
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=320, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, head_dim=8,
     )  # fmt: skip
-    transformers.LlamaModel(config).save_pretrained(folder)
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
     words.save(folder)
+    if kind == "Qwen2":
+        pieces = pytest.importorskip("tokenizers").ByteLevelBPETokenizer()
+        pieces.train_from_iterator([*SENTENCES, *TASKS] * 3, vocab_size=310, show_progress=False)
+        pieces.save(str(folder / "tokenizer.json"))
     return folder
 
 
-def test_a_local_llama(tmp_path: Path) -> None:
-    folder = HuggingFaceFolder(llama_folder(tmp_path))
+@pytest.mark.parametrize("kind", ["Llama", "Qwen2", "Qwen3", "Mistral"])
+def test_a_local_model(tmp_path: Path, kind: str) -> None:
+    folder = HuggingFaceFolder(model_folder(tmp_path, kind))
+    assert folder.name.startswith(kind.lower())
     language = CachedLanguage(folder.encode, folder.dim)
     features = language(SENTENCES)
-    assert folder.dim == 16 and features.mask.sum(1).tolist() == [12, 6, 2]  # the words and an end mark
-    torch.testing.assert_close(language([SENTENCES[1]]).states[0], features.states[1, :6])
-    with pytest.raises(InputError, match="12 tokens, expected at most 4"):
+    lengths = [11, 5, 1] if kind == "Qwen2" else [12, 6, 2]  # the words, and mostly an end mark
+    assert folder.dim == 16 and features.mask.sum(1).tolist() == lengths
+    torch.testing.assert_close(language([SENTENCES[1]]).states[0], features.states[1, : lengths[1]])
+    with pytest.raises(InputError, match="1[12] tokens, expected at most 4"):
         HuggingFaceFolder(tmp_path, max_tokens=4).encode(SENTENCES)
+
+
+def test_a_tokenizer_that_drops_every_word_is_refused(tmp_path: Path) -> None:
+    """All sentences would be the same end mark. It was found with words in a folder of Qwen2."""
+    folder = model_folder(tmp_path, "Qwen2")
+    Words.of([*SENTENCES, *TASKS]).save(folder)
+    with pytest.raises(InputError, match="no token for any of its words, expected a tokenizer that knows them"):
+        HuggingFaceFolder(folder).encode(SENTENCES)
+
+
+def test_a_run_reads_its_sentences_through_a_local_model(tmp_path: Path, private_cache: Path) -> None:
+    """Its words are not those of the training alone, and the policy's file does not hold the model."""
+    pytest.importorskip("h5py")
+    save_backbone(tmp_path / "backbone.safetensors", TinyVGGT(image_size=16, dim=16, depth=1, heads=2, patch=8))
+    texts = [
+        "vla.language=folder", f"vla.language_folder={model_folder(tmp_path / 'qwen', 'Qwen2')}",
+        f"vla.backbone_path={tmp_path / 'backbone.safetensors'}", "vla.image_size=16", "vla_data.per_task=2",
+        "vla_data.validation_share=0.5", "vla_training.steps=4",
+    ]  # fmt: skip
+    run = Run.create(tmp_path / "run", load_config("vla_ci", texts))
+    stage = VlaStage(run, VlaStage.prepare(run))
+    train(stage)
+    assert not [name for name in load_model_state(run.folder / "vla" / "model.safetensors")[0] if "language" in name]
+    policy, seen = trained_policy(run), TableLab(16).reset(0, 0)
+    said = [policy.act(seen.images, sentence, seen.state()) for sentence in (TASKS[0], TASKS[1], "wait")]
+    assert said[0].shape == (1, 7) and all((a != b).any() for a, b in pairwise(said))
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:

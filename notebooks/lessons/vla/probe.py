@@ -1,4 +1,8 @@
-"""What do features know? The plainest reader of all, ridge regression, asks them where things are."""
+"""What do features know, and what has a policy learned?
+
+The plainest reader of all, ridge regression, asks features where things are. Each number of an action is looked
+at alone.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from motionlab.jobs.stages.vla import VlaStage
+from motionlab.jobs.vla.batches import Moments
 from motionlab.jobs.vla.data import Demonstrations
 from motionlab.vla.backbone.features import Features
 from motionlab.vla.libero.index import index_file
@@ -47,6 +53,22 @@ def pooled(features: Features) -> Tensor:
 def whole_grid(features: Features) -> Tensor:
     """Every patch where it is, and the cameras: `[N, S * (h * w * D + 9)]`."""
     return torch.cat([features.grid.flatten(2), features.pose_enc], -1).flatten(1)
+
+
+@torch.no_grad()
+def action_r2(stage: VlaStage, moments: Moments) -> list[float]:
+    """R^2 of each of the six numbers of the first action, for the policy of a trained stage.
+
+    It is `1 - sum (predicted - label)^2 / sum (mean - label)^2` with the mean of the training episodes: 1 is perfect,
+    0 what the mean action gets. A number that is always the mean has no R^2, and gives NaN.
+    """
+    sentences = [stage.sentences[i] for i in moments.sentence.tolist()]
+    said = stage.model.predict(stage.cache.rows(moments.index), sentences, moments.state)
+    label = moments.pose[:, 0]  # [N, 6]
+    left = (stage.model.normaliser.denormalize(said.pose)[:, 0] - label).square().sum(0)
+    spread = (stage.train.pose[:, 0].mean(0) - label).square().sum(0)
+    found: list[float] = torch.where(spread > 0, 1 - left / spread, torch.nan).tolist()
+    return found
 
 
 def ridge_r2(

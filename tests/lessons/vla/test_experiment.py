@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +15,10 @@ import torch
 from lessons.vla import kept
 from lessons.vla.ablation import ASKED, CHANGES, FUSIONS, changes_of
 from lessons.vla.experiment import ride, settings
-from lessons.vla.probe import ridge_r2
+from lessons.vla.probe import action_r2, ridge_r2
 from motionlab.errors import InputError
 from motionlab.views.policy_trials import choices, load_policies
+from motionlab.vla.actions import Actions
 from motionlab.vla.table_lab.env import TableLab
 from motionlab.vla.table_lab.expert import expert_action
 
@@ -45,6 +48,29 @@ def test_ridge_finds_what_is_linear_and_nothing_else() -> None:
     answers, truth = (known @ weights).double().numpy(), (new @ weights).double().numpy()
     assert ridge_r2(known, answers, new, truth) > 0.98
     assert ridge_r2(noise, answers, new, truth) < 0.2
+
+
+def test_r2_is_1_for_the_labels_0_for_their_mean_and_below_for_worse() -> None:
+    """Six numbers: right, the mean of training, the label with its sign turned, always 0, and two halves."""
+    label = torch.tensor([[1.0, 2.0, 3.0, 0.0, 4.0, 4.0], [-1.0, -2.0, -3.0, 0.0, -4.0, -4.0]])
+    said = label * torch.tensor([1.0, 0.0, -1.0, 1.0, 0.5, 0.5])
+    twice: Any = SimpleNamespace(denormalize=lambda pose: 2 * pose)
+    asked: list[list[str]] = []
+
+    def predict(features: str, sentences: list[str], state: str) -> Actions:
+        assert (features, state) == ("features of [7, 9]", "state")
+        asked.append(sentences)
+        return Actions(said[:, None] / 2, torch.zeros(2, 1, 1))
+
+    stage: Any = SimpleNamespace(
+        sentences=["red", "blue"], train=SimpleNamespace(pose=torch.zeros(5, 1, 6)),
+        cache=SimpleNamespace(rows=lambda index: f"features of {index}"),
+        model=SimpleNamespace(predict=predict, normaliser=twice),
+    )  # fmt: skip
+    moments: Any = SimpleNamespace(sentence=torch.tensor([1, 0]), index=[7, 9], state="state", pose=label[:, None])
+    found = action_r2(stage, moments)
+    assert asked == [["blue", "red"]]
+    assert np.isnan(found[3]) and [found[i] for i in (0, 1, 2, 4, 5)] == [1.0, 0.0, -3.0, 0.75, 0.75]
 
 
 @pytest.fixture(scope="module")
