@@ -128,7 +128,7 @@ def test_the_largest_part_may_be_in_half_precision(tmp_path: Path, vggt: Any, dt
     assert kinds.pop("aggregator") == {dtype} and all(kind == {torch.float32} for kind in kinds.values())
     images, mask = pictures()
     a, b = whole(images, mask), half(images, mask)
-    assert {b[name].dtype for name in ("pose_enc", "depth", "world_points")} == {torch.float32}  # type: ignore[literal-required]
+    assert {b[name].dtype for name in ("pose_enc", "depth", "world_points")} == {torch.float32}
     assert all(part.dtype == torch.float32 for part in b["tokens"])
     scale = float(a["tokens"][-1].abs().max())
     torch.testing.assert_close(b["tokens"][-1], a["tokens"][-1], rtol=0, atol=0.03 * scale)
