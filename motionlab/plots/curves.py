@@ -50,6 +50,13 @@ def line_figure(
     return figure
 
 
+def with_words(figure: Figure, words: str) -> Figure:
+    """Return the figure with words in its middle: an empty one says there why it is empty."""
+    frame = {"facecolor": "white", "edgecolor": "#d0d7de", "boxstyle": "round,pad=0.7"}
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=13, color="#24292f", bbox=frame)
+    return figure
+
+
 def loss_figure(losses: Mapping[str, Line], *, title: str = "", y_label: str = "loss") -> Figure:
     """Return loss over optimizer steps, logarithmic when every loss is positive."""
     positive = all(len(y) > 0 and min(y) > 0 for _, y in losses.values())
