@@ -21,6 +21,7 @@ from motionlab.language import Language, tr
 from motionlab.language import language as asked_language
 
 PATH = Path(__file__).with_name("terms.yaml")
+EVERY_TERM = "every term, with a search and a line that shows it: lesson 17"
 LESSON = "17_glossary.ipynb"  # the lesson with every term, next to the other notebooks or above an appendix
 TOPICS = {
     "motion": "what a motion is",
@@ -93,7 +94,7 @@ class Glossary:
 def _way_to_all() -> str:
     """A link to the lesson with every term, when a notebook of the lessons shows a list; nothing anywhere else."""
     place = f"../{LESSON}" if Path.cwd().name == "appendix" else LESSON  # an appendix of that name lies there, too
-    words = html.escape(tr("every term, with a search and a line that shows it: lesson 17", __file__))
+    words = html.escape(tr(EVERY_TERM, __file__))
     return f'<p><a href="{place}">{words}</a></p>' if Path(place).is_file() else ""
 
 
