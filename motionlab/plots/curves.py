@@ -51,9 +51,12 @@ def line_figure(
 
 
 def with_words(figure: Figure, words: str) -> Figure:
-    """Return the figure with words in its middle: an empty one says there why it is empty."""
-    frame = {"facecolor": "white", "edgecolor": "#d0d7de", "boxstyle": "round,pad=0.7"}
-    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=13, color="#24292f", bbox=frame)
+    """Return an empty figure with words in its first axes that say why; numbers along axes without curves mean nothing."""
+    for axes in figure.axes:
+        axes.tick_params(labelbottom=False, labelleft=False, labelright=False)
+        axes.get_yaxis().get_offset_text().set_visible(False)
+    first = figure.axes[0]
+    first.text(0.5, 0.5, words, transform=first.transAxes, ha="center", va="center", fontsize=11, color="#24292f")
     return figure
 
 

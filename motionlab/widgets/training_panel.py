@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.1  # of the time may go into drawing
 SOONEST = 1.0  # seconds between two drawings
-EMPTY = "No step of the training yet: the curves appear here while it runs."
+EMPTY = "No step of the training yet:\nthe curves appear here while it runs."
 
 
 class TrainingPanel(Panel):
