@@ -51,7 +51,10 @@ def line_figure(
 
 
 def with_words(figure: Figure, words: str) -> Figure:
-    """Return an empty figure with words in its first axes that say why; numbers along axes without curves mean nothing."""
+    """Return an empty figure with words in its first axes that say why.
+
+    Numbers along axes without curves would mean nothing, so they go.
+    """
     for axes in figure.axes:
         axes.tick_params(labelbottom=False, labelleft=False, labelright=False)
         axes.get_yaxis().get_offset_text().set_visible(False)

@@ -18,8 +18,8 @@ SEED = 0
 def setup(lesson: str) -> None:
     """Make a lesson repeatable, and print what it runs on.
 
-    Sets the seeds and the threads, quiets progress bars under the quick profile, shows figures as small PNG pictures, and
-    forgets exercises that an earlier run of the lesson registered. Running it twice does no harm. The record that
+    Sets the seeds and the threads, quiets progress bars under the quick profile, shows figures as small PNG pictures,
+    and forgets exercises that an earlier run of the lesson registered. Running it twice does no harm. The record that
     `motionlab progress` shows has the day on which a lesson was first opened.
 
     Args:

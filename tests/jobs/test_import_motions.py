@@ -397,7 +397,8 @@ def test_the_page_of_verdicts_in_chinese(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("MOTIONLAB_LANG", "zh")
     english = run(tmp_path / "in", out=tmp_path / "out")
     page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
-    for words in ("<h2>可疑：1</h2>", "文件说每秒 1000 帧，比摄像机拍的还多；请给出 --fps。", "<span>BVH，12 帧</span>", "测量值"):
+    reason = "文件说每秒 1000 帧，比摄像机拍的还多；请给出 --fps。"
+    for words in ("<h2>可疑：1</h2>", reason, "<span>BVH，12 帧</span>", "测量值"):
         assert words in page, words
     assert '<b translate="no">measures</b>' in page and '<p translate="no">measures</p>' in page
     left = {text for text in left_in_english(page) if not re.match(r"[a-z_0-9]+ [\d.e+-]+$", text)}

@@ -36,7 +36,8 @@ BANNED = {
     r"to_jshtml": "it stores megabytes",
     r"^\s*[!%]": "magics hide what runs",
 }
-BACKSTAGE = re.compile(r"(?<![\w-])ci(?![\w-])|\b[Oo]ur notes\b|\btests? holds?\b|\bnbval\b|我们的笔记")  # no reader was there
+# What only those know who made the lessons.
+BACKSTAGE = re.compile(r"(?<![\w-])ci(?![\w-])|\b[Oo]ur notes\b|\btests? holds?\b|\bnbval\b|我们的笔记")
 MOST_CORE_CELLS = 45
 NOT_COMPARED = {"nbval-ignore-output", "nbval-skip"}
 LESSONS = sorted((Path(__file__).resolve().parents[2] / "notebooks").glob("[0-9][0-9]_*.ipynb"))

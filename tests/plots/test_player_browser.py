@@ -299,4 +299,3 @@ def test_players_speak_the_language_of_the_reader(show: Opener, monkeypatch: pyt
     page = show(robot_player_page(film, fps=20))
     page.get_by_text("第 3 步，共 3 步").wait_for()
     page.get_by_role("button", name="播放").wait_for()
-

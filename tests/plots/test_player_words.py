@@ -1,4 +1,4 @@
-"""The words of the players in the language of the reader: every text of a script has a pair, and travels in the page."""
+"""The words of the players in the language of the reader: each text of a script has a pair, which is in the page."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_english_pages_carry_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_chinese_pages_carry_every_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTIONLAB_LANG", "zh")
     assert clip_data(TRACKS)["words"] == dict(pairs(PLOTS / "zh.yaml"))
-    assert json.dumps("播放") in player_html(TRACKS, script=False) and json.dumps("第 {n} 步，共 {m} 步") in robot_player_page(FILM)
+    assert json.dumps("播放") in player_html(TRACKS, script=False)
+    assert json.dumps("第 {n} 步，共 {m} 步") in robot_player_page(FILM)
     for page, title in ((player_page(TRACKS), "动作"), (robot_player_page(FILM), "回合")):
         assert '<html lang="zh-CN">' in page and f"<title>{title}</title>" in page
     assert 'alt="几个瞬间：real"' in moments_html(TRACKS)
-

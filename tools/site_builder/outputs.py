@@ -10,7 +10,7 @@ from typing import Any
 _WIDGET = re.compile(r"^<(?P<kind>\w+(?:Panel|Player)): (?P<names>.*)>$", flags=re.DOTALL)
 PLOTLY = "application/vnd.plotly.v1+json"
 _ALIVE = ("image/png", "text/html")
-_LESSON = re.compile(r'(<a href="[./]*\d\d_\w+)\.ipynb"')  # a link that a cell prints, such as that below a list of terms
+_LESSON = re.compile(r'(<a href="[./]*\d\d_\w+)\.ipynb"')  # a link that a cell printed, such as below a list of terms
 
 
 def shown(output: dict[str, Any], language: str = "en") -> list[dict[str, Any]]:
@@ -53,7 +53,10 @@ def _with_pages(output: dict[str, Any]) -> dict[str, Any]:
 def _note(kind: str, names: str, alive: dict[str, Any], language: str) -> str:
     names = html.escape(names)
     if kind.endswith("Player"):
-        says = {"en": f"A player: {names}. Run the lesson to see it move.", "zh": f"播放器：{names}。运行本课就能看到它动起来。"}
+        says = {
+            "en": f"A player: {names}. Run the lesson to see it move.",
+            "zh": f"播放器：{names}。运行本课就能看到它动起来。",
+        }
         words = "" if alive else says[language]
     else:
         says = {
