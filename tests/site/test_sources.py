@@ -110,9 +110,10 @@ def test_a_player_is_alive_and_needs_no_line() -> None:
 
 def test_a_chinese_page_has_chinese_words_for_its_players_and_panels() -> None:
     html = "<script>function motionlabPlayer(element, clip) {}</script>"
-    player = {"output_type": "display_data", "data": {"text/plain": "<SkeletonPlayer: a>", "text/html": [html]}}
+    data: dict[str, Any] = {"text/plain": "<SkeletonPlayer: a>", "text/html": [html]}
+    player = {"output_type": "display_data", "data": data}
     words, _, rest = in_chinese(player, "t")["data"]["text/html"].partition("</script>")
-    assert rest == html and '"Pause": "暂停"' in words and player["data"]["text/html"] == [html]
+    assert rest == html and '"Pause": "暂停"' in words and data["text/html"] == [html]
     assert "控件有 query, key。" in shown(panel(), "zh")[-1]["data"]["text/html"]
 
 
