@@ -101,12 +101,21 @@ def choose_precision(device: str, requested: str = "auto") -> Choice:
 def profile() -> str:
     """How much work a lesson should do: `ci` (seconds), `cpu` (minutes), `gpu`. `MOTIONLAB_PROFILE` decides.
 
-    A lesson calls the first one `quick`, and the variable takes either name.
+    A lesson calls the first one `quick`, and the variable takes either name; `lessons_are_checked` tells them apart.
 
     Raises:
         InputError: the variable holds something else.
     """
     return _asked_profile() or ("gpu" if choose_device().value == "cuda" else "cpu")
+
+
+def lessons_are_checked() -> bool:
+    """Whether lessons run here to be compared, and nobody learns: `MOTIONLAB_PROFILE=ci`. A learner writes `quick`.
+
+    Raises:
+        InputError: the variable holds something else.
+    """
+    return _asked_profile() == PROFILES[0] and os.environ["MOTIONLAB_PROFILE"] != QUICK
 
 
 def _asked_profile() -> str | None:
