@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import gettext
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
-import pydata_sphinx_theme
-import sphinx_book_theme
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
@@ -49,9 +47,11 @@ def _add_language(app: Sphinx, page: str, template: str, context: dict[str, Any]
 @cache
 def _chinese(domain: str) -> gettext.NullTranslations:
     """The Chinese words that came with the theme ("sphinx", of the one below it) or with its top ("booktheme")."""
-    below, top = (Path(package.__file__).parent for package in (pydata_sphinx_theme, sphinx_book_theme))
-    places = {"sphinx": below / "locale", "booktheme": top / "theme" / "sphinx_book_theme" / "static" / "locales"}
-    return gettext.translation(domain, places[domain], ["zh_CN", "zh"])
+    places = {
+        "sphinx": files("pydata_sphinx_theme") / "locale",
+        "booktheme": files("sphinx_book_theme") / "theme" / "sphinx_book_theme" / "static" / "locales",
+    }
+    return gettext.translation(domain, str(places[domain]), ["zh_CN", "zh"])
 
 
 def _speak(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
