@@ -51,6 +51,19 @@ def language() -> Language:
     )
 
 
+def html_language() -> str:
+    """The language of this reader as a page of HTML names it."""
+    return {"en": "en", "zh": "zh-CN"}[language()]
+
+
+def script_words(place: str | Path) -> dict[str, str]:
+    """All pairs next to a file of code, for a script that asks no server; none in English.
+
+    The script looks its texts up itself, and puts values in the places of the names.
+    """
+    return {} if language() == "en" else dict(catalogue(Path(place).with_name(FILE)).pairs)
+
+
 class Own(str):
     """Words of the reader or of data, such as a caption: `tr` leaves them as they are, whatever they are."""
 
@@ -89,6 +102,7 @@ class Catalogue:
     """
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
+        self.pairs = pairs
         self.exact = {english: chinese for english, chinese in pairs.items() if not NAME.search(english)}
         rest = sorted(pairs.keys() - self.exact.keys(), key=lambda english: (-len(NAME.sub("", english)), english))
         self.patterns = [(_pattern(english), pairs[english]) for english in rest]  # the most exact one comes first

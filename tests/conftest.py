@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.pop("MOTIONLAB_LANG", None)  # what is compared is English; a test that is not asks for it
+# How long a draw or an example takes says something about the machine and its other work, and nothing about the code.
+settings.register_profile("motionlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("motionlab")
 
 
 @pytest.fixture(scope="session")

@@ -63,12 +63,14 @@ def test_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     for value in runtime.PROFILES:
         monkeypatch.setenv("MOTIONLAB_PROFILE", value)
         assert runtime.profile() == value
+    monkeypatch.setenv("MOTIONLAB_PROFILE", "quick")
+    assert runtime.profile() == "ci"
     monkeypatch.delenv("MOTIONLAB_PROFILE")
     assert runtime.profile() == "cpu"
     gpu(monkeypatch, (9, 0))
     assert runtime.profile() == "gpu"
     monkeypatch.setenv("MOTIONLAB_PROFILE", "fast")
-    with pytest.raises(InputError, match="MOTIONLAB_PROFILE: found 'fast', expected ci or cpu or gpu"):
+    with pytest.raises(InputError, match="MOTIONLAB_PROFILE: found 'fast', expected quick or cpu or gpu"):
         runtime.profile()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from motionlab.errors import InputError
 from motionlab.files import write_text
+from motionlab.language import tr
 from motionlab.motion.formats.registry import WriteOptions, Writer
 from motionlab.motion.formats.write import WRITERS, check_option, find_writer
 from motionlab.motion.motion import Motion
@@ -46,4 +47,4 @@ def write_target(out: Path, motion: Motion, writer: Writer | None, options: Writ
     elif out.suffix.lower() == ".gif":
         write_gif(out, motion.joints(), fps=motion.fps, label=caption)
     else:
-        write_text(out, player_page([Track("generated", motion.joints())], caption, motion.fps))
+        write_text(out, player_page([Track(tr("generated", __file__), motion.joints())], caption, motion.fps))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 
-from motionlab.language import language, tr
+from motionlab.language import html_language, language, tr
 
 # What is no text of ours: scripts, styles, drawings, preformatted text, an element with translate="no" (it holds text
 # only), and every tag. The rest is text.
@@ -25,7 +25,7 @@ def spoken(page: str) -> str:
     """
     if language() == "en":
         return page
-    page = page.replace('<html lang="en">', '<html lang="zh-CN">', 1)
+    page = page.replace('<html lang="en">', f'<html lang="{html_language()}">', 1)
     return _PAGE.sub(lambda found: found[1] or _text(found[4]), page)
 
 

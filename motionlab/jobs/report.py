@@ -28,7 +28,7 @@ from motionlab.jobs.report_scores import (
 )
 from motionlab.jobs.report_scores import title as _title
 from motionlab.jobs.run_folder import Run
-from motionlab.language import Own
+from motionlab.language import Own, tr
 from motionlab.motion.motion import Motion
 from motionlab.plots.curves import figure_to_svg, learning_rate_figure, loss_figure, stacked_bars, usage_figure
 from motionlab.plots.explorable import figure_html, figures_script
@@ -351,7 +351,7 @@ def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
     for split, values in metrics["generation"].items():
         for player in values["players"]:
             tracks = [
-                Track(NAMES.get(label, label), _motion(run, player, label).joints(), COLORS.get(label))
+                Track(tr(NAMES.get(label, label), __file__), _motion(run, player, label).joints(), COLORS.get(label))
                 for label in player["files"]
             ]
             note = "not judged"

@@ -50,6 +50,19 @@ def line_figure(
     return figure
 
 
+def with_words(figure: Figure, words: str) -> Figure:
+    """Return an empty figure with words in its first axes that say why.
+
+    Numbers along axes without curves would mean nothing, so they go.
+    """
+    for axes in figure.axes:
+        axes.tick_params(labelbottom=False, labelleft=False, labelright=False)
+        axes.get_yaxis().get_offset_text().set_visible(False)
+    first = figure.axes[0]
+    first.text(0.5, 0.5, words, transform=first.transAxes, ha="center", va="center", fontsize=11, color="#24292f")
+    return figure
+
+
 def loss_figure(losses: Mapping[str, Line], *, title: str = "", y_label: str = "loss") -> Figure:
     """Return loss over optimizer steps, logarithmic when every loss is positive."""
     positive = all(len(y) > 0 and min(y) > 0 for _, y in losses.values())

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 
 from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
+from motionlab.language import tr
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 from motionlab.plots.camera import LOOK_AT, Camera
 from motionlab.plots.player import PALETTE, Track, as_joints
@@ -79,7 +80,7 @@ def moments_html(tracks: Sequence[Track], count: int = 6, *, size: int = 110) ->
         page.paste(strip, (0, number * size))
     buffer = BytesIO()
     page.quantize(_COLOURS).save(buffer, "PNG", optimize=True)
-    words = html.escape("Moments of: " + ", ".join(printable(track.label) for track in tracks))
+    words = html.escape(tr("Moments of: " + ", ".join(printable(track.label) for track in tracks), __file__))
     return f'<img alt="{words}" src="data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode("ascii")}">'
 
 

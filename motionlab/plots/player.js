@@ -1,16 +1,19 @@
 // A skeleton player on one 2-D canvas. No library, no network. The report embeds it, and the notebook widget imports it.
 //
-//   const player = motionlabPlayer(element, {fps, caption, parents, sides, tracks: [{label, color, scale, data}]})
+//   const player = motionlabPlayer(element, {fps, caption, parents, sides, tracks: [{label, color, scale, data}], words})
 //   player.set(frame)   player.play()   player.pause()   player.destroy()   player.onchange = (frame, playing) => ...
 //
 // World axes are those of the motions: x to the body's left, y up, z forward, metres. `data` is base64 of
-// little-endian int16 [frames, joints, 3]; multiply by `scale` to get metres.
+// little-endian int16 [frames, joints, 3]; multiply by `scale` to get metres. `words` are the texts of this file in the
+// reader's language, {English: translated}; a page in another language may set `motionlabWords` for all of its players.
 function motionlabPlayer(element, clip) {
   const INK = "#24292f", FAINT = "#d7dce2", SHADOW = "#e4e7eb";
   const NARROW = 150, TALL = 300, LOW = 230; // pixels: the least width of a frame, and its height in one row and in several
   const TOP = 34, EDGE = 8, AROUND = 0.12; // pixels for the words above a body and around it; metres around its joints
   const VIEW = { yaw: 0.6, pitch: 0.22, zoom: 1 };
   const joints = clip.parents.length;
+  const words = { ...window.motionlabWords, ...clip.words };
+  const say = (text, values) => (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => values[name]);
 
   const tracks = clip.tracks.map((track) => {
     const bytes = Uint8Array.from(atob(track.data), (c) => c.charCodeAt(0));
@@ -34,7 +37,7 @@ function motionlabPlayer(element, clip) {
   const box = make("div", element, {
     font: "13px/1.4 system-ui, sans-serif", color: INK, background: "#fff", border: `1px solid ${FAINT}`, borderRadius: "6px",
     padding: "8px", maxWidth: `${Math.max(420, 300 * tracks.length)}px`, boxSizing: "border-box", position: "relative",
-  }, { class: "motionlab-player", role: "group", "aria-label": clip.caption || "motion" });
+  }, { class: "motionlab-player", role: "group", "aria-label": clip.caption || say("motion") });
   const ring = ".motionlab-player :focus-visible { outline: 2px solid #1f6feb; outline-offset: 1px; }";
   make("style", box).textContent = ring;
   const caption = make("div", box, { fontWeight: "600", marginBottom: "4px", overflowWrap: "anywhere" });
@@ -42,17 +45,18 @@ function motionlabPlayer(element, clip) {
   const stage = make("div", box, { position: "relative" });
   const canvas = make("canvas", stage, { width: "100%", height: `${TALL}px`, cursor: "grab", touchAction: "pan-y", display: "block" }, {
     tabindex: "0", role: "img", // pan-y: a finger that moves up or down scrolls the page
-    "aria-label": `Skeletons: ${tracks.map((track) => track.label).join(", ")}. Drag, or Shift and arrow keys, to turn; plus and minus, `
-      + "Ctrl and the wheel, or two fingers to zoom; double-click or 0 for the first view; space to play; arrow keys for single frames.",
+    "aria-label": say("Skeletons: {names}. Drag, or Shift and arrow keys, to turn; plus and minus, Ctrl and the wheel, or two fingers to "
+      + "zoom; double-click or 0 for the first view; space to play; arrow keys for single frames.",
+    { names: tracks.map((track) => track.label).join(", ") }),
   });
   const reset = make("button", stage, { position: "absolute", bottom: "0", right: "0", font: "inherit", cursor: "pointer" }, {
-    type: "button", "aria-label": "Reset view", title: "Reset view: double-click or 0",
+    type: "button", "aria-label": say("Reset view"), title: say("Reset view: double-click or 0"),
   });
   reset.textContent = "\u21ba";
   const bar = make("div", box, { display: "flex", gap: "8px", alignItems: "center", marginTop: "4px" });
   const button = make("button", bar, { width: "4.5em", font: "inherit", cursor: "pointer" }, { type: "button" });
   const slider = make("input", bar, { flex: "1", minWidth: "60px" }, {
-    type: "range", min: "0", max: String(frames - 1), step: "1", value: "0", "aria-label": "frame",
+    type: "range", min: "0", max: String(frames - 1), step: "1", value: "0", "aria-label": say("frame"),
   });
   const clock = make("output", bar, { fontVariantNumeric: "tabular-nums", whiteSpace: "nowrap" }, { "aria-live": "off" });
   const pen = canvas.getContext("2d");
@@ -166,7 +170,8 @@ function motionlabPlayer(element, clip) {
     pen.textAlign = "center"; pen.font = "600 13px system-ui, sans-serif";
     pen.fillText(short(track.label, width - 6), left + width / 2, top + 14);
     pen.font = "11px system-ui, sans-serif";
-    if (frame >= track.frames) pen.fillText(`ended at ${((track.frames - 1) / clip.fps).toFixed(2)} s: its last pose`, left + width / 2, top + 28, width - 6);
+    const last = { s: ((track.frames - 1) / clip.fps).toFixed(2) };
+    if (frame >= track.frames) pen.fillText(say("ended at {s} s: its last pose", last), left + width / 2, top + 28, width - 6);
     pen.restore();
   }
 
@@ -188,8 +193,8 @@ function motionlabPlayer(element, clip) {
     canvas.dataset.ended = tracks.filter((track) => frame >= track.frames).map((track) => track.label).join(", ");
     reset.style.visibility = Object.keys(VIEW).some((key) => view[key] !== VIEW[key]) ? "visible" : "hidden";
     slider.value = String(frame);
-    clock.textContent = `frame ${frame} / ${frames - 1}  ${(frame / clip.fps).toFixed(2)} s`;
-    button.textContent = playing ? "Pause" : "Play";
+    clock.textContent = say("frame {n} / {m}  {s} s", { n: frame, m: frames - 1, s: (frame / clip.fps).toFixed(2) });
+    button.textContent = playing ? say("Pause") : say("Play");
   }
 
   // ---- time ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from motionlab.errors import InputError, printable
+from motionlab.language import html_language, script_words, tr
 from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 PALETTE = ("#1f6feb", "#d1622b", "#1a7f5a", "#8250df", "#9a6700")  # used in turn by tracks that name no colour
@@ -83,9 +84,9 @@ def player_html(
 
 def player_page(tracks: Sequence[Track], caption: str = "", fps: float = 30.0, *, autoplay: bool = True) -> str:
     """Return a whole HTML page around one player, ready to be written to a file."""
-    title = html.escape(printable(caption or "motion"))
+    title = html.escape(printable(caption or tr("motion", __file__)))
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+        f'<!doctype html><html lang="{html_language()}"><head><meta charset="utf-8"><title>{title}</title></head>'
         f'<body style="margin:24px">{player_html(tracks, caption, fps, autoplay=autoplay)}</body></html>\n'
     )
 
@@ -102,7 +103,7 @@ def player_script() -> str:
 
 
 def clip_data(tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> dict[str, Any]:
-    """Return what `motionlabPlayer` takes, as plain JSON values.
+    """Return what `motionlabPlayer` takes, as plain JSON values; with `MOTIONLAB_LANG=zh`, its words too.
 
     Raises:
         InputError: no track, a wrong shape, a number that is not finite, or no frames a second.
@@ -110,7 +111,9 @@ def clip_data(tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> 
     if not tracks:
         raise InputError("tracks", found="an empty list", expected="at least one Track", fix="Add a Track.")
     require_fps(fps)
+    words = script_words(__file__)
     return {
+        **({"words": words} if words else {}),
         "fps": float(fps),
         "caption": printable(caption),
         "parents": list(PARENTS),

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from motionlab.errors import InputError, printable
+from motionlab.language import html_language, script_words, tr
 from motionlab.plots.player import require_fps
 
 ACTION_NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw")
@@ -54,12 +55,13 @@ def robot_player_page(
     rows, columns = pictures[0].shape[:2]
     film = {
         "caption": printable(caption), "fps": float(fps), "width": round(columns * height / rows),
-        "frames": [_png(one) for one in pictures], "lines": lines,
+        "frames": [_png(one) for one in pictures], "lines": lines, "words": script_words(__file__),
     }  # fmt: skip
     data = json.dumps(film, separators=(",", ":")).replace("<", "\\u003c")  # a caption may hold "</script>"
-    title, script = html.escape(printable(caption or "episode")), Path(__file__).with_suffix(".js").read_text("utf-8")
+    title = html.escape(printable(caption or tr("episode", __file__)))
+    script = Path(__file__).with_suffix(".js").read_text("utf-8")
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+        f'<!doctype html><html lang="{html_language()}"><head><meta charset="utf-8"><title>{title}</title></head>'
         f'<body style="margin:8px"><div></div><script>{script}'
         f'motionlabRobotPlayer(document.querySelector("div"),{data})</script></body></html>\n'
     )

@@ -21,6 +21,8 @@ from motionlab.language import Language, tr
 from motionlab.language import language as asked_language
 
 PATH = Path(__file__).with_name("terms.yaml")
+EVERY_TERM = "every term, with a search and a line that shows it: lesson 17"
+LESSON = "17_glossary.ipynb"  # the lesson with every term, next to the other notebooks or above an appendix
 TOPICS = {
     "motion": "what a motion is",
     "tokenizer": "motion to tokens and back",
@@ -86,7 +88,14 @@ class Glossary:
             for term in self.terms
         )
         titles = "".join(f"<th>{tr(title, __file__)}</th>" for title in ("term", "中文", "meaning"))
-        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
+        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>{_way_to_all()}"
+
+
+def _way_to_all() -> str:
+    """A link to the lesson with every term, when a notebook of the lessons shows a list; nothing anywhere else."""
+    place = f"../{LESSON}" if Path.cwd().name == "appendix" else LESSON  # an appendix of that name lies there, too
+    words = html.escape(tr(EVERY_TERM, __file__))
+    return f'<p><a href="{place}">{words}</a></p>' if Path(place).is_file() else ""
 
 
 def glossary(*names: str, language: Language | None = None) -> Glossary:

@@ -5,8 +5,9 @@
      "exercises": {"rope.turn": {"attempts": 2, "solved": "2026-03-02"}},
      "confidence": {"05": {"before": {"sure": 2, "day": "2026-03-01"}}}}
 
-`runtime.progress_file()` says where it is. Nothing is kept under the profile `ci` or with `MOTIONLAB_SOLUTIONS=1`,
-because nobody learns there. A lesson continues whatever is wrong with the file: `keep` and `note` never raise for it.
+`runtime.progress_file()` says where it is. Nothing is kept with `MOTIONLAB_PROFILE=ci` or `MOTIONLAB_SOLUTIONS=1`,
+because nobody learns there; a learner in a hurry sets the profile `quick`. A lesson continues whatever is wrong with
+the file: `keep` and `note` never raise for it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from motionlab.files.lock import locked
 from motionlab.files.reading import read_bytes, read_text
 from motionlab.files.records import parse_json, typed
 from motionlab.language import tr
-from motionlab.runtime import profile, progress_file
+from motionlab.runtime import lessons_are_checked, progress_file
 
 Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "after")
@@ -121,7 +122,7 @@ def load(path: Path) -> Progress:
 
 def recording() -> bool:
     """Whether anything is kept: somebody learns here, and did not switch it off."""
-    return not switched_on("MOTIONLAB_SOLUTIONS") and profile() != "ci" and progress_file() is not None
+    return not switched_on("MOTIONLAB_SOLUTIONS") and not lessons_are_checked() and progress_file() is not None
 
 
 def kept() -> Progress:

@@ -8,7 +8,7 @@ from typing import Any
 
 from motionlab.language import tr
 from motionlab.plots.curves import forget_glyphs
-from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
+from motionlab.runtime import QUICK, choose_device, profile, seed_everything, set_threads, wait_passively
 from motionlab.teaching.exercise import start_lesson
 from motionlab.teaching.progress import note
 
@@ -18,8 +18,8 @@ SEED = 0
 def setup(lesson: str) -> None:
     """Make a lesson repeatable, and print what it runs on.
 
-    Sets the seeds and the threads, quiets progress bars under the ci profile, shows figures as small PNG pictures, and
-    forgets exercises that an earlier run of the lesson registered. Running it twice does no harm. The record that
+    Sets the seeds and the threads, quiets progress bars under the quick profile, shows figures as small PNG pictures,
+    and forgets exercises that an earlier run of the lesson registered. Running it twice does no harm. The record that
     `motionlab progress` shows has the day on which a lesson was first opened.
 
     Args:
@@ -35,12 +35,13 @@ def setup(lesson: str) -> None:
     warnings.filterwarnings("ignore", message=".*IProgress.*")
     _show_figures()
     start_lesson(lesson)
-    print(tr(f"lesson {lesson} · seed {SEED} · profile {level} ({_MEANING[level]})", __file__))
+    name, meaning = _PROFILES[level]
+    print(tr(f"lesson {lesson} · seed {SEED} · profile {name} ({meaning})", __file__))
     print(tr(f"device: {device} · threads: {threads}", __file__))
     note(lambda progress: progress.with_opened(str(lesson)))
 
 
-_MEANING = {"ci": "seconds", "cpu": "minutes", "gpu": "as large as it helps"}
+_PROFILES = {"ci": (QUICK, "seconds"), "cpu": ("cpu", "minutes"), "gpu": ("gpu", "as large as it helps")}
 
 
 def _show_figures() -> None:

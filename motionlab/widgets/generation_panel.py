@@ -76,14 +76,14 @@ class GenerationPanel(Panel):
     def player(self) -> SkeletonPlayer:
         """The motion that the panel shows, in a player of its own."""
         view = self.result
-        return SkeletonPlayer([Track("generated", view.motion.joints())], view.sentence, view.motion.fps)
+        return SkeletonPlayer([Track(self.said("generated"), view.motion.joints())], view.sentence, view.motion.fps)
 
     def picture(self, result: GenerationView) -> Figure:
         return distribution_figure(result.distribution, title=verdict(result), size=(4.4, 3.7))
 
     def _draw(self, result: GenerationView) -> None:
         super()._draw(result)
-        tracks = [Track("generated", result.motion.joints())]
+        tracks = [Track(self.said("generated"), result.motion.joints())]
         if self._player is None:
             self._player = SkeletonPlayer(tracks, fps=result.motion.fps)
             self._player.layout.width = f"{_PLAYER}px"
@@ -125,7 +125,7 @@ class DecoderTrainingPanel(TrainingPanel):
     def compute(self, **params: Any) -> Any:  # type: ignore[override]  # not static: the panel knows the file
         return read_decoder_curves(self.path, **params)
 
-    def picture(self, result: Any) -> Figure:
+    def curves(self, result: Any) -> Figure:
         return decoder_figure(*result.lines)
 
     def describe(self, result: Any) -> str:

@@ -79,7 +79,8 @@ class MotionPanel(Panel):
 
     def tracks(self, result: SentenceView) -> list[Track]:
         """The skeletons of the player."""
-        return [Track(label, one.motion.joints()) for label, one in zip(result.labels(), result.motions, strict=True)]
+        labels = map(self.said, result.labels())
+        return [Track(label, one.motion.joints()) for label, one in zip(labels, result.motions, strict=True)]
 
     def picture(self, result: SentenceView) -> bytes:
         strips = [

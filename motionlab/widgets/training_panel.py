@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
+from motionlab.plots.curves import with_words
 from motionlab.plots.tokenizer_training import Curves, training_figure
 from motionlab.views.tokenizer_training import X_AXES, read_curves
 from motionlab.widgets.panel import Panel
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.1  # of the time may go into drawing
 SOONEST = 1.0  # seconds between two drawings
+EMPTY = "No step of the training yet:\nthe curves appear here while it runs."
 
 
 class TrainingPanel(Panel):
@@ -68,7 +70,12 @@ class TrainingPanel(Panel):
     def compute(self, **params: Any) -> Curves:  # type: ignore[override]  # not static: the panel knows the file
         return read_curves(self.path, **params)
 
-    def picture(self, result: Curves) -> Figure:
+    def picture(self, result: Any) -> Figure:
+        figure = self.curves(result)
+        return figure if result.step else with_words(figure, EMPTY)
+
+    def curves(self, result: Any) -> Figure:
+        """The figure of `picture`, before it says that it is empty."""
         return training_figure(result, self.codebook_size)
 
     def describe(self, result: Curves) -> str:

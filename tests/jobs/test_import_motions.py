@@ -26,11 +26,15 @@ from motionlab.jobs.imports.known_formats import missing_packages
 from motionlab.jobs.imports.records import CLIPS, LOG
 from motionlab.jobs.imports.summary import summary_lines
 from motionlab.jobs.imports.table import PAGE, read_verdicts
+from motionlab.jobs.page_language import spoken
 from motionlab.motion.formats.bvh_write import write_bvh
 from motionlab.motion.formats.read import FORMATS
 from motionlab.motion.formats.write import WRITERS
 from motionlab.motion.motion import Motion
+from motionlab.motion.retargeting.verdict import LIMITS, Limit
+from tests.chinese import HAN
 from tests.fuzz.mutators import mutate
+from tests.jobs.test_page_language import left_in_english
 
 WALK = {sample.name: sample.motion for sample in load_samples()}["walk"]
 
@@ -382,3 +386,31 @@ def test_an_own_file_of_several_motions(tmp_path: Path, monkeypatch: pytest.Monk
     assert [row["source"] for row in found] == ["data/first", "data/0002", "data/first_2"]
     assert found[1]["captions"] == ["caption of ", "more"] and found[0]["notes"] == ["a note"]
     assert result.counts["right"] == 3 and "half a row" in result.unreadable["data.rows"]
+
+
+def test_the_page_of_verdicts_in_chinese(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its words, the verdicts and the reasons; names, captions and what a format says of its file stay."""
+    put(tmp_path / "in/measures.bvh")  # a name that is a word of the page, too
+    doubtful(tmp_path / "in/fast.bvh")
+    (tmp_path / "in/bad.bvh").write_text("HIERARCHY\n")
+    (tmp_path / "in/measures.txt").write_text("measures\n")
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    english = run(tmp_path / "in", out=tmp_path / "out")
+    page = (tmp_path / "out" / PAGE).read_text(encoding="utf-8")
+    reason = "文件说每秒 1000 帧，比摄像机拍的还多；请给出 --fps。"
+    for words in ("<h2>可疑：1</h2>", reason, "<span>BVH，12 帧</span>", "测量值"):
+        assert words in page, words
+    assert '<b translate="no">measures</b>' in page and '<p translate="no">measures</p>' in page
+    left = {text for text in left_in_english(page) if not re.match(r"[a-z_0-9]+ [\d.e+-]+$", text)}
+    assert {text for text in left if "bad" not in text} <= {"fast", "measures"}
+    assert english.counts["doubtful"] == 1  # what programs read does not change
+    reasons = [reason for clip in read_verdicts(tmp_path / "out").clips for reason in clip["reasons"]]
+    assert reasons == ["The file says 1000 frames a second, more than cameras take; give --fps."]
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: limit.sentence[:30])
+def test_every_reason_has_a_pair(limit: Limit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    bound = limit.low if limit.low is not None else limit.high
+    for value in (0.123, 12.5, 12345.6):
+        assert HAN.search(spoken(f"<p>{limit.sentence.format(value=value, limit=bound)}</p>")), limit.sentence

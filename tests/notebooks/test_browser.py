@@ -361,9 +361,9 @@ def test_a_reader_stops_a_robot_at_a_step(page: Any, tmp_path: Path) -> None:
     page.get_by_text("step 2 of 4").wait_for()
     assert "dx +0.30" in page.inner_text("body") and "gripper close" in page.inner_text("body")
     assert page.locator("img").get_attribute("src") != shown
-    page.get_by_role("button", name="play").click()
+    page.get_by_role("button", name="Play").click()
     page.get_by_text("step 4 of 4").wait_for()
-    page.get_by_role("button", name="play").wait_for()  # it has stopped by itself
+    page.get_by_role("button", name="Play").wait_for()  # it has stopped by itself
     assert page.problems == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from motionlab.data.composed.samples import load_samples
-from motionlab.plots.player import Track, player_html, player_page
+from motionlab.plots.player import Track, clip_data, player_html, player_page
 from motionlab.plots.robot_player import robot_player_page
 
 pytestmark = pytest.mark.browser
@@ -278,3 +279,23 @@ def test_a_long_label_is_cut_and_not_squeezed(show: Opener) -> None:
     assert all(width <= wide - 6 and most is None for _, width, most in words)
     assert [text[-1] for text, _, _ in words[:2]] == ["…", "…"] and words[2][0] == "real"
     assert words[0][0].startswith("<b>name</b> <b>") and words[1][0].startswith("走路")
+
+
+def test_players_speak_the_language_of_the_reader(show: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the words of the clip, or by those of the page: a saved player is English."""
+    film = [np.full((4, 4, 3), number, np.uint8) for number in range(4)]
+    tracks = [Track("a", motion("walk")), Track("b", motion("kick")[:12])]
+    english = player_html(tracks, autoplay=False)
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    words = json.dumps(clip_data(tracks)["words"])
+    for html in (player_html(tracks, autoplay=False), f"<script>window.motionlabWords = {words};</script>{english}"):
+        player = show(html).locator(".motionlab-player")
+        assert player.locator("output").inner_text() == "帧 0 / 37 0.00 秒"
+        assert "骨架：a, b。拖动" in player.locator("canvas").get_attribute("aria-label")
+        player.get_by_role("button", name="播放").click()
+        player.get_by_role("button", name="暂停").click()
+        player.locator("canvas").press("+")
+        player.get_by_role("button", name="恢复视角").click()
+    page = show(robot_player_page(film, fps=20))
+    page.get_by_text("第 3 步，共 3 步").wait_for()
+    page.get_by_role("button", name="播放").wait_for()

@@ -105,6 +105,17 @@ def test_a_page_leads_to_its_twin_and_back(built: Path) -> None:
     assert '<html lang="zh"' in chinese and '<html lang="en"' in english
 
 
+def test_a_page_speaks_its_language(built: Path) -> None:
+    """One build holds both; what is printed, such as `Contents` of a list, may hold any word."""
+    english, chinese = (
+        (built / "notebooks" / page).read_text(encoding="utf-8") for page in ("05_rope.html", "zh/05_rope.html")
+    )
+    assert "下一页" in chinese and "目录" in chinese and "next page" not in chinese
+    assert "next page" in english and "Contents" in english and "下一页" not in english
+    assert '<html lang="zh"' in chinese and '<html lang="en"' in english
+    assert "面板，控件有 query, key" in chinese and "A panel with the controls query, key" in english
+
+
 def test_no_button_without_a_public_repository(built: Path) -> None:
     page = (built / "notebooks" / "05_rope.html").read_text("utf-8")
     assert "mybinder" not in page and "colab" not in page.lower().replace("hosted.html", "")

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from motionlab.teaching.glossary import all_terms
+from motionlab.teaching.glossary import all_terms, glossary
+from motionlab.widgets.confidence import confidence
 from tools.build_site import repository
 from tools.site_builder import diagram
+from tools.site_builder.chinese import in_chinese
 from tools.site_builder.extension import other_language
 from tools.site_builder.links import rewritten
 from tools.site_builder.outputs import PLOTLY, shown
@@ -65,6 +67,7 @@ def test_pictures_are_found_in_markdown_and_html(root: Path) -> None:
         ("notebooks/05_rope.ipynb", "**Keys** (键) and **values** (值)", ["term-key", "term-value"]),
         ("notebooks/05_rope.ipynb", "**RoPE** (rotary position embedding, 旋转位置编码)", ["term-rope"]),
         ("notebooks/zh/05_rope.ipynb", "**查询**（query）", ["term-query"]),
+        ("notebooks/zh/11_train_tokenizer.ipynb", "**平滑 L1 损失**", ["term-smooth-l1"]),  # 平滑L1损失 in the list
         ("notebooks/05_rope.ipynb", "**query** then **query**", ["term-query"]),  # the first use only
         ("notebooks/05_rope.ipynb", "**Predict**: which is larger?", []),
         ("notebooks/05_rope.ipynb", "`**query**` and [**query**](06.ipynb) and query", []),
@@ -103,6 +106,36 @@ def test_a_panel_is_its_picture_and_a_line() -> None:
 def test_a_player_is_alive_and_needs_no_line() -> None:
     player = {"output_type": "display_data", "data": {"text/plain": "<SkeletonPlayer: a>", "text/html": "<div>"}}
     assert [output["data"] for output in shown(player)] == [{"text/html": "<div>"}]
+
+
+def test_a_chinese_page_has_chinese_words_for_its_players_and_panels() -> None:
+    html = "<script>function motionlabPlayer(element, clip) {}</script>"
+    data: dict[str, Any] = {"text/plain": "<SkeletonPlayer: a>", "text/html": [html]}
+    player = {"output_type": "display_data", "data": data}
+    words, _, rest = in_chinese(player, "t")["data"]["text/html"].partition("</script>")
+    assert rest == html and '"Pause": "暂停"' in words and data["text/html"] == [html]
+    assert "控件有 query, key。" in shown(panel(), "zh")[-1]["data"]["text/html"]
+
+
+def test_a_chinese_page_asks_and_explains_in_chinese(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root / "notebooks")
+    asked, terms = confidence("05", "before"), glossary("query", "norm")
+    data = {"text/plain": repr(asked), **asked.still()}
+    text = in_chinese({"output_type": "display_data", "data": data}, "为什么？")["data"]["text/html"]
+    assert "你有多大把握能把它给同事讲清楚：为什么？<br>1 完全没有 · 2 · 3 · 4 · 5 完全有" in text
+    data = {"text/plain": repr(terms), "text/html": terms._repr_html_()}
+    text = in_chinese({"output_type": "execute_result", "data": data}, "t")["data"]["text/html"]
+    assert "<th>术语</th><th>中文</th><th>释义</th>" in text and "第 17 课</a>" in text
+    assert all(f"<td>{term.meaning_zh}</td>" in text and term.meaning not in text for term in terms)
+    printed = {"output_type": "stream", "text": "term"}
+    assert in_chinese(printed, "t") is printed
+
+
+def test_a_link_that_a_cell_prints_leads_to_a_page(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root / "notebooks" / "appendix")
+    output = {"output_type": "execute_result", "data": {"text/html": [glossary("token")._repr_html_()]}}
+    (one,) = shown(output)
+    assert '<a href="../17_glossary.html">' in one["data"]["text/html"]
 
 
 def test_a_figure_to_explore_is_shown_as_its_picture() -> None:

@@ -133,7 +133,7 @@ def _annotated(x: int) -> float:
 
 
 def test_the_first_cell(chinese: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for level, words in (("ci", "数秒"), ("cpu", "数分钟"), ("gpu", "有益的最大规模")):
+    for level, words in (("quick", "数秒"), ("cpu", "数分钟"), ("gpu", "有益的最大规模")):
         monkeypatch.setenv("MOTIONLAB_PROFILE", level)
         monkeypatch.setenv("MOTIONLAB_PROGRESS", "off")
         ml.setup("05")

@@ -60,6 +60,17 @@ def test_meanings_in_chinese() -> None:
         glossary("token", language="de")  # type: ignore[arg-type]
 
 
+def test_a_list_in_a_notebook_leads_to_the_lesson_with_every_term(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("notebooks", "notebooks/appendix", "notebooks/zh", "notebooks/zh/appendix"):
+        monkeypatch.chdir(root / folder)
+        (found,) = re.findall('href="([^"]*)"', glossary("token")._repr_html_())
+        assert Path(found).resolve() == root / folder.removesuffix("/appendix") / "17_glossary.ipynb"
+    monkeypatch.chdir(tmp_path)
+    assert "href" not in glossary("token")._repr_html_()
+
+
 def test_unknown_term() -> None:
     with pytest.raises(InputError, match="tokken"):
         glossary("tokken")

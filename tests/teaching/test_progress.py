@@ -169,6 +169,13 @@ def test_where_nobody_learns_or_it_is_off_nothing_is_kept_or_said(
     assert not file.parent.exists() and "progress" not in capsys.readouterr().out
 
 
+def test_a_learner_in_the_quick_profile_is_recorded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lessons do the same work under both names; only one of them means that nobody learns."""
+    monkeypatch.setenv("MOTIONLAB_PROFILE", "quick")
+    assert recording() and keep(lambda progress: progress.with_opened("03")) == ""
+    assert load(file).opened == {"03": TODAY}
+
+
 def test_a_record_from_before_is_not_read_under_ci(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The saved outputs of a lesson hold nobody's answers."""
     keep(lambda progress: progress.with_answer("05", "before", 2))

@@ -17,4 +17,4 @@ def test_setup_says_what_it_decided_and_repeats(
     setup("03")
     second, b = capsys.readouterr().out, torch.rand(3)
     assert first == second and torch.equal(a, b)
-    assert first.startswith("lesson 03 · seed 0 · profile ci (seconds)\ndevice: ")
+    assert first.startswith("lesson 03 · seed 0 · profile quick (seconds)\ndevice: ")

@@ -26,12 +26,14 @@ def test_before_and_after(tmp_path: Path) -> None:
     assert panel.summary() == "x=step, smooth=1 -> no training yet"
     assert panel.table().rows[1:] == []
     before = bytes(panel._image.value)
+    (words,) = panel.picture(panel.result).axes[0].texts
+    assert words.get_text().startswith("No step of the training yet")
     grow(tmp_path, 3)
     assert panel.summary() == (
         "x=step, smooth=1 -> step 3 | loss ≈0.333 | error pelvis aligned ≈100 mm | error heading aligned too ≈80 mm | "
         "≈50 % of the codes in use, perplexity ≈30"
     )
-    assert bytes(panel._image.value) != before
+    assert bytes(panel._image.value) != before and not panel.picture(panel.result).axes[0].texts
     assert panel.table().rows[-1] == ["3", "≈100.0", "≈80.0", "≈50.0 %", "≈30"]
     panel.set(x="minutes", smooth=2)
     assert "x=minutes" in panel.summary() and "loss ≈0.417" in panel.summary()

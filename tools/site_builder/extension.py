@@ -1,7 +1,11 @@
-"""What the site adds to Sphinx: formulas as SVG, and a link from a page to the same page in the other language."""
+"""What the site adds to Sphinx: formulas as SVG, a link from a page to the same page in the other language, and words
+of the theme ("Contents", "next") in the language of the page."""
 
 from __future__ import annotations
 
+import gettext
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from pygments.lexers.special import TextLexer
@@ -40,8 +44,30 @@ def _add_language(app: Sphinx, page: str, template: str, context: dict[str, Any]
         context["language"] = "zh"
 
 
+@cache
+def _chinese(domain: str) -> gettext.NullTranslations:
+    """The Chinese words that came with the theme ("sphinx", of the one below it) or with its top ("booktheme")."""
+    places = {
+        "sphinx": files("pydata_sphinx_theme") / "locale",
+        "booktheme": files("sphinx_book_theme") / "theme" / "sphinx_book_theme" / "static" / "locales",
+    }
+    return gettext.translation(domain, str(places[domain]), ["zh_CN", "zh"])
+
+
+def _speak(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Sphinx knows one language a build; here each page chooses, right before it is written."""
+    builder: Any = app.builder
+    chinese = "/zh/" in page
+    words = _chinese("sphinx") if chinese else builder._translator
+    builder.templates.environment.install_gettext_translations(words)
+    if chinese:
+        context["translate"] = _chinese("booktheme").gettext
+        context["theme_search_bar_text"] = f"{words.gettext('Search')}…"
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     formulas.setup(app)
     app.add_lexer("csv", TextLexer)  # code hosts colour ```csv; Pygments does not know it and would warn
     app.connect("html-page-context", _add_language)
+    app.connect("html-page-context", _speak, priority=900)  # after the theme, which speaks the language of the build
     return {"parallel_read_safe": True, "parallel_write_safe": True}

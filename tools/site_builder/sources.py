@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from motionlab.files import write_text
-from tools.site_builder import diagram, links, outputs, pages, terms
+from tools.site_builder import chinese, diagram, links, outputs, pages, terms
 
 PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp")
 START = "index.md"  # README.md under the name that a web server opens first
@@ -90,9 +90,14 @@ def _with_outputs(text: str, english: Path) -> str:
 
 def _notebook(text: str, page: str, prose: Callable[[str], str]) -> str:
     notebook, seen = json.loads(text), set[str]()
+    language = "zh" if "/zh/" in page else "en"
+    title = chinese.title_of(notebook)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = terms.linked(prose("".join(cell["source"])), page, seen)
         else:
-            cell["outputs"] = [shown for output in cell.get("outputs", []) for shown in outputs.shown(output)]
+            saved = cell.get("outputs", [])
+            if language == "zh":
+                saved = [chinese.in_chinese(output, title) for output in saved]
+            cell["outputs"] = [shown for output in saved for shown in outputs.shown(output, language)]
     return json.dumps(notebook, ensure_ascii=False)

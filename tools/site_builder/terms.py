@@ -66,6 +66,6 @@ def _by_name() -> dict[str, Term]:
 
 
 def _plain(word: str) -> str:
-    """The form in which words are compared: small letters, no plural."""
-    word = word.strip().lower()
+    """The form in which words are compared: small letters, no plural, no space next to a Chinese letter."""
+    word = re.sub(r"(?<=[\u4e00-\u9fff]) +| +(?=[\u4e00-\u9fff])", "", word.strip().lower())
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

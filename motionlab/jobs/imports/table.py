@@ -14,6 +14,8 @@ from motionlab.errors import InputError, printable
 from motionlab.files import write_text
 from motionlab.files.records import read_record, write_record
 from motionlab.jobs.imports.records import ClipEntry, FileEntry
+from motionlab.jobs.page_language import spoken
+from motionlab.language import Own
 from motionlab.motion.motion import Motion
 from motionlab.motion.retargeting.verdict import LIMITS
 
@@ -91,7 +93,7 @@ def write_page(folder: Path, entries: Sequence[FileEntry], counts: Mapping[str, 
                 for at, (entry, clip) in enumerate(clips[:MOST_ROWS])
             ]
             sections.append({"word": word, "count": len(clips), "clips": shown, "more": len(clips) - len(shown)})
-    unreadable = [[entry.source, entry.error] for entry in entries if entry.error]
+    unreadable = [[Own(entry.source), Own(entry.error)] for entry in entries if entry.error]
     page = templates.get_template("verdicts.html.j2").render(
         folder=printable(folder.name),
         counts=counts,
@@ -102,7 +104,7 @@ def write_page(folder: Path, entries: Sequence[FileEntry], counts: Mapping[str, 
             [[name, *("" if value is None else f"{value:g}" for value in pair)] for name, pair in _limits().items()],
         ),
     )
-    write_text(folder / PAGE, page)
+    write_text(folder / PAGE, spoken(page))
 
 
 def verdict_lines(entries: Sequence[FileEntry]) -> list[str]:
