@@ -306,14 +306,18 @@ def as_device(device: str | torch.device | None = None) -> torch.device:
 
 @contextlib.contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Run a block in eval mode; afterwards each part has its own mode again: a frozen part stays in eval mode."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
+    """Run a block in eval mode; afterwards each part has its own mode again: a frozen part stays in eval mode.
+
+    A policy that acts is in eval mode already, many times a second: then nothing is set, before or after.
+    """
+    learning = [module for module in model.modules() if module.training]
+    if learning:
+        model.eval()
     try:
         yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
+        for module in learning:
+            module.training = True
 
 
 def notebooks_folder() -> Path:

@@ -160,6 +160,10 @@ def test_modes_are_put_back_after_an_error(toy: Any) -> None:
         assert not model.training
         raise Stop
     assert model.training and model.dropout.training and not model.norm.training
+    model.eval().dropout.train()  # as a whole it seems to be in eval mode
+    with evaluating(model):
+        assert not model.dropout.training
+    assert model.dropout.training and not model.training and not model.norm.training
 
 
 def test_validation_does_not_disturb_training(toy: Any, settings: Any, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from motionlab.config import RunConfig, VlaRunConfig
 from motionlab.errors import InputError
-from motionlab.files import sha256
 from motionlab.files.litter import sweep
 from motionlab.jobs.artefacts import difference, read_record, write_record
 from motionlab.jobs.run_folder import Run
@@ -83,8 +82,8 @@ def prepare_demonstrations(config: RunConfig, processes: int = 1) -> Demonstrati
         world = world_of(settings)
         files, content, units = world.make_files(processes), [world.key], world.units
     else:
-        files = files_for_training(data.path, data.lerobot_pictures)
-        content, units = [sha256(path) for path in files], ActionUnits()
+        files, content = files_for_training(data.path, data.lerobot_pictures)
+        units = ActionUnits()
     size = vla.image_size if vla.backbone == "tiny_vggt" or data.source == "files" else None
     frames = LiberoFrames(files, views=vla.views, horizon=vla.horizon, image_size=size)
     shares = (1 - data.validation_share, data.validation_share)

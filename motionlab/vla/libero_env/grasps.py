@@ -2,6 +2,11 @@
 
 A grasp fits if fingers and palm, as boxes at their place, are free of all other things. Of those that fit, the first
 one is taken: the fingers move along y at the start of every task of LIBERO, so a grasp along y needs no turn.
+
+Before that, a grasp has to be within reach, also from a little above: the hand comes down from there, and lifts the
+thing to there. The arm of the Panda is longest, 0.719 m from shoulder to wrist, 0.4 radians before its elbow reaches
+its limit. An arm that is pulled so far goes on to the limit, and no pull on the hand brings it back: it would have to
+become longer first. (Its parts, by Franka's own numbers, are sqrt(0.316^2 + 0.0825^2) and sqrt(0.384^2 + 0.0825^2).)
 """
 
 from __future__ import annotations
@@ -19,6 +24,9 @@ TIP = 0.012  # that the fingers reach below the grip point
 WALL = 0.005  # from the outer side of a rim to its middle
 BELOW_RIM = 0.014
 FREE = 0.004  # metres of air that a grasp should have
+ARM = 0.715  # metres from shoulder to wrist, of 0.719 that a straight arm has
+ABOVE = 0.05  # metres above a grasp, where reach is asked for: the hand comes down from there
+WRIST_UP, WRIST_BACK = 0.204, 0.088  # metres from the grip point to the wrist, the hand straight down: up, to the robot
 _AROUND, _BELOW = 0.18, 0.05  # metres around the target and below a grasp that the hand can reach into
 _DIRECTIONS = 24  # around a rim
 # Parts of the open hand: low and high corners, along the line of the fingers, across it, and up from the grip point.
@@ -40,8 +48,9 @@ class Grasp:
 
 
 def choose_grasp(scene: Scene) -> Grasp:
-    """The first grasp that fits; the one with most air where none does."""
+    """The first grasp within reach that fits; the one with most air where none does."""
     known = candidates(scene)
+    known = [grasp for grasp in known if stretch(grasp.place, scene.shoulder) <= ARM] or known
     near = scene.points[scene.points[:, 2] > known[0].place[2] - _BELOW]
     near = near[np.abs(near[:, :2] - scene.target.place[:2]).max(1) < _AROUND]
     airs = []
@@ -77,6 +86,16 @@ def rim_grasp(scene: Scene, angle: float) -> Grasp:
     own *= (radius - WALL) / max(float(np.linalg.norm(own)), 1e-9)
     own[2] = height - BELOW_RIM
     return Grasp(scene.target.place + scene.target.axes @ own, angle % math.pi)
+
+
+def stretch(place: np.ndarray, shoulder: np.ndarray) -> float:
+    """Metres from the shoulder `[3]` to the wrist of a hand that points straight down, above a grasp at `place` `[3]`.
+
+    >>> round(stretch(np.array([0.7, 0.0, 0.0]), np.array([0.0, 0.0, 0.3])), 3)  # 0.612 to the front, 0.046 down
+    0.614
+    """
+    x, y, up = place - shoulder
+    return math.hypot(math.hypot(x, y) - WRIST_BACK, up + ABOVE + WRIST_UP)
 
 
 def air(grasp: Grasp, points: np.ndarray) -> float:

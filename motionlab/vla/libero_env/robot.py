@@ -26,6 +26,7 @@ class RobotIndex:
 
     Fields:
         site, hand: numbers of the grip point and of the body of the hand.
+        shoulder: number of the joint that the upper arm swings about.
         qpos, dofs: `[7]` of the joints of the arm, in places and in speeds.
         fingers: `[2]` in places.
         motors, finger_motors: `[7]` and `[2]` in the controls.
@@ -33,6 +34,7 @@ class RobotIndex:
 
     site: int
     hand: int
+    shoulder: int
     qpos: np.ndarray
     dofs: np.ndarray
     fingers: np.ndarray
@@ -46,6 +48,7 @@ class RobotIndex:
         return cls(
             site=model.site(GRIP_SITE).id,
             hand=model.body(HAND_BODY).id,
+            shoulder=joints[1].id,
             qpos=np.array([joint.qposadr[0] for joint in joints]),
             dofs=np.array([joint.dofadr[0] for joint in joints]),
             fingers=np.array([model.joint(name).qposadr[0] for name in FINGER_JOINTS]),

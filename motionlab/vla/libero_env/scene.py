@@ -43,6 +43,7 @@ class Scene:
     Fields:
         hand, speed: `[3]` of the grip point, metres and metres a second.
         axes: `[3, 3]` of the body of the hand, whose y the fingers move along.
+        shoulder: `[3]` where the upper arm begins, which decides what is within reach.
         gap, gap_speed: between the fingers, metres and metres a second; 0.08 is open.
         target, goal: what is carried, and what it is put on or in.
         touching: whether both fingers touch the target.
@@ -56,6 +57,7 @@ class Scene:
     hand: np.ndarray
     speed: np.ndarray
     axes: np.ndarray
+    shoulder: np.ndarray
     gap: float
     gap_speed: float
     target: Thing
@@ -122,6 +124,7 @@ class SceneReader:
             hand=sim.robot.ee_pos(data),
             speed=self._speed(),
             axes=np.array(data.xmat[sim.robot.hand]).reshape(3, 3),
+            shoulder=np.array(data.xanchor[sim.robot.shoulder]),
             gap=float(fingers[0] - fingers[1]),
             gap_speed=float(speeds[0] - speeds[1]),
             target=_thing(data.xpos[self._target], data.xmat[self._target], target_boxes),

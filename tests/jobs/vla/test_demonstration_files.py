@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from motionlab import cli
 from motionlab.cli import app
 from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.files import sha256
+from motionlab.jobs.vla import demonstration_files
 from motionlab.jobs.vla.data import prepare_demonstrations
-from motionlab.jobs.vla.demonstration_files import convert_demonstrations
+from motionlab.jobs.vla.demonstration_files import SUMS, convert_demonstrations
 from motionlab.vla.libero.read import read_libero
 from motionlab.vla.table_lab.env import TASKS
 
@@ -59,7 +62,15 @@ def test_a_run_takes_the_folder_as_it_is(table_lab: Path, tmp_path: Path, monkey
     convert_demonstrations(table_lab, tmp_path / "lerobot", "lerobot")
     settings = ["vla_data.source=files", f"vla_data.path={tmp_path / 'lerobot'}", "vla_data.validation_share=0.5"]
     config = load_config("vla_ci", settings)
-    first, again = prepare_demonstrations(config), prepare_demonstrations(config)
+    first = prepare_demonstrations(config)
+    sums = first.files[0].with_name(SUMS)
+    assert list(json.loads(sums.read_text()).values()) == [sha256(path) for path in first.files]
+    read: list[Path] = []
+    monkeypatch.setattr(demonstration_files, "sha256", lambda path: [read.append(path), sha256(path)][1])
+    again = prepare_demonstrations(config)
+    assert read and not set(read) & set(first.files), "the dataset is read, what was made from it is not read again"
+    sums.unlink()  # as an older version left it
+    assert prepare_demonstrations(config).digest == first.digest
     assert set(first.frames.instructions) == set(TASKS) and first.digest == again.digest
     other = prepare_demonstrations(load_config("vla_ci", [*settings, "vla_data.lerobot_pictures=flipped"]))
     assert other.digest != first.digest

