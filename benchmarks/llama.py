@@ -8,6 +8,7 @@
 | write_codes | the same with 64,000 codes | the same | 2.5x |
 | write_wide | 12 x 768 writes 256 codes, batch 1 (and 64 at batch 8, without a goal) | the same; its matrix products only | 1.25x; 80 % of their rate |
 | no_cache | 6 x 256 writes 256 codes, batch 1 and 8 | the released way: no cache | 10x, 40x |
+| flat | 6 x 256 writes 150 codes, batch 1 and 8 | the same by modules instead of the flat step | none |
 | train | a training step, eager, 6 x 256 (batch 8 x 256) and 12 x 768 (2 x 256) | transformers, eager | 1x |
 | compile | a training step of 6 x 256, compiled | transformers, eager; the rate of a large product | 1.15x; 65 % |
 | codes | a training step of 6 x 256 with 64,000 codes, cross entropy in chunks | transformers | 1.1x; a third of the memory |
@@ -134,6 +135,15 @@ def no_cache_rows(effort: Effort) -> Iterator[Row]:
         yield speed_row(
             "no_cache", f"6x256 writes 256, B={batch}, no cache", times, "ours", "no_cache", Goal(">=", goal)
         )
+
+
+def flat_rows(effort: Effort) -> Iterator[Row]:
+    """What the flat step is worth: who has no other engine writes with it."""
+    model = make_decoder(effort.size(SMALL), effort.number(FEW))
+    for batch in (1, 8):
+        ways = writers(model, batch, effort.number(150))
+        times = effort.take_turns(ours=ways["ours"], modules=ways["modules"])
+        yield speed_row("flat", f"6x256 writes 150, B={batch}, by modules", times, "ours", "modules", None)
 
 
 def engines_rows(effort: Effort) -> Iterator[Row]:
@@ -341,6 +351,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "write_codes": write_codes_rows,
     "write_wide": write_wide_rows,
     "no_cache": no_cache_rows,
+    "flat": flat_rows,
     "engines": engines_rows,
     "engines_codes": engines_codes_rows,
     "loss": loss_rows,
