@@ -8,6 +8,7 @@
 | write_codes | the same with 64,000 codes | the same | 2.5x |
 | write_wide | 12 x 768 writes 256 codes, batch 1 (and 64 at batch 8, without a goal) | the same; its matrix products only | 1.25x; 80 % of their rate |
 | no_cache | 6 x 256 writes 256 codes, batch 1 and 8 | the released way: no cache | 10x, 40x |
+| flat | 6 x 256 writes 150 codes, batch 1 and 8 | the same by modules instead of the flat step | none |
 | train | a training step, eager, 6 x 256 (batch 8 x 256) and 12 x 768 (2 x 256) | transformers, eager | 1x |
 | compile | a training step of 6 x 256, compiled | transformers, eager; the rate of a large product | 1.15x; 65 % |
 | codes | a training step of 6 x 256 with 64,000 codes, cross entropy in chunks | transformers | 1.1x; a third of the memory |
@@ -20,7 +21,7 @@
 | gpu | tokens a second and share of the card's rate at 111M and 1B; peak memory | the card's products | none; needs a GPU |
 
 transformers (`pip install transformers`) is left out when it is missing; so are the engines (`pip install
-"motionlab[fast]" ctranslate2==4.8.5`), whose rows are ratios of processor time, with one thread. Both sides get the same weights and write the
+"motionlab[fast]" ctranslate2==4.8.5`), whose rows, as those of `flat` and `loss`, are ratios of processor time with one thread. Both sides get the same weights and write the
 same codes; that they do is a test (`tests/benchmarks/test_llama_benchmark.py`). How it is measured, and why so:
 `support/measuring.py`. Results go to `benchmarks/results/`; `--quick` makes everything smaller, checks nothing but that
 it runs, and writes nothing. The group `compile` needs a C++ compiler and about a minute to compile.
@@ -51,6 +52,7 @@ from support.measuring import (  # noqa: E402
     Goal,
     Row,
     Spread,
+    by_processor,
     machine,
     memory_row,
     save_rows,
@@ -136,6 +138,17 @@ def no_cache_rows(effort: Effort) -> Iterator[Row]:
         )
 
 
+def flat_rows(effort: Effort) -> Iterator[Row]:
+    """What the flat step is worth: who has no other engine writes with it."""
+    if torch.get_num_threads() != 1:
+        return
+    model = make_decoder(effort.size(SMALL), effort.number(FEW))
+    for batch in (1, 8):
+        ways = writers(model, batch, effort.number(150))
+        times = by_processor(effort.take_turns(ours=ways["ours"], modules=ways["modules"]))
+        yield speed_row("flat", f"6x256 writes 150, B={batch}, by modules", times, "ours", "modules", None)
+
+
 def engines_rows(effort: Effort) -> Iterator[Row]:
     """Writing by other engines, with the small decoder."""
     yield from engine_writes("engines", effort, FEW, 256)
@@ -181,15 +194,11 @@ def engine_writers(model: MotionLlama, batch: int, tokens: int) -> dict[str, Wor
     return ways
 
 
-def by_processor(times: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
-    """Processor seconds in the place of the clock's: with one thread they do not count what other programs took."""
-    return {name: [(cpu, cpu) for _, cpu in rounds] for name, rounds in times.items()}
-
-
 def loss_rows(effort: Effort) -> Iterator[Row]:
     """Cross entropy with all gradients: in chunks, and torch's own fused form."""
     ours, theirs = losses(effort.number(2048), effort.number(MANY + 2), 256)
     times = effort.take_turns(ours=ours, theirs=theirs)
+    times = by_processor(times) if torch.get_num_threads() == 1 else times
     name = f"cross entropy, 2,048 x {MANY + 2:,}"
     yield speed_row("loss", f"{name}, linear_cross_entropy", times, "ours", "theirs", None)
     if torch.get_num_threads() == 1:
@@ -341,6 +350,7 @@ GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {
     "write_codes": write_codes_rows,
     "write_wide": write_wide_rows,
     "no_cache": no_cache_rows,
+    "flat": flat_rows,
     "engines": engines_rows,
     "engines_codes": engines_codes_rows,
     "loss": loss_rows,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -77,8 +78,9 @@ def random_text(model: MotionLlama, batch: int) -> tuple[Tensor, Tensor]:
 def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None, engine: str = "torch") -> dict[str, Work]:
     """Ways to write `tokens` greedy codes for `batch` texts, each `[B, tokens]`.
 
-    `ours`; `no_cache`, the whole sequence again for every token, as released; `products`, only the matrix products of
-    `ours` in the form that it gives them; with a peer also `theirs`.
+    `ours`; `modules`, the same by the modules of the model instead of its flat twin; `no_cache`, the whole sequence
+    again for every token, as released; `products`, only the matrix products of `ours` in the form that it gives them;
+    with a peer also `theirs`.
 
     Args:
         engine: of `ours`.
@@ -90,7 +92,11 @@ def writers(model: MotionLlama, batch: int, tokens: int, peer: Any = None, engin
         made = generate(model, text, mask, sampling, use_cache=use_cache, engine=engine if use_cache else "torch")
         return torch.stack([one.tokens for one in made])
 
-    found: dict[str, Work] = {"ours": ours, "no_cache": lambda: ours(use_cache=False)}
+    def modules() -> Tensor:
+        with mock.patch.object(FlatDecoder, "fits", return_value=False):
+            return ours()
+
+    found: dict[str, Work] = {"ours": ours, "modules": modules, "no_cache": lambda: ours(use_cache=False)}
     found["products"] = products_alone(model, batch, tokens)
     if peer is not None:
         with torch.no_grad():

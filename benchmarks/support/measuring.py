@@ -142,6 +142,11 @@ def take_turns(
     return times
 
 
+def by_processor(times: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    """Processor seconds in the place of the clock's: with one thread they do not count what other programs took."""
+    return {name: [(cpu, cpu) for _, cpu in rounds] for name, rounds in times.items()}
+
+
 def speed_row(
     group: str, name: str, times: Mapping[str, list[tuple[float, float]]], ours: str, peer: str, goal: Goal | None
 ) -> Row:

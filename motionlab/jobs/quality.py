@@ -22,11 +22,13 @@ from motionlab.evaluation.text_motion.evaluator import TextMotionEvaluator
 from motionlab.evaluation.text_motion.meaning import meanings
 from motionlab.evaluation.text_motion.protocol import Score, score_texts_and_motions
 from motionlab.evaluation.text_motion.train import EvaluatorSettings, train_evaluator
+from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.features import decode_positions
 
 _MOST = 32  # motions whose pairs are compared
 _REFERENCE = 512  # training motions that FID compares with
+_SAME_CAPTIONS, _SAME_MOTIONS = 8, 4  # captions of a split with several motions each, and how many: multimodality
 EVALUATOR = "evaluator.safetensors"
 Numbers = tuple[float, float, float, int]  # value, low and high end of its interval, and how many it rests on
 
@@ -56,7 +58,7 @@ def measure_quality(run: Run, splits: Splits, made: Mapping[str, SplitMotions]) 
     """
     return {
         "diversity": {name: _diversity(some) for name, some in made.items()},
-        "physics": {name: _physics(some) for name, some in made.items()},
+        "physics": {name: _physics(some, _takes(splits, name, some)) for name, some in made.items()},
         "text_motion": _text_motion(run, splits, made),
     }
 
@@ -68,12 +70,22 @@ def _diversity(some: SplitMotions) -> dict[str, float]:
     return {kind: mean_distance(motions[:_MOST]) for kind, motions in some.kinds.items()}
 
 
-def _physics(some: SplitMotions) -> dict[str, dict[str, Numbers]]:
-    """Kind of motion -> number of `evaluation/physics.py` -> its mean with its interval over clips."""
+def _takes(splits: Splits, name: str, some: SplitMotions) -> list[str]:
+    """The recordings that each clip of a split was made from, one name a clip."""
+    return [" + ".join(sorted(takes_in(splits.tests[name], i))) for i in some.clips]
+
+
+def _physics(some: SplitMotions, takes: Sequence[str]) -> dict[str, dict[str, Numbers]]:
+    """Kind of motion -> number of `evaluation/physics.py` -> its mean with its interval over clips.
+
+    Clips that show the same recordings are no independent ones, so real motion and its reconstruction have an interval
+    over takes, as their action scores do.
+    """
     found = {}
     for kind, motions in some.kinds.items():
         joints = [decode_positions(motion) for motion in motions]
-        found[kind] = {name: numbers(one) for name, one in physics_of(joints, features=motions).items()}
+        groups = None if kind == "generated" else takes
+        found[kind] = {name: numbers(one) for name, one in physics_of(joints, groups=groups, features=motions).items()}
     return found
 
 
@@ -105,14 +117,23 @@ def _scores(
         some.kinds["real"],
         texts=run.text,
         meanings=groups,
-        takes=[" + ".join(sorted(takes_in(splits.tests[name], i))) for i in some.clips],
+        takes=_takes(splits, name, some),
         reference=reference,
+        repeats=_repeats(run, some.captions),
         seed=run.config.seed,
     )
     return {
         way: {score: _columns(one) for score, one in scores.items()}
         for way, scores in (("unit", found.unit), ("raw", found.raw))
     }
+
+
+def _repeats(run: Run, captions: Sequence[str]) -> list[list[Tensor]]:
+    """Several motions of each of some captions; every one is drawn with a seed of its own."""
+    chosen = list(dict.fromkeys(captions))[:_SAME_CAPTIONS]
+    asked = [caption for caption in chosen for _ in range(_SAME_MOTIONS)]
+    made = [one.motion.features for one in generate_motions(run, asked, run.config.sampling, compare=False)[0]]
+    return [made[at : at + _SAME_MOTIONS] for at in range(0, len(made), _SAME_MOTIONS)]
 
 
 def _columns(score: Score) -> dict[str, Numbers]:

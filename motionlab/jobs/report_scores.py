@@ -100,6 +100,7 @@ def judge_rows(metrics: Mapping[str, Any]) -> list[list[str]]:
 # Of the many numbers of `evaluation/physics.py` those that a reader compares first.
 PHYSICS = {
     "sliding": "toes near the floor that slide (share)", "skate_weighted": "skating (m/s)",
+    "skate_contacts": "speed of feet that stand (m/s)",
     "float_mm": "float (mm)", "penetration_mm": "penetration (mm)", "acceleration_mm": "acceleration (mm/frame^2)",
     "jerk_mm": "jerk (mm/frame^3)", "bone_drift_mm": "bones change (mm)",
     "rotations_gap_mm": "rotations against positions (mm)",

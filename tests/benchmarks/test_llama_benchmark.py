@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from motionlab.llama.decoding.fast import compiled
 from motionlab.llama.decoding.fast.few_row_products import ROWS
+from motionlab.llama.decoding.fast.flat_step import flat_decoder
 from motionlab.llama.sizes import Size
 
 
@@ -34,6 +36,10 @@ def test_writers_write_the_same_codes(bench: ModuleType, model: Any, batch: int)
     ours = ways["ours"]()
     assert ours.shape == (batch, 40) and len(ours.unique()) > 5
     assert torch.equal(ours, ways["theirs"]()) and torch.equal(ours, ways["no_cache"]())
+    flat = mock.Mock(side_effect=flat_decoder)
+    with mock.patch("motionlab.llama.decoding.next_logits.flat_decoder", flat):
+        assert torch.equal(ours, ways["modules"]()) and not flat.called
+        assert torch.equal(ours, ways["ours"]()) and flat.called
 
 
 @pytest.mark.parametrize("batch", [1, 3])
