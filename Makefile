@@ -71,7 +71,8 @@ test: $(STAMP) ## unit tests and doctests, then the notebooks, then the browser
 
 # A worker takes one file after the other in the order of tests/conftest.py: those with slow tests first, so that no
 # worker begins a long one when the others have ended. xdist's own order is that of their numbers of tests.
-BY_FILE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# What took more than five seconds is listed in the end: it should have the mark `slow`.
+BY_FILE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=5
 
 test-unit: $(STAMP) ## unit tests and doctests only
 	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) $(BY_FILE)

@@ -104,7 +104,8 @@ def lessons_part(lessons: Sequence[str] = (), appendices: bool = True) -> Part:
     if appendices:
         paths += [path for name in names for path in sorted((folder / "appendix").glob(name))]
     nbval = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/sanitize.cfg")
-    return Part(" ".join(["lessons", *lessons]), (*nbval, "--nbval-cell-timeout=600", *(str(path.relative_to(ROOT)) for path in paths)))
+    files = [str(path.relative_to(ROOT)) for path in paths]
+    return Part(" ".join(["lessons", *lessons]), (*nbval, "--nbval-cell-timeout=600", *files))
 
 
 def numbers_part() -> Part:

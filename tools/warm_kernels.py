@@ -14,6 +14,7 @@ saves the outputs, starts its kernels as a reader does.
 from __future__ import annotations
 
 import atexit
+import importlib
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 SHARED = ("numpy", "torch", "matplotlib.figure", "ipykernel.kernelapp", "ipykernel.ipkernel")
+STARTER = "jupyter_client.provisioning.local_provisioner"  # its `launch_kernel` starts every kernel
 # Variables that name the process which asks. All others have to be as the forking process found them: libraries read
 # some of them when they are imported.
 OF_THE_ASKING = {"JPY_PARENT_PID", "JPY_SESSION_NAME", "PYTEST_CURRENT_TEST"}
@@ -107,9 +109,8 @@ def use_warm_kernels() -> None:
     """
     if sys.platform != "linux":
         return
-    from jupyter_client.provisioning import local_provisioner
-
-    plain = local_provisioner.launch_kernel
+    starter: Any = importlib.import_module(STARTER)
+    plain = starter.launch_kernel
     forks: list[Forks] = []  # of one process, made for the first kernel
 
     def launch(cmd: list[str], **options: Any) -> Any:
@@ -124,7 +125,7 @@ def use_warm_kernels() -> None:
         arguments = cmd[cmd.index("ipykernel_launcher") :]
         return forks[0].start(arguments, str(options.get("cwd") or Path.cwd()), environment)
 
-    local_provisioner.launch_kernel = launch
+    starter.launch_kernel = launch
 
 
 # --- the process that forks ---
@@ -169,7 +170,7 @@ if __name__ == "__main__":
     # ipykernel sets it before a lesson can import matplotlib, which reads it when it is imported
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     for module in SHARED:
-        __import__(module)
+        importlib.import_module(module)
     asked = serve()
     if asked is not None:
         become_kernel(**asked)

@@ -125,8 +125,6 @@ def test_what_the_options_choose(
 def test_a_failing_test_is_a_failure(tool: ModuleType, tmp_path: Path) -> None:
     bad = tmp_path / "test_bad.py"
     bad.write_text("import os\n\ndef test_bad():\n    assert os.environ['OMP_NUM_THREADS'] == '1'\n", encoding="utf-8")
-    results = [
-        tool.run_pytest(tool.PATHS[at], tool.Part("bad", (str(bad), "--rootdir", str(tmp_path))), tmp_path)
-        for at in (0, 1)
-    ]
+    part = tool.Part("bad", (str(bad), "--rootdir", str(tmp_path), "-p", "no:nbval"))
+    results = [tool.run_pytest(tool.PATHS[at], part, tmp_path) for at in (0, 1)]
     assert [code for code, _ in results] == [0, 1] and "1 failed" in results[1][1]

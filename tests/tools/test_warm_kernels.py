@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -14,9 +15,8 @@ from typing import Any
 import pytest
 from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.manager import KernelManager
-from jupyter_client.provisioning import local_provisioner
 
-from tools.warm_kernels import SHARED, Forks, WarmKernel, use_warm_kernels
+from tools.warm_kernels import SHARED, STARTER, Forks, WarmKernel, use_warm_kernels
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere kernels are started as ever")
 Start = Callable[..., tuple[Any, Any]]
@@ -26,12 +26,13 @@ Start = Callable[..., tuple[Any, Any]]
 def start() -> Iterator[Start]:
     """`start(folder)` gives the manager and the client of a kernel; all are shut down in the end."""
     opened: list[tuple[Any, Any]] = []
+    starter = importlib.import_module(STARTER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(local_provisioner, "launch_kernel", local_provisioner.launch_kernel)  # put back in the end
+        patch.setattr(starter, "launch_kernel", starter.launch_kernel)  # put back in the end
         use_warm_kernels()
 
         def kernel(folder: Path, **more: str) -> tuple[Any, Any]:
-            manager = KernelManager()
+            manager: Any = KernelManager()
             manager.kernel_spec.argv = get_kernel_dict()["argv"]
             manager.start_kernel(cwd=str(folder), env={**os.environ, **more})
             client = manager.client()

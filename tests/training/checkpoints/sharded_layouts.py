@@ -13,6 +13,7 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -112,5 +113,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     # Nine processes: each would import torch anew, for two seconds. Forks are safe, as this one has computed nothing
     # with torch's threads. (tests/training/test_distributed.py starts processes as everybody does.)
-    distributed.get_context = lambda method: multiprocessing.get_context("fork")  # type: ignore[assignment]
-    main(Path(sys.argv[1]))
+    with patch.object(distributed, "get_context", return_value=multiprocessing.get_context("fork")):
+        main(Path(sys.argv[1]))
