@@ -14,6 +14,7 @@ saves the outputs, starts its kernels as a reader does.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import json
 import os
@@ -78,11 +79,9 @@ class Forks:
     def ask(self, **request: Any) -> Any:
         """Raises: RuntimeError when the process is gone; its stderr, which is that of pytest, says why."""
         assert self.process.stdin is not None and self.process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the answer, which will not come, says so
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
-        except BrokenPipeError:
-            pass
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the process that forks kernels ended with code {self.process.wait()}")
@@ -93,7 +92,8 @@ class Forks:
 
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a question that nobody read is still in the buffer
+            self.process.stdin.close()
         self.process.stdout.close()
         self.process.wait()
 
