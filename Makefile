@@ -69,8 +69,13 @@ test: $(STAMP) ## unit tests and doctests, then the notebooks, then the browser
 	if [ -n "$$failed" ]; then echo "== make test: FAILED:$$failed" >&2; exit 1; fi; \
 	echo "== make test: all three parts passed"
 
+# A worker takes one file after the other in the order of tests/conftest.py: those with slow tests first, so that no
+# worker begins a long one when the others have ended. xdist's own order is that of their numbers of tests.
+# What took more than five seconds is listed in the end: it should have the mark `slow`.
+BY_FILE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=25 --durations-min=5
+
 test-unit: $(STAMP) ## unit tests and doctests only
-	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -n $(WORKERS) --dist loadfile
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) $(BY_FILE)
 
 # Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
@@ -79,7 +84,7 @@ test-notebooks: $(STAMP) ## execute the lessons and their appendices, and compar
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb notebooks/appendix/*.ipynb
 
 test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
-	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -m browser tests
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -m browser $(BY_FILE) tests
 
 # Not part of `make test`: about an hour. NUMERICS=--short is the part that continuous integration runs.
 test-numerics: $(STAMP) ## lessons and tests that compare numbers, on several imitated processors (weekly)

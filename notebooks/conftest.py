@@ -1,8 +1,14 @@
-"""What `pytest --nbval notebooks/` leaves out of the comparison besides the marks of sanitize.cfg."""
+"""How `pytest --nbval notebooks/` starts kernels, and what it leaves out besides the marks of sanitize.cfg."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from tools.warm_kernels import use_warm_kernels
+
+
+def pytest_sessionstart() -> None:
+    use_warm_kernels()
 
 
 def pytest_collectstart(collector: Any) -> None:

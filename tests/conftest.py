@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,19 @@ os.environ.pop("MOTIONLAB_LANG", None)  # what is compared is English; a test th
 # How long a draw or an example takes says something about the machine and its other work, and nothing about the code.
 settings.register_profile("motionlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("motionlab")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers of xdist (`--dist loadfile --no-loadscope-reorder`): files with slow tests first, then long ones.
+
+    A file is the work of one worker. One that begins last and takes a minute would keep the others waiting.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    slow, tests = Counter[Path](), Counter(item.path for item in items)
+    slow.update(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: (-slow[item.path], -tests[item.path]))
 
 
 @pytest.fixture(scope="session")

@@ -148,19 +148,28 @@ def test_files_that_make_starts_exist() -> None:
         assert (ROOT / name).is_file(), name
 
 
-@pytest.mark.parametrize("broken", ["", "lint", "test", "test-numerics"])
+@pytest.mark.parametrize("broken", ["", "setup", "lint", "test", "test-numerics"])
 def test_ci_runs_every_step_and_fails_when_one_fails(tmp_path: Path, broken: str) -> None:
-    """The script runs with a `make` that only records its arguments, and fails for one target."""
+    """The script runs with a `make` that only records its arguments, and fails for one target.
+
+    Lint runs behind the tests: what it says comes in one piece, last. Without a set-up nothing else can run.
+    """
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK) and "set -euo pipefail" in read(".ci/run")
-    for name, body in (("make", f'echo "$@" >> "{tmp_path}/asked"; [ "$1" != "{broken}" ]'), ("chromium", "true")):
+    record = f'echo "$@" >> "{tmp_path}/asked"; echo "begin $1"; [ "$1" != lint ] || sleep 0.3; echo "end $1"'
+    for name, body in (("make", f'{record}; [ "$1" != "{broken}" ]'), ("chromium", "true")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(script)], env=environment, capture_output=True, text=True)
     asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
-    assert asked == ["lint", "test", "test-numerics NUMERICS=--short"]
+    steps = ["setup", "test", "test-numerics NUMERICS=--short", "lint"]
+    steps = steps[:1] if broken == "setup" else steps
+    assert asked[0] == "setup" and sorted(asked) == sorted(steps)
+    said = [line for line in done.stdout.splitlines() if line.startswith(("begin", "end"))]
+    assert said == [f"{word} {step.split()[0]}" for step in steps for word in ("begin", "end")]
     assert done.returncode == (1 if broken else 0), done.stdout + done.stderr
+    assert ("all steps passed" in done.stdout) == (not broken)
     assert (f"FAILED: [make {broken}" in done.stderr) == bool(broken)
 
 

@@ -8,8 +8,8 @@
 torch, oneDNN, MKL, OpenBLAS and numpy choose their kernels by what the processor can do, and the number of threads
 decides how a sum is split. The results differ in their last digits, and training makes large differences of them.
 A saved output, a golden value or a tolerance that holds only on the kind of processor that made it must fail here and
-not on a reader's machine. Paths run next to each other, one for each core. Each has its own cache folder, so a
-trained run is never taken from another path.
+not on a reader's machine. Paths (with --short, halves of them) run next to each other, one for each core. Each has
+its own cache folder, so a trained run is never taken from another path.
 """
 
 from __future__ import annotations
@@ -66,7 +66,13 @@ WITHOUT_NUMBERS = ("notebooks", "tools")
 # For continuous integration, where `make test` has just run the native path: the two paths farthest from it. Each
 # lesson that trains runs under one of them, and those whose printed words follow a training most, 11 and 12, under
 # both. (12 uses the tokenizer that 11 trained.) Appendices show kept results and train little: weekly is enough.
-SHORT = {"avx2": ("03", "08", "09", "11", "12", "14"), "oldest": ("02", "07", "10", "11", "12", "13")}
+# A line is the work of one core; the longest come first, so that both cores end at about the same time.
+SHORT = (
+    ("oldest", ("11", "12")),
+    ("oldest", ("02", "07", "10", "13")),
+    ("avx2", ("11", "12")),
+    ("avx2", ("03", "08", "09", "14")),
+)
 
 # Some numbers of each library. Equal lines: this machine cannot imitate the difference.
 PROBE = """
@@ -98,7 +104,8 @@ def lessons_part(lessons: Sequence[str] = (), appendices: bool = True) -> Part:
     if appendices:
         paths += [path for name in names for path in sorted((folder / "appendix").glob(name))]
     nbval = ("--nbval", "--nbval-current-env", "--nbval-sanitize-with", "notebooks/sanitize.cfg")
-    return Part("lessons", (*nbval, "--nbval-cell-timeout=600", *(str(path.relative_to(ROOT)) for path in paths)))
+    files = [str(path.relative_to(ROOT)) for path in paths]
+    return Part(" ".join(["lessons", *lessons]), (*nbval, "--nbval-cell-timeout=600", *files))
 
 
 def numbers_part() -> Part:
@@ -148,7 +155,7 @@ def check_path(path: CpuPath, parts: Sequence[Part], run: Runner = run_pytest) -
             code, output = run(path, part, Path(cache))
             summary = output.strip().splitlines()[-1].strip("= ") if output.strip() else "no output"
             verdict = "FAILED" if code else "passed"
-            line = f"{path.name:<8} {part.name:<8} {verdict} after {time.perf_counter() - started:.0f} s: {summary}"
+            line = f"{path.name:<8} {part.name:<19} {verdict} after {time.perf_counter() - started:.0f} s: {summary}"
             if code:  # pytest's report in one piece, not mixed with that of the path next to it
                 failed.append(f"{path.name} {part.name}")
                 line = f"{output}\n{line}"
@@ -167,24 +174,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="paths that run at the same time")
     chosen = parser.parse_args(arguments)
 
-    names = list(SHORT) if chosen.short else chosen.path or [path.name for path in PATHS]
-    paths = [path for path in PATHS if path.name in names]
-
-    def parts(path: CpuPath) -> list[Part]:
-        lessons = chosen.lesson or (SHORT[path.name] if chosen.short else ())
-        if chosen.numbers:
-            return [numbers_part()]
-        if lessons:
-            return [lessons_part(lessons, appendices=not chosen.short)]
-        return [lessons_part(), numbers_part()]
+    wanted = {name for name, _ in SHORT} if chosen.short else set(chosen.path or [path.name for path in PATHS])
+    paths = {path.name: path for path in PATHS if path.name in wanted}
+    if chosen.short:
+        jobs = [(paths[name], [lessons_part(lessons, appendices=False)]) for name, lessons in SHORT]
+    else:
+        parts = [lessons_part(chosen.lesson or ()), numbers_part()]
+        parts = parts[1:] if chosen.numbers else parts[:1] if chosen.lesson else parts
+        jobs = [(path, parts) for path in paths.values()]
 
     seen = {probe(PATHS[0]): "native"}
-    for path in paths:
+    for path in paths.values():
         numbers = probe(path)
         same = "" if seen.setdefault(numbers, path.name) == path.name else f"; same numbers as {seen[numbers]} here"
         print(f"{path.name:<8} {path.reason}{same}", flush=True)
     with ThreadPoolExecutor(max_workers=max(1, chosen.jobs)) as pool:
-        failed = [name for names in pool.map(lambda path: check_path(path, parts(path)), paths) for name in names]
+        failed = [name for names in pool.map(lambda job: check_path(*job), jobs) for name in names]
     print(f"test-numerics: {'FAILED: ' + ', '.join(failed) if failed else f'all {len(paths)} paths passed'}")
     return 1 if failed else 0
 

@@ -60,7 +60,10 @@ class Gaussian:
             factor = _cholesky(covariance)
             if factor is not None and np.diagonal(factor).min() ** 2 >= _SMALL * np.trace(covariance) / len(covariance):
                 return cls(mean, covariance, len(table), factor)
-        mean, covariance = _moments(table.double().numpy())
+        wide = table.double().numpy()
+        mean, covariance = _moments(wide)
+        if len(wide) <= len(mean):
+            return cls(mean, covariance, len(table), _row_factor(wide - mean))
         factor = _cholesky(covariance)
         return cls(mean, covariance, len(table), _eigen_factor(covariance) if factor is None else factor)
 
@@ -194,6 +197,24 @@ def _cholesky(covariance: np.ndarray) -> np.ndarray | None:
 def _eigen_factor(covariance: np.ndarray) -> np.ndarray:
     """The same of a singular covariance, `[D, r]` with as many columns as directions vary."""
     values, axes = np.linalg.eigh(covariance)
-    kept = values > 1e-13 * max(values.max(), 0.0) * len(values)
+    kept = _varying(values, len(values))
     factor: np.ndarray = axes[:, kept] * np.sqrt(values[kept])
     return factor
+
+
+def _row_factor(centred: np.ndarray) -> np.ndarray:
+    """The same from `[N, D]` rows that are no more than dimensions: their singular vectors, without a `[D, D]` matrix.
+
+    An interval of few clips needs a hundred of them, and the eigenvectors of a covariance take ten times as long.
+    """
+    _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+    values = lengths**2 / (len(centred) - 1)
+    kept = _varying(values, centred.shape[1])
+    factor: np.ndarray = axes[kept].T * np.sqrt(values[kept])
+    return factor
+
+
+def _varying(values: np.ndarray, dimensions: int) -> np.ndarray:
+    """Which variances are more than rounding."""
+    varying: np.ndarray = values > 1e-13 * max(values.max(), 0.0) * dimensions
+    return varying

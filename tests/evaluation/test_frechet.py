@@ -58,6 +58,18 @@ def test_directions_that_do_not_vary() -> None:
     assert frechet_distance(torch.ones(9, 4), torch.zeros(9, 4)) == pytest.approx(4)
 
 
+@pytest.mark.parametrize(("n", "d"), [(2, 5), (8, 64), (48, 48)])
+def test_few_rows_have_a_factor_without_a_covariance(n: int, d: int) -> None:
+    """Of rows that are no more than dimensions: it gives the covariance, and has a column for each direction."""
+    a, _ = sets(n, 1, d)
+    a[-1] = a[0]  # as in a draw with replacement
+    found = Gaussian.of(a)
+    np.testing.assert_allclose(found.covariance, np.cov(a.double().numpy(), rowvar=False), atol=1e-12)
+    np.testing.assert_allclose(found.factor @ found.factor.T, found.covariance, atol=1e-12)
+    assert found.factor.shape == (d, max(n - 2, 0))
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+
+
 def test_known_distances() -> None:
     a, _ = sets(500, 1, 12)
     shift = torch.linspace(-1, 1, 12)

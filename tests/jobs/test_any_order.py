@@ -11,7 +11,7 @@ import pytest
 from motionlab import cli
 from motionlab.jobs.ablations.strategy_point import open_ground
 
-pytestmark = pytest.mark.usefixtures("without_pictures")
+pytestmark = [pytest.mark.usefixtures("without_pictures"), pytest.mark.slow]
 
 FEW = {"steps": 2, "val_every": 2, "save_every": 2, "warmup_steps": 0}
 SMALL = [

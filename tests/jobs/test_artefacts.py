@@ -95,6 +95,7 @@ def test_a_new_decoder_on_new_tokens(copy: Run, splits: Splits) -> None:
     assert Run.open(copy.folder).llama is not None
 
 
+@pytest.mark.slow
 def test_an_extended_run_trains_on(copy: Run) -> None:
     """More steps than the finished run has: nothing is skipped because a file exists."""
     free = ["tokenizer_training.resume_changed=same_place", "llama_training.resume_changed=same_place"]
@@ -104,6 +105,7 @@ def test_an_extended_run_trains_on(copy: Run) -> None:
     assert History.read(copy.tokenizer_folder("fsq") / "history.csv").column("step")[-1] == 12
 
 
+@pytest.mark.slow
 def test_stages_one_by_one_then_evaluate(tmp_path: Path, splits: Splits) -> None:
     """`train tokenizer`, `train llama`, `evaluate`: it ended in KeyError 'environment'."""
     config, folder = load_config("ci"), tmp_path / "ci"

@@ -27,7 +27,7 @@ from motionlab.views.codebook import ON_THE_DATA, compute_plane
 from motionlab.widgets.fitting import HEIGHT, OUTER
 from motionlab.widgets.quantizer_panel import QuantizerPanel
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
 # Notebooks with every panel that needs no training, and their languages.
 GALLERIES = {"gallery.ipynb": "en", "gallery_zh.ipynb": "zh"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -27,13 +28,13 @@ def test_paths_differ_and_say_why(tool: ModuleType) -> None:
     assert len({path.name for path in tool.PATHS}) == len(tool.PATHS) >= 4
     assert len({tuple(path.settings.items()) for path in tool.PATHS}) == len(tool.PATHS)
     assert all(path.reason for path in tool.PATHS)
-    assert set(tool.SHORT) < {path.name for path in tool.PATHS}
+    assert {name for name, _ in tool.SHORT} < {path.name for path in tool.PATHS}
     assert tool.PATHS[0].settings == {}  # the others are compared with it
 
 
 def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
     assert all((root / "tests" / folder).is_dir() for folder in tool.WITHOUT_NUMBERS)
-    for part in (*map(tool.lessons_part, tool.SHORT.values()), tool.lessons_part(), tool.numbers_part()):
+    for part in (*(tool.lessons_part(lessons) for _, lessons in tool.SHORT), tool.lessons_part(), tool.numbers_part()):
         assert all((root / name).exists() for name in part.arguments if name.startswith(("tests/", "notebooks/")))
     written = [path for path in (root / "notebooks").rglob("[0-9][0-9]_*.ipynb") if "zh" not in path.parts]
     named = [root / name for name in tool.lessons_part().arguments if name.endswith(".ipynb")]
@@ -45,6 +46,16 @@ def test_what_is_listed_exists(tool: ModuleType, root: Path) -> None:
     assert "appendix" not in " ".join(tool.lessons_part(["03"], appendices=False).arguments)
     with pytest.raises(SystemExit, match="99"):
         tool.lessons_part(["99"])
+
+
+def test_the_short_part_trains_under_two_paths(tool: ModuleType) -> None:
+    """Every lesson that trains once, those whose words follow a training most twice, and 12 where 11 has trained."""
+    ran = [(name, lesson) for name, lessons in tool.SHORT for lesson in lessons]
+    assert len({name for name, _ in ran}) == 2 and len(set(ran)) == len(ran)
+    times = Counter(lesson for _, lesson in ran)
+    assert set(times) == {"02", "03", "07", "08", "09", "10", "11", "12", "13", "14"}
+    assert {lesson for lesson, count in times.items() if count == 2} == {"11", "12"}
+    assert all(lessons[lessons.index("12") - 1] == "11" for _, lessons in tool.SHORT if "12" in lessons)
 
 
 def test_golden_values_are_among_the_numbers(tool: ModuleType, root: Path) -> None:
@@ -88,8 +99,8 @@ def test_every_part_of_every_path_is_run_and_counted(tool: ModuleType, capsys: p
     ("arguments", "paths", "parts"),
     [
         ([], 5, ["lessons", "numbers"]),
-        (["--short"], 2, ["lessons"]),
-        (["--path", "avx2", "--lesson", "11"], 1, ["lessons"]),
+        (["--path", "avx2", "--lesson", "11"], 1, ["lessons 11"]),
+        (["--path", "avx2", "--lesson", "11", "--lesson", "12"], 1, ["lessons 11 12"]),
         (["--numbers"], 5, ["numbers"]),
     ],
 )
@@ -106,13 +117,14 @@ def test_what_the_options_choose(
     monkeypatch.setattr(tool, "probe", lambda path: path.name)
     assert tool.main(arguments) == 1
     assert asked == [parts] * paths
+    asked.clear()
+    assert tool.main(["--short"]) == 1
+    assert sorted(asked) == sorted([" ".join(["lessons", *lessons])] for _, lessons in tool.SHORT)
 
 
 def test_a_failing_test_is_a_failure(tool: ModuleType, tmp_path: Path) -> None:
     bad = tmp_path / "test_bad.py"
     bad.write_text("import os\n\ndef test_bad():\n    assert os.environ['OMP_NUM_THREADS'] == '1'\n", encoding="utf-8")
-    results = [
-        tool.run_pytest(tool.PATHS[at], tool.Part("bad", (str(bad), "--rootdir", str(tmp_path))), tmp_path)
-        for at in (0, 1)
-    ]
+    part = tool.Part("bad", (str(bad), "--rootdir", str(tmp_path), "-p", "no:nbval"))
+    results = [tool.run_pytest(tool.PATHS[at], part, tmp_path) for at in (0, 1)]
     assert [code for code, _ in results] == [0, 1] and "1 failed" in results[1][1]

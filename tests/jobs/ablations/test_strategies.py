@@ -44,6 +44,7 @@ def measured(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tup
     return out, job.ablate_strategies(finished_run.folder, out, GRID, workers=1, say=lambda line: None)
 
 
+@pytest.mark.slow
 def test_every_number_is_there_and_means_something(measured: tuple[Path, list[Any]]) -> None:
     for row in measured[1]:
         result, masked = row.result, row["strategy"] == "masked"

@@ -8,10 +8,12 @@ Prints, as JSON, the names of tensors that came back wrong.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -19,6 +21,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.placement_types import Placement
 
+from motionlab.training import distributed
 from motionlab.training.checkpoints.checkpoint import read_checkpoint
 from motionlab.training.checkpoints.sharded import read_sharded, write_sharded
 from motionlab.training.distributed import World, run_processes
@@ -108,4 +111,7 @@ def main(root: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]))
+    # Nine processes: each would import torch anew, for two seconds. Forks are safe, as this one has computed nothing
+    # with torch's threads. (tests/training/test_distributed.py starts processes as everybody does.)
+    with patch.object(distributed, "get_context", return_value=multiprocessing.get_context("fork")):
+        main(Path(sys.argv[1]))
