@@ -1,4 +1,4 @@
-"""What the metrics on embeddings share: checked tables `[N, D]`, unit length, and the interval of a mean over clips.
+"""Helpers of the metrics on embeddings: checked tables `[N, D]`, unit length, and the interval of a mean over clips.
 
 Published evaluators embed a caption and a motion as vectors of a few hundred numbers. Some works measure on them as
 they are, others after division by their length, and the two rank methods differently (`protocols.unit_length_ranking`).

@@ -2,7 +2,7 @@
 
     quarantine.jsonl    {"name": "walk_3", "reasons": ["bone_drift 0.4, more than 0.1 (...)"], "by": "audit"}
 
-It stands in the folder of the motions. A line that a person adds, without `"by": "audit"`, stays when the audit is
+It is in the folder of the motions. A line that a person adds, without `"by": "audit"`, stays when the audit is
 done again; data.quarantine=false trains on everything.
 """
 

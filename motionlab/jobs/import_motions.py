@@ -1,6 +1,6 @@
 """`motionlab import`: files and folders of motions become one folder of clips, each with a verdict.
 
-A file that cannot be read is one line, and the rest goes on. Files are read by several processes; the clips, their
+A file that cannot be read is one line, and the import continues. Files are read by several processes; the clips, their
 names and their bytes are the same as with one. A command that was stopped continues with the files that are left.
 """
 
@@ -41,7 +41,7 @@ AHEAD = 8  # files for each process that are handed out before the first of them
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import found.
+    """The result of an import.
 
     Args:
         folder: where the clips are.
@@ -233,7 +233,7 @@ def _listed(paths: Sequence[Path], folder: Path, log: Log) -> Listing:
 
 
 def _unchanged(source: Source, folder: Path, log: Log) -> FileEntry | None:
-    """What an earlier import knows of a file, if its content is the same and all its clips are still there."""
+    """The entry of an earlier import for a file, if its content is the same and all its clips are still there."""
     entry = log.known.get(str(source.path.resolve()))
     if entry is None:
         return None

@@ -100,7 +100,7 @@ def test_convolutions_alone_are_those_of_the_model(bench: ModuleType) -> None:
     """The same multiplications in a step, in the list made from our model, and in that of the plain model."""
     ours, peer = bench.tokenizer_pair(**SIZES)
     x = torch.randn(2, 24, 272)
-    # Beside its convolutions a step has FSQ's two maps: twelve tokens per clip, 16 channels, 4 numbers; each is
+    # Besides its convolutions a step has FSQ's two maps: twelve tokens per clip, 16 channels, 4 numbers; each is
     # multiplied forward and, backward, for its input and for its weights.
     fsq = 2 * 3 * 2 * (2 * 12) * 16 * 4
     in_step = flops(bench.training_step(ours, x)) - fsq

@@ -1,4 +1,4 @@
-"""What the site adds to Sphinx: formulas as SVG, and a link from a page to the same page in the other language."""
+"""Additions of the site to Sphinx: formulas as SVG, and a link from a page to the same page in the other language."""
 
 from __future__ import annotations
 

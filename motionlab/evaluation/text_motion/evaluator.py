@@ -52,7 +52,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Record:
-    """What an evaluator is and where it comes from; stands in its file.
+    """The description of an evaluator and its origin, kept in its file.
 
     Args:
         text_encoder: name of the frozen encoder whose features it reads.

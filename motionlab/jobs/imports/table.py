@@ -62,7 +62,7 @@ def write_verdicts(
 
 
 def read_verdicts(folder: str | Path) -> Verdicts:
-    """What `write_verdicts` wrote.
+    """The rows that `write_verdicts` wrote.
 
     Raises:
         InputError: no such file, or another content.

@@ -59,7 +59,7 @@ def verdict(pitfall: Pitfall) -> str:
 
 
 def effect(broken: float | None, mended: float | None) -> str:
-    """How a number, where low is good, looks with the fault beside the same one without it."""
+    """How a number, where low is good, looks with the fault, next to the same one without it."""
     if broken is None or mended is None:
         return "-"
     if broken != broken:
@@ -93,7 +93,7 @@ GAME = (
 
 
 def answers() -> Table:
-    """What the runs of the game are, in their order."""
+    """The runs of the game with their names, in order."""
     rows = [("run", "what it is", "what came out", "")]
     for letter, (name, version) in zip("ABCDE", GAME, strict=True):
         pitfall = find(name)

@@ -1,4 +1,4 @@
-"""What is known of one fault: where it was seen, broken code, mended code, and the test that tells them apart."""
+"""One fault of the museum: where it was seen, broken code, mended code, and the test that tells them apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TOPICS = ("data", "tokenizer", "decoder", "training loop", "precision", "evaluat
 
 
 class Seen(NamedTuple):
-    """What one sees of a run with the fault, or without it.
+    """The visible side of a run with the fault, or without it.
 
     Fields:
         number: what really comes out, in the unit of `Pitfall.measure`.
@@ -63,7 +63,7 @@ class Pitfall:
     at: Sequence[float] | Sequence[str] = ()
 
     def complaint(self, version: Callable[..., Any]) -> str | None:
-        """What the test says of a version; None when it passes. A test that crashes found nothing, and raises."""
+        """The complaint of the test about a version; None when it passes. A test that crashes raises."""
         try:
             self.test(version)
         except AssertionError as error:

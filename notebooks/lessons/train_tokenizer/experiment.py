@@ -156,7 +156,7 @@ def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) 
     """Train the run's tokenizer: begin, continue after a stop, or do nothing because it is finished."""
     with _alone(run.folder):
         if not (run.tokenizer_folder(run.config.tokenizer.quantizer) / "model.safetensors").is_file():
-            # What a job says on stdout would stand in the lesson the first time only.
+            # The output of a job would be in the lesson the first time only.
             with contextlib.redirect_stdout(io.StringIO()):
                 train_tokenizer(run, corpus, watch=watch)
 

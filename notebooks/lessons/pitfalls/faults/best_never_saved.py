@@ -23,7 +23,7 @@ def broken(losses: Sequence[float], save_every: int) -> list[float]:
 
 
 def mended(losses: Sequence[float], save_every: int) -> list[float]:
-    """What is remembered as the best is what was written. (The package writes it at once, and keeps no interval.)"""
+    """The remembered best is the one that was written. (The package writes it at once, and keeps no interval.)"""
     counters, stored, history = Counters(), float("nan"), []
     for loss in losses:
         if counters.best is None or loss < counters.best:

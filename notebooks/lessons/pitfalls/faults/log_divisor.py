@@ -20,7 +20,7 @@ def broken(losses: Sequence[float], in_loader: int, max_steps: int) -> float:
 
 
 def mended(losses: Sequence[float], in_loader: int, max_steps: int) -> float:
-    """What was added up is divided by how many were added."""
+    """The sum is divided by the number of its terms."""
     done = losses[: min(in_loader, max_steps)]
     return sum(done) / len(done)
 

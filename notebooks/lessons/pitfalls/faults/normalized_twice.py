@@ -14,7 +14,7 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 def broken(picture: Tensor) -> Tensor:
-    """What the evaluation hands to the model, from `[...]` in 0..1; training hands over the picture itself."""
+    """The evaluation's input of the model, from `[...]` in 0..1; training hands over the picture itself."""
     return (picture - MEAN) / STD
 
 
