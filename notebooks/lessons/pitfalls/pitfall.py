@@ -1,4 +1,4 @@
-"""One fault of the museum: where it was seen, broken code, mended code, and the test that tells them apart."""
+"""One fault of the museum: where it was seen, broken code, fixed code, and the test that tells them apart."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Pitfall:
         measure: what `Seen.number` is, with its unit.
         height: what the curve shows, with its unit.
         axis: what it runs along.
-        broken, mended: the two versions; they take the same arguments.
+        broken, fixed: the two versions; they take the same arguments.
         test: takes a version; raises AssertionError when that is wrong.
         symptom: takes a version and measures it. The same numbers at every call.
         margin: the least by which the two numbers differ.
@@ -56,7 +56,7 @@ class Pitfall:
     height: str
     axis: str
     broken: Callable[..., Any]
-    mended: Callable[..., Any]
+    fixed: Callable[..., Any]
     test: Callable[[Callable[..., Any]], None]
     symptom: Callable[[Callable[..., Any]], Seen]
     margin: float

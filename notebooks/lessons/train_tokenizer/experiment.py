@@ -246,8 +246,8 @@ def truth_errors(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     """Error in mm after slices of the reconstruction were made true: name -> alignment -> mm."""
     errors = {}
     for name, slices in TRUTHS.items():
-        mended = [with_truth(pair, *slices) for pair in pairs]
-        errors[name] = {align: mean_error(mended, align) for align in ("none", "pelvis", "heading")}
+        corrected = [with_truth(pair, *slices) for pair in pairs]
+        errors[name] = {align: mean_error(corrected, align) for align in ("none", "pelvis", "heading")}
     return errors
 
 

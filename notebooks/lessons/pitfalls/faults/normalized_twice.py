@@ -18,7 +18,7 @@ def broken(picture: Tensor) -> Tensor:
     return (picture - MEAN) / STD
 
 
-def mended(picture: Tensor) -> Tensor:
+def fixed(picture: Tensor) -> Tensor:
     """One function for training, evaluation and video. The model normalises."""
     return picture
 
@@ -66,7 +66,7 @@ PITFALL = Pitfall(
     height="what the model sees",
     axis="grey value of the picture, black to white",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=20.0,
