@@ -12,11 +12,11 @@ from typing import Any
 from motionlab.environment import usable_path
 from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
-from motionlab.jobs.text_table import columns
 from motionlab.jobs.training_report import training_report
 from motionlab.plots.curves import figure_to_png, loss_figure
 from motionlab.training.reporting.history import History
 from motionlab.training.reporting.loggers import flat
+from motionlab.training.reporting.text_table import columns
 
 HEAD = ("training", "steps", "ended", "loss", "best", "at step", "items/s", "minutes")
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from motionlab.evaluation.intervals import Interval
-from motionlab.jobs.text_table import columns
 from motionlab.plots.scores import action_bars, confusion_figure
+from motionlab.training.reporting.text_table import columns
 
 MEASURES = {"score": "score", "exact": "exact", "order_blind": "order-blind"}
 BY_ACTION = ("real", "reconstructed", "generated")
