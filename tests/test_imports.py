@@ -238,7 +238,7 @@ def test_every_public_name_can_be_imported() -> None:
         _ = motionlab.MotionLama
 
 
-# Public names that no lesson and no page shows, because they are for code of the reader's own: types to write or to name
+# Public names that no lesson and no page shows, because they are for code of the reader's own: types to write or name
 # (a quantizer, a stage, a panel), the siblings of a name that a lesson uses, and files in and out.
 FOR_OWN_CODE = {
     *("MissingExtra", "Quantized", "Quantizer", "Stage", "Splits", "TextFeatures", "Panel", "RopeSettings", "Interval"),
