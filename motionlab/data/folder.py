@@ -1,6 +1,6 @@
 """A folder of motions as `motionlab import` writes it, with captions, as splits.
 
-clips.jsonl         one line a clip: name, file, captions, source (its take), verdict, sha256 ...
+clips.jsonl         one line per clip: name, file, captions, source (its take), verdict, sha256 ...
 motions/NAME.npz    the clips
 captions.csv ...    further captions, see `captions_file.py`; also NAME.txt next to a motion
 quarantine.jsonl    names that training leaves out, written by `motionlab audit`

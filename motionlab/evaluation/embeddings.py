@@ -36,7 +36,7 @@ def as_embeddings(values: Embeddings, where: str = "embeddings", *, unit: bool =
     table = table if table.dtype == torch.float64 else table.float()
     if table.ndim != 2 or table.shape[1] == 0 or len(table) < least:
         raise InputError(
-            where, found=f"shape {tuple(table.shape)}", expected=f"(N, D) with N >= {least}", fix="One row a clip."
+            where, found=f"shape {tuple(table.shape)}", expected=f"(N, D) with N >= {least}", fix="One row per clip."
         )
     if not torch.isfinite(table.sum()) and not torch.isfinite(table).all():  # one pass where all is well
         raise InputError(where, found="NaN or infinity", expected="finite numbers", fix="Look at the encoder's output.")

@@ -47,7 +47,7 @@ def audit(config: RunConfig, out: str | Path | None = None) -> Audited:
     Clips that are in quarantine already are measured again. Motions without a folder, the composed ones, get no list.
 
     Args:
-        out: folder for `audit.jsonl`, one line a clip with its numbers.
+        out: folder for `audit.jsonl`, one line per clip with its numbers.
 
     Raises:
         InputError: as `prepare`; or the list cannot be written.

@@ -46,7 +46,7 @@ class ImportResult:
 
     Args:
         folder: where the clips are.
-        entries: one a file, those of earlier imports into the folder first.
+        entries: one per file, those of earlier imports into the folder first.
         skipped: files of this import that were known already.
         unknown: suffix -> number of files that no format reads.
         broken: folder or link that cannot be read -> why.

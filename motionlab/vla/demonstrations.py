@@ -75,7 +75,7 @@ class DemonstrationSettings:
 def make_demonstrations(
     cache: str | Path, settings: DemonstrationSettings | None = None, processes: int = 1
 ) -> list[Path]:
-    """The files of all tasks, one a task in the order of `TASKS`, made now unless the cache has them.
+    """The files of all tasks, one per task in the order of `TASKS`, made now unless the cache has them.
 
     Args:
         cache: folder of the caches; each set of settings gets a folder in it, complete or not there at all.

@@ -35,7 +35,7 @@ class Embeds(Protocol):
         ...
 
     def embed_text(self, captions: Sequence[str], texts: TextCache | None = None) -> Tensor:
-        """`[N, D]`, one row a caption."""
+        """`[N, D]`, one row per caption."""
         ...
 
 

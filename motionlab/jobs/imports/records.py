@@ -1,7 +1,7 @@
 """The records of an import: a line for each clip, and a log by which it continues after a kill.
 
-OUT/clips.jsonl       one line a clip that has a file: what training and audit read
-OUT/import.jsonl      the settings, then one line a file that was read; also the sign that a folder is an import
+OUT/clips.jsonl       one line per clip that has a file: what training and audit read
+OUT/import.jsonl      the settings, then one line per file that was read; also the sign that a folder is an import
 OUT/motions/NAME.npz  right clips
 OUT/quarantine/NAME.npz  doubtful ones
 """

@@ -288,6 +288,6 @@ EXERCISES = register(
             "Work with the differences, seed by seed: their mean, and how sure it is.",
             "Standard error: standard deviation / root of n. Times t for n - 1, which is T_95[n - 2].",
         ),
-        form="a, b: lists of n scores, one a seed -> bool",
+        form="a, b: lists of n scores, one per seed -> bool",
     ),
 )

@@ -16,7 +16,7 @@ from motionlab.teaching.glossary import glossary
 
 # ---- 1. the flags of a sequence --------------------------------------------------------------------------------------
 def block_flags(groups: Sequence[str]) -> list[int]:
-    """One flag a token for groups "image", "text", "state", "action" in this order: 1 opens a block.
+    """One flag per token for groups "image", "text", "state", "action" in this order: 1 opens a block.
 
     Image and text share a block; the state opens one, and so does the first action.
     """
@@ -31,7 +31,7 @@ def _diagnose_flags(function: Callable[..., Any]) -> str | None:
     groups = ["image", "image", "text", "text", "state", "action", "action", "action"]
     flags = [int(flag) for flag in function(list(groups))]
     if len(flags) != len(groups):
-        return f"one flag a token: {len(groups)} of them, got {len(flags)}."
+        return f"one flag per token: {len(groups)} of them, got {len(flags)}."
     if flags == [0, 0, 0, 0, 1, 1, 1, 1]:
         return (
             "this labels every token of state and action with 1, as the notes read it (0 = image/text, 1 = "
