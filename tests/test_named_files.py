@@ -14,7 +14,10 @@ import pytest
 from motionlab.config import load_config
 from motionlab.config.describe import describe
 
-PAGES = ("README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/distributed.md")
+PAGES = (
+    *("README.md", "README.zh.md", "CONTRIBUTING.md"),
+    *(f"docs/{name}.md" for name in ("architecture", "distributed", "libero", "teaching")),
+)
 # Folders in which a path of a page may begin. "tokenizer/model.py" is read inside the package.
 BASES = ("", "motionlab", "docs")
 CODE = ("motionlab", "notebooks", "tests", "tools", "benchmarks")
