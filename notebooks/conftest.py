@@ -1,4 +1,4 @@
-"""What `pytest --nbval notebooks/` leaves out of the comparison besides the marks of sanitize.cfg."""
+"""The parts that `pytest --nbval notebooks/` leaves out of the comparison besides the marks of sanitize.cfg."""
 
 from __future__ import annotations
 

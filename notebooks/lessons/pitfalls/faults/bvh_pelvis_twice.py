@@ -1,4 +1,4 @@
-"""The pelvis of a BVH file is written with its rest height on top: the body stands in the floor."""
+"""The pelvis of a BVH file is written with its rest height on top: the body sinks into the floor."""
 
 from __future__ import annotations
 
