@@ -265,7 +265,7 @@ def private() -> float:
 
 
 def child(job: str, folder: Path) -> None:
-    """What a new process prints: MiB of private memory that the job added at most, seconds, bytes that it used."""
+    """The numbers of a new process: MiB of private memory that the job added at most, seconds, bytes that it used."""
     torch.set_num_threads(1)
     if job == "read":
         began, size = time.perf_counter(), 0

@@ -1,4 +1,4 @@
-"""What LIBERO's environments really do, measured: pictures, gripper, steps, states, settling, sentences.
+"""Measurements of LIBERO's environments as they are: pictures, gripper, steps, states, settling, sentences.
 
     python benchmarks/libero_conventions.py [--only pictures,gripper,...] [--out FILE]
 

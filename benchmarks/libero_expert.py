@@ -2,7 +2,7 @@
 
     python benchmarks/libero_expert.py --suite libero_object [--tasks 0,1] [--states 0:50] [--stepper own] [--out FILE]
 
-About two processor seconds an episode. What was measured is kept after each task; a task that is measured again
+About two processor seconds an episode. Results are kept after each task; a task that is measured again
 replaces its older row. Needs the extra `libero`. Results go to `benchmarks/results/libero_expert.json`.
 """
 

@@ -1,4 +1,4 @@
-"""What a control step with two pictures of 64 pixels costs, as LIBERO ships it and in the way of demonstrations.
+"""The cost of a control step with two pictures of 64 pixels, as LIBERO ships it and in the way of demonstrations.
 
     python benchmarks/libero_speed.py [--rounds N] [--steps N] [--only costs|paths] [--out FILE]
 
@@ -45,7 +45,7 @@ class Shipped:
             self.env.set_init_state(task.initial_states()[STATE])
 
     def step(self, action: np.ndarray) -> None:
-        # robosuite draws into whichever context is current: after a look of ours that is ours, with fewer triangles.
+        # robosuite draws into whichever context is current: after we have looked that is our own, with fewer triangles.
         self.env.sim._render_context_offscreen.gl_ctx.make_current()
         with quiet():
             self.env.step(action)

@@ -50,6 +50,7 @@ from support.ctranslate import make_ctranslate, write_codes  # noqa: E402
 from support.decoders import SMALL, WIDE, Size, Work, make_decoder, make_peer, our_step, their_step, writers  # noqa: E402
 from support.measuring import (  # noqa: E402
     Goal,
+    Limits,
     Row,
     Spread,
     by_processor,
@@ -57,7 +58,6 @@ from support.measuring import (  # noqa: E402
     memory_row,
     save_rows,
     speed_row,
-    take_turns,
 )
 
 from motionlab.llama.decoding.fast.compiled import missing_compiler  # noqa: E402
@@ -72,12 +72,10 @@ NO_CACHE_GOALS = {1: 10.0, 8: 40.0}
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much is measured: rounds and seconds per comparison, and whether everything is made smaller."""
+class Effort(Limits):
+    """How much is measured, and how large it is."""
 
-    rounds: int = 9
     seconds: float = 8.0
-    quick: bool = False
 
     def size(self, size: Size) -> Size:
         """A decoder, or one of the same shape that is soon done."""
@@ -86,10 +84,6 @@ class Effort:
     def number(self, number: int) -> int:
         """Tokens, codes or rows."""
         return min(number, 16) if self.quick else number
-
-    def take_turns(self, **contestants: Work) -> dict[str, list[tuple[float, float]]]:
-        """`measuring.take_turns` with these limits."""
-        return take_turns(contestants, self.rounds, self.seconds)
 
 
 def write_rows(effort: Effort) -> Iterator[Row]:

@@ -31,7 +31,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 GOAL = 1.0  # seconds
-# What every lesson begins with.
+# Every lesson begins with this.
 FIRST_CELL = """
 import io
 import motionlab as ml
@@ -85,7 +85,7 @@ def child(cell: str, repeat: int, first_cell: bool) -> None:
 
 
 def fresh(cell: str, repeat: int, first_cell: bool) -> list[Times]:
-    """What `child` measures, in a process of its own."""
+    """The measurement of `child`, in a separate process."""
     environment = {
         "MOTIONLAB_PROFILE": "cpu", "MOTIONLAB_PROGRESS": "off", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1",
         **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "notebooks")]),

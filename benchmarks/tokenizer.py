@@ -39,7 +39,7 @@ wait_passively()  # both before torch is imported; this one as the commands and 
 
 import torch  # noqa: E402
 from support import gpu, plain  # noqa: E402
-from support.measuring import Goal, Row, machine, memory_row, save_rows, speed_row, take_turns  # noqa: E402
+from support.measuring import Goal, Limits, Row, machine, memory_row, save_rows, speed_row  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from motionlab.quantizers.fsq import FSQ  # noqa: E402
@@ -63,21 +63,13 @@ Work = Callable[[], Any]
 
 
 @dataclass(frozen=True)
-class Effort:
-    """How much is measured: rounds and seconds per comparison, and whether everything is made smaller."""
-
-    rounds: int = 9
-    seconds: float = 5.0
-    quick: bool = False
+class Effort(Limits):
+    """How much is measured, and how large it is."""
 
     @property
     def vectors(self) -> int:
         """How many vectors the quantizers get."""
         return 1536 if self.quick else 12288
-
-    def take_turns(self, **contestants: Work) -> dict[str, list[tuple[float, float]]]:
-        """`measuring.take_turns` with these limits."""
-        return take_turns(contestants, self.rounds, self.seconds)
 
 
 def vq_pair(codebook_size: int, vectors: int, dim: int, *, dying: bool = False) -> tuple[Work, Work]:

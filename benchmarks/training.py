@@ -277,7 +277,7 @@ def step_beside_rows(effort: Effort) -> Iterator[Row]:
                 began = now()
                 bare.bare_step()
                 times[key].append(difference(now(), began))
-    yield speed_row("step_beside", "step beside the writing of 130 MiB", times, "beside", "alone", None)
+    yield speed_row("step_beside", "step during the writing of 130 MiB", times, "beside", "alone", None)
 
 
 GROUPS: dict[str, Callable[[Effort], Iterator[Row]]] = {

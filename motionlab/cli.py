@@ -20,8 +20,9 @@ import typer
 from motionlab.command_end import Interruptible, end, end_with
 from motionlab.commands import compare, convert, data, demos, encode, generate, import_motions, progress
 from motionlab.commands.chinese_help import let_it_speak
-from motionlab.config import QUANTIZERS, VlaRunConfig, load_config, preset_names
-from motionlab.environment import let_anything_print, usable_path
+from motionlab.commands.options import Preset, RunFolder, Workers, as_path
+from motionlab.config import QUANTIZERS, VlaRunConfig, load_config
+from motionlab.environment import let_anything_print
 from motionlab.errors import MissingExtra, printable
 from motionlab.jobs.stages import STAGES, require_stage
 from motionlab.runtime import check_environment, has_display, lab_environment, notebooks_folder, wait_passively
@@ -59,13 +60,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _path(path: Path | None) -> Path | None:
-    return path if path is None else usable_path(path)
-
-
-PRESETS = ", ".join(preset_names())
-Preset = Annotated[str, typer.Option("--preset", "-p", help=f"Settings to begin with: {PRESETS}, or a YAML file.")]
-Out = Annotated[Path, typer.Option("--out", callback=_path, help="Folder that holds the runs.")]
+Out = Annotated[Path, typer.Option("--out", callback=as_path, help="Folder that holds the runs.")]
 Name = Annotated[str | None, typer.Option("--name", help="Folder of this run below --out. Default: the config's name.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings, e.g. seed=1; see motionlab config.")
@@ -81,9 +76,7 @@ Variant = Annotated[
     ),
 ]
 MoreAxes = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUES]...", help="More axes.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")]
 MaxPoints = Annotated[int, typer.Option(min=1, help="Refuse a grid of more points.")]
-RunFolder = Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")]
 
 
 @app.callback()
@@ -101,7 +94,7 @@ def start(
 @app.command()
 def doctor(
     path: Annotated[
-        Path | None, typer.Argument(callback=_path, help="With --verify: a folder. Default: the cache folder.")
+        Path | None, typer.Argument(callback=as_path, help="With --verify: a folder. Default: the cache folder.")
     ] = None,
     check: Annotated[bool, typer.Option("--verify", help="Read all packed motions and compare their digests.")] = False,
 ) -> None:
@@ -250,7 +243,7 @@ def ablate_tokenizer(
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. quantizer=fsq,vq_ema codebook_size=256,1024 seed=0,1,2."),
     ] = None,
     out: Annotated[
-        Path, typer.Option(callback=_path, help="JSON lines, one per trained point; the picture is next to it.")
+        Path, typer.Option(callback=as_path, help="JSON lines, one per trained point; the picture is next to it.")
     ] = Path("runs/tokenizer_ablation.jsonl"),
     workers: Workers = None,
     max_points: MaxPoints = 500,
@@ -274,7 +267,7 @@ def ablate_strategies(
         list[str] | None,
         typer.Option(metavar="KEY=VALUES", help="Axes, e.g. strategy=teacher_forcing,keep_50,masked seed=0,1,2."),
     ] = None,
-    out: Annotated[Path, typer.Option(callback=_path, help="JSON lines, one per trained point.")] = Path(
+    out: Annotated[Path, typer.Option(callback=as_path, help="JSON lines, one per trained point.")] = Path(
         "runs/strategies.jsonl"
     ),
     workers: Workers = None,

@@ -21,7 +21,7 @@ CONNECT_SECONDS = 600  # machines of a cluster do not start at the same minute
 
 @dataclass(frozen=True)
 class Launch:
-    """What torchrun tells a process that it starts.
+    """The variables that torchrun sets for a process.
 
     Args:
         rank: number of this process among all, from 0.

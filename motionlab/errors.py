@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import unicodedata
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -120,6 +121,17 @@ class MissingExtra(ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(MissingExtra, extra=self.extra, purpose=self.purpose), (self.name,)
+
+
+def check_choice(where: str, value: str, choices: Sequence[str]) -> None:
+    """Raise an InputError unless `value` is one of `choices`.
+
+    >>> check_choice("unit", "feet", ("m", "cm"))
+    Traceback (most recent call last):
+    motionlab.errors.InputError: unit: found 'feet', expected m or cm. Choose one of these.
+    """
+    if value not in choices:
+        raise InputError(where, found=repr(value), expected=" or ".join(choices), fix="Choose one of these.")
 
 
 def optional_module(name: str, *, extra: str, purpose: str) -> Any:

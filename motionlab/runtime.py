@@ -180,16 +180,22 @@ def check_environment() -> None:
     language()
 
 
+def physical_cores() -> int:
+    """Cores of this machine; two hardware threads of one core count once."""
+    import psutil
+
+    return psutil.cpu_count(logical=False) or 1
+
+
 def set_threads(count: int | None = None) -> int:
     """Set torch's CPU threads to `count`, or to `OMP_NUM_THREADS`, or to the physical cores; return the number.
 
     Threads that wait spin, so more threads than free cores can be several times slower than one.
     """
-    import psutil
     import torch
 
     if count is None:
-        count = thread_count() or psutil.cpu_count(logical=False) or 1
+        count = thread_count() or physical_cores()
     torch.set_num_threads(count)
     return count
 

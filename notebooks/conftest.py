@@ -1,4 +1,4 @@
-"""How `pytest --nbval notebooks/` starts kernels, and what it leaves out besides the marks of sanitize.cfg."""
+"""How `pytest --nbval notebooks/` starts kernels, and the parts that it leaves out besides the marks of sanitize.cfg."""
 
 from __future__ import annotations
 

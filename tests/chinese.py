@@ -1,4 +1,4 @@
-"""What the tests of all catalogues share: the texts that code shows, and the faults that a catalogue may have."""
+"""Helpers for the tests of all catalogues: the texts that code shows, and the faults that a catalogue may have."""
 
 from __future__ import annotations
 

@@ -351,7 +351,7 @@ def test_evaluate_needs_a_run(jobs: dict[str, list[Any]], tmp_path: Path, capsys
 @pytest.mark.parametrize(
     "error",
     [
-        InputError("walk.npy", found="a\nb", expected="c", fix="Mend it."),
+        InputError("walk.npy", found="a\nb", expected="c", fix="Fix it."),
         MissingExtra("transformers", extra="text", purpose="encode new captions"),
     ],
 )

@@ -238,6 +238,37 @@ def test_every_public_name_can_be_imported() -> None:
         _ = motionlab.MotionLama
 
 
+# Public names that no lesson and no page shows, because they are for code of the reader's own: types to write or name
+# (a quantizer, a stage, a panel), the siblings of a name that a lesson uses, and files in and out.
+FOR_OWN_CODE = {
+    *("MissingExtra", "Quantized", "Quantizer", "Stage", "Splits", "TextFeatures", "Panel", "RopeSettings", "Interval"),
+    *("IFSQ", "NoisyFSQ", "CosineVQ", "RotationVQ", "SimVQ", "LFQ", "BSQ", "ResidualFSQ", "ActionNormalizer"),
+    *("read_bvh", "read_motion", "Y_COLUMNS", "from_huggingface", "load_motionmillion"),
+    *("TextMotionEvaluator", "load_published_evaluator", "score_texts_and_motions", "matching_distance", "diversity"),
+    *("multimodality", "bootstrap"),
+}
+
+
+def names_that_are_shown(root: Path) -> set[str]:
+    """Names behind `ml.` or `motionlab.` in lessons, the code beneath them and the pages."""
+    notebooks = [path for at in ("", "appendix") for path in (root / "notebooks" / at).glob("*.ipynb")]
+    pages = [root / "README.md", root / "CHANGELOG.md", *(root / "docs").glob("*.md")]
+    files = [*notebooks, *pages, *(root / "notebooks" / "lessons").rglob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    imported = [line for text in texts for line in re.findall(r"from motionlab import ([\w, ]+)", text)]
+    behind_a_dot = {name for text in texts for name in re.findall(r"\b(?:ml|motionlab)\.(\w+)", text)}
+    return behind_a_dot | {name for line in imported for name in re.split(r", *", line)}
+
+
+def test_every_public_name_has_a_use(root: Path) -> None:
+    """A name of the package is a promise; one that nothing needs is a promise for nothing."""
+    import motionlab
+
+    unused = set(motionlab.__all__) - {"__version__"} - names_that_are_shown(root)
+    assert unused - FOR_OWN_CODE == set()
+    assert FOR_OWN_CODE - unused == set(), "no longer the only reason"
+
+
 def test_the_architecture_page_shows_this_order(root: Path) -> None:
     table = (root / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Nouns")[0]
     listed = [

@@ -13,11 +13,14 @@ import pytest
 
 from motionlab.config import load_config
 from motionlab.config.describe import describe
+from tests.prose import code_files, prose
 
-PAGES = ("README.md", "README.zh.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/distributed.md")
+PAGES = (
+    *("README.md", "README.zh.md", "CONTRIBUTING.md"),
+    *(f"docs/{name}.md" for name in ("architecture", "distributed", "libero", "teaching")),
+)
 # Folders in which a path of a page may begin. "tokenizer/model.py" is read inside the package.
 BASES = ("", "motionlab", "docs")
-CODE = ("motionlab", "notebooks", "tests", "tools", "benchmarks")
 ENDINGS = ("py", "md", "ipynb", "toml", "yml", "yaml", "txt", "cfg", "js", "j2", "json", "jsonl")
 # The first part of paths that exist only after a command was run.
 MADE_LATER = ("runs", ".venv", "site/_build")
@@ -104,19 +107,6 @@ def missing_functions(root: Path, text: str) -> list[str]:
     return found
 
 
-def prose(path: Path) -> Iterator[str]:
-    """Docstrings and comments of a file of code, cell by cell the text of a notebook."""
-    source = path.read_text(encoding="utf-8")
-    if path.suffix == ".ipynb":
-        cells = json.loads(source)["cells"]
-        yield from ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-        return
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            yield ast.get_docstring(node) or ""
-    yield from re.findall(r"#.*", source)
-
-
 def missing_modules(root: Path, text: str) -> list[str]:
     """Names such as motionlab.training.schedule.lr_factor that lead to no module, or to nothing that it mentions."""
     found = []
@@ -148,11 +138,6 @@ def missing_python_files(root: Path, path: Path) -> list[str]:
                 folders = [*folders, *(folder for folder in there.parents if folder.is_relative_to(root))]
         found += missing_modules(root, text)
     return found
-
-
-def code_files(root: Path) -> list[Path]:
-    files = [path for folder in CODE for path in sorted((root / folder).rglob("*.py"))]
-    return [*files, *(path for at in ("", "appendix") for path in sorted((root / "notebooks" / at).glob("*.ipynb")))]
 
 
 @pytest.mark.parametrize("page", PAGES)

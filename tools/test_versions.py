@@ -34,7 +34,7 @@ LESSON = "notebooks/00_start_here.ipynb"  # executed in JupyterLab's own kernel;
 
 
 def declared() -> list[Requirement]:
-    """What the package and the chosen extras name, and what runs the tests."""
+    """The packages that the package, the chosen extras and the tests need."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     optional = project["optional-dependencies"]
     lines = sum((optional[extra] for extra in EXTRAS), list(project["dependencies"]))

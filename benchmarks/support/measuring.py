@@ -110,6 +110,19 @@ class Row:
         )
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much is measured: rounds and seconds per comparison, and whether everything is made smaller."""
+
+    rounds: int = 9
+    seconds: float = 5.0
+    quick: bool = False
+
+    def take_turns(self, **contestants: Callable[[], Any]) -> dict[str, list[tuple[float, float]]]:
+        """`take_turns` with these limits."""
+        return take_turns(contestants, self.rounds, self.seconds)
+
+
 def take_turns(
     contestants: Mapping[str, Callable[[], Any]], rounds: int, seconds: float
 ) -> dict[str, list[tuple[float, float]]]:

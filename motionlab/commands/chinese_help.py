@@ -13,10 +13,10 @@ from typing import Any
 
 from motionlab.language import language, tr, width_of
 
-# A space, what stands in brackets, a word of another script, or one Chinese letter, with the marks that must not begin
+# A space, text in brackets, a word of another script, or one Chinese letter, with the marks that must not begin
 # or end a line.
 _PIECE = re.compile(r"\s+|\[[^\[\]]*\]|[（《“「]*(?:[^\s⺀-￯]+|[⺀-￯])[）》”」，。；：、？！]*")
-# What typer adds to the text of an option: "[default: tiny]", "[required]", "[default: 500; x>=1]".
+# The remark that typer adds to the text of an option: "[default: tiny]", "[required]", "[default: 500; x>=1]".
 _REMARKS = re.compile(r"(?:^|  )\[(required|[^\[\]]*(?:default: |[<>]=?)[^\[\]]*)\]$")
 
 

@@ -7,23 +7,20 @@ from typing import Annotated
 
 import typer
 
-from motionlab.environment import usable_path
+from motionlab.commands.options import as_paths
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-def _paths(paths: list[Path] | None) -> list[Path]:
-    return [usable_path(path) for path in paths or []]
 
 
 @app.command(no_args_is_help=True)
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", callback=_paths, help="Folders of scored runs, e.g. other seeds.")
+        list[Path],
+        typer.Argument(metavar="RUN...", callback=as_paths, help="Folders of scored runs: other seeds."),
     ],
     against: Annotated[
         list[Path] | None,
-        typer.Option("--against", metavar="RUN", callback=_paths, help="A run of the other group; once for each."),
+        typer.Option("--against", metavar="RUN", callback=as_paths, help="A run of the other group; once for each."),
     ] = None,
 ) -> None:
     """Compare scores over seeds.

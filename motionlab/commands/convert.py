@@ -7,22 +7,18 @@ from typing import Annotated
 
 import typer
 
-from motionlab.environment import usable_path
+from motionlab.commands.options import as_path
 from motionlab.errors import printable
 
 app = typer.Typer(rich_markup_mode=None)
 
 
-def _path(path: Path) -> Path:
-    return usable_path(path)
-
-
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", callback=_path, help="A motion file.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", callback=as_path, help="A motion file.")],
     out: Annotated[
         Path,
-        typer.Option("--out", callback=_path, help="File to write: .bvh, .glb, .csv, .npz, .npy, .gif, .html."),
+        typer.Option("--out", callback=as_path, help="File to write: .bvh, .glb, .csv, .npz, .npy, .gif, .html."),
     ],
     to: Annotated[
         str | None, typer.Option("--to", help="For .npy: 272, 263 or smpl85. For .npz: joints, amass or pfnn.")

@@ -7,19 +7,15 @@ from typing import Annotated
 
 import typer
 
+from motionlab.commands.options import Preset, as_path
 from motionlab.config import load_config
-from motionlab.environment import usable_path
 from motionlab.errors import printable
 
 app = typer.Typer(rich_markup_mode=None)
 Settings = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. data.source=folder data.path=my_motions.")
 ]
-Preset = Annotated[str, typer.Option("--preset", "-p", help="Settings to begin with, or a YAML file.")]
-Out = Annotated[
-    Path | None,
-    typer.Option("--out", callback=lambda path: path if path is None else usable_path(path), help="Folder for files."),
-]
+Out = Annotated[Path | None, typer.Option("--out", callback=as_path, help="Folder for files.")]
 
 
 @app.command()

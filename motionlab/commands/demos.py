@@ -7,13 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from motionlab.environment import usable_path
+from motionlab.commands.options import as_path
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-def _path(path: Path) -> Path:
-    return usable_path(path)
 
 
 @app.command()
@@ -21,7 +17,7 @@ def demos(
     source: Annotated[
         str, typer.Argument(metavar="IN", help="Folder of .hdf5 files, a LeRobotDataset, or table_lab for new ones.")
     ],
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="A new folder.")],
+    out: Annotated[Path, typer.Option("--out", callback=as_path, help="A new folder.")],
     to: Annotated[
         str | None, typer.Option("--to", help="hdf5 or lerobot. Default: the one that the source is not.")
     ] = None,

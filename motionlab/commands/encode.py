@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
+from motionlab.commands.options import Preset
 from motionlab.config import load_config
 
 app = typer.Typer(rich_markup_mode=None)
 Settings = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="e.g. text.encoder=t5 text.folder=flan-t5-xl.")
 ]
-Preset = Annotated[str, typer.Option("--preset", "-p", help="Settings to begin with, or a YAML file.")]
 
 
 @app.command()

@@ -7,24 +7,21 @@ from typing import Annotated
 
 import typer
 
-from motionlab.environment import usable_path
+from motionlab.commands.options import RunFolder, as_path
 from motionlab.errors import InputError, printable
 
 app = typer.Typer(rich_markup_mode=None)
-
-
-def _path(path: Path | None) -> Path | None:
-    return path if path is None else usable_path(path)
 
 
 @app.command()
 def generate(
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help="The action, in English.")] = None,
     run: Annotated[
-        Path | None, typer.Option("--run", callback=_path, help="Folder of a finished run. Default: the bundled one.")
+        Path | None,
+        typer.Option("--run", callback=as_path, help="Folder of a finished run. Default: the bundled one."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", callback=_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")
+        Path | None, typer.Option("--out", callback=as_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")
     ] = None,
     actions: Annotated[bool, typer.Option("--actions", help="List the actions that the run knows instead.")] = False,
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
@@ -75,8 +72,8 @@ def generate(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Option("--run", callback=_path, help="Folder of a finished run.")],
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="A new folder.")],
+    run: RunFolder,
+    out: Annotated[Path, typer.Option("--out", callback=as_path, help="A new folder.")],
 ) -> None:
     """Write a run to give away.
 

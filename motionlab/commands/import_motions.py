@@ -7,26 +7,19 @@ from typing import Annotated
 
 import typer
 
-from motionlab.environment import usable_path
+from motionlab.commands.options import Workers, as_path, as_paths
 from motionlab.errors import printable
 
 app = typer.Typer(rich_markup_mode=None)
 
 
-def _path(path: Path | None) -> Path | None:
-    return path if path is None else usable_path(path)
-
-
-def _paths(paths: list[Path]) -> list[Path]:
-    return [usable_path(path) for path in paths]
-
-
 @app.command("import", no_args_is_help=True)
 def import_motions(
-    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", callback=_paths, help="Files and folders.")],
-    out: Annotated[Path, typer.Option("--out", callback=_path, help="Folder to write: clips, captions, verdicts.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="IN...", callback=as_paths, help="Files and folders.")],
+    out: Annotated[Path, typer.Option("--out", callback=as_path, help="Folder to write: clips, captions, verdicts.")],
     captions: Annotated[
-        Path | None, typer.Option(callback=_path, help="csv, jsonl, json or txt. Default: captions.* in the inputs.")
+        Path | None,
+        typer.Option(callback=as_path, help="csv, jsonl, json or txt. Default: captions.* in the inputs."),
     ] = None,
     fps: Annotated[float | None, typer.Option(help="Frames a second of the files, instead of what they say.")] = None,
     unit: Annotated[str | None, typer.Option(help="Of the files: m, cm, mm or in. Default: from the legs.")] = None,
@@ -36,7 +29,7 @@ def import_motions(
     keep_doubtful: Annotated[
         bool, typer.Option("--keep-doubtful", help="Keep doubtful clips with the others.")
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes. Default: one per physical core.")] = None,
+    workers: Workers = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove an earlier import there first.")] = False,
 ) -> None:
     """Make clips out of motion files, with a verdict on each.

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 
 from motionlab.config.fields import Section, is_path, setting
 
-LIBERO_VARIANTS = ("lan", "object", "swap", "task")  # other words, other objects, other places, another task
+ViewName = Literal["agentview", "eye_in_hand"]
+VariantName = Literal["lan", "object", "swap", "task"]  # other words, other objects, other places, another task
 
 
 @dataclass
@@ -70,10 +71,9 @@ class VlaEvaluationConfig(Section):
         "official",
         "libero: robosuite's controller, or the same law in a third of the time; LIBERO's check in either case",
     )
-    libero_variants: list[str] = setting(
-        [], "libero: suites of LIBERO-PRO to try the policy on as well: lan, object, swap, task",
-        test=lambda name: name in LIBERO_VARIANTS, says="lan, object, swap or task",
-    )  # fmt: skip
+    libero_variants: list[VariantName] = setting(
+        [], "libero: suites of LIBERO-PRO to try the policy on as well: lan, object, swap, task"
+    )
     variant_per_task: int = setting(10, "libero: episodes of each task in each of these suites", at_least=1)
 
     def check_relations(self) -> None:
@@ -107,7 +107,9 @@ class VlaConfig(Section):
 
     NAME: ClassVar[str] = "vla"
 
-    views: list[str] = setting(["agentview", "eye_in_hand"], "cameras that the policy looks through, in this order")
+    views: list[ViewName] = setting(
+        ["agentview", "eye_in_hand"], "cameras that the policy looks through, in this order"
+    )
     image_size: int = setting(
         64, "pixels along the side of an image, a multiple of vla.patch", at_least=8, at_most=1024
     )
@@ -173,6 +175,11 @@ class VlaConfig(Section):
         self.require("views", len(self.views) == len(set(self.views)) > 0, "one camera or more, each once")
         fits = self.backbone == "vggt" or self.image_size % self.patch == 0
         self.require("image_size", fits, f"a multiple of vla.patch ({self.patch})")
+        patches, most = self.image_size // self.patch, f"at most the {self.image_size // self.patch} patches of a side"
+        coarse = self.backbone == "vggt" or self.grid_side is None or self.grid_side <= patches
+        self.require("grid_side", coarse, f"{most} (vla.image_size / vla.patch), or null", "Lower it.")
+        seen = self.backbone == "vggt" or self.read_colours <= self.patch
+        self.require("read_colours", seen, f"at most the {self.patch} pixels of a patch (vla.patch)", "Lower it.")
         divides = self.backbone_dim % (2 * self.backbone_heads) == 0
         self.require("backbone_dim", divides, f"a multiple of 2 x backbone_heads ({self.backbone_heads})")
         found = self.backbone == "tiny_vggt" or self.backbone_path is not None

@@ -12,7 +12,7 @@ key-value heads:
 
 A layer's derivative decides what it keeps. RMSNorm keeps its input and the normalised input, before the scale; a
 linear layer its input; attention its queries and keys (turned), the product that its values are a part of, its output,
-and the mask once more, as numbers that are added to scores; SwiGLU four tensors of width h. The last layer goes on
+and the mask once more, as numbers that are added to scores; SwiGLU four tensors of width h. The last layer continues
 from its attention with the labelled positions alone, all but the text, and so do the last norm and the head. With
 autocast the stream between the layers and the norms stay float32, and every product has half-precision copies of its
 input and its weight.

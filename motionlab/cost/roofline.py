@@ -1,6 +1,6 @@
 """How fast an operation can be on a machine: the roofline (Williams, Waterman and Patterson, CACM 2009).
 
-A machine computes at most `flops` operations a second and moves at most `bandwidth` bytes a second. What does I
+A machine computes at most `flops` operations a second and moves at most `bandwidth` bytes a second. Work with I
 operations for each byte (its arithmetic intensity) can therefore reach
 
     min(flops, I * bandwidth)

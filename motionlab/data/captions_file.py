@@ -124,6 +124,15 @@ def clip_key(name: str) -> str:
     return stem if dot and stem and suffix.isalnum() and len(suffix) <= 5 and not suffix.isdigit() else name
 
 
+def file_key(source: str) -> str:
+    """The same without folders: captions may name the file alone.
+
+    >>> file_key("walks/first.bvh")
+    'first'
+    """
+    return clip_key(source).rpartition("/")[2]
+
+
 def _caption(text: Any, start: Any, end: Any, where: str) -> Caption | None:
     """A caption out of three values of a file; None for a blank one."""
     if not isinstance(text, str):

@@ -1,6 +1,6 @@
 """A folder of motions as `motionlab import` writes it, with captions, as splits.
 
-clips.jsonl         one line a clip: name, file, captions, source (its take), verdict, sha256 ...
+clips.jsonl         one line per clip: name, file, captions, source (its take), verdict, sha256 ...
 motions/NAME.npz    the clips
 captions.csv ...    further captions, see `captions_file.py`; also NAME.txt next to a motion
 quarantine.jsonl    names that training leaves out, written by `motionlab audit`
@@ -16,7 +16,14 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from motionlab.data.captions_file import SUFFIXES, Caption, clip_key, read_caption_lines, read_timed_captions
+from motionlab.data.captions_file import (
+    SUFFIXES,
+    Caption,
+    clip_key,
+    file_key,
+    read_caption_lines,
+    read_timed_captions,
+)
 from motionlab.data.packed import FORMAT, LeftOut, Limits, Unit, clips_of, packed_splits, without_clip
 from motionlab.data.splits import Splits
 from motionlab.data.store import Clip
@@ -92,7 +99,7 @@ def folder_splits(
     folder = Path(folder)
     records = list(read_clips(folder))
     added = dict(captions) if captions is not None else gather_captions(folder, {record.name for record in records})
-    counts = Counter(_file_name(record) for record in records)
+    counts = Counter(file_key(record.source) for record in records)
     once = {name for name, count in counts.items() if count == 1}
     texts = {record.name: captions_of(record, added, once) for record in records}
     unused = sorted(set(added) - {key for record in records for key in _keys(record, once)})
@@ -247,13 +254,9 @@ def _keys(record: ClipRecord, once: Container[str]) -> list[str]:
     keys = [record.name, clip_key(record.name)]
     if not record.mirrored:  # the words of a mirrored twin are not those of its original
         keys.append(clip_key(record.source))
-        if _file_name(record) in once:
-            keys.append(_file_name(record))
+        if file_key(record.source) in once:
+            keys.append(file_key(record.source))
     return list(dict.fromkeys(key for key in keys if key))
-
-
-def _file_name(record: ClipRecord) -> str:
-    return clip_key(record.source).rpartition("/")[2]
 
 
 def _stat(path: Path) -> list[int]:

@@ -34,7 +34,7 @@ def shared_takes(splits: Splits, *, features: bool = True) -> Mapping[str, set[s
 
 
 def _takes(clips: Clips, features: bool) -> dict[str, str]:
-    """What a clip can be recognised by, its takes and the digest of its motion: to the name of a take."""
+    """Everything that identifies a clip (its takes, the digest of its motion), each with the name of a take."""
     found: dict[str, str] = {}
     for index in range(len(clips)):
         takes = takes_in(clips, index)

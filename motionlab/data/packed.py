@@ -5,7 +5,7 @@ killed preparation continues after the last whole one. Then every clip is known 
 decided, and the clips are packed again in their split. The parts are removed at the end.
 
     data-<key>/train, validation, test     stores
-    data-<key>/left_out.jsonl              one line a clip that was left out: name, reason
+    data-<key>/left_out.jsonl              one line per clip that was left out: name, reason
     data-<key>/data.json                   name, note, counts; written last
 """
 

@@ -200,8 +200,8 @@ class MotionStore(Sequence[Clip]):
     def write(cls, folder: str | Path, clips: Iterable[Clip], fps: float = 30.0) -> MotionStore:
         """Pack clips into `folder` and open it.
 
-        The folder appears complete or not at all: it is written under another name next to its place and renamed. A
-        existing folder is replaced.
+        The folder appears complete or not at all: it is written under another name next to its place and renamed.
+        An existing folder is replaced.
 
         Args:
             clips: read once, one at a time, so a generator is fine; every motion in physical units at `fps`.

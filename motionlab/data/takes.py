@@ -20,7 +20,7 @@ _NUMBERED = re.compile(r"M(\d+)")
 
 @dataclass(frozen=True)
 class Entry:
-    """What deciding about a clip needs: its name, its take, and a digest of its features."""
+    """All that a decision about a clip needs: its name, its take, and a digest of its features."""
 
     name: str
     take: str

@@ -17,7 +17,7 @@ from motionlab.evaluation.intervals import Interval, wilson
 from motionlab.vla.observation import Env, Observation
 
 Policy = Callable[[Observation, str], np.ndarray]
-"""What is seen and the instruction -> action `[7]`. Its `reset()`, if it has one, is called before each episode."""
+"""Observation and instruction -> action `[7]`. Its `reset()`, if it has one, is called before each episode."""
 
 
 @dataclass(frozen=True)

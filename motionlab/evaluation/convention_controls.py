@@ -24,7 +24,7 @@ Picture = np.ndarray  # uint8 [H, W, 3]
 
 @dataclass(frozen=True)
 class Control:
-    """What is changed on the way into a policy and out of it; each default changes nothing.
+    """Changes on the way into a policy and out of it; each default changes nothing.
 
     Fields:
         name: for tables.

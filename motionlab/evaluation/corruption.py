@@ -65,7 +65,7 @@ def slide(features: Tensor, factor: float = 3.0) -> Tensor:
 def random_angles(features: Tensor, seed: int = 0) -> Tensor:
     """Replace all joint angles by random ones (uniform over all rotations), and leave the joints in their places.
 
-    Whoever reads positions sees no difference. A character that is driven by the rotations falls apart.
+    The positions show no difference. A character that is driven by the rotations falls apart.
     """
     _check(features)
     spoiled = features.clone()
@@ -115,7 +115,7 @@ def heading_drift(features: Tensor, degrees: float = 10.0, fps: float = 30.0) ->
     """
     _check(features)
     spoiled = features.clone()
-    # What is stored turns the heading away, so a turn to the left makes the stored angle smaller.
+    # The stored rotation turns the heading away, so a turn to the left makes the stored angle smaller.
     angle = torch.atan2(features[1:, HEADING.start + 2], features[1:, HEADING.start])  # [T - 1]
     spoiled[1:, HEADING] = matrix_to_6d(yaw_matrix(angle - math.radians(degrees) / fps))
     return spoiled

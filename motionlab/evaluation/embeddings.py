@@ -1,4 +1,4 @@
-"""What the metrics on embeddings share: checked tables `[N, D]`, unit length, and the interval of a mean over clips.
+"""Helpers of the metrics on embeddings: checked tables `[N, D]`, unit length, and the interval of a mean over clips.
 
 Published evaluators embed a caption and a motion as vectors of a few hundred numbers. Some works measure on them as
 they are, others after division by their length, and the two rank methods differently (`protocols.unit_length_ranking`).
@@ -36,7 +36,7 @@ def as_embeddings(values: Embeddings, where: str = "embeddings", *, unit: bool =
     table = table if table.dtype == torch.float64 else table.float()
     if table.ndim != 2 or table.shape[1] == 0 or len(table) < least:
         raise InputError(
-            where, found=f"shape {tuple(table.shape)}", expected=f"(N, D) with N >= {least}", fix="One row a clip."
+            where, found=f"shape {tuple(table.shape)}", expected=f"(N, D) with N >= {least}", fix="One row per clip."
         )
     if not torch.isfinite(table.sum()) and not torch.isfinite(table).all():  # one pass where all is well
         raise InputError(where, found="NaN or infinity", expected="finite numbers", fix="Look at the encoder's output.")

@@ -80,7 +80,7 @@ def bootstrap(
     """The statistic of the rows; its interval from drawing rows with replacement (percentiles; Efron 1979).
 
     Args:
-        rows: `[N, ...]`, one row a clip.
+        rows: `[N, ...]`, one row per clip.
         groups: what each row belongs to, such as its take. Whole groups are drawn then: clips that were cut from
             one take are no independent clips.
 

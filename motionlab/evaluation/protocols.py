@@ -170,7 +170,7 @@ def unit_length_ranking(text: Embeddings, methods: Mapping[str, Embeddings]) -> 
 
 
 class Capped(NamedTuple):
-    """What a cap on the number of codes takes away.
+    """The part of the motions that a cap on the number of codes cuts off.
 
     Fields:
         share_cut: clips that the cap shortens.

@@ -1,4 +1,4 @@
-"""JSON records: what we write beside the tensors, each with a type for every field and a digest of itself.
+"""JSON records: everything we write besides tensors, each with a type for every field and a digest of itself.
 
     {"format": 1, "step": 1200, ..., "record_sha256": "9f86d081..."}
 

@@ -31,7 +31,7 @@ from motionlab.files.reading import refusing, what_is_there
 
 _DESCRIPTION_KEY, _DIGEST_KEY = "motionlab", "sha256"
 _NO_DIGEST = "0" * 64
-_DIGEST_AT = 8 + len('{"__metadata__":{"sha256":"')  # where the digest stands in a file of ours
+_DIGEST_AT = 8 + len('{"__metadata__":{"sha256":"')  # where our files hold the digest
 _COPY_AGAIN = "Copy or download the file again, or make it again."
 
 DTYPES = {
@@ -140,7 +140,7 @@ def require_finite(tensors: Mapping[str, torch.Tensor], where: object, fix: str)
 
 
 def _digests(path: Path) -> tuple[str, str | None]:
-    """What the content of a file adds up to, and what it says itself."""
+    """The digest of the content of a file, and the digest that the file states."""
     expected = "a safetensors file"
     with refusing(path, expected=expected, fix="Check the path."):  # a name may be longer than a system takes
         if not path.is_file():

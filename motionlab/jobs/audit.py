@@ -2,7 +2,7 @@
 
     quarantine.jsonl    {"name": "walk_3", "reasons": ["bone_drift 0.4, more than 0.1 (...)"], "by": "audit"}
 
-It stands in the folder of the motions. A line that a person adds, without `"by": "audit"`, stays when the audit is
+It is in the folder of the motions. A line that a person adds, without `"by": "audit"`, stays when the audit is
 done again; data.quarantine=false trains on everything.
 """
 
@@ -47,7 +47,7 @@ def audit(config: RunConfig, out: str | Path | None = None) -> Audited:
     Clips that are in quarantine already are measured again. Motions without a folder, the composed ones, get no list.
 
     Args:
-        out: folder for `audit.jsonl`, one line a clip with its numbers.
+        out: folder for `audit.jsonl`, one line per clip with its numbers.
 
     Raises:
         InputError: as `prepare`; or the list cannot be written.

@@ -19,6 +19,7 @@ from motionlab.text.cache import TextCache
 from motionlab.text.load import load_text_encoder
 from motionlab.tokenizer.losses import LossWeights
 from motionlab.tokenizer.model import MotionTokenizer
+from motionlab.training.freeze import check_freeze
 
 
 def make_tokenizer(config: TokenizerConfig, quantizer: str | None = None) -> MotionTokenizer:
@@ -99,25 +100,27 @@ def make_llama(
 
 
 def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool = True) -> None:
-    """Build every model of a run once, without memory for its weights, so that a wrong size is found before any work.
+    """Build every model of a run once, without memory for its weights: a wrong size, and a pattern of parts to freeze
+    that fits none, are found before any work.
 
     Args:
         quantizers: of the tokenizers that are going to be trained.
         decoder: whether a decoder is going to be trained on the tokens of the run's own tokenizer.
 
     Raises:
-        InputError: a size that a quantizer or model cannot have, several codes per token for the decoder, or a text
-            encoder that is not there.
+        InputError: a size that a quantizer or model cannot have, parts to freeze that a model does not have, several
+            codes per token for the decoder, or a text encoder that is not there.
     """
     with shapes_only():
         for quantizer in quantizers:
             try:
-                make_tokenizer(config.tokenizer, quantizer)
+                model = make_tokenizer(config.tokenizer, quantizer)
             except InputError as error:
                 key, found = f"tokenizer.{error.where}", f"{error.found} with quantizer {quantizer}"
                 raise InputError(key, found=found, expected=error.expected, fix=error.fix) from None
             except RuntimeError as error:
                 raise _too_large("tokenizer", error) from None
+            check_freeze(model, config.tokenizer_training.freeze, "tokenizer_training.freeze")
         if not decoder:
             return
         own = make_tokenizer(config.tokenizer).quantizer
@@ -129,9 +132,10 @@ def check_buildable(config: RunConfig, quantizers: Sequence[str], decoder: bool 
                 fix="Choose a quantizer with one codebook, such as fsq.",
             )
         try:
-            make_llama(config, codebook_size=own.codebook_size, text_dim=8)  # the width of the text does not matter
+            llama = make_llama(config, codebook_size=own.codebook_size, text_dim=8)  # the width of the text is free
         except RuntimeError as error:
             raise _too_large("llama", error) from None
+        check_freeze(llama, config.llama_training.freeze, "llama_training.freeze")
     text_cache(config.text)
 
 

@@ -21,7 +21,7 @@ from motionlab.errors import InputError
 from motionlab.evaluation.action_lists import MEASURES
 from motionlab.evaluation.intervals import Difference, Interval, differs, over_seeds
 from motionlab.jobs.run_folder import Run
-from motionlab.jobs.text_table import columns
+from motionlab.training.reporting.text_table import columns
 
 RULE = (
     "Intervals are 95 %, over seeds and clips (one run: over clips only). A difference counts only if its interval "

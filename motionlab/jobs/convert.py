@@ -47,7 +47,7 @@ class Converted:
     loses: str = ""
 
     def lines(self) -> list[str]:
-        """What a person should know about the file, a line for each."""
+        """Notes for the user about the file, one per line."""
         frames = f"{len(self.motion)} frames at {self.motion.fps:g} fps"
         if len(self.motion) != self.source_frames or not same_rate(self.motion.fps, self.source_fps):
             frames += f", from {self.source_frames} at {self.source_fps:.4g}"

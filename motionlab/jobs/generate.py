@@ -51,7 +51,7 @@ class GeneratedMotion:
     judge: str = ""
 
     def notes(self) -> list[str]:
-        """What a person should know about the motion, a line for each."""
+        """Notes for the user about the motion, one per line."""
         lines = [self.outside] if self.outside else []
         if self.generated.stopped_by == "limit":
             tokens = len(self.generated.tokens)
@@ -81,7 +81,7 @@ def generate_motions(
         frames: length of each motion; None lets the decoder say when it is over.
         show: how progress is shown.
         compare: compare the captions with those of the training clips, for the notes of each motion.
-        engine: that writes the tokens: torch, onnx or onnx-int8, see `ml.generate`. What it needs is kept in the
+        engine: that writes the tokens: torch, onnx or onnx-int8, see `ml.generate`. Its files are kept in the
             folder of the decoder.
 
     Returns:

@@ -1,6 +1,6 @@
 """`motionlab import`: files and folders of motions become one folder of clips, each with a verdict.
 
-A file that cannot be read is one line, and the rest goes on. Files are read by several processes; the clips, their
+A file that cannot be read is one line, and the import continues. Files are read by several processes; the clips, their
 names and their bytes are the same as with one. A command that was stopped continues with the files that are left.
 """
 
@@ -14,7 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from motionlab.data.captions_file import clip_key, read_timed_captions
+from motionlab.data.captions_file import clip_key, file_key, read_timed_captions
 from motionlab.errors import InputError
 from motionlab.files import sha256
 from motionlab.files.lock import using
@@ -34,6 +34,7 @@ from motionlab.jobs.imports.records import (
 from motionlab.jobs.imports.table import JSON_FILE, PAGE, write_page, write_verdicts
 from motionlab.jobs.workers import worker_pool
 from motionlab.motion.formats.source import ReadOptions
+from motionlab.runtime import physical_cores
 from motionlab.training.reporting.progress import Tally, progress_kind
 
 AHEAD = 8  # files for each process that are handed out before the first of them has to be done
@@ -41,11 +42,11 @@ AHEAD = 8  # files for each process that are handed out before the first of them
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What an import found.
+    """The result of an import.
 
     Args:
         folder: where the clips are.
-        entries: one a file, those of earlier imports into the folder first.
+        entries: one per file, those of earlier imports into the folder first.
         skipped: files of this import that were known already.
         unknown: suffix -> number of files that no format reads.
         broken: folder or link that cannot be read -> why.
@@ -138,7 +139,7 @@ def import_motions(
         known = {source.stem: entry for source in listing.sources if (entry := _unchanged(source, folder, log))}
         todo = [source for source in listing.sources if source.stem not in known]
         with Tally("import", max(len(todo), 1), "file", progress_kind(sys.stderr)) as tally:
-            for done, entry in enumerate(_read_all(todo, folder, settings, workers or _physical_cores()), start=1):
+            for done, entry in enumerate(_read_all(todo, folder, settings, workers or physical_cores()), start=1):
                 log.add(entry)
                 known[entry.stem] = entry
                 tally.update(done)
@@ -162,15 +163,15 @@ def with_captions(
     A caption finds its clip by the clip's name, by the path of its file below the input, or by the name of the file if
     no other file has it. A mirrored twin gets those of its own name only.
     """
-    by_file = Counter(_file_key(entry) for entry in entries)
+    by_file = Counter(file_key(entry.source) for entry in entries)
     used: set[str] = set()
     found = []
     for entry in entries:
         clips = []
         for clip in entry.clips:
             keys = [clip.name, clip_key(entry.source)] if len(entry.clips) == 1 else [clip.name, clip.source]
-            if len(entry.clips) == 1 and by_file[_file_key(entry)] == 1:
-                keys.append(_file_key(entry))
+            if len(entry.clips) == 1 and by_file[file_key(entry.source)] == 1:
+                keys.append(file_key(entry.source))
             if len(entry.clips) > 1:
                 keys.append(clip.source.rpartition("/")[2])
             keys = list(dict.fromkeys(keys))
@@ -191,10 +192,6 @@ def _whole_captions(paths: Sequence[Path]) -> tuple[dict[str, list[str]], int]:
             found[name] = [*found.get(name, []), *texts]
             parts += len(captions) - len(texts)
     return found, parts
-
-
-def _file_key(entry: FileEntry) -> str:
-    return clip_key(entry.source).rpartition("/")[2]
 
 
 def _settings(fps: float | None, unit: str | None, up: str | None, keep_doubtful: bool) -> Settings:
@@ -233,7 +230,7 @@ def _listed(paths: Sequence[Path], folder: Path, log: Log) -> Listing:
 
 
 def _unchanged(source: Source, folder: Path, log: Log) -> FileEntry | None:
-    """What an earlier import knows of a file, if its content is the same and all its clips are still there."""
+    """The entry of an earlier import for a file, if its content is the same and all its clips are still there."""
     entry = log.known.get(str(source.path.resolve()))
     if entry is None:
         return None
@@ -292,9 +289,3 @@ def _not_begun(handed: Sequence[tuple[Source, Future[FileEntry] | FileEntry]]) -
         if isinstance(one, Future) and one.cancel():
             return at
     return None
-
-
-def _physical_cores() -> int:
-    import psutil
-
-    return psutil.cpu_count(logical=False) or 1

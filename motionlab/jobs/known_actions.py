@@ -55,7 +55,7 @@ class KnownAction:
 
 @dataclass(frozen=True)
 class About:
-    """What the header of the file says besides the numbers of `KnownCaptions`."""
+    """The header of the file, without the numbers of `KnownCaptions`."""
 
     train: str
     encoder: str

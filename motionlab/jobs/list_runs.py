@@ -12,11 +12,11 @@ from typing import Any
 from motionlab.environment import usable_path
 from motionlab.errors import InputError, printable
 from motionlab.files import atomic_path
-from motionlab.jobs.text_table import columns
 from motionlab.jobs.training_report import training_report
 from motionlab.plots.curves import figure_to_png, loss_figure
 from motionlab.training.reporting.history import History
 from motionlab.training.reporting.loggers import flat
+from motionlab.training.reporting.text_table import as_cell, columns
 
 HEAD = ("training", "steps", "ended", "loss", "best", "at step", "items/s", "minutes")
 
@@ -46,10 +46,10 @@ class Training:
             self.name,
             f"{report['steps']}/{planned}" if planned else str(report["steps"]),
             report["ended"].split(":")[0],
-            _short(report["last_loss"]),
-            f"{best['metric']} {_short(best['value'])}" if best["metric"] else _short(best["value"]),
+            as_cell(report["last_loss"]),
+            f"{best['metric']} {as_cell(best['value'])}" if best["metric"] else as_cell(best["value"]),
             str(best["step"] if best["step"] is not None else ""),
-            _short(report["items_per_second"]),
+            as_cell(report["items_per_second"]),
             f"{report['seconds'] / 60:.1f}",
         ]
 
@@ -128,7 +128,3 @@ def _chosen(trainings: list[Training], names: Sequence[str], out: str | Path) ->
                 fix=f"Did you mean {near[0]!r}?" if near else "Name one of these.",
             )
     return [one for one in trainings if not names or {one.name, one.name.split("/")[0]} & set(names)]
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

@@ -19,6 +19,7 @@ from motionlab.jobs.measured import environment, record_machine, record_tokenize
 from motionlab.jobs.prepare import (
     check_captions,
     check_data,
+    check_test_clips,
     check_tests,
     fit_normalizer,
     prepare,
@@ -55,6 +56,7 @@ def run(config: RunConfig, folder: str | Path) -> Path:
             fix="Use torchrun for motionlab train tokenizer and train llama; motionlab run continues from there.",
         )
     check_data(config)
+    check_test_clips(config)
     check_buildable(config, config.quantizers)
     check_loggers([*config.tokenizer_training.loggers, *config.llama_training.loggers])
     threads = set_threads()

@@ -20,7 +20,7 @@ class Source:
 
 @dataclass
 class SplitSize:
-    """What a split holds."""
+    """The size of a split."""
 
     clips: int
     minutes: float

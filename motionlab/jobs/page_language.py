@@ -11,7 +11,7 @@ import re
 
 from motionlab.language import html_language, language, tr
 
-# What is no text of ours: scripts, styles, drawings, preformatted text, an element with translate="no" (it holds text
+# All that is not our text: scripts, styles, drawings, preformatted text, an element with translate="no" (it holds text
 # only), and every tag. The rest is text.
 _PAGE = re.compile(r"""(<(script|style|svg|pre)\b.*?</\2>|<(\w+) translate="no">.*?</\3>|<[^>]*>)|([^<]+)""", re.DOTALL)
 _END = re.compile(r"(?<=[.?!]) (?=[A-Z“])")  # of a sentence within a paragraph

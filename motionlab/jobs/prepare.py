@@ -81,6 +81,18 @@ def prepare(config: RunConfig, processes: int = 1) -> Splits:
     return _with_window(splits, config.tokenizer.window)
 
 
+def check_test_clips(config: RunConfig) -> None:
+    """Raise an InputError when a composed corpus would hold nothing to score on; it is not made for that."""
+    corpus = config.corpus
+    if config.data.source == "composed" and not (corpus.n_seen_pairs or corpus.n_unseen_pairs or corpus.n_new_takes):
+        raise InputError(
+            "corpus.n_seen_pairs",
+            found="0, as n_unseen_pairs and n_new_takes: no test clip",
+            expected="at least one test clip, for the scores",
+            fix="Raise one of the three; or train without scores: motionlab train tokenizer.",
+        )
+
+
 def check_tests(splits: Splits) -> None:
     """Raise an InputError when there is nothing to score on."""
     if not splits.tests:
@@ -116,8 +128,8 @@ def _with_window(splits: Splits, window: int) -> Splits:
 def require_splits(run: Run, splits: Splits) -> None:
     """Make sure that a run was made from these motions, captions included. Nothing is written.
 
-    What the folder of the run does not say, its trainings say. A run made before either was recorded is accepted when
-    its normaliser is what these training clips give.
+    Where the folder of the run has no record, its trainings have one. A run made before either was recorded is accepted
+    when its normaliser is what these training clips give.
 
     Raises:
         InputError: the run was made from other clips. The split that differs is named.

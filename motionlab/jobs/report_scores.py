@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from motionlab.evaluation.intervals import Interval
-from motionlab.jobs.text_table import columns
 from motionlab.plots.scores import action_bars, confusion_figure
+from motionlab.training.reporting.text_table import columns
 
 MEASURES = {"score": "score", "exact": "exact", "order_blind": "order-blind"}
 BY_ACTION = ("real", "reconstructed", "generated")
@@ -74,7 +74,7 @@ def describe_scores(metrics: Mapping[str, Any]) -> str:
 
 
 def _quality_line(metrics: Mapping[str, Any], split: str) -> str:
-    """What no judge sees, in one line: the two numbers that a viewer notices first, and R@1."""
+    """Scores that no judge gives, in one line: the two numbers that a viewer notices first, and R@1."""
     kinds = metrics.get("physics", {}).get(split, {})
     told = [
         f"{words} real {kinds['real'][name][0]:.3g}, generated {kinds['generated'][name][0]:.3g}"

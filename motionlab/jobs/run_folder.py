@@ -15,7 +15,7 @@ runs/<name>/
   report.html                 one file, no network
 
 A run of the robot half has vla_pretrain/ (with backbone.safetensors) and vla/ instead, and success.gif, failure.gif and
-report.md beside its report.
+report.md next to its report.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ class Run:
         model.eval()
 
     def stored(self, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any], Path]:
-        """The weights of the stage in the folder `name`, what is written beside them, and their file."""
+        """The weights of the stage in the folder `name`, the metadata in their file, and the file."""
         state = self._weights(name)
         path = self.folder / name / "model.safetensors"
         return state, load_model_state(path)[1], path

@@ -64,8 +64,8 @@ def encode_many(
         on_part: is told after each part how many captions were encoded since the start.
 
     Raises:
-        InputError: a caption that the encoder cannot read; the encoder or the engine is not there. What was encoded
-            until then is kept.
+        InputError: a caption that the encoder cannot read; the encoder or the engine is not there. Features made
+            until then are kept.
         MissingExtra: the engine or transformers is not installed.
     """
     cache = TextCache(folder, settings.load())

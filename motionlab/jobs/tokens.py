@@ -3,7 +3,7 @@
 `codes.safetensors` in the folder of a run says which tokenizer weights, normaliser and clips its tokens come from. With
 any other of these it is made again, in seconds; a decoder that was trained on the old ones is then refused by name.
 
-The memory does not grow with the number of clips: on the way the tokens stand in the folder `codes.partial`, where a
+The memory does not grow with the number of clips: on the way the tokens are in the folder `codes.partial`, where a
 run that was stopped finds them again, and what is read stays in the file until a row is used.
 """
 

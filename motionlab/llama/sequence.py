@@ -288,7 +288,7 @@ class SequenceBatches:
 
 
 class _Rows(NamedTuple):
-    """What is drawn for n rows of the endless sequence; every field but the last is in the order of the rows."""
+    """The draws for n rows of the endless sequence; every field but the last is in the order of the rows."""
 
     numbers: np.ndarray  # [n] of the rows
     clips: np.ndarray  # [n]

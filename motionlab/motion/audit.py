@@ -1,4 +1,4 @@
-"""What is wrong with a motion, in numbers: a check of data before it is trained on.
+"""Faults of a motion in numbers: a check of data before it is trained on.
 
 Every number is in metres and seconds, so motions of two frame rates compare. A limit is set well above what real
 recordings reach: `CHECKS` has each limit with the largest value of the 55 bundled clips, which hold flips, rolls,

@@ -180,7 +180,7 @@ def heading_vector(root_rotation: Tensor) -> tuple[Tensor, Tensor]:
     """Cosine and sine of the heading psi, `[..., 3, 3] -> [...], [...]`.
 
     The heading is the direction on the floor that the pelvis' z axis points to. When that axis is vertical (a flip, a
-    roll, crawling) there is no such direction; exactly there the heading is defined as 0. Whatever the choice, the
+    roll, crawling) there is no such direction; exactly there the heading is defined as 0. With any choice the
     features remain decodable, because the decoder undoes the same turn.
     """
     sine, cosine = root_rotation[..., 0, 2], root_rotation[..., 2, 2]

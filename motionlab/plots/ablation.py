@@ -146,9 +146,9 @@ def overview_figure(rows: Sequence[Record]) -> Figure:
     )  # fmt: skip
     for axes, y in zip(places, shown, strict=False):
         _draw_spread(axes, rows, x, y, lines)
-        _dress(axes, _label(x), _label(y))
+        dress(axes, _label(x), _label(y))
     _draw_rate_distortion(places[6], rows, "entropy_bits_per_frame", "mpjpe_heading_mm", lines)
-    _dress(places[6], _label("entropy_bits_per_frame"), _label("mpjpe_heading_mm"))
+    dress(places[6], _label("entropy_bits_per_frame"), _label("mpjpe_heading_mm"))
     handles, names = places[0].get_legend_handles_labels()
     places[7].legend(handles, names, loc="center", frameon=False, ncols=1 + (len(names) > 14))
     places[7].set_axis_off()
@@ -220,7 +220,8 @@ def _scales(axes: Axes, x: str, y: str) -> None:
         axes.yaxis.set_major_formatter("{x:.0%}")
 
 
-def _dress(axes: Axes, x_label: str, y_label: str) -> None:
+def dress(axes: Axes, x_label: str, y_label: str) -> None:
+    """Labels, a light grid, and no frame at the top and on the right."""
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

@@ -111,7 +111,7 @@ def figure_html(figure: Figure) -> str:
 
 @cache
 def figures_script() -> str:
-    """What a page needs once, after its figures, so that they can be explored; empty where plotly is not installed."""
+    """The script of a page, after its figures, so that they can be explored; empty where plotly is not installed."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:

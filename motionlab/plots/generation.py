@@ -83,7 +83,7 @@ def attention_figure(words: Sequence[str], weights: Any, title: str = "") -> Fig
 
     values = np.asarray(weights, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] != len(words):
-        raise InputError("weights", found=f"shape {values.shape}", expected=f"(n, {len(words)})", fix="One a word.")
+        raise InputError("weights", found=f"shape {values.shape}", expected=f"(n, {len(words)})", fix="One per word.")
     height = 1.3 + 0.27 * len(words)
     figure = Figure(figsize=(9.0, height), layout="constrained")
     image, bars = figure.subplots(1, 2, width_ratios=(2.6, 1.0), sharey=True)

@@ -73,7 +73,7 @@ def film_strip(joints: Any, count: int = 8, *, size: int = 160, color: str = PAL
 
 
 def moments_html(tracks: Sequence[Track], count: int = 6, *, size: int = 110) -> str:
-    """Moments of each track, one row a track, as an `<img>`: what stands in place of a player where no script runs."""
+    """Moments of each track, one row per track, as an `<img>`, for pages on which no player runs."""
     page = Image.new("RGB", (size * count, size * len(tracks)))
     for number, track in enumerate(tracks):
         strip = film_strip(track.joints, count, size=size, color=track.color or PALETTE[number % len(PALETTE)])

@@ -1,8 +1,7 @@
-"""One fault under every metric: a bar for each, and the motion before and after."""
+"""One fault under every metric: a bar for each, and the motion before and after. `views.metric_reactions` measures."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,33 +14,24 @@ from motionlab.plots.player import PALETTE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from motionlab.evaluation.intervals import Interval
-
 _MOMENTS = 7
-_LARGEST = 8.0  # bars end here: eight times, or an eighth of, what real motion has
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """A metric of real clips, with its interval, and of the spoiled ones."""
+    """A metric of real clips and of the spoiled ones.
+
+    Args:
+        reacts: whether the difference is more than the choice of clips explains.
+        change: the length of its bar, log2 of spoiled / real, from -3 (an eighth) to 3 (eight times).
+    """
 
     metric: str
     unit: str
-    real: Interval
+    real: float
     spoiled: float
-
-    @property
-    def reacts(self) -> bool:
-        """Whether the spoiled clips lie outside the interval of the real ones."""
-        slack = 1e-3 * max(1.0, abs(self.real.value))  # rounding: a long way in metres has few digits for millimetres
-        return not self.real.low - slack <= self.spoiled <= self.real.high + slack
-
-    @property
-    def change(self) -> float:
-        """Logarithm (base 2) of spoiled / real, at most 3 either way; 0 where both are 0."""
-        tiny = 1e-3
-        ratio = (abs(self.spoiled) + tiny) / (abs(self.real.value) + tiny)
-        return float(np.clip(math.log2(ratio), -math.log2(_LARGEST), math.log2(_LARGEST)))
+    reacts: bool
+    change: float
 
 
 @dataclass(frozen=True)
@@ -87,7 +77,7 @@ def reaction_figure(view: ReactionView) -> Figure:
     axes.axvline(0, color="#444", linewidth=0.8)
     for place, reaction in zip(places, view.reactions, strict=True):
         end = reaction.change
-        text = f"{reaction.real.value:.3g} → {reaction.spoiled:.3g} {reaction.unit}"
+        text = f"{reaction.real:.3g} → {reaction.spoiled:.3g} {reaction.unit}"
         side = 1 if end >= 0 else -1
         align = "left" if side > 0 else "right"
         axes.text(end + 0.06 * side, place, text, va="center", ha=align, fontsize=7, color="#333")

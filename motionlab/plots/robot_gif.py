@@ -1,4 +1,4 @@
-"""What a robot saw during an episode, as a GIF."""
+"""The pictures that a robot saw during an episode, as a GIF."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a robot saw during episodes, as rows of pictures: for a page on which no film runs."""
+"""The pictures that a robot saw during episodes, in rows: for a page on which no film runs."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class Glossary:
         return iter(self.terms)
 
     def meaning(self, term: Term) -> str:
-        """What a term means, in the language of this list."""
+        """The meaning of a term, in the language of this list."""
         return term.meaning if self.language == "en" else term.meaning_zh
 
     def __repr__(self) -> str:

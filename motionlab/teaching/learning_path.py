@@ -11,10 +11,10 @@ from pathlib import Path
 
 from motionlab.errors import InputError
 from motionlab.files.reading import refusing
-from motionlab.jobs.text_table import columns
 from motionlab.language import tr
 from motionlab.teaching.exercise import all_exercises, lesson_paths
 from motionlab.teaching.progress import MOMENTS, Progress
+from motionlab.training.reporting.text_table import columns
 
 _TITLE = re.compile(r"^#\s+\d\d\s+·\s+(.+?)\s*$", re.MULTILINE)  # "# 05 · How does RoPE encode position?"
 

@@ -1,4 +1,4 @@
-"""What a learner has done, kept on this machine only: one small JSON file that anybody can read.
+"""The record of a learner, kept on this machine only: one small JSON file that anybody can read.
 
     {"format": 1,
      "opened": {"05": "2026-03-01"},

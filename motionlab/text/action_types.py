@@ -1,4 +1,4 @@
-"""What kinds of actions captions speak of: a small table from English words to categories.
+"""Kinds of actions in captions: a small table from English words to categories.
 
 Derivation: the categories are those that text-to-motion data sets report (locomotion, dance, sport, martial arts,
 fitness, daily life ...); under each stand the base forms of verbs and nouns that name such an action. A word of a
@@ -71,7 +71,7 @@ def _category(word: str) -> str | None:
 
 
 def _bases(word: str) -> list[str]:
-    """What the base form of a word may be, the word itself first.
+    """Possible base forms of a word, the word itself first.
 
     >>> _bases("stepping"), _bases("waves")
     (['stepping', 'stepp', 'steppe', 'step'], ['waves', 'wave', 'wav'])

@@ -213,7 +213,7 @@ def _meet(started: Launch, backend: str, method: str) -> None:
 def leave(code: int) -> NoReturn:
     """End a process that torchrun started, with its output written and nothing torn down.
 
-    The work is done and the processes have parted. What is left is the end of the interpreter, in which torch 2.13
+    The work is done and the processes have parted. Only the end of the interpreter is left, in which torch 2.13
     with gloo aborted about one process in ten on a busy machine, so that torchrun called a finished training failed.
     multiprocessing ends its children in the same way.
     """

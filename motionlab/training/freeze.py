@@ -27,21 +27,11 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
     (['0'], ['1.weight', '1.bias'])
 
     Raises:
-        InputError: a pattern that matches nothing; the nearest names are listed.
+        InputError: a pattern that matches nothing; the names of the parts are listed.
     """
     modules = {name: module for name, module in model.named_modules() if name}
     parameters = dict(model.named_parameters())
-    frozen: list[str] = []
-    for pattern in patterns:
-        names = fnmatch.filter([*modules, *parameters], pattern)
-        if not names:
-            raise InputError(
-                "freeze",
-                found=repr(pattern),
-                expected="a pattern of " + ", ".join(name for name, _ in model.named_children()),
-                fix="Name a module or a parameter; * matches anything.",
-            )
-        frozen += [name for name in names if name not in frozen]
+    frozen = _matching(model, patterns)
     for name in frozen:
         if name in modules:
             modules[name].requires_grad_(False)
@@ -49,6 +39,44 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> list[str]:
         else:
             parameters[name].requires_grad_(False)
     return frozen
+
+
+def check_freeze(model: nn.Module, patterns: Sequence[str], where: str) -> None:
+    """Refuse patterns that match nothing or leave nothing to train, before any work; the model stays as it is.
+
+    Args:
+        where: the setting that holds the patterns, for the message.
+
+    Raises:
+        InputError: the first such pattern, and the names of the parts; or all of them.
+    """
+    frozen = set(_matching(model, patterns, where))
+    left = (name for name, value in model.named_parameters() if value.requires_grad and not _within(name, frozen))
+    if frozen and next(left, None) is None:
+        raise InputError(where, found=", ".join(patterns), expected="a part that is left to train", fix="Remove one.")
+
+
+def _within(name: str, frozen: set[str]) -> bool:
+    """Whether a parameter, or a module that holds it, is among the frozen names."""
+    parts = name.split(".")
+    return any(".".join(parts[:end]) in frozen for end in range(1, len(parts) + 1))
+
+
+def _matching(model: nn.Module, patterns: Sequence[str], where: str = "freeze") -> list[str]:
+    """The modules and parameters whose names match, each once."""
+    known = [*(name for name, _ in model.named_modules() if name), *(name for name, _ in model.named_parameters())]
+    found: list[str] = []
+    for pattern in patterns:
+        names = fnmatch.filter(known, pattern)
+        if not names:
+            raise InputError(
+                where,
+                found=repr(pattern),
+                expected="a pattern of " + ", ".join(name for name, _ in model.named_children()),
+                fix="Name a module or a parameter; * matches anything.",
+            )
+        found += [name for name in names if name not in found]
+    return found
 
 
 def trainable_table(model: nn.Module) -> str:

@@ -71,7 +71,7 @@ def split_rows(batch: Any, pieces: int) -> list[Any]:
     """Cut a batch along its first dimension into at most `pieces` parts of nearly equal size.
 
     A batch is a tensor, or a tuple, list, dict or dataclass of tensors with the same first dimension. A batch whose
-    step draws random numbers should hold a tensor of seeds, one a row: then a row draws the same in every piece.
+    step draws random numbers should hold a tensor of seeds, one per row: then a row draws the same in every piece.
 
     >>> [len(part) for part in split_rows(torch.zeros(7, 2), 3)]
     [3, 2, 2]

@@ -48,7 +48,7 @@ class Precision:
         return pure_bf16.warning(self.scales, lr)
 
     def evidence(self, steps: int) -> str:
-        """What bf16_pure has lost so far, as a message; empty for the others."""
+        """The losses of bf16_pure so far, as a message; empty for the others."""
         return pure_bf16.evidence(self.scales, steps) if self.choice.value == "bf16_pure" else ""
 
     @contextlib.contextmanager

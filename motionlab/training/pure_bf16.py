@@ -34,7 +34,7 @@ def to_bf16(model: nn.Module) -> list[nn.Parameter]:
 
 
 def warning(scales: Sequence[nn.Parameter], lr: float) -> str:
-    """What to expect of a run with this learning rate.
+    """The forecast for a run with this learning rate.
 
     >>> print(warning([nn.Parameter(torch.ones(8))], lr=1e-3))
     precision bf16_pure: at 1.0 an update below 0.00195 is rounded away, and AdamW's are about lr = 0.001; all 8 norm

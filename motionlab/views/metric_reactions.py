@@ -7,6 +7,7 @@ this fault.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -46,6 +47,7 @@ PHYSICS = {
     "sliding": "share", "jerk_mm": "mm/frame^3", "penetration_mm": "mm", "float_mm": "mm", "bone_drift_mm": "mm",
     "rotations_gap_mm": "mm",
 }  # fmt: skip
+LONGEST = 3.0  # bars end at eight times, or an eighth of, the value of real motion
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,19 @@ def compute_reactions(bench: Bench, fault: str, strength: int = 2, clip: int = 0
         raise InputError("panel", found=found, expected=f"0 to 3, 0 to {len(bench.clips) - 1}", fix="Choose another.")
     words, spoil = list(FAULTS[fault].items())[min(strength, len(FAULTS[fault]) - 1)]
     measured = bench.spoiled(fault, words)
-    reactions = [Reaction(name, unit, bench.real[name], measured[name]) for name, unit in UNITS.items()]
+    reactions = [reaction_of(name, unit, bench.real[name], measured[name]) for name, unit in UNITS.items()]
     pictures = (decode_positions(bench.clips[clip]).numpy(), decode_positions(spoil(bench.clips[clip])).numpy())
     return ReactionView(fault, words, tuple(reactions), *pictures)
+
+
+def reaction_of(metric: str, unit: str, real: Interval, spoiled: float) -> Reaction:
+    """Compare a value of spoiled clips with the interval of the real ones.
+
+    >>> reaction_of("sliding", "share", Interval(0.1, 0.05, 0.2, 12), 0.4)
+    Reaction(metric='sliding', unit='share', real=0.1, spoiled=0.4, reacts=True, change=1.98...)
+    """
+    slack = 1e-3 * max(1.0, abs(real.value))  # rounding: a long way in metres has few digits for millimetres
+    reacts = not real.low - slack <= spoiled <= real.high + slack
+    tiny = 1e-3  # so that nothing and nothing are the same
+    change = math.log2((abs(spoiled) + tiny) / (abs(real.value) + tiny))
+    return Reaction(metric, unit, real.value, spoiled, reacts, float(np.clip(change, -LONGEST, LONGEST)))

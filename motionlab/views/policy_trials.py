@@ -36,7 +36,7 @@ def load_policies(path: str | Path) -> Kept:
 
 
 def choices(policies: Kept) -> dict[str, list[str]]:
-    """What can be chosen: fusions, changes and instructions, in their order."""
+    """All choices: fusions, changes and instructions, in their order."""
     loop = policies[0]["closed_loop"]
     return {
         "fusion": list(dict.fromkeys(one["fusion"] for one in policies)),

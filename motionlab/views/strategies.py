@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from motionlab.errors import InputError
+from motionlab.plots.ablation import dress
 from motionlab.plots.curves import _axes
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def exposure_figure(rows: Sequence[Record], group: int = 4, *, title: str = "") 
         for name, v in accuracy.items()
     }
     _bands(right, share, [0.0, *(at + (group - 1) / 2 for at in starts)], marker="o")
-    _dress(left, "own codes read just before", "share of true codes predicted")
-    _dress(right, f"own codes read just before (groups of {group})", "the same, as a share of that at 0")
+    dress(left, "own codes read just before", "share of true codes predicted")
+    dress(right, f"own codes read just before (groups of {group})", "the same, as a share of that at 0")
     left.set_ylim(0)
     right.set_ylim(0)
     handles, names = left.get_legend_handles_labels()
@@ -159,7 +160,7 @@ def strategies_figure(
             axes.scatter(values, [place] * len(values), s=18, color=COLOURS[name], alpha=0.75, linewidth=0)
         if reference and field in reference:
             axes.axvline(reference[field], color="#8c959f", linewidth=1, linestyle=":")
-        _dress(axes, FIELDS.get(field, field), "")
+        dress(axes, FIELDS.get(field, field), "")
         axes.grid(visible=False, axis="y")
     panels[0].set_yticks(range(len(names)), [NAMES[name] for name in names])
     figure.suptitle(title)
@@ -180,9 +181,3 @@ def _bands(
         colour, text = COLOURS[name], NAMES[name] if label else None
         axes.plot(list(places), values.mean(0), line, color=colour, linewidth=1.6, label=text, marker=marker)
         axes.fill_between(list(places), values.min(0), values.max(0), color=colour, alpha=0.13, linewidth=0)
-
-
-def _dress(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set(xlabel=x_label, ylabel=y_label)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -13,7 +13,7 @@ from motionlab.vla.policy import VlaPolicy
 
 
 class Seen(Protocol):
-    """What an actor needs of an observation."""
+    """The part of an observation that an actor needs."""
 
     @property
     def images(self) -> Mapping[str, np.ndarray]:

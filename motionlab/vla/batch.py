@@ -1,4 +1,4 @@
-"""What a policy learns from: one moment (`Frame`), and many of them (`Batch`)."""
+"""The training data of a policy: one moment (`Frame`), and many of them (`Batch`)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Labels:
-    """What a `Frame` holds besides its pictures and geometry; the fields are the same."""
+    """All of a `Frame` but its pictures and geometry; the fields are the same."""
 
     instruction: str
     pose: Tensor

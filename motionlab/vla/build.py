@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from motionlab.errors import InputError
+from motionlab.errors import check_choice
 from motionlab.vla.backbone.features import FeatureReader
 from motionlab.vla.backbone.frozen import Frozen
 from motionlab.vla.backbone.output import Backbone
@@ -62,9 +62,9 @@ def make_policy(
     Raises:
         InputError: a name that is not known, or sizes that do not fit.
     """
-    _known("fusion", fusion, ("spatial_film", "cross_attention", "both"))
-    _known("geometry", geometry, ("pooled", "spatial"))
-    _known("head", head, ("regression", "flow"))
+    check_choice("fusion", fusion, ("spatial_film", "cross_attention", "both"))
+    check_choice("geometry", geometry, ("pooled", "spatial"))
+    check_choice("head", head, ("regression", "flow"))
     parts: list[Fusion] = []
     if fusion != "cross_attention":
         parts.append(SpatialFilm(reader.token_dim, side, len(views), language.dim, keypoints=keypoints))
@@ -99,8 +99,3 @@ def grid_of(backbone: Backbone, image_size: int, side: int | None = None) -> tup
     patches = image_size // backbone.patch
     length = patches if side is None else min(side, patches)
     return length, length
-
-
-def _known(where: str, name: str, choices: Sequence[str]) -> None:
-    if name not in choices:
-        raise InputError(where, found=repr(name), expected=" or ".join(choices), fix="Choose one of these.")

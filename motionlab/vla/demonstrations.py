@@ -1,8 +1,8 @@
 """Demonstrations of the expert on the table, made once and kept in a cache folder; nothing of it is ever committed.
 
 Half of them are carried out with noise on the action while the label stays the clean action of the expert. So the
-policy sees places next to the expert's path, and the way back from there (DART: Laskey et al., arXiv:1703.09327). What
-was carried out is stored next to the labels: only `executed_actions` lead from the first state to these pictures.
+policy sees places next to the expert's path, and the way back from there (DART: Laskey et al., arXiv:1703.09327). The
+actions as carried out are stored next to the labels: only `executed_actions` lead from the first state to the pictures.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class DemonstrationSettings:
 def make_demonstrations(
     cache: str | Path, settings: DemonstrationSettings | None = None, processes: int = 1
 ) -> list[Path]:
-    """The files of all tasks, one a task in the order of `TASKS`, made now unless the cache has them.
+    """The files of all tasks, one per task in the order of `TASKS`, made now unless the cache has them.
 
     Args:
         cache: folder of the caches; each set of settings gets a folder in it, complete or not there at all.

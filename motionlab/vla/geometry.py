@@ -1,4 +1,4 @@
-"""What the instruction looks at: the features of a backbone as a few vectors.
+"""The vectors that the instruction looks at: the features of a backbone as a few vectors.
 
 `GeometryFeatureExtractor` is that of AtlasVLA: one vector a view, from the mean of its tokens, its points and its
 camera. Where something stands is lost in the mean, and no later layer can bring it back. `SpatialGeometry` keeps one

@@ -43,7 +43,7 @@ class TokenGroup(NamedTuple):
 
 
 def positions(pad_masks: Tensor) -> Tensor:
-    """Positions for RoPE, int64 `[B, N]`: padding uses up none. What padding itself gets is never read.
+    """Positions for RoPE, int64 `[B, N]`: padding uses up none. The positions of padding itself are never read.
 
     >>> positions(torch.tensor([[1, 1, 1, 1, 0, 1, 1, 1]]))
     tensor([[0, 1, 2, 3, 3, 4, 5, 6]])

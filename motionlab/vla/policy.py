@@ -107,7 +107,7 @@ class VlaPolicy(nn.Module):
             self.fusion.fit_text(self.language(list(dict.fromkeys(instructions))))
 
     def features(self, images: Tensor, view_mask: Tensor) -> Features:
-        """What the backbone says: images `[B, S, 3, H, W]` in [0, 1], bool `[B, S]`."""
+        """The output of the backbone: images `[B, S, 3, H, W]` in [0, 1], bool `[B, S]`."""
         found: Features = self.backbone(images, view_mask)
         return found
 

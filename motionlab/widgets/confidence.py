@@ -23,7 +23,7 @@ except ImportError:  # pragma: no cover - the notebooks extra is installed where
 
 
 class Words(NamedTuple):
-    """What the widget says in one language."""
+    """The texts of the widget in one language."""
 
     question: str
     this: str
@@ -115,7 +115,7 @@ class Confidence(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         )
 
     def still(self) -> dict[str, str]:
-        """What a page without a kernel shows, by mime type: the question and the five answers, none of them chosen."""
+        """The output for a page without a kernel, by mime type: the question and five answers, none of them chosen."""
         scale = " · ".join(html.escape(label) for label in self._labels())
         return {"text/html": f'<p style="{TIGHT}">{html.escape(self._question)}<br>{scale}</p>'}
 

@@ -102,6 +102,6 @@ def read_flags(name: str, text: str, default: tuple[int, ...]) -> tuple[int, ...
         return default
     if set(digits) - set("01") or len(digits) != len(default):
         raise InputError(
-            f"{name} flags", found=repr(text), expected=f"{len(default)} numbers, each 0 or 1", fix="One a token."
+            f"{name} flags", found=repr(text), expected=f"{len(default)} numbers, each 0 or 1", fix="One per token."
         )
     return tuple(int(digit) for digit in digits)

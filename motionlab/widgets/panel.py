@@ -50,7 +50,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
 
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     COLUMNS: ClassVar[int] = 0  # of controls; 0: two, or three when there are many
-    BESIDE: ClassVar[int] = 0  # CSS pixels of the controls, when they stand beside a picture that is not wide
+    BESIDE: ClassVar[int] = 0  # CSS pixels of the controls, when they are next to a picture that is not wide
     MORE_ROWS: ClassVar[int] = 0  # that a subclass adds to the controls and the buttons
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         return f"{settings} -> {self.told()}"
 
     def told(self, result: Any = None) -> str:
-        """What `describe` says of a result, by default of the one that is shown, in the language of the reader.
+        """The sentence of `describe` for a result, by default of the one that is shown, in the language of the reader.
 
         Parts between bars are looked up one by one.
         """
@@ -162,7 +162,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         return Table([[self.said(cell) for cell in row] for row in self.rows(self.result)])
 
     def still(self) -> dict[str, str]:
-        """What a page without a kernel shows of this panel, by mime type: its picture, as base64."""
+        """The output for a page without a kernel, by mime type: the panel's picture, as base64."""
         return still_picture(b"" if self.result is None else self._image.value, 1 / DENSITY)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:

@@ -105,7 +105,7 @@ class SkeletonPlayer(anywidget.AnyWidget):
         super().__init__(clip=clip_data(tracks, caption, fps))
 
     def show(self, tracks: Sequence[Track], caption: str = "", fps: float = 30.0) -> None:
-        """Show other skeletons from their first frame on; a player that plays goes on playing.
+        """Show other skeletons from their first frame on; a player that plays keeps playing.
 
         Raises:
             InputError: as for a new player, which then stays as it is.
@@ -121,7 +121,7 @@ class SkeletonPlayer(anywidget.AnyWidget):
         self._frames = max((len(track.joints) for track in tracks), default=0)
 
     def still(self) -> dict[str, str]:
-        """What a page without a kernel shows, by mime type: the player, which needs none.
+        """The output for a page without a kernel, by mime type: the player, which needs none.
 
         Where no script runs, as in a notebook that nobody has trusted yet, a few moments of each track stand there.
         """

@@ -58,6 +58,6 @@ class ReactionPanel(Panel):
     def rows(self, result: ReactionView) -> Sequence[Sequence[str]]:
         lines: list[Sequence[str]] = [("metric", "unit", "real", "spoiled", "reacts")]
         for reaction in result.reactions:
-            values = (f"≈{reaction.real.value:.3g}", f"≈{reaction.spoiled:.3g}")
+            values = (f"≈{reaction.real:.3g}", f"≈{reaction.spoiled:.3g}")
             lines.append((reaction.metric, reaction.unit, *values, "yes" if reaction.reacts else "no"))
         return lines

@@ -100,7 +100,7 @@ def test_count_of_a_step(bench: ModuleType, model: Any) -> None:
 
 
 def test_chunks_hold_less_than_all_logits(bench: ModuleType) -> None:
-    """Counted, not timed: with many codes, a step of ours holds at most a third of theirs beyond what stays."""
+    """Counted, not timed: with many codes, our step holds at most a third of theirs beyond what stays."""
     pytest.importorskip("transformers")
     model = bench.make_decoder(bench.Size(1, 2, 1, 16), 64000).train()
     tokens = bench.decoders.random_tokens(model, 8, 192)

@@ -100,7 +100,7 @@ def test_convolutions_alone_are_those_of_the_model(bench: ModuleType) -> None:
     """The same multiplications in a step, in the list made from our model, and in that of the plain model."""
     ours, peer = bench.tokenizer_pair(**SIZES)
     x = torch.randn(2, 24, 272)
-    # Beside its convolutions a step has FSQ's two maps: twelve tokens per clip, 16 channels, 4 numbers; each is
+    # Besides its convolutions a step has FSQ's two maps: twelve tokens per clip, 16 channels, 4 numbers; each is
     # multiplied forward and, backward, for its input and for its weights.
     fsq = 2 * 3 * 2 * (2 * 12) * 16 * 4
     in_step = flops(bench.training_step(ours, x)) - fsq
@@ -117,7 +117,7 @@ def test_training_step_learns(bench: ModuleType) -> None:
 
 def test_turns_alternate_and_ratios_are_taken_round_by_round(bench: ModuleType) -> None:
     calls: list[str] = []
-    times = bench.take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=4, seconds=99)
+    times = bench.Effort(4, 99.0).take_turns(a=lambda: calls.append("a"), b=lambda: calls.append("b"))
     assert "".join(calls) == "ab" + "abba" * 2
     assert {name: len(rounds) for name, rounds in times.items()} == {"a": 4, "b": 4}
     # Every round is twice as slow as the one before, and b takes three times as long as a in each.
@@ -131,7 +131,7 @@ def test_turns_alternate_and_ratios_are_taken_round_by_round(bench: ModuleType) 
 
 def test_time_limit_leaves_three_rounds_and_counts_the_first(bench: ModuleType) -> None:
     calls: list[int] = []
-    assert len(bench.take_turns({"a": lambda: calls.append(1)}, rounds=9, seconds=-1.0)["a"]) == 3 == len(calls)
+    assert len(bench.Effort(9, -1.0).take_turns(a=lambda: calls.append(1))["a"]) == 3 == len(calls)
 
 
 def test_memory_row_counts_what_is_held_at_once(bench: ModuleType) -> None:

@@ -14,7 +14,16 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import pytest
 
 from motionlab import cli
-from motionlab.config import QUANTIZERS, RunConfig, Sampling, TrainConfig, from_mapping, load_config, to_mapping
+from motionlab.config import (
+    QUANTIZERS,
+    RunConfig,
+    Sampling,
+    TrainConfig,
+    VlaRunConfig,
+    from_mapping,
+    load_config,
+    to_mapping,
+)
 from motionlab.config.fields import Rule, Section, check_value, hints, without_none
 from motionlab.errors import InputError
 from motionlab.quantizers.build import KINDS
@@ -38,7 +47,7 @@ class Field(NamedTuple):
         return hints(self.kind)[self.field.name]
 
 
-def fields(kind: type = RunConfig, prefix: str = "") -> Iterator[Field]:
+def fields(kind: type, prefix: str = "") -> Iterator[Field]:
     for field in dataclasses.fields(kind):
         hint = hints(kind)[field.name]
         if isinstance(hint, type) and issubclass(hint, Section):
@@ -47,7 +56,8 @@ def fields(kind: type = RunConfig, prefix: str = "") -> Iterator[Field]:
             yield Field(f"{prefix}{field.name}", kind, field)
 
 
-FIELDS = {field.key: field for field in fields()}
+FIELDS = {field.key: field for field in fields(VlaRunConfig)}
+TEXT_TO_MOTION = {field.key for field in fields(RunConfig)}
 
 
 def bad_values(hint: Any, rule: Rule) -> list[Any]:
@@ -98,7 +108,8 @@ def values_with(key: str, value: Any) -> dict[str, Any]:
 
 
 def test_the_fields_are_found() -> None:
-    assert len(FIELDS) > 100 and {"seed", "llama.dim", "llama_training.betas", "sampling.top_p"} <= set(FIELDS)
+    assert len(TEXT_TO_MOTION) > 100 and {"seed", "llama.dim", "sampling.top_p"} <= TEXT_TO_MOTION < set(FIELDS)
+    assert {"vla.views", "vla_data.source", "vla_pretrain.depth_weight", "vla_evaluation.seed"} <= set(FIELDS)
     assert sum(key.startswith("tokenizer_training.") for key in FIELDS) == len(dataclasses.fields(TrainConfig))
 
 
@@ -120,7 +131,7 @@ def test_bad_values_are_one_error_that_names_the_key(key: str) -> None:
     assert len(bad) >= 3
     for value in bad:
         with pytest.raises(InputError) as caught:
-            from_mapping(RunConfig, values_with(key, value), where="mine.yaml")
+            from_mapping(VlaRunConfig, values_with(key, value), where="mine.yaml")
         message = str(caught.value)
         assert message.startswith(f"mine.yaml: {key}: found ") and "\n" not in message, (value, message)
         assert caught.value.expected and caught.value.fix
@@ -135,10 +146,11 @@ def test_values_at_the_edge_are_taken(key: str) -> None:
 
 @pytest.mark.parametrize("key", FIELDS)
 def test_a_command_refuses_before_it_writes(key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preset = "ci" if key in TEXT_TO_MOTION else "vla"
     for value in [value for value in bad_values(FIELDS[key].hint, FIELDS[key].rule) if value == value][:3]:
         text = ".inf" if value == INF else json.dumps(value)
         with pytest.raises(SystemExit) as ended:
-            cli.main(["run", "--preset", "ci", "--out", str(tmp_path), f"{key}={text}"])
+            cli.main(["run", "--preset", preset, "--out", str(tmp_path), f"{key}={text}"])
         printed = capsys.readouterr().err
         assert ended.value.code == 2 and f"{key}: found " in printed and list(tmp_path.iterdir()) == []
 

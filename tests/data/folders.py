@@ -88,7 +88,7 @@ class Tree:
         }
 
     def write_code_layout(self, folder: Path) -> Path:
-        """What the published code reads."""
+        """The files that the published code reads."""
         files = {f"motion_data/vector_272/{name}.npy": npy(values) for name, values in self.features.items()}
         files |= {f"texts/{name}.txt": text.encode() for name, text in self.texts.items()}
         files |= {f"{LISTS}/{name}.txt": "\n".join(rows).encode() for name, rows in self.lists.items()}
@@ -99,7 +99,7 @@ class Tree:
         return folder
 
     def write_archives(self, folder: Path) -> Path:
-        """What is downloaded: one archive with the top folder, one with it doubled, one without."""
+        """The download: one archive with the top folder, one with it doubled, one without."""
         tops = {"folder0": "", "folder1": "MotionGV/MotionGV/", "folder2": None}
         for part, top in tops.items():
             inside = {

@@ -159,7 +159,7 @@ def test_rotations_against_positions(recorded: list[torch.Tensor]) -> None:
 def test_the_gaps_of_many_clips_are_those_of_each(
     recorded: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the skeleton, how far the clip travels, and how many are laid end to end."""
+    """For any skeleton, any distance that the clip travels, and any number of clips laid end to end."""
     monkeypatch.setattr(module, "CLIPS_AT_ONCE", 3)
     tall = Skeleton("tall", canonical_skeleton().offsets * 1.2)
     clips = [*recorded[:5], corrupt("random_angles", recorded[5]), corrupt("slide", recorded[6]), recorded[7].half()]

@@ -1,4 +1,4 @@
-"""What a folder of motions is described by: captions in every form, the list of clips, the quarantine, archives."""
+"""Descriptions of a folder of motions: captions in every form, the list of clips, the quarantine, archives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trainings and runs write about themselves: results of ablations, history, summary, metrics, reports."""
+"""Files that trainings and runs write about themselves: results of ablations, history, summary, metrics, reports."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def texts_of(page: str) -> Iterator[str]:
-    """What a browser would show of a page, but for its drawings."""
+    """The text that a browser would show of a page, without its drawings."""
     for found in _TEXT.finditer(page):
         if found[2] and found[2].strip():
             yield " ".join(html.unescape(found[2]).split())

@@ -15,7 +15,7 @@ Mutants = Mapping[str, tuple[Callable[..., Any], str]]  # mistake -> (a wrong an
 
 
 def in_chinese(name: str, verdict: str) -> str:
-    """What a Chinese reader is told instead; empty when there is nothing Chinese in it."""
+    """The text for a Chinese reader; empty when there is nothing Chinese in it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOTIONLAB_LANG", "zh")
         problem = verdict.removeprefix(f"✗ {name}: ")

@@ -1,4 +1,4 @@
-"""What every exercise says with MOTIONLAB_LANG=zh. `conftest.py` translates the verdicts on all typical mistakes."""
+"""The texts of every exercise with MOTIONLAB_LANG=zh. `conftest.py` translates the verdicts on all typical mistakes."""
 
 from __future__ import annotations
 

@@ -279,7 +279,7 @@ def test_the_player_of_lesson_00_plays_and_tells_python(page: Any, lab: str, roo
 
 
 def test_another_sentence_moves_the_figures_of_lesson_00(page: Any, lab: str, root: Path) -> None:
-    """The panel fits on a laptop's page; a new sentence and more motions redraw the player, which goes on playing."""
+    """The panel fits on a laptop's page; a new sentence and more motions redraw the player, which keeps playing."""
     open_lesson(page, lab, "00_start_here.ipynb", root, "ml.MotionPanel(")
     words = page.locator(".jp-OutputArea .widget-combobox input, .jp-OutputArea input[list]").first
     words.wait_for(timeout=60_000)
@@ -348,7 +348,7 @@ def pixels(page: Any) -> str:
 
 
 def test_a_reader_stops_a_robot_at_a_step(page: Any, tmp_path: Path) -> None:
-    """The page of an episode: the slider chooses picture and action, play goes on to the end, nothing else is asked."""
+    """An episode's page: the slider chooses picture and action, play continues to the end, nothing else is asked."""
     pictures = [np.full((8, 16, 3), 20 * number, np.uint8) for number in range(5)]
     actions = np.zeros((4, 7))
     actions[:, 0], actions[:, 6] = [0.1, 0.2, 0.3, 0.4], [-1, -1, 1, 1]

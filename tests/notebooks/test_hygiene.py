@@ -76,7 +76,7 @@ def test_an_appendix_finds_the_code_and_the_results_of_its_lesson() -> None:
 
 
 def appendix_problems(lesson: str, appendix: str, name: str) -> list[str]:
-    """What is wrong between the prose of a lesson and of its appendix: each has a link to the other."""
+    """Problems between the prose of a lesson and of its appendix: each has a link to the other."""
     problems = []
     if f"](appendix/{name})" not in lesson:
         problems.append("the lesson has no link to its appendix")

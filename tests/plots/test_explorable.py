@@ -85,7 +85,7 @@ def test_without_plotly_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def data_of(page: str) -> dict[str, Any]:
-    """What a page holds for plotly."""
+    """The data that a page holds for plotly."""
     found = re.search(r'<script type="application/json">(.*?)</script>', page, flags=re.DOTALL)
     assert found
     data: dict[str, Any] = json.loads(found[1])

@@ -127,7 +127,7 @@ def test_two_motions_move_in_step_and_the_shorter_one_waits(show: Opener) -> Non
             seen[name].append(player.locator("canvas").evaluate(half, side))
         ended = player.locator("canvas").get_attribute("data-ended")
         assert ended == ("b" if frame >= len(short) else "")
-    assert len(set(seen["a"])) == 5, "the longer one goes on"
+    assert len(set(seen["a"])) == 5, "the longer one continues"
     assert len(set(seen["b"][:3])) == 3 and seen["b"][3] == seen["b"][4] != seen["b"][2], (
         "the shorter one holds its pose"
     )

@@ -1,4 +1,4 @@
-"""What is collected for the site, and how links, outputs and diagrams are changed on the way."""
+"""The sources that are collected for the site, and how links, outputs and diagrams are changed on the way."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def chinese(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def looked_up() -> Iterator[str]:
-    """What the code gives to `tr`, as it is written there."""
+    """The texts that the code gives to `tr`, as written there."""
     for file in TEACHING.glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tr":

@@ -92,7 +92,7 @@ def test_the_best_match_is_first() -> None:
 def test_both_languages_are_searched_in_any_case() -> None:
     assert names(find_terms("掩码"))[0] == "masked modelling"
     assert names(find_terms("  FROZEN   model "))[0] == "frozen model"
-    assert "key-value cache" in names(find_terms("KV cache"))  # stands in the Chinese meaning
+    assert "key-value cache" in names(find_terms("KV cache"))  # is in the Chinese meaning
     assert names(find_terms("no such word")) == []
     assert len(find_terms("")) == len(all_terms())
 

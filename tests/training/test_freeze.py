@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
-from motionlab.training.freeze import freeze, trainable_table
+from motionlab.training.freeze import check_freeze, freeze, trainable_table
 
 
 class Two(nn.Module):
@@ -104,3 +104,20 @@ def test_in_a_training(toy: Any, settings: Any, tmp_path: Path, capsys: pytest.C
 def test_everything_frozen_is_said(toy: Any, settings: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ToyModel: found no trainable parameter"):
         toy().fit(tmp_path, settings(freeze=["*"]))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        (["front", "behind"], "found 'behind', expected a pattern of front, back"),
+        (["*"], r"found \*, expected a part that is left to train"),
+        (["front", "back.weight", "back.bias"], "found front, back.weight, back.bias, expected a part"),
+    ],
+)
+def test_a_check_refuses_before_a_training_and_changes_nothing(patterns: list[str], found: str) -> None:
+    model = Two()
+    with pytest.raises(InputError, match=f"^llama_training.freeze: {found}"):
+        check_freeze(model, patterns, "llama_training.freeze")
+    for good in ([], ["front"], ["front", "back.weight"]):
+        check_freeze(model, good, "llama_training.freeze")
+    assert all(value.requires_grad for value in model.parameters()) and model.front.training

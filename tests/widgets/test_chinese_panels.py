@@ -70,7 +70,7 @@ NOT_SHOWN = {"limit", "total", "optimizer", "quantizer"}
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What panels looked up, and what they found. Nothing is drawn."""
+    """The texts that panels looked up, and the pairs that they found. Nothing is drawn."""
     found: dict[str, str] = {}
 
     def noted(text: str, *places: str | Path) -> str:

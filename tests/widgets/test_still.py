@@ -1,4 +1,4 @@
-"""What a panel or a player leaves in a saved notebook, for pages without a kernel."""
+"""The output that a panel or a player leaves in a saved notebook, for pages without a kernel."""
 
 from __future__ import annotations
 

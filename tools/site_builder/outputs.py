@@ -6,7 +6,7 @@ import html
 import re
 from typing import Any
 
-# What a panel or a player prints: `<RopePanel: query, key, pair>`.
+# The text that a panel or a player prints: `<RopePanel: query, key, pair>`.
 _WIDGET = re.compile(r"^<(?P<kind>\w+(?:Panel|Player)): (?P<names>.*)>$", flags=re.DOTALL)
 PLOTLY = "application/vnd.plotly.v1+json"
 _ALIVE = ("image/png", "text/html")

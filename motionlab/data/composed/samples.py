@@ -83,7 +83,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class EmbeddingsIndex:
-    """What the embeddings' file says about its rows."""
+    """The header of the embeddings' file, about its rows."""
 
     encoder: str
     captions: list[str]

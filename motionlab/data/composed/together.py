@@ -1,7 +1,7 @@
 """The joins of many clips at once: the fast twin of `join_tracks`, one after the other.
 
 A clip is a few hundred small operations on a hundred frames, of which most of the time is the way into torch and back.
-Here the frames of several clips stand in one tensor: all pieces are resampled together, then all first seams are made
+Here the frames of several clips are in one tensor: all pieces are resampled together, then all first seams are made
 together, all second ones, and so on. Formulas and their order are those of `join.py`, and the features are the same bit
 for bit. For that, atan2 is taken over the same stretches: torch computes the last few numbers of a tensor, those that
 do not fill a vector register, by another routine than the rest, and where 0 is expected even its sign would differ.

@@ -35,7 +35,7 @@ class Embeds(Protocol):
         ...
 
     def embed_text(self, captions: Sequence[str], texts: TextCache | None = None) -> Tensor:
-        """`[N, D]`, one row a caption."""
+        """`[N, D]`, one row per caption."""
         ...
 
 
@@ -52,7 +52,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Record:
-    """What an evaluator is and where it comes from; stands in its file.
+    """The description of an evaluator and its origin, kept in its file.
 
     Args:
         text_encoder: name of the frozen encoder whose features it reads.

@@ -1,4 +1,4 @@
-"""The table of scores of a text-to-motion model, as papers have it, with what papers leave out beside it.
+"""The table of scores of a text-to-motion model, as papers have it, with the rows that papers leave out.
 
 | score | question | better |
 |---|---|---|
@@ -104,7 +104,7 @@ def score_texts_and_motions(
         meanings: a group for each clip (`meaning.meanings`); None: captions that are equal letter for letter.
         takes: the recording of each clip, if several are from one: intervals are over takes then.
         reference: real motions that FID compares with, best the training clips, or their embeddings `[M, D]`. None:
-            `real`, and then FID has no value of real motion beside it.
+            `real`, and then there is no FID of real motion to compare with.
         repeats: for multimodality, two or more motions of each of some captions, equally many of each.
         seed: of draws and of the wrong captions.
 

@@ -7,7 +7,7 @@ Both are one architecture, TEMOS (Petrovich et al., ECCV 2022) with the contrast
                                                                     +-> [mu, logvar, token 1, ...] -> transformer
     motion  -> (x - mean) / std, linear 272 -> width per frame -----+   (4 layers, 4 heads, feed-forward 1024, gelu)
 
-The two learned tokens stand in front, positions are added to all of them, and the embedding is the last layer's state
+The two learned tokens come first, positions are added to all of them, and the embedding is the last layer's state
 of `mu`: the mean of the Gaussian. The state of `logvar` is not needed.
 
 The folder holds the checkpoint (`*.ckpt`, of which the tensors `textencoder.*` and `motionencoder.*` are read), the

@@ -23,7 +23,7 @@ def point_name(point: Point) -> str:
 
 
 def grid_error(point: Point, error: InputError) -> InputError:
-    """A value that no point may have, named as it stands in the grid."""
+    """A value that no point may have, named as in the grid."""
     name = error.where.removeprefix("ablation: ")  # "tokenizer.width"
     key = name.rpartition(".")[2]
     value = f"{key}={point[key]}" if key in point else point_name(point)

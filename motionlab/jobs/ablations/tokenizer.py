@@ -46,7 +46,7 @@ from motionlab.jobs.prepare import check_data, prepare
 from motionlab.jobs.workers import worker_pool
 from motionlab.plots.ablation import overview_figure
 from motionlab.plots.curves import figure_to_png
-from motionlab.runtime import one_thread
+from motionlab.runtime import one_thread, physical_cores
 
 Axes = dict[str, list[Any]]  # key -> the values that it takes
 MAX_POINTS = 500  # a grid of more is more often a slip of the keyboard than a wish: it trains for hours
@@ -197,7 +197,7 @@ def fill_file(
     Returns:
         the points that failed, each with its error.
     """
-    count = min(workers or _physical_cores(), max(len(todo), 1))
+    count = min(workers or physical_cores(), max(len(todo), 1))
     estimate = f", about {seconds * len(todo) / count / 60:.0f} min" if seconds and todo else ""
     there = f"{len(points) - len(todo):,} of them in {printable(out)}"
     say(f"{len(points):,} points, {there}; {count} at a time{estimate}")
@@ -273,12 +273,6 @@ def _without_data(axes: Mapping[str, Sequence[Any]]) -> tuple[Axes, dict[str, An
                 raise InputError(f"grid axis {key}", found=found, expected="one: all points share the motions", fix=fix)
             data[key.removeprefix(DATA)] = values[0]
     return {key: list(values) for key, values in axes.items() if not key.startswith(DATA)}, data
-
-
-def _physical_cores() -> int:
-    import psutil
-
-    return psutil.cpu_count(logical=False) or 1
 
 
 def _numbers(result: Result) -> str:

@@ -42,7 +42,7 @@ class Source:
 
 @dataclass
 class Listing:
-    """What the inputs hold.
+    """The content of the inputs.
 
     Args:
         sources: files to read, in their order.
@@ -168,7 +168,7 @@ def safe_name(text: str) -> str:
 def _is_motion(path: Path) -> bool:
     """Whether a file is to be read: one of a suffix that formats have, unless it is some other text.
 
-    What no format recognises in a suffix of motions is told as unreadable when it is read.
+    A file with a suffix of motions that no format recognises is reported as unreadable when it is read.
     """
     suffix = path.suffix.lower()
     if not any(suffix in known.suffixes for known in FORMATS):

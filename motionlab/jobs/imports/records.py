@@ -1,7 +1,7 @@
-"""What an import keeps: a line for each clip, and a log by which it continues after a kill.
+"""The records of an import: a line for each clip, and a log by which it continues after a kill.
 
-OUT/clips.jsonl       one line a clip that has a file: what training and audit read
-OUT/import.jsonl      the settings, then one line a file that was read; also the sign that a folder is an import
+OUT/clips.jsonl       one line per clip that has a file: what training and audit read
+OUT/import.jsonl      the settings, then one line per file that was read; also the sign that a folder is an import
 OUT/motions/NAME.npz  right clips
 OUT/quarantine/NAME.npz  doubtful ones
 """
@@ -86,7 +86,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Settings:
-    """What shapes the clips. An import continues with the same settings only."""
+    """Settings that shape the clips. An import continues with the same settings only."""
 
     fps: float | None = None
     unit: str | None = None

@@ -1,4 +1,4 @@
-"""What an import prints at its end."""
+"""The summary that an import prints at its end."""
 
 from __future__ import annotations
 

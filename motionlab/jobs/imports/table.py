@@ -64,7 +64,7 @@ def write_verdicts(
 
 
 def read_verdicts(folder: str | Path) -> Verdicts:
-    """What `write_verdicts` wrote.
+    """The rows that `write_verdicts` wrote.
 
     Raises:
         InputError: no such file, or another content.
@@ -108,7 +108,7 @@ def write_page(folder: Path, entries: Sequence[FileEntry], counts: Mapping[str, 
 
 
 def verdict_lines(entries: Sequence[FileEntry]) -> list[str]:
-    """The table that is printed: one line a clip; of many, those that are not right; of very many, the reasons."""
+    """The table that is printed: one line per clip; of many, those that are not right; of very many, the reasons."""
     rows = _sorted(entries)
     some = rows if len(rows) <= FEW else [(entry, clip) for entry, clip in rows if clip.verdict != "right"]
     if len(some) > FEW:

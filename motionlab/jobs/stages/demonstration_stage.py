@@ -1,4 +1,4 @@
-"""What both stages of the robot half share: they learn from demonstrations, not from motions."""
+"""The common part of both stages of the robot half: they learn from demonstrations, not from motions."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class RunStage(Stage[Batch]):
 
     @classmethod
     def prepare(cls, run: Run) -> Any:
-        """What the stage learns from; it has to be what the run began with. Nothing of the run is changed.
+        """The data of the stage; they have to be those that the run began with. Nothing of the run is changed.
 
         Raises:
             InputError: data that cannot be used, or others than those of the run.

@@ -18,7 +18,13 @@ from motionlab.jobs.vla.data import (
     bind_demonstrations,
     frames_in_memory,
 )
-from motionlab.jobs.vla.models import check_parts, make_policy_of, make_reader, trained_backbone
+from motionlab.jobs.vla.models import (
+    check_frozen_parts,
+    check_parts,
+    make_policy_of,
+    make_reader,
+    trained_backbone,
+)
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.runtime import cache_dir
 from motionlab.training.checkpoints.tensor_files import save_model
@@ -38,7 +44,7 @@ AT_A_TIME = {"tiny_vggt": 64, "vggt": 1}  # frames that a backbone sees; the tok
 
 
 class VlaStage(DemonstrationStage[PolicyBatch]):
-    """What is seen, an instruction and the robot's state to the losses of a chunk of actions.
+    """Pictures, an instruction and the robot's state to the losses of a chunk of actions.
 
     Validation columns, over held-out episodes: `val_loss` and its parts `val_pose` and `val_gripper`; `val_pose_mm`,
     `val_pose_mrad` and `val_gripper_accuracy`, which mean something; and `val_mean_action_loss` and
@@ -83,9 +89,10 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
 
     @classmethod
     def check(cls, config: RunConfig, variant: str | None = None) -> None:
-        """Refuse settings without a robot half, and a backbone or a language model that cannot be used."""
+        """Refuse settings without a robot half, and parts elsewhere, or frozen parts, that cannot be used."""
         super().check(config, variant)
         check_parts(vla_settings(config))
+        check_frozen_parts(vla_settings(config))
 
     @classmethod
     def check_run(cls, run: Run) -> None:
@@ -145,7 +152,7 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
         return {name: total / steps for name, total in totals.items()} | self.baselines
 
     def keep(self) -> None:
-        """With the run, and the words that it knows beside its weights."""
+        """Keep the policy with the run: its weights, and the words that it knows."""
         save_model(self.folder / "model.safetensors", self.model, {"run": self.run.config.name, "words": self.words})
 
     def _batch(self, moments: Moments) -> PolicyBatch:
@@ -182,14 +189,14 @@ class VlaStage(DemonstrationStage[PolicyBatch]):
         return {name: float(value) * steps for name, value in means.items()} | {"steps": steps}
 
     def _mean_action(self) -> dict[str, float]:
-        """What a policy scores on the held-out episodes that always does the mean of the training actions."""
+        """Scores on the held-out episodes of a policy that always does the mean of the training actions."""
         targets, real = self.held_out.targets, ~self.train.action_is_pad
         mean_pose = self.train.pose[real].mean(0).expand_as(targets.pose)
         mean_gripper = self.train.gripper[real].mean(0).expand_as(targets.gripper)
         return self._scores("mean_action", mean_pose, mean_gripper, targets)
 
     def _expert_noise(self) -> dict[str, float]:
-        """What the actions that were carried out on the held-out episodes score against the expert's labels."""
+        """Scores of the actions that were carried out on the held-out episodes, against the expert's labels."""
         frames = self.splits.frames.of_episodes(self.splits.validation)
         carried_out = frames.executed()
         if carried_out is None:

@@ -20,7 +20,7 @@ from motionlab.jobs.vla.data import (
     bind_demonstrations,
     frames_in_memory,
 )
-from motionlab.jobs.vla.models import make_backbone
+from motionlab.jobs.vla.models import check_frozen_parts, make_backbone
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.training.distributed import World
 from motionlab.training.stage import Losses
@@ -82,14 +82,15 @@ class VlaPretrainStage(DemonstrationStage[Views]):
 
     @classmethod
     def check(cls, config: RunConfig, variant: str | None = None) -> None:
-        """Refuse a backbone that comes from somewhere else."""
+        """Refuse a backbone that comes from somewhere else, and parts to freeze that it does not have."""
         super().check(config, variant)
         path = vla_settings(config).vla.backbone_path
         if path is not None:
             raise InputError(
                 "vla.backbone_path", found=path, expected="null: this stage trains a new backbone",
-                fix="Set it to null, or go on with: motionlab train vla.",
+                fix="Set it to null, or continue with: motionlab train vla.",
             )  # fmt: skip
+        check_frozen_parts(vla_settings(config))
 
     def make(self) -> TinyVGGT:
         """A backbone with random weights."""

@@ -1,7 +1,7 @@
 """Trials of a policy in the world of its demonstrations: success of each task, controls, and two films.
 
 A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions) and the
-same policy with the mean picture before its eyes, above it the expert that was imitated, and beside it the same policy
+same policy with the mean picture before its eyes, above it the expert that was imitated, and next to it the same policy
 behind changed conventions (`evaluation/convention_controls.py`).
 """
 
@@ -150,7 +150,7 @@ def check_instructions(policy: VlaPolicy, world: World) -> None:
 
 
 def other_policies(world: World, env: Env | None, actor: Actor, means: Means, seed: int) -> dict[str, Policy]:
-    """What the policy is compared with, by name. Without an env only the names count."""
+    """The controls of the policy by name. Without an env only the names count."""
     rng = np.random.default_rng(seed)
     known: dict[str, Policy] = {
         "the expert": actor if env is None else world.expert(env),
@@ -207,7 +207,7 @@ class Recorded:
 
 
 def film_numbers(episode: EpisodeResult, instruction: str) -> dict[str, Any]:
-    """What a film shows."""
+    """The data of a film."""
     return {
         "instruction": instruction,
         "seed": episode.seed,

@@ -11,10 +11,12 @@ import torch
 from motionlab.config import VlaRunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import require
+from motionlab.files.weights import shapes_only
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.text.load import load_text_encoder
 from motionlab.training.checkpoints.tensor_files import load_into
+from motionlab.training.freeze import check_freeze
 from motionlab.vla.action_normalizer import ActionNormalizer
 from motionlab.vla.backbone.features import FeatureReader
 from motionlab.vla.backbone.output import Backbone
@@ -126,6 +128,26 @@ def make_policy_of(config: VlaRunConfig, backbone: Backbone, words: Sequence[str
         use_state=vla.use_state, geometry_dim=vla.geometry_dim, fusion_dim=vla.fusion_dim, keypoints=vla.keypoints,
         hidden=vla.hidden, pose_weight=vla.pose_weight, gripper_weight=vla.gripper_weight,
     )  # fmt: skip
+
+
+def check_frozen_parts(config: VlaRunConfig) -> None:
+    """Refuse patterns of parts to freeze that no part fits, before any work. The models have no memory here.
+
+    A policy with weights from a folder is left for its training to check: its parts are not known yet.
+
+    Raises:
+        InputError: the pattern, and the parts that there are.
+    """
+    vla = config.vla
+    if vla.backbone == "vggt":
+        return
+    with shapes_only():
+        backbone = make_backbone(config)
+        if vla.backbone_path is None:
+            check_freeze(backbone, config.vla_pretrain_training.freeze, "vla_pretrain_training.freeze")
+        if config.vla_training.freeze and vla.language == "tiny":
+            policy = make_policy_of(config, backbone, words=["cube"])
+            check_freeze(policy, config.vla_training.freeze, "vla_training.freeze")
 
 
 def trained_policy(run: Run) -> VlaPolicy:

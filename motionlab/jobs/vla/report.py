@@ -22,6 +22,7 @@ from motionlab.language import Own
 from motionlab.plots.curves import line_figure, loss_figure, stacked_bars
 from motionlab.plots.explorable import figure_html, figures_script
 from motionlab.training.reporting.history import History
+from motionlab.training.reporting.text_table import as_cell
 
 STAGES = {"vla_pretrain": "backbone", "vla": "policy"}
 CONTROLS = (
@@ -118,7 +119,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
         if (run.folder / stage / "training.json").is_file():
             best = training_report(run.folder / stage)["best_validation"]
             found[title] = table(
-                ["held-out episodes, best weights", ""], [[name, _number(value)] for name, value in best.items()]
+                ["held-out episodes, best weights", ""], [[name, as_cell(value)] for name, value in best.items()]
             )
     found["time"] = table(
         ["stage", "seconds"], [[name, f"{value:.1f}"] for name, value in metrics.get("seconds", {}).items()]
@@ -203,7 +204,3 @@ def _shares(one: Mapping[str, Any]) -> list[str]:
 
 def _steps(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

@@ -30,7 +30,7 @@ STATES = 50  # initial states of a task of LIBERO
 
 @dataclass(frozen=True)
 class World:
-    """What a run needs to know of its world.
+    """All that a run needs to know of its world.
 
     Fields:
         tasks: numbers into `env.tasks` of those that a policy is tried on.

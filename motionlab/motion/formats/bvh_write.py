@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from motionlab.errors import InputError
+from motionlab.errors import check_choice
 from motionlab.files import write_text
 from motionlab.motion.formats.euler_curves import ORDERS, euler_curves
 from motionlab.motion.formats.registry import WriteOptions, Writer
@@ -54,12 +54,6 @@ def write_bvh(path: str | Path, motion: Motion, *, unit: str = "m", order: str =
     lines = ["HIERARCHY", *_write_joint(0, offsets, order, "")]
     lines += ["MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / motion.fps:.8f}", *rows]
     write_text(path, "\n".join(lines) + "\n")
-
-
-def check_choice(where: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise InputError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise InputError(where, found=repr(value), expected=" or ".join(choices), fix="Choose one of these.")
 
 
 def _depth_first(joint: int) -> list[int]:

@@ -45,7 +45,7 @@ def euler_to_matrix(angles: Tensor, axes: str, out: Tensor | None = None) -> Ten
 
 
 def _fill(angles: Tensor, axes: str, out: Tensor) -> None:
-    """R1 R2 R3 about three different axes i, j, k; `sign` is 1 where i, j, k are x, y, z or go on in that order.
+    """R1 R2 R3 about three different axes i, j, k; `sign` is 1 where i, j, k follow each other as x, y, z do, else -1.
 
     Entry by entry as the two matrix products would round it: (R1 R2) has single products, R3 adds two of each.
     """

@@ -25,7 +25,7 @@ def euler_curves(rotations: Tensor, order: str = "ZYX") -> Tensor:
         order: one of `ORDERS`; "ZYX" gives (Z, Y, X) of Rz Ry Rx.
 
     Returns:
-        `[T, J, 3]`. The first frame is within +-180 degrees; a joint that keeps turning goes on counting.
+        `[T, J, 3]`. The first frame is within +-180 degrees; a joint that keeps turning keeps counting.
     """
     first = matrix_to_euler(rotations, order)  # [T, J, 3]
     curves = first.clone()

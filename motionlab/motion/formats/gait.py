@@ -1,8 +1,8 @@
 """Phase of a walk cycle and kind of gait, from places of joints: two labels that PFNN's data were given by hand.
 
 **Phase** is 0 when the left foot comes down, 0.5 when the right one does, and grows evenly in between. Two steps of the
-same foot are a whole cycle (hopping). Before the first step and after the last one the cycle goes on at the pace of the
-nearest; without two steps it turns once a second, since a network wants a phase also of a person who stands.
+same foot are a whole cycle (hopping). Before the first step and after the last one the cycle continues at the pace of
+the nearest; without two steps it turns once a second, since a network wants a phase also of a person who stands.
 
 **Gait** is six weights per frame (`GROUPS`):
 

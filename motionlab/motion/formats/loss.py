@@ -1,4 +1,4 @@
-"""What a file lost of a motion, measured: the file is read again and compared with what was written into it.
+"""The loss of a motion in a file, measured: the file is read again and compared with what was written into it.
 
 Places and rotations of joints with our names are compared as the file has them. Only where it has no rotations are
 these solved from the places, by retargeting.

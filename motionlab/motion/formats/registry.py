@@ -42,7 +42,7 @@ class Format:
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """What a person asks of a file that is written; None is the default of the format.
+    """Options of a file that is written; None is the default of the format.
 
     Args:
         unit: "m" or "cm".

@@ -1,4 +1,4 @@
-"""What a reader of a file hands on: the motion on the body of the file, in the axes and the unit of the file.
+"""The result of every reader: the motion on the body of the file, in the axes and the unit of the file.
 
 Readers do not interpret. Which joint is the knee, which way is up and how long a unit is are questions that
 `motion/retargeting/` answers from the poses; a reader passes on what its format says for certain, and no more.
@@ -97,7 +97,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a person says about files that cannot say it themselves.
+    """Facts that a person states about files that do not contain them.
 
     Args:
         fps: frames a second; replaces what the file says.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from motionlab.errors import InputError
+from motionlab.errors import InputError, check_choice
 from motionlab.motion.formats import (
     bvh_write,
     features_write,
@@ -68,7 +68,7 @@ def find_writer(path: str | Path, to: str | None = None, options: WriteOptions |
 def check_option(name: str, value: str) -> None:
     """Raise InputError for a value that no writer has."""
     choices = {"unit": tuple(bvh_write.UNITS), "order": ORDERS, "up": bvh_write.UPS}
-    bvh_write.check_choice(name, value, choices[name])
+    check_choice(name, value, choices[name])
 
 
 def write_motion(

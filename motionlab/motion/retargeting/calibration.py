@@ -31,7 +31,7 @@ from motionlab.motion.skeleton import JOINT_NAMES, PARENTS
 
 LOOSE = 10.0  # degrees that hips may turn against the pelvis, or collars against the chest
 BENDS = 3.0  # degrees that a bone may turn against the joint that carries it
-POSED = 5.0  # degrees; a person nearer to a T-pose than this stands in one, and it serves as a rest pose would
+POSED = 5.0  # degrees; a person nearer to a T-pose than this is in one, and it serves as a rest pose would
 ONE_AXIS = 0.9  # length of the mean of a hinge's directions; 1 for a perfect hinge
 BENT = 0.2  # sine of the bend from which a limb shows its plane
 
@@ -77,7 +77,7 @@ def calibrate(
         hinged = [name for name in HINGES if _use_hinge(corrections, world, places, name)]
     for side in ("left", "right"):
         elbow, wrist = f"{side}_elbow", f"{side}_wrist"
-        if elbow in world and wrist in world:  # a hand goes on where its forearm points
+        if elbow in world and wrist in world:  # a hand points where its forearm points
             corrections[wrist] = world[wrist][at].mT @ world[elbow][at] @ corrections[elbow]
     why = "The rest pose of the file does not stand" if rest is not None else "The file has no rest pose"
     notes = [f"{why}; turns about the length of bones are measured from the pose at {float(times[at]):.2f} s."]

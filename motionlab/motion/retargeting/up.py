@@ -25,7 +25,7 @@ SURE = 0.2  # by which the best direction has to be ahead
 WANDER = 0.8  # of a leg: a lowest point that wanders further belongs to somebody who climbs or jumps
 NEAR = 0.06  # of a leg: joints that are this close to the lowest one touch what it touches
 RESTS = 0.35  # legs a second; slower is at rest on the floor
-STANDS = 0.85  # of 1; who stands so straight all the time rather stands in other axes than lies
+STANDS = 0.85  # of 1; a body so straight all the time is more likely one that stands, in other axes, than one that lies
 SHORT = 1.5  # seconds; less of a cartwheel may well look like a walk on another floor
 STEP = 1 / 30  # seconds; speeds are measured over as much
 

@@ -34,7 +34,7 @@ Word = Literal["right", "doubtful", "refused"]
 
 @dataclass(frozen=True)
 class Limit:
-    """What a measure may be.
+    """The range of a measure.
 
     Args:
         measure: its name; the unit is the end of the name.
@@ -223,7 +223,7 @@ def _median(one: Tensor, other: Tensor) -> float:
 
 
 def _first_jump(steps: Tensor) -> float:
-    """Metres of the joint that moves most after the first frame, unless the motion goes on like that.
+    """Metres of the joint that moves most after the first frame, unless the motion continues like that.
 
     A clip may be cut out of a fast motion. A T-pose in front is another matter: afterwards it moves much less.
     """

@@ -116,7 +116,7 @@ def quantizer_of(state: Mapping[str, Any], code_dim: int, codebook_size: int | N
         )
     dims = _rows(ours, "quantizer.project_in.weight")
     if codebook_size is None:
-        # 64 and 128 are sizes of ours that no published checkpoint has.
+        # 64 and 128 are our own sizes; no published checkpoint has them.
         fitting = [size for size, levels in LEVELS.items() if len(levels) == dims and size >= 256]
         if len(fitting) != 1:
             sizes = " or ".join(map(str, fitting)) or "a size of the table"

@@ -2,7 +2,7 @@
 
     python -m motionlab.training.checkpoints.convert_sharded runs/big/llama/checkpoints --trust-pickle
 
-Their index, `.metadata`, is a pickle: reading it may run any program that its writer put in. Its digest stands in a
+Their index, `.metadata`, is a pickle: reading it may run any program that its writer put in. Its digest is in a
 file of the same folder, so whoever changed one could change the other. Convert only what you have written, or somebody
 whom you would let run programs here. This is the only place of the package that reads a pickle.
 """

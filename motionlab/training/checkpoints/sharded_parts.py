@@ -55,7 +55,7 @@ class Box:
 
     @classmethod
     def of(cls, tensor: torch.Tensor) -> Box:
-        """What this process holds of a tensor."""
+        """The part of a tensor that this process holds."""
         if not isinstance(tensor, DTensor):
             return cls.whole(tensor.shape)
         shape, offset = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
@@ -111,7 +111,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Index:
-    """What the index says."""
+    """The content of the index."""
 
     tensors: dict[str, Entry]
 
@@ -265,7 +265,7 @@ def _is_as_written(path: Path, digest: str) -> bool:
 
 @contextlib.contextmanager
 def _together(world: World, target: Path) -> Iterator[None]:
-    """What one process cannot write, all refuse, and the folder goes: it has a place in no checkpoint."""
+    """If one process cannot write, all of them refuse and the folder is removed: no checkpoint has room for it."""
     error: InputError | None = None
     try:
         yield

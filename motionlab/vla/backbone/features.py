@@ -19,7 +19,7 @@ class Features:
     """B rows, S views, h x w patches, R camera and register tokens, D numbers a token. Padded views hold zeros.
 
     Attributes:
-        grid: `[B, S, h, w, D]`, the tokens of patches where they stand in the image, colours behind them if wanted.
+        grid: `[B, S, h, w, D]`, the tokens of patches at their places in the image, colours behind them if wanted.
         special: `[B, S, R, D]`, camera and registers; they show no patch, so zeros stand for its colours.
         pose_enc: `[B, S, 9]`.
         points: `[B, S, h, w, 3]`, the point that the middle of each patch shows, in the first camera.
@@ -90,7 +90,7 @@ class FeatureReader(nn.Module):
 
     @property
     def settings(self) -> dict[str, int | str | None]:
-        """What, with the weights, says everything about the result."""
+        """All settings that, with the weights, determine the result."""
         more = {"layers": self.layers, "side": self.side, "norm": self.norm, "colours": self.colours}
         return {**self.backbone.settings, **more}
 

@@ -30,7 +30,7 @@ SURENESS = 0.2
 
 @dataclass(frozen=True)
 class GeometryWeights:
-    """What each part counts. 0 leaves it out."""
+    """The weight of each part. 0 leaves it out."""
 
     camera: float = 5.0
     depth: float = 1.0

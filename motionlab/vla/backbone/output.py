@@ -34,7 +34,7 @@ class Backbone(nn.Module):
     """The interface of `TinyVGGT` and `RealVGGT`: images in [0, 1] `[B, S, 3, H, W]` to a `GeometryOutput`.
 
     Attributes:
-        token_dim: D, numbers of a token. What stands behind a backbone reads it here.
+        token_dim: D, numbers of a token. The layers after a backbone read it here.
         patch: pixels along the side of a patch.
         settings: plain values that, with the weights, say everything about the result.
     """

@@ -1,4 +1,4 @@
-"""What the geometry backbone is trained to say: cameras, depth and points in the frame and scale of the first camera.
+"""Targets of the geometry backbone: cameras, depth and points in the frame and scale of the first camera.
 
 A renderer knows depth, intrinsics and poses exactly, so the targets are free and without noise. Two conventions of VGGT
 (arXiv:2503.11651, section 3.4) make them independent of where the world has its origin and of the unit of length:
@@ -19,7 +19,7 @@ from motionlab.vla.backbone.unproject import unproject
 
 @dataclass(frozen=True)
 class GeometryTargets:
-    """What `geometry_loss` compares with. Lengths are in units of `scale`.
+    """The targets that `geometry_loss` compares with. Lengths are in units of `scale`.
 
     Attributes:
         pose_enc: `[B, S, 9]`; that of the first real view is the identity.

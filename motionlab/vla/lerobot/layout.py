@@ -1,4 +1,4 @@
-"""What is where in a LeRobotDataset of version 3, and which of it is read here.
+"""The layout of a LeRobotDataset of version 3, and the part of it that is read here.
 
     meta/info.json                            version, frames a second, features: name -> dtype and shape
     meta/stats.json                           least, most, mean and deviation of every feature
@@ -47,7 +47,7 @@ class Feature(msgspec.Struct):
 
 
 class Info(msgspec.Struct):
-    """What is read of meta/info.json."""
+    """The fields of meta/info.json that are read."""
 
     codebase_version: str
     fps: float

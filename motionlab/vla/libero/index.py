@@ -35,7 +35,7 @@ _FRAMES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Conventions:
-    """What the reader decides instead of the file; None: as the file says.
+    """Facts that the caller states instead of the file; None: as the file says.
 
     Fields:
         image_convention: "opengl" (stored upside down) or "opencv".

@@ -28,7 +28,7 @@ class LiberoEnv:
     One task is built at a time; another number in `reset` builds another one, which takes seconds. Close the env, or
     use it in a `with` statement.
 
-    What is seen after a step is 2 ms old, as in LIBERO: robosuite reads its sensors before the last small step ends.
+    The pictures after a step are 2 ms old, as in LIBERO: robosuite reads its sensors before the last small step ends.
 
     Args:
         suite_name: such as libero_goal; see `suites.py`.
@@ -150,7 +150,7 @@ class LiberoEnv:
         self._stepper.step(checked)
 
     def success(self) -> bool:
-        """What LIBERO's `check_success` says."""
+        """The answer of LIBERO's `check_success`."""
         return self.simulation.success()
 
     def grasped(self) -> bool:

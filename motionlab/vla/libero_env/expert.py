@@ -22,9 +22,9 @@ from motionlab.vla.libero_env.scene import Scene, SceneReader
 from motionlab.vla.observation import CLOSE, OPEN, Observation
 
 GAIN = 2.5  # how far beyond the distance that is left the controller is sent
-COAST = 0.06  # seconds that the hand goes on at its speed when nothing is asked for
+COAST = 0.06  # seconds that the hand keeps its speed when nothing is asked for
 NEAR, LOW = 0.008, 0.008  # metres from the grasp, sideways and up: good enough to close
-STAYS = 0.03  # metres from the grasp within which closing fingers go on closing
+STAYS = 0.03  # metres from the grasp within which closing fingers keep closing
 NEAR_GOAL = 0.012  # metres sideways from the goal: good enough to come down
 DEEP_IN, PALM = 0.08, 0.032  # metres below the edge of a container; from the grip point up to the palm
 TURNED = 0.15  # radians
@@ -73,7 +73,7 @@ def expert_action(scene: Scene) -> np.ndarray:
 def _holds(scene: Scene) -> bool:
     """Whether fingers that have stopped, neither open nor shut, have the thing between them.
 
-    The check of robosuite asks both pads, and misses a rim that lies on the finger beside its pad.
+    The check of robosuite asks both pads, and misses a rim that touches the finger next to its pad.
     """
     if abs(scene.gap_speed) > RESTS or scene.gap > OPENED:
         return False
@@ -127,7 +127,7 @@ def _carry(scene: Scene) -> np.ndarray:
 
 
 def _is_left_alone(scene: Scene) -> bool:
-    """Whether the thing is where it belongs, as far as the hand is concerned: fingers that open there go on opening."""
+    """Whether the thing is where it belongs, as far as the hand is concerned: fingers that open there keep opening."""
     target, goal = scene.target, scene.goal
     aside = math.hypot(*(goal.place[:2] - target.place[:2]))
     if scene.into:

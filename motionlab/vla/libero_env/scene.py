@@ -1,6 +1,6 @@
-"""What the expert knows and no policy does: where everything is, how large it is, what the fingers touch.
+"""All that the expert knows and no policy does: where everything is, how large it is, what the fingers touch.
 
-All of it is read off the simulator at one moment, in the frame of the world, in metres. What could be in the way is a
+All of it is read off the simulator at one moment, in the frame of the world, in metres. Possible obstacles are a
 cloud of points on the surfaces of collision shapes, close enough that no finger goes between two of them. That is
 enough to choose a grasp that fits and a height that is free.
 """

@@ -89,7 +89,7 @@ class Simulation:
         return self.official.robots[0].controller
 
     def success(self) -> bool:
-        """What LIBERO's own check says."""
+        """The answer of LIBERO's own check."""
         return bool(self.official.check_success())
 
     def targets(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Two ways through one control step of 50 ms, on the same model and data.
 
 `OfficialStepper` is robosuite's. `OwnStepper` computes the same controller (`osc.py`) in one pass: robosuite evaluates
-the whole model three times for each of the 25 small steps and fills every sensor each time. What both remember besides
-the places and speeds of the joints is small, and without it a restored state goes on differently: how far the fingers
+the whole model three times for each of the 25 small steps and fills every sensor each time. The memory of both besides
+the places and speeds of the joints is small, and without it a restored state continues differently: how far the fingers
 were told to be, the orientation that is held while no turn is asked for, and where MuJoCo's solver starts.
 """
 
@@ -25,7 +25,7 @@ _FINGERS, _ORIENTATION = 2, 9
 
 @dataclass(frozen=True)
 class ArmSeen:
-    """What the controller sees of the arm at one moment.
+    """The arm at one moment, as the controller sees it.
 
     Fields:
         place, axes: `[3]` and `[3, 3]` of the grip point.

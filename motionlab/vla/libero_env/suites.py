@@ -1,6 +1,6 @@
 """The tasks of a suite: sentences, problem files, and the initial states that everyone is measured on.
 
-A task's sentence stands in two places, and they do not agree. Published results use the words of the file name ("pick
+A task's sentence is written in two places that do not agree. Published results use the words of the file name ("pick
 up the ketchup ..."); the problem file often says something else ("pick the ketchup ..."). The variants of LIBERO-PRO
 that change the language (`_lan`) or the task (`_task`) keep the old file names, so there only the problem file is
 right.

@@ -8,7 +8,7 @@ For the same reason the hand turns only when it is above the cube. The expert kn
 moment on, a policy sees it when the wrist camera is near: in a picture of 64 pixels a cube on the other side of the
 table is five pixels wide. And it turns slowly, in several steps. Labels whose reason cannot be seen, or that are rare,
 teach their mean, which here is no turn at all: policies that had learned from experts of the other kinds stood 3 mm
-beside their cube and closed the fingers across it.
+next to their cube and closed the fingers across it.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ Rays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Scenery:
-    """What is on the plane z = 0.
+    """The colours of the plane z = 0.
 
     Fields:
         boxes: cubes and the parts of the hand.

@@ -24,7 +24,7 @@ CUBE = 0.04  # edge
 HALF = CUBE / 2
 PLATE_RADIUS = 0.06
 PLATE_TOP = 0.006  # height of its upper side above the table
-TABLE = 0.34  # the wood ends this far from the middle; the plane goes on as floor, at the same height
+TABLE = 0.34  # the wood ends this far from the middle; the plane continues as floor, at the same height
 
 GAP_MOST = 0.08  # between the inner sides of the open fingers
 TIP = 0.012  # the tips of the fingers are this far below the grip point

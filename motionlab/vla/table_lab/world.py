@@ -1,4 +1,4 @@
-"""What happens on the table: one control step is a function from a state and an action to the next state.
+"""The physics of the table: one control step is a function from a state and an action to the next state.
 
 The hand points down and turns about z only, as a SCARA arm does: the commands droll and dpitch are taken and have no
 effect. Everything is quasi-static: nothing swings, slides on, or bounces; what is released lies on its support one

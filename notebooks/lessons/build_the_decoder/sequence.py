@@ -103,7 +103,7 @@ def diagnose_write(function: Function) -> str | None:
     if tuple(written) in known:
         return known[tuple(written)]
     if len(written) >= 6:
-        return "it goes on after END. The first END ends the motion."
+        return "it continues after END. The first END ends the motion."
     if written != [4, 2, 2, 7]:
         return f"the likeliest tokens are 4 2 2 7 and then END, got {' '.join(map(str, written))}."
     if asked != [[4, 2, 2, 7][:n] for n in range(5)]:

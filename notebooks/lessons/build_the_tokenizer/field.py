@@ -1,4 +1,4 @@
-"""What a token sees: lengths and receptive fields, each with the check of its exercise.
+"""The view of a token: lengths and receptive fields, each with the check of its exercise.
 
 A layer is (kernel, stride, dilation). It widens the receptive field by (kernel - 1) * dilation * jump, and jump is the
 product of the strides before it: Dumoulin and Visin, arXiv:1603.07285; Araujo et al., Distill 2019.

@@ -239,7 +239,7 @@ EXERCISES = register(
         "evaluation.fid",
         fid,
         _diagnose_fid,
-        "Two clouds as two Gaussians. Whoever has written it once no longer trusts it with 100 clips.",
+        "Two clouds as two Gaussians. Write it once, and you no longer trust it with 100 clips.",
         (
             "Means, torch.cov(a.T), traces; the only hard part is the trace of the root of S T.",
             "The trace of a root is the sum of the roots of the eigenvalues: torch.linalg.eigvals(S @ T).real.",
@@ -261,7 +261,7 @@ EXERCISES = register(
         "evaluation.sliding",
         sliding,
         _diagnose_sliding,
-        "Whatever a network likes, feet that slide are seen by everybody.",
+        "A network may like anything, but everybody sees feet that slide.",
         (
             "Joints 10 and 11 are the toes; y is up. A step has two frames: the toe must be low in both.",
             "low = torch.maximum(height[1:], height[:-1]) < 0.07, then the mean of speed[low] > 0.3.",
@@ -288,6 +288,6 @@ EXERCISES = register(
             "Work with the differences, seed by seed: their mean, and how sure it is.",
             "Standard error: standard deviation / root of n. Times t for n - 1, which is T_95[n - 2].",
         ),
-        form="a, b: lists of n scores, one a seed -> bool",
+        form="a, b: lists of n scores, one per seed -> bool",
     ),
 )

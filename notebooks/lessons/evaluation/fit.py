@@ -146,7 +146,7 @@ def load_curves(path: str | Path) -> list[Curve]:
 
 
 def points() -> list[Work]:
-    """What there is to compute, in this order."""
+    """The list of trainings to run, in this order."""
 
     def compute(takes: int, seed: int) -> Work:
         def add(record: Record) -> None:

@@ -16,7 +16,7 @@ from motionlab.teaching.glossary import glossary
 
 # ---- 1. the flags of a sequence --------------------------------------------------------------------------------------
 def block_flags(groups: Sequence[str]) -> list[int]:
-    """One flag a token for groups "image", "text", "state", "action" that stand in this order: 1 opens a block.
+    """One flag per token for groups "image", "text", "state", "action" in this order: 1 opens a block.
 
     Image and text share a block; the state opens one, and so does the first action.
     """
@@ -31,7 +31,7 @@ def _diagnose_flags(function: Callable[..., Any]) -> str | None:
     groups = ["image", "image", "text", "text", "state", "action", "action", "action"]
     flags = [int(flag) for flag in function(list(groups))]
     if len(flags) != len(groups):
-        return f"one flag a token: {len(groups)} of them, got {len(flags)}."
+        return f"one flag per token: {len(groups)} of them, got {len(flags)}."
     if flags == [0, 0, 0, 0, 1, 1, 1, 1]:
         return (
             "this labels every token of state and action with 1, as the notes read it (0 = image/text, 1 = "
@@ -134,7 +134,7 @@ def _same(name: str, right: str) -> bool:
 
 # ---- 3. is it frozen? ------------------------------------------------------------------------------------------------
 def not_frozen(part: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
-    """What a part still lacks to be frozen: some of "gradient", "eval", "optimizer", in this order."""
+    """The steps that a part still lacks to be frozen: some of "gradient", "eval", "optimizer", in this order."""
     own = {id(parameter) for parameter in part.parameters()}
     listed = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
     missing = []
@@ -202,7 +202,7 @@ def _diagnose_frozen(function: Callable[..., Any]) -> str | None:
 
 # ---- 4. two curves ---------------------------------------------------------------------------------------------------
 def verdict(known: Sequence[float], new: Sequence[float], good: float) -> str:
-    """What the last errors on known and on new data say, when `good` is an error that one can live with."""
+    """The verdict of the last errors on known and on new data, when `good` is an error that one can live with."""
     if known[-1] > good:
         return "underfitting"
     return "overfitting" if new[-1] > good else "generalises"
@@ -257,7 +257,7 @@ EXERCISES = register(
         _diagnose_valid,
         "This is why a prefix may not look at what comes after it.",
         (
-            "Start with the changed tokens. Who looks at one of them gets other keys in the next layer.",
+            "Start with the changed tokens. A token that looks at one of them gets other keys in the next layer.",
             "Repeat: stale = stale | (allow & stale[None, :]).any(1), until nothing changes. The rest stays valid.",
         ),
         form="allow: bool [N, N], row: who looks; changed: list of ints -> list of ints",

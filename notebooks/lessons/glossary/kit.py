@@ -52,7 +52,7 @@ class Kit:
 
     @cached_property
     def latents(self) -> Tensor:
-        """What the encoder makes of it, [1, 19, 64]."""
+        """Its latents, from the encoder, [1, 19, 64]."""
         z: Tensor = self.tokenizer.encoder(self.normal_walk).detach()
         return z
 

@@ -90,7 +90,7 @@ def table(systems: Sequence[str] | None = None) -> list[tuple[str, ...]]:
 
 
 def groups(level: str) -> dict[str, list[str]]:
-    """What one level makes of the field: place -> systems.
+    """The field by one level: place -> systems.
 
     Raises:
         InputError: no such level.

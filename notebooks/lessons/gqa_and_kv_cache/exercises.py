@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lessons.shared.answers import short
 from motionlab.teaching.exercise import Exercise, register
 
 
@@ -143,12 +144,8 @@ def _diagnose_step(function: Callable[..., Any]) -> str | None:
             return "the result contains values of slots that are not in use: look at keys[:used + 1] only."
         if t and torch.allclose(y, (scores[:t] / 2).softmax(0) @ drawn[2, :t], atol=1e-5):
             return "the new token does not look at itself: used + 1 slots are in use after storing."
-        return f"step {t} should give {_short(right)}, got {_short(y)}."
+        return f"step {t} should give {short(right)}, got {short(y)}."
     return None
-
-
-def _short(x: Tensor) -> str:
-    return "(" + ", ".join(f"{value:.2f}" for value in x.tolist()) + ")"
 
 
 # ---- 5. what may stay when something changes -------------------------------------------------------------------------

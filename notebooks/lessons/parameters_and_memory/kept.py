@@ -1,4 +1,4 @@
-"""What autograd keeps for the backward pass, as lesson 04 counts it: PyTorch is asked, and no rule is assumed."""
+"""The tensors kept for the backward pass, as lesson 04 counts: PyTorch is asked, and no rule is assumed."""
 
 from __future__ import annotations
 

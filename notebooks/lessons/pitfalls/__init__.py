@@ -1,3 +1,3 @@
-"""What lesson 16 needs: faults of published training code, one file each, and what shows them."""
+"""The museum of lesson 16: faults of published training code, one file each, and how they are shown."""
 
 from lessons.pitfalls import exercises as exercises  # registers them

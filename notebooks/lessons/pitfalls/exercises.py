@@ -1,4 +1,4 @@
-"""Exercises of lesson 16: broken functions to mend, and a test to write. Checks name the fault that is left."""
+"""Exercises of lesson 16: broken functions to fix, and a test to write. Checks name the fault that is left."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ EXERCISES = register(
         "pitfalls.groups",
         groups,
         _diagnose_groups,
-        "Whatever is added to the model later lands in a group, too.",
+        "A parameter that is added later lands in a group, too.",
         (
             "Do not list modules: go through model.named_parameters() once and sort.",
             'name.startswith("head.") decides; mind requires_grad.',

@@ -48,34 +48,34 @@ def every(topic: str | None = None) -> list[Pitfall]:
 
 @functools.cache
 def seen(name: str) -> tuple[Seen, Seen]:
-    """The symptom of a fault: broken, mended. Measured once."""
+    """The symptom of a fault: broken, fixed. Measured once."""
     pitfall = find(name)
-    return pitfall.symptom(pitfall.broken), pitfall.symptom(pitfall.mended)
+    return pitfall.symptom(pitfall.broken), pitfall.symptom(pitfall.fixed)
 
 
 def verdict(pitfall: Pitfall) -> str:
-    """Does its test fail on the broken version and pass on the mended one?"""
-    return "✓" if pitfall.complaint(pitfall.broken) and pitfall.complaint(pitfall.mended) is None else "✗"
+    """Does its test fail on the broken version and pass on the fixed one?"""
+    return "✓" if pitfall.complaint(pitfall.broken) and pitfall.complaint(pitfall.fixed) is None else "✗"
 
 
-def effect(broken: float | None, mended: float | None) -> str:
-    """How a number, where low is good, looks with the fault beside the same one without it."""
-    if broken is None or mended is None:
+def effect(broken: float | None, fixed: float | None) -> str:
+    """How a number, where low is good, looks with the fault, next to the same one without it."""
+    if broken is None or fixed is None:
         return "-"
     if broken != broken:
         return "nan"
-    if broken > mended * (1 + WORSE) + 1e-3:
+    if broken > fixed * (1 + WORSE) + 1e-3:
         return "worse"
-    return "better" if broken < mended * (1 - WORSE) - 1e-3 else "the same"
+    return "better" if broken < fixed * (1 - WORSE) - 1e-3 else "the same"
 
 
 def topic_table(*topics: str) -> Table:
     """Faults of some topics: where seen, what one measures with and without them, and what their tests say.
 
-    The last column begins with ✓ where the test fails on the broken version and passes on the mended one.
+    The last column begins with ✓ where the test fails on the broken version and passes on the fixed one.
     """
     rows: list[Sequence[str]] = [
-        ("fault", "seen in", "measured", "broken", "mended", "what its test says of the broken one")
+        ("fault", "seen in", "measured", "broken", "fixed", "what its test says of the broken one")
     ]
     for pitfall in itertools.chain.from_iterable(map(every, topics)):
         with_it, without = seen(pitfall.name)
@@ -86,19 +86,19 @@ def topic_table(*topics: str) -> Table:
 
 
 GAME = (
-    ("zero_grad_inside", "broken"), ("clip_before_unscale", "broken"), ("missing_parameter", "mended"),
+    ("zero_grad_inside", "broken"), ("clip_before_unscale", "broken"), ("missing_parameter", "fixed"),
     ("codebook_not_saved", "broken"), ("sigmoid_gripper", "broken"),
 )  # fmt: skip
 """Five runs of which one is sound. Their curves are training losses."""
 
 
 def answers() -> Table:
-    """What the runs of the game are, in their order."""
+    """The runs of the game with their names, in order."""
     rows = [("run", "what it is", "what came out", "")]
     for letter, (name, version) in zip("ABCDE", GAME, strict=True):
         pitfall = find(name)
         title = pitfall.title if version == "broken" else "nothing is wrong"
-        number = seen(name)[version == "mended"].number
+        number = seen(name)[version == "fixed"].number
         rows.append((letter, title, pitfall.measure, about(number, 3)))
     return Table(rows)
 
@@ -113,5 +113,5 @@ def visibility() -> dict[str, tuple[str, str]]:
 
 
 def _rounded(value: float) -> float:
-    """Rounding errors of a mended version are shown as 0."""
+    """Rounding errors of a fixed version are shown as 0."""
     return 0.0 if abs(value) < 1e-3 else value

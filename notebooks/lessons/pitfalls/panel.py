@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 7.9, 3.2  # inches
-BROKEN, MENDED = PALETTE[1], PALETTE[0]
+BROKEN, FIXED = PALETTE[1], PALETTE[0]
 
 
 class Exhibit(NamedTuple):
@@ -28,7 +28,7 @@ class Exhibit(NamedTuple):
 
     pitfall: Pitfall
     broken: Seen
-    mended: Seen
+    fixed: Seen
 
 
 class PitfallPanel(Panel):
@@ -47,7 +47,7 @@ class PitfallPanel(Panel):
             "fault": W.Dropdown(
                 options=named, value=NAMES[0], description="fault", style={"description_width": "60px"}
             ),
-            "show": W.ToggleButtons(options=["both", "broken", "mended"], value="both", description="show"),
+            "show": W.ToggleButtons(options=["both", "broken", "fixed"], value="both", description="show"),
         }
 
     @staticmethod
@@ -61,9 +61,9 @@ class PitfallPanel(Panel):
         exhibit, _ = result
         pitfall = exhibit.pitfall
         return (
-            f"{pitfall.measure}: broken {about(exhibit.broken.number, 3)}, mended {about(exhibit.mended.number, 3)} | "
-            f"training loss: {effect(exhibit.broken.train, exhibit.mended.train)}, "
-            f"validation: {effect(exhibit.broken.validation, exhibit.mended.validation)} | "
+            f"{pitfall.measure}: broken {about(exhibit.broken.number, 3)}, fixed {about(exhibit.fixed.number, 3)} | "
+            f"training loss: {effect(exhibit.broken.train, exhibit.fixed.train)}, "
+            f"validation: {effect(exhibit.broken.validation, exhibit.fixed.validation)} | "
             f"seen: {pitfall.seen} | fix: {pitfall.fix} | its test tells them apart {verdict(pitfall)}"
         )
 
@@ -71,8 +71,8 @@ class PitfallPanel(Panel):
         exhibit, _ = result
         pitfall = exhibit.pitfall
         return [
-            (pitfall.title, "broken", "mended"),
-            (pitfall.measure, about(exhibit.broken.number, 3), about(exhibit.mended.number, 3)),
+            (pitfall.title, "broken", "fixed"),
+            (pitfall.measure, about(exhibit.broken.number, 3), about(exhibit.fixed.number, 3)),
             ("seen", pitfall.seen, ""),
             ("fix", "", pitfall.fix),
         ]
@@ -91,13 +91,13 @@ def draw_symptom(axes: Axes, exhibit: Exhibit, show: str = "both", small: bool =
     """Draw it into given axes; `small` leaves labels out, for many pictures side by side."""
     width = 25 if small else 90
     axes.set_title("\n".join(textwrap.wrap(exhibit.pitfall.title, width)), fontsize=7.5 if small else 11)
-    for name, one, colour in (("mended", exhibit.mended, MENDED), ("broken", exhibit.broken, BROKEN)):
+    for name, one, colour in (("fixed", exhibit.fixed, FIXED), ("broken", exhibit.broken, BROKEN)):
         if show in ("both", name):
             curve = np.asarray(one.curve, dtype=float)
             places = exhibit.pitfall.at or range(len(curve))
             few = len(curve) <= 20
             axes.plot(places, curve, color=colour, label=name, marker="o" if few else None, markersize=3, linewidth=1.5)
-    curves = [np.asarray(one.curve, dtype=float) for one in (exhibit.broken, exhibit.mended)]
+    curves = [np.asarray(one.curve, dtype=float) for one in (exhibit.broken, exhibit.fixed)]
     both = np.concatenate(curves)
     both = both[np.isfinite(both)]
     losses = exhibit.pitfall.height == "training loss"  # small ones are worth telling apart
@@ -128,12 +128,12 @@ def gallery(names: Sequence[str], columns: int = 4) -> Figure:
 
 
 def game_figure(runs: Sequence[tuple[str, str]]) -> Figure:
-    """Training losses of some runs, broken or mended, without their names: which of them would have stopped you?"""
+    """Training losses of some runs, broken or fixed, without their names: which of them would have stopped you?"""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.5, 2.2), layout="constrained")
     for letter, axes, (name, version) in zip("ABCDEFGH", figure.subplots(1, len(runs)), runs, strict=False):
-        curve = seen(name)[version == "mended"].curve
+        curve = seen(name)[version == "fixed"].curve
         axes.plot(np.linspace(0, 100, len(curve)), curve, color=BROKEN, linewidth=1.5)
         axes.set_ylim(0, 1.1 * max(curve))
         axes.set_title(letter, fontsize=10)

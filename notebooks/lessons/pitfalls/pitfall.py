@@ -1,4 +1,4 @@
-"""What is known of one fault: where it was seen, broken code, mended code, and the test that tells them apart."""
+"""One fault of the museum: where it was seen, broken code, fixed code, and the test that tells them apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TOPICS = ("data", "tokenizer", "decoder", "training loop", "precision", "evaluat
 
 
 class Seen(NamedTuple):
-    """What one sees of a run with the fault, or without it.
+    """The visible side of a run with the fault, or without it.
 
     Fields:
         number: what really comes out, in the unit of `Pitfall.measure`.
@@ -39,7 +39,7 @@ class Pitfall:
         measure: what `Seen.number` is, with its unit.
         height: what the curve shows, with its unit.
         axis: what it runs along.
-        broken, mended: the two versions; they take the same arguments.
+        broken, fixed: the two versions; they take the same arguments.
         test: takes a version; raises AssertionError when that is wrong.
         symptom: takes a version and measures it. The same numbers at every call.
         margin: the least by which the two numbers differ.
@@ -56,14 +56,14 @@ class Pitfall:
     height: str
     axis: str
     broken: Callable[..., Any]
-    mended: Callable[..., Any]
+    fixed: Callable[..., Any]
     test: Callable[[Callable[..., Any]], None]
     symptom: Callable[[Callable[..., Any]], Seen]
     margin: float
     at: Sequence[float] | Sequence[str] = ()
 
     def complaint(self, version: Callable[..., Any]) -> str | None:
-        """What the test says of a version; None when it passes. A test that crashes found nothing, and raises."""
+        """The complaint of the test about a version; None when it passes. A test that crashes raises."""
         try:
             self.test(version)
         except AssertionError as error:

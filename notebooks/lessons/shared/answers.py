@@ -1,4 +1,4 @@
-"""What the checks of several lessons share: small inputs, and a look for well-known wrong answers."""
+"""Common parts of the checks of several lessons: small inputs, and a look for well-known wrong answers."""
 
 from __future__ import annotations
 

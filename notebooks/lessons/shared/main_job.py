@@ -53,7 +53,7 @@ def _kept(run_folder: str | Path) -> dict[str, Any]:
 
 
 def load_runs(path: str | Path) -> list[dict[str, Any]]:
-    """The kept runs, one a seed."""
+    """The kept runs, one per seed."""
     runs: list[dict[str, Any]] = json.loads(Path(path).read_text(encoding="utf-8"))["runs"]
     return runs
 

@@ -156,7 +156,7 @@ def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) 
     """Train the run's tokenizer: begin, continue after a stop, or do nothing because it is finished."""
     with _alone(run.folder):
         if not (run.tokenizer_folder(run.config.tokenizer.quantizer) / "model.safetensors").is_file():
-            # What a job says on stdout would stand in the lesson the first time only.
+            # The output of a job would be in the lesson the first time only.
             with contextlib.redirect_stdout(io.StringIO()):
                 train_tokenizer(run, corpus, watch=watch)
 
@@ -246,8 +246,8 @@ def truth_errors(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
     """Error in mm after slices of the reconstruction were made true: name -> alignment -> mm."""
     errors = {}
     for name, slices in TRUTHS.items():
-        mended = [with_truth(pair, *slices) for pair in pairs]
-        errors[name] = {align: mean_error(mended, align) for align in ("none", "pelvis", "heading")}
+        corrected = [with_truth(pair, *slices) for pair in pairs]
+        errors[name] = {align: mean_error(corrected, align) for align in ("none", "pelvis", "heading")}
     return errors
 
 

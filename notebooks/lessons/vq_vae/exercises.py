@@ -8,11 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lessons.shared.answers import normal
 from motionlab.teaching.exercise import Exercise, register
-
-
-def _draw(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def _close(a: Any, b: Tensor, atol: float = 1e-5) -> bool:
@@ -27,7 +24,7 @@ def nearest(z: Tensor, codebook: Tensor) -> Tensor:
 
 
 def _diagnose_nearest(function: Callable[..., Any]) -> str | None:
-    z, codebook = _draw(50, 3), _draw(7, 3, seed=1) * torch.linspace(0.2, 3, 7)[:, None]  # short and long codes
+    z, codebook = normal(50, 3), normal(7, 3, seed=1) * torch.linspace(0.2, 3, 7)[:, None]  # short and long codes
     expected = torch.cdist(z, codebook).argmin(1)
     result = function(z, codebook)
     if not isinstance(result, Tensor):
@@ -66,7 +63,7 @@ def vq_losses(z: Tensor, codes: Tensor, beta: float) -> tuple[Tensor, Tensor]:
 
 
 def _diagnose_losses(function: Callable[..., Any]) -> str | None:
-    z, codes, beta = _draw(6, 4).requires_grad_(), _draw(6, 4, seed=1).requires_grad_(), 0.25
+    z, codes, beta = normal(6, 4).requires_grad_(), normal(6, 4, seed=1).requires_grad_(), 0.25
     result = function(z, codes, beta)
     if not (isinstance(result, tuple) and len(result) == 2 and all(isinstance(part, Tensor) for part in result)):
         return "return two tensors: what the decoder sees, and the loss."
@@ -77,7 +74,7 @@ def _diagnose_losses(function: Callable[..., Any]) -> str | None:
         return "the decoder sees z, not the code: nothing is quantized."
     if not torch.allclose(seen, codes, atol=1e-6):
         return "the VALUE that the decoder sees must be the code."
-    weights = _draw(6, 4, seed=2)
+    weights = normal(6, 4, seed=2)
     to_z, to_codes = _gradients((seen * weights).sum(), z, codes)
     if not to_z.any():
         return "no gradient of the decoder reaches z: the encoder cannot learn. Use straight-through."
@@ -134,8 +131,8 @@ def ema_step(count: Tensor, total: Tensor, z: Tensor, indices: Tensor, decay: fl
 
 
 def _diagnose_ema(function: Callable[..., Any]) -> str | None:
-    z, indices, decay = _draw(9, 3), torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 3]), 0.9  # code 2 gets nothing
-    count, total = torch.tensor([2.0, 1.0, 4.0, 0.5]), _draw(4, 3, seed=1)
+    z, indices, decay = normal(9, 3), torch.tensor([0, 0, 0, 1, 1, 1, 1, 1, 3]), 0.9  # code 2 gets nothing
+    count, total = torch.tensor([2.0, 1.0, 4.0, 0.5]), normal(4, 3, seed=1)
     before = count.clone(), total.clone()
     result = function(count, total, z, indices, decay)
     if not (isinstance(result, tuple) and len(result) == 3 and all(isinstance(part, Tensor) for part in result)):
@@ -180,7 +177,7 @@ def rescue(count: Tensor, total: Tensor, z: Tensor, limit: float) -> tuple[Tenso
 
 
 def _diagnose_rescue(function: Callable[..., Any]) -> str | None:
-    z, codebook = _draw(40, 3, seed=3), 5 + _draw(6, 3, seed=1)
+    z, codebook = normal(40, 3, seed=3), 5 + normal(6, 3, seed=1)
     count = torch.tensor([3.0, 0.01, 2.0, 0.02, 0.03, 8.0])
     total = codebook * count.unsqueeze(1)
     before = count.clone(), total.clone()

@@ -63,7 +63,7 @@ def test_every_clip_has_captions_phrases_and_stands_on_its_own() -> None:
 
 
 def test_common_actions_have_their_bare_verb() -> None:
-    """What people type first: "a person jumps". A phrase must not fit another action, so nothing simply "dances"."""
+    """The first thing that people type: "a person jumps". A phrase fits no other action, so nothing simply "dances"."""
     verbs = {
         "walk": "walks",
         "run": "runs",

@@ -193,6 +193,8 @@ def test_without_h5py_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["run", "vla_data.source=files", "vla_data.path=nowhere"], "vla_data.path: found nowhere"),
         (["run", "vla.image_size=30"], "vla.image_size: found 30"),
         (["run", "vla_data.per_task=1"], "vla_data.per_task: found 1"),
+        (["run", "vla_training.freeze=[eyes]"], "vla_training.freeze: found 'eyes', expected a pattern of"),
+        (["train", "vla_pretrain", "vla_pretrain_training.freeze=['*']"], "a part that is left to train"),
     ],
 )
 def test_wrong_words_are_refused_before_any_work(

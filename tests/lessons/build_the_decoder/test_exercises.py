@@ -130,7 +130,7 @@ MUTANTS = {
     "decoder.write": {
         "END kept": (lambda f, end, most: _write(f, end, most, keep_end=True), "END is part"),
         "one short": (lambda f, end, most: _write(f, end, most, drop=1), "last token before END"),
-        "never ends": (lambda f, end, most: _write(f, end, 6, stop=False), "goes on after END"),
+        "never ends": (lambda f, end, most: _write(f, end, 6, stop=False), "continues after END"),
         "no limit": (lambda f, end, most: _write(f, end, most, ignore_limit=True), "with most = 3"),
         "tensors": (lambda f, end, most: _write(f, end, most, tensor=True), "list of ints"),
         "reads nothing": (lambda f, end, most: _write(f, end, 4, read=False), "4 2 2 7"),

@@ -46,7 +46,7 @@ MUTANTS: dict[str, dict[str, tuple[Callable[..., Any], str]]] = {
         "only with a state": (
             lambda groups: lesson17.block_flags(groups) if "state" in groups else [0] * len(groups), "[0, 1, 0]",
         ),
-        "too few": (lambda groups: [0], "one flag a token"),
+        "too few": (lambda groups: [0], "one flag per token"),
     },
     "glossary.still_valid": {
         "one layer": (directly, "second layer"),

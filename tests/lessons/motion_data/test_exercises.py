@@ -116,6 +116,6 @@ def test_typical_mistakes_are_named(missed_mistakes) -> None:
 def test_the_path_of_the_reference_is_that_of_the_features() -> None:
     sample = next(sample for sample in load_samples() if sample.name == "turn_left1")
     features = sample.motion.features.float()
-    turn = -torch.atan2(features[:, HEADING][:, 2], features[:, HEADING][:, 0])  # its sine stands in 4, as -sin
+    turn = -torch.atan2(features[:, HEADING][:, 2], features[:, HEADING][:, 0])  # its sine is in column 4, as -sin
     path = walk_path(features[:, ROOT_VELOCITY], turn)
     assert torch.allclose(path, decode_positions(features)[:, 0, [0, 2]], atol=1e-4)

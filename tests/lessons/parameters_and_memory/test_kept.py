@@ -1,4 +1,4 @@
-"""What lesson 04 counts as kept: outputs and inputs of layers, each tensor once, nothing that is there anyway."""
+"""The tensors that lesson 04 counts: outputs and inputs of layers, each tensor once, nothing that is there anyway."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def test_the_picture_is_sharp_and_fits(panel: PitfallPanel) -> None:
     shown = int(panel._image.layout.width.removesuffix("px"))
     assert width == 2 * shown <= 2 * 779 and height <= 2 * 330
     both = panel._image.value
-    panel.set(show="mended")
+    panel.set(show="fixed")
     assert panel._image.value != both
 
 
@@ -42,7 +42,7 @@ def test_figures_are_drawn_from_what_was_measured(name: str) -> None:
     (axes,) = symptom_figure(exhibit).axes
     drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines}
     assert drawn["broken"] == pytest.approx(list(exhibit.broken.curve), nan_ok=True)
-    assert drawn["mended"] == pytest.approx(list(exhibit.mended.curve), nan_ok=True)
+    assert drawn["fixed"] == pytest.approx(list(exhibit.fixed.curve), nan_ok=True)
     (alone,) = symptom_figure(exhibit, "broken").axes
     assert [line.get_label() for line in alone.lines] == ["broken"]
 

@@ -29,16 +29,16 @@ def test_every_file_is_in_the_museum_and_every_topic_has_faults() -> None:
 @pytest.mark.parametrize("pitfall", PITFALLS)
 def test_the_catching_test_fails_on_broken_and_passes_on_mended(pitfall: Pitfall) -> None:
     assert pitfall.complaint(pitfall.broken)
-    assert pitfall.complaint(pitfall.mended) is None
+    assert pitfall.complaint(pitfall.fixed) is None
     assert museum.verdict(pitfall) == "✓"
 
 
 @pytest.mark.parametrize("pitfall", PITFALLS)
 def test_the_symptom_differs_by_its_margin(pitfall: Pitfall) -> None:
-    broken, mended = museum.seen(pitfall.name)
-    assert pitfall.margin > 0 and abs(broken.number - mended.number) >= pitfall.margin
-    assert len(broken.curve) >= 2 and len(mended.curve) >= 2
-    assert list(broken.curve) != list(mended.curve)
+    broken, fixed = museum.seen(pitfall.name)
+    assert pitfall.margin > 0 and abs(broken.number - fixed.number) >= pitfall.margin
+    assert len(broken.curve) >= 2 and len(fixed.curve) >= 2
+    assert list(broken.curve) != list(fixed.curve)
 
 
 @pytest.mark.parametrize("pitfall", PITFALLS)
@@ -59,13 +59,13 @@ def test_symptoms_are_the_same_at_every_call_and_leave_the_random_numbers_alone(
     pitfall = museum.find(name)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    for version in (pitfall.broken, pitfall.mended):
+    for version in (pitfall.broken, pitfall.fixed):
         assert pitfall.symptom(version) == pitfall.symptom(version)
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(
-    ("broken", "mended", "words"),
+    ("broken", "fixed", "words"),
     [
         (None, None, "-"),
         (1.0, None, "-"),
@@ -77,8 +77,8 @@ def test_symptoms_are_the_same_at_every_call_and_leave_the_random_numbers_alone(
         (1e-5, 1e-8, "the same"),
     ],
 )
-def test_effect_of_a_fault_on_a_number(broken: float | None, mended: float | None, words: str) -> None:
-    assert museum.effect(broken, mended) == words
+def test_effect_of_a_fault_on_a_number(broken: float | None, fixed: float | None, words: str) -> None:
+    assert museum.effect(broken, fixed) == words
 
 
 def test_the_claims_of_the_lesson_about_losses() -> None:
@@ -114,8 +114,8 @@ def test_a_test_that_crashes_has_caught_nothing() -> None:
 
 def test_a_test_that_tells_nothing_apart_is_marked() -> None:
     pitfall = museum.find("wavelet_no_op")
-    assert museum.verdict(dataclasses.replace(pitfall, mended=pitfall.broken)) == "✗"
-    assert museum.verdict(dataclasses.replace(pitfall, broken=pitfall.mended)) == "✗"
+    assert museum.verdict(dataclasses.replace(pitfall, fixed=pitfall.broken)) == "✗"
+    assert museum.verdict(dataclasses.replace(pitfall, broken=pitfall.fixed)) == "✗"
 
 
 def test_the_lesson_says_how_many_there_are() -> None:

@@ -191,7 +191,7 @@ def test_who_crawls_along_y_has_z_up(tmp_path: Path) -> None:
 
 
 def test_a_rate_that_was_rounded_loses_no_frame(tmp_path: Path) -> None:
-    """AMASS writes 120.00004577636719, and 240 intervals of it are 59.99998 of ours."""
+    """AMASS writes 120.00004577636719, and 240 of its intervals are 59.99998 of ours."""
     body, travel = parameters(sample("walk"))
     rows = np.arange(241) % len(body)
     np.savez(tmp_path / "a.npz", poses=body[rows], trans=travel[rows], mocap_framerate=120.00004577636719)

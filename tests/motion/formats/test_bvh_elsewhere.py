@@ -1,4 +1,4 @@
-"""A written BVH file, read back by two packages that know nothing of ours: pybvh and pymotion.
+"""A written BVH file, read back by two packages that know nothing of this one: pybvh and pymotion.
 
 Both compute the joints' places from offsets, channel order and angles alone, as Blender's importer does.
 """

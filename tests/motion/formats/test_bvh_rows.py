@@ -1,4 +1,4 @@
-"""The fast reader of rows is the plain one, bit for bit, whatever stands in the rows."""
+"""The fast reader of rows is the plain one, bit for bit, whatever the rows hold."""
 
 from __future__ import annotations
 

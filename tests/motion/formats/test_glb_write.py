@@ -25,7 +25,7 @@ SIZES = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
 class Glb:
-    """What a reader of the specification finds in a file."""
+    """The content of a file by the letter of the specification."""
 
     def __init__(self, path: Path) -> None:
         content = path.read_bytes()

@@ -101,7 +101,7 @@ def test_the_rest_pose_has_hanging_arms() -> None:
 
 
 def test_a_body_that_turns_through_180_degrees() -> None:
-    """The original takes the sign of a half turn from a quaternion that flips there; the angle goes on here."""
+    """The original takes the sign of a half turn from a quaternion that flips there; the angle continues here."""
     heading = torch.linspace(0, 4 * torch.pi, 200, dtype=torch.float64)
     rotations = torch.eye(3, dtype=torch.float64).repeat(200, 22, 1, 1)
     rotations[:, 0] = yaw_matrix(heading)

@@ -1,4 +1,4 @@
-"""What each path loses, on samples of every kind: the numbers that `motionlab convert` prints."""
+"""The loss of each path, on samples of every kind: the numbers that `motionlab convert` prints."""
 
 from __future__ import annotations
 

@@ -285,7 +285,7 @@ def test_up_is_found_when_nobody_stands(name: str) -> None:
 @pytest.mark.parametrize("heading", range(0, 360, 45))
 @pytest.mark.parametrize("name", ["boxing_sit", "crawl", "getup_faceup", "cmu_climb_down_1", "roll"])
 def test_up_is_found_whichever_way_a_body_faces(name: str, heading: int) -> None:
-    """Who sits with legs stretched out must not be taken for one who stands along them."""
+    """A person who sits with legs stretched out must not be taken for one who stands along them."""
     source = source_of(sample(name), Rig())
     places = places_by_name(source.positions @ yaw_matrix(torch.tensor(np.radians(heading)).double()).T, AT)
     assert upright(places, source.times).name == "y"

@@ -1,4 +1,4 @@
-"""What any number of processes wrote, in any layout, any number reads in any other."""
+"""Parts written by any number of processes, in any layout, are read by any number in any other."""
 
 from __future__ import annotations
 

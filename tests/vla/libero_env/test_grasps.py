@@ -23,7 +23,7 @@ def box(place: list[float], size: list[float]) -> Thing:
 
 @pytest.fixture
 def scene() -> Scene:
-    """A bowl of 10 cm on a table at height 0, a plate beside it, an open hand above, nothing in the way."""
+    """A bowl of 10 cm on a table at height 0, a plate next to it, an open hand above, nothing in the way."""
     return Scene(
         hand=np.array([0.0, 0.0, 0.25]), speed=np.zeros(3), axes=DOWN, shoulder=np.array([-0.5, 0.0, 0.35]),
         gap=0.078, gap_speed=0.0,

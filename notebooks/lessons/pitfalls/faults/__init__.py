@@ -1,4 +1,4 @@
-"""One file a fault: `broken`, `mended`, the `symptom` of either, and the `test` that tells them apart.
+"""One file a fault: `broken`, `fixed`, the `symptom` of either, and the `test` that tells them apart.
 
-What is wrong here is wrong on purpose, and written anew: small, plain, and with the one fault only.
+The code here is wrong on purpose, and written anew: small, plain, and with the one fault only.
 """

@@ -22,8 +22,8 @@ def broken(losses: Sequence[float], save_every: int) -> list[float]:
     return history
 
 
-def mended(losses: Sequence[float], save_every: int) -> list[float]:
-    """What is remembered as the best is what was written. (The package writes it at once, and keeps no interval.)"""
+def fixed(losses: Sequence[float], save_every: int) -> list[float]:
+    """The remembered best is the one that was written. (The package writes it at once, and keeps no interval.)"""
     counters, stored, history = Counters(), float("nan"), []
     for loss in losses:
         if counters.best is None or loss < counters.best:
@@ -55,7 +55,7 @@ PITFALL = Pitfall(
     height="loss of the model in the file",
     axis="validation",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.05,

@@ -15,7 +15,7 @@ def broken(model: nn.Module) -> nn.Module:
     return model.bfloat16()
 
 
-def mended(model: nn.Module) -> nn.Module:
+def fixed(model: nn.Module) -> nn.Module:
     """Weights stay in float32; autocast rounds copies of them for the products."""
     return model.float()
 
@@ -61,7 +61,7 @@ PITFALL = Pitfall(
     height="scale of a norm layer",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.1,

@@ -26,7 +26,7 @@ class broken(nn.Module):  # noqa: N801 (one of two versions)
         return self.head(self.queries).expand(len(x), -1, -1)[..., 0]  # type: ignore[no-any-return]
 
 
-class mended(nn.Module):  # noqa: N801
+class fixed(nn.Module):  # noqa: N801
     """The queries attend to the tokens."""
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.5,

@@ -18,7 +18,7 @@ def broken(word: str) -> bool:
     return bool(parser.parse_args(["--use_extra_loss", word]).use_extra_loss)
 
 
-def mended(word: str) -> bool:
+def fixed(word: str) -> bool:
     """Read it as YAML does; what is no switch there is an error."""
     value = read_yaml(f"use_extra_loss: {word}", "settings")["use_extra_loss"]
     if not isinstance(value, bool):
@@ -54,7 +54,7 @@ PITFALL = Pitfall(
     height="read as yes",
     axis="what was written",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=3.0,

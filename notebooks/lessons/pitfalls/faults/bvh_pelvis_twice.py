@@ -1,4 +1,4 @@
-"""The pelvis of a BVH file is written with its rest height on top: the body stands in the floor."""
+"""The pelvis of a BVH file is written with its rest height on top: the body sinks into the floor."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def broken(pelvis: Tensor, rest: Tensor) -> Tensor:
     return pelvis + rest
 
 
-def mended(pelvis: Tensor, rest: Tensor) -> Tensor:
+def fixed(pelvis: Tensor, rest: Tensor) -> Tensor:
     """Position channels of a BVH root ARE its place."""
     return pelvis
 
@@ -51,7 +51,7 @@ PITFALL = Pitfall(
     height="lowest joint, m",
     axis="frame",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.2,

@@ -21,7 +21,7 @@ def broken(errors: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     return errors.mean()
 
 
-def mended(errors: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+def fixed(errors: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
     """A mask that has to be there is taken with [], and the divisor counts real steps."""
     is_pad = batch["action_is_pad"]
     return errors.masked_fill(is_pad, 0.0).sum() / count_valid(is_pad)
@@ -65,7 +65,7 @@ PITFALL = Pitfall(
     height="loss of a chunk",
     axis="step of the episode at which the chunk starts",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=20.0,

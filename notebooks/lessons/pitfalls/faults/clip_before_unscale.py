@@ -19,7 +19,7 @@ def broken(weight: nn.Parameter, optimizer: torch.optim.Optimizer, scaler: torch
     scaler.update()
 
 
-def mended(weight: nn.Parameter, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+def fixed(weight: nn.Parameter, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
     """Divide by the scale first."""
     scaler.unscale_(optimizer)
     nn.utils.clip_grad_norm_([weight], 1.0)
@@ -61,7 +61,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=5.0,

@@ -35,7 +35,7 @@ class broken(nn.Module):  # noqa: N801 (one of two versions)
         return codes
 
 
-class mended(nn.Module):  # noqa: N801
+class fixed(nn.Module):  # noqa: N801
     """The package's: all of it is buffers."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step (a new process after 30)",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.5,

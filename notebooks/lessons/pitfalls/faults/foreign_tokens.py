@@ -24,7 +24,7 @@ def broken(kept: Kept, codebook: Tensor, motion: Tensor) -> Tensor:
     return kept["tokens"]
 
 
-def mended(kept: Kept, codebook: Tensor, motion: Tensor) -> Tensor:
+def fixed(kept: Kept, codebook: Tensor, motion: Tensor) -> Tensor:
     """The name of what is kept holds everything that it was made from. (A run keeps digests next to its tokens.)"""
     name = hashlib.sha256(codebook.numpy().tobytes() + motion.numpy().tobytes()).hexdigest()
     if name not in kept:
@@ -74,7 +74,7 @@ PITFALL = Pitfall(
     height="error of a frame",
     axis="frame",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.5,

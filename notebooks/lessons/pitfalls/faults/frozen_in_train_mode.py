@@ -19,7 +19,7 @@ def broken(model: nn.Sequential) -> None:
     model[0].eval()
 
 
-def mended(model: nn.Sequential) -> None:
+def fixed(model: nn.Sequential) -> None:
     """It has to stay in eval mode, whoever calls train()."""
     freeze(model, ["0"])
 
@@ -73,7 +73,7 @@ PITFALL = Pitfall(
     height="features moved by, %",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=20.0,

@@ -20,7 +20,7 @@ def broken(steps: Tensor, levels: Tensor) -> Tensor:
     return (steps.bfloat16() * basis.bfloat16()).sum(-1).long()
 
 
-def mended(steps: Tensor, levels: Tensor) -> Tensor:
+def fixed(steps: Tensor, levels: Tensor) -> Tensor:
     """Indices are int64, always."""
     return FSQ(levels.tolist(), dim=1).steps_to_indices(steps - levels // 2)
 
@@ -52,7 +52,7 @@ PITFALL = Pitfall(
     height="codes told apart, %",
     axis="codes in the codebook",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=20.0,

@@ -17,7 +17,7 @@ def broken(places: np.ndarray, fps: float) -> np.ndarray:
     return places[:: int(fps / 30)]
 
 
-def mended(places: np.ndarray, fps: float) -> np.ndarray:
+def fixed(places: np.ndarray, fps: float) -> np.ndarray:
     """Read the motion at the times of the new frames. (`Motion.resample` does it with rotations as well.)"""
     times = np.arange(len(places)) / fps
     wanted = np.arange(0, times[-1] + 1e-9, 1 / 30)
@@ -53,7 +53,7 @@ PITFALL = Pitfall(
     height="error of a walker's speed, %",
     axis="recorded at, frames a second",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=5.0,

@@ -19,8 +19,8 @@ def broken(losses: Sequence[float], in_loader: int, max_steps: int) -> float:
     return total / in_loader
 
 
-def mended(losses: Sequence[float], in_loader: int, max_steps: int) -> float:
-    """What was added up is divided by how many were added."""
+def fixed(losses: Sequence[float], in_loader: int, max_steps: int) -> float:
+    """The sum is divided by the number of its terms."""
     done = losses[: min(in_loader, max_steps)]
     return sum(done) / len(done)
 
@@ -45,7 +45,7 @@ PITFALL = Pitfall(
     height="loss that is printed",
     axis="steps that were done, of 100 that were planned",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=1.0,

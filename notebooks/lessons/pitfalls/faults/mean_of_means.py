@@ -17,7 +17,7 @@ def broken(batches: Sequence[Tensor]) -> float:
     return float(torch.stack([batch.mean() for batch in batches]).mean())
 
 
-def mended(batches: Sequence[Tensor]) -> float:
+def fixed(batches: Sequence[Tensor]) -> float:
     """Sum and count over everything."""
     return sum(float(batch.sum()) for batch in batches) / sum(len(batch) for batch in batches)
 
@@ -45,7 +45,7 @@ PITFALL = Pitfall(
     height="validation loss",
     axis="batch size",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.5,

@@ -19,7 +19,7 @@ def broken(names: Sequence[str], seed: int) -> Split:
     return [name for i, name in enumerate(shuffled) if i % 5], shuffled[::5]
 
 
-def mended(names: Sequence[str], seed: int) -> Split:
+def fixed(names: Sequence[str], seed: int) -> Split:
     """Shuffle takes; a mirror image goes where its original goes."""
     takes = sorted({take_of(name) for name in names})
     test = {take_of(name) for name in broken(takes, seed)[1]}
@@ -61,7 +61,7 @@ PITFALL = Pitfall(
     height="twin was trained on, %",
     axis="test clips counted",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=50.0,

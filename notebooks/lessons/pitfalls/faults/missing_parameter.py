@@ -30,7 +30,7 @@ def broken(model: Model) -> list[dict[str, Any]]:
     return [{"params": model.encoder.parameters(), "lr": 0.01}, {"params": model.head.parameters(), "lr": 0.02}]
 
 
-def mended(model: Model) -> list[dict[str, Any]]:
+def fixed(model: Model) -> list[dict[str, Any]]:
     """Sort what the model HAS. (Groups of your own: assert that together they hold every parameter once.)"""
     return parameter_groups(model, weight_decay=0.01)
 
@@ -74,7 +74,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.5,

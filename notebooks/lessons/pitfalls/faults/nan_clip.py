@@ -19,7 +19,7 @@ def broken(clips: Sequence[Tensor]) -> Statistics:
     return frames.mean(0), frames.std(0)
 
 
-def mended(clips: Sequence[Tensor]) -> Statistics:
+def fixed(clips: Sequence[Tensor]) -> Statistics:
     """The same over clips that are whole. (A package should also say which it left out.)"""
     return broken([clip for clip in clips if bool(clip.isfinite().all())])
 
@@ -54,7 +54,7 @@ PITFALL = Pitfall(
     height="frames that can be used, %",
     axis="clip",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=50.0,

@@ -19,7 +19,7 @@ def broken(parameters: list[nn.Parameter], clip_norm: float) -> None:
     nn.utils.clip_grad_norm_(parameters, clip_norm)
 
 
-def mended(parameters: list[nn.Parameter], clip_norm: float) -> None:
+def fixed(parameters: list[nn.Parameter], clip_norm: float) -> None:
     """A setting is checked before the first step. (Here a refused number means that nothing is changed.)"""
     try:
         limit = TrainConfig(steps=1, batch_size=1, warmup_steps=0, clip_norm=clip_norm).clip_norm
@@ -60,7 +60,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=10.0,

@@ -19,7 +19,7 @@ def broken(row: Row, tasks: Mapping[int, str]) -> str:
     return str(row.get("language_instruction", "No instruction"))
 
 
-def mended(row: Row, tasks: Mapping[int, str]) -> str:
+def fixed(row: Row, tasks: Mapping[int, str]) -> str:
     """The table of tasks has the sentence; an empty one is refused."""
     sentence = tasks[row["task_index"]]
     check_instructions([sentence])
@@ -57,7 +57,7 @@ PITFALL = Pitfall(
     height="loss of the row",
     axis="training rows, sorted by loss",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=50.0,

@@ -14,11 +14,11 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 def broken(picture: Tensor) -> Tensor:
-    """What the evaluation hands to the model, from `[...]` in 0..1; training hands over the picture itself."""
+    """The evaluation's input of the model, from `[...]` in 0..1; training hands over the picture itself."""
     return (picture - MEAN) / STD
 
 
-def mended(picture: Tensor) -> Tensor:
+def fixed(picture: Tensor) -> Tensor:
     """One function for training, evaluation and video. The model normalises."""
     return picture
 
@@ -66,7 +66,7 @@ PITFALL = Pitfall(
     height="what the model sees",
     axis="grey value of the picture, black to white",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=20.0,

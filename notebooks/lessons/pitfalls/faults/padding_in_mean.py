@@ -15,7 +15,7 @@ def broken(states: Tensor, mask: Tensor) -> Tensor:
     return states.mean(1)
 
 
-def mended(states: Tensor, mask: Tensor) -> Tensor:
+def fixed(states: Tensor, mask: Tensor) -> Tensor:
     """The mean over real tokens."""
     return (states * mask.unsqueeze(-1)).sum(1) / mask.sum(1, keepdim=True)
 
@@ -51,7 +51,7 @@ PITFALL = Pitfall(
     height="the sentence moves by, %",
     axis="tokens of padding behind it",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=30.0,

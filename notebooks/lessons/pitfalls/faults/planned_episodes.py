@@ -15,7 +15,7 @@ def broken(results: Sequence[bool], planned: int) -> float:
     return sum(results) / planned
 
 
-def mended(results: Sequence[bool], planned: int) -> float:
+def fixed(results: Sequence[bool], planned: int) -> float:
     """Of the episodes that were run. (`wilson` also says how little five of them tell.)"""
     return wilson(sum(results), len(results)).value
 
@@ -43,7 +43,7 @@ PITFALL = Pitfall(
     height="success rate, %",
     axis="episodes that were run, of 20",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=40.0,

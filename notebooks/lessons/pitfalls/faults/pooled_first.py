@@ -19,7 +19,7 @@ def broken(patches: Tensor, sentence: Tensor) -> Tensor:
     return torch.cat([pooled, sentence, (pooled[:, :, None] * sentence[:, None]).flatten(1)], dim=1)
 
 
-def mended(patches: Tensor, sentence: Tensor) -> Tensor:
+def fixed(patches: Tensor, sentence: Tensor) -> Tensor:
     """The sentence weighs the patches; then they are averaged."""
     weight = torch.softmax(20 * (patches[..., :COLOURS] @ sentence[..., None])[..., 0], dim=1)  # [B, 16]
     pooled = (weight[..., None] * patches).sum(1)
@@ -73,7 +73,7 @@ PITFALL = Pitfall(
     height="distance from the cube that is named, patches",
     axis="scenes, sorted by error",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.7,

@@ -21,7 +21,7 @@ def broken(text: Tensor, motion: Tensor, batch: int) -> float:
     return right / len(text)
 
 
-def mended(text: Tensor, motion: Tensor, batch: int) -> float:
+def fixed(text: Tensor, motion: Tensor, batch: int) -> float:
     """Every motion is a rival, whatever the loader does; the number of clips belongs next to the score."""
     return r_precision(text, motion, ks=(1,), batch=None)[1].value
 
@@ -52,7 +52,7 @@ PITFALL = Pitfall(
     height="R@1, %",
     axis="batch size",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=15.0,

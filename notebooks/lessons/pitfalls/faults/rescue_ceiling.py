@@ -30,7 +30,7 @@ def broken(codes: int, dim: int) -> Step:
     return step
 
 
-def mended(codes: int, dim: int) -> Step:
+def fixed(codes: int, dim: int) -> Step:
     """The package measures against a fair share, n / K hits a batch."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -82,7 +82,7 @@ PITFALL = Pitfall(
     height="codes that stay in place, %",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=30.0,

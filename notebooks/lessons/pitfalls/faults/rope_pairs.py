@@ -18,7 +18,7 @@ def broken(weight: Tensor) -> Tensor:
     return weight.clone()
 
 
-def mended(weight: Tensor) -> Tensor:
+def fixed(weight: Tensor) -> Tensor:
     """Rows of a pair are put side by side."""
     return to_interleaved(weight, heads=1)
 
@@ -60,7 +60,7 @@ PITFALL = Pitfall(
     height="error of the score, %",
     axis="distance between two tokens",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=5.0,

@@ -16,7 +16,7 @@ def broken(values: Tensor) -> Tensor:
     return matrix_from_6d(values).mT
 
 
-def mended(values: Tensor) -> Tensor:
+def fixed(values: Tensor) -> Tensor:
     """The 272 features hold the first two rows."""
     return matrix_from_6d(values)
 
@@ -47,7 +47,7 @@ PITFALL = Pitfall(
     height="error of the rotation, degrees",
     axis="bend of the joint, degrees",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=45.0,

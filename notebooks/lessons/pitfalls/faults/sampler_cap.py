@@ -22,7 +22,7 @@ def broken(next_token: Callable[[int], int]) -> list[int]:
     return tokens
 
 
-def mended(next_token: Callable[[int], int], settings: Sampling = Sampling(max_tokens=150)) -> list[int]:  # noqa: B008
+def fixed(next_token: Callable[[int], int], settings: Sampling = Sampling(max_tokens=150)) -> list[int]:  # noqa: B008
     """The limit is a setting without a default, and reaching it is no silent end."""
     tokens: list[int] = []
     while (token := next_token(len(tokens))) != END:
@@ -59,7 +59,7 @@ PITFALL = Pitfall(
     height="length of the motion, s",
     axis="length that was wanted, tokens",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=5.0,

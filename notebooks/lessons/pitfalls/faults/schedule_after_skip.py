@@ -26,7 +26,7 @@ def broken() -> Step:
     return step
 
 
-def mended() -> Step:
+def fixed() -> Step:
     """Only a step that was taken counts."""
     precision = make_precision("cpu", "fp16")
 
@@ -74,7 +74,7 @@ PITFALL = Pitfall(
     height="share of the peak rate",
     axis="step that moved the weights",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=50.0,

@@ -15,7 +15,7 @@ def broken(step: int, processes: int) -> float:
     return 1.0 if step * processes < MILESTONE else GAMMA
 
 
-def mended(step: int, processes: int) -> float:
+def fixed(step: int, processes: int) -> float:
     """Counted in optimizer steps, whoever takes part in them."""
     return lr_factor(step, steps=STEPS, warmup_steps=0, schedule="multi_step", milestones=(MILESTONE,), lr_gamma=GAMMA)
 
@@ -42,7 +42,7 @@ PITFALL = Pitfall(
     height="share of the peak rate",
     axis="iteration, thousands, on four processes",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=200.0,

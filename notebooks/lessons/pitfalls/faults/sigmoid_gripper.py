@@ -18,7 +18,7 @@ def broken(score: Tensor) -> Tensor:
     return torch.sigmoid(score)
 
 
-def mended(score: Tensor) -> Tensor:
+def fixed(score: Tensor) -> Tensor:
     """tanh has the range of the labels."""
     return torch.tanh(score)
 
@@ -65,7 +65,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=80.0,

@@ -19,7 +19,7 @@ def broken(made: Tensor, wanted: Tensor) -> Tensor:
     return torch.nn.functional.smooth_l1_loss(made[..., 8:74], wanted[..., 8:74])
 
 
-def mended(made: Tensor, wanted: Tensor) -> Tensor:
+def fixed(made: Tensor, wanted: Tensor) -> Tensor:
     """Velocities are columns 74 to 139."""
     nothing = Quantized(made, torch.zeros(made.shape[:2], dtype=torch.long), made.new_zeros(()))
     return tokenizer_losses(TokenizerOutput(made, nothing), wanted, LossWeights())["velocity"]
@@ -55,7 +55,7 @@ PITFALL = Pitfall(
     height="the velocity term",
     axis="error of the velocities",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.3,

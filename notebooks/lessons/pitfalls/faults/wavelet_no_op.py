@@ -20,7 +20,7 @@ def broken(frames: Tensor, patch_size: int = 1) -> Tensor:
     return frames
 
 
-def mended(frames: Tensor, patch_size: int = 2) -> Tensor:
+def fixed(frames: Tensor, patch_size: int = 2) -> Tensor:
     """A size that does nothing is refused; `[B, T, F] -> [B, T / p, p F]`."""
     check_patcher("wavelet", patch_size)
     return HaarPatch(patch_size)(frames)  # type: ignore[no-any-return]
@@ -53,7 +53,7 @@ PITFALL = Pitfall(
     height="frames that the patches so far hold",
     axis="patch",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=0.9,

@@ -25,7 +25,7 @@ def broken(actions: Tensor, trained: ActionNormalizer) -> Tensor:
     return ActionNormalizer.fit(_demonstrations(), "zscore").denormalize(actions)
 
 
-def mended(actions: Tensor, trained: ActionNormalizer) -> Tensor:
+def fixed(actions: Tensor, trained: ActionNormalizer) -> Tensor:
     """The normaliser travels in the checkpoint, and one of another kind refuses its numbers."""
     here = ActionNormalizer("q01_q99")
     try:
@@ -69,7 +69,7 @@ PITFALL = Pitfall(
     height="the hand is off by, cm",
     axis="step of the episode",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=2.0,

@@ -25,7 +25,7 @@ def broken(model: nn.Module, micro_batches: Sequence[Tensor], optimizer: torch.o
     return printed
 
 
-def mended(model: nn.Module, micro_batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
+def fixed(model: nn.Module, micro_batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
     """Cleared once a step; each micro-batch with its share of the rows."""
     printed = 0.0
     optimizer.zero_grad()
@@ -92,7 +92,7 @@ PITFALL = Pitfall(
     height="training loss",
     axis="step",
     broken=broken,
-    mended=mended,
+    fixed=fixed,
     test=test,
     symptom=symptom,
     margin=50.0,

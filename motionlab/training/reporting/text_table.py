@@ -1,4 +1,4 @@
-"""Rows of cells as text in columns, for a terminal."""
+"""Rows of cells as text in columns, for a terminal, and a number as a cell."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def columns(rows: Sequence[Sequence[object]]) -> str:
         "  ".join(cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     )
+
+
+def as_cell(value: float | None) -> str:
+    """Four digits of a number; nothing where there is none.
+
+    >>> as_cell(0.123456), as_cell(None)
+    ('0.1235', '')
+    """
+    return "" if value is None else f"{value:.4g}"
