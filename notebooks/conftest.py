@@ -1,4 +1,5 @@
-"""How `pytest --nbval notebooks/` starts kernels, and the parts that it leaves out besides the marks of sanitize.cfg."""
+"""How `pytest --nbval notebooks/` starts kernels, and what is left out of the comparison besides the marks of
+sanitize.cfg."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Additions of the site to Sphinx: formulas as SVG, a link from a page to the same page in the other language, and words
-of the theme ("Contents", "next") in the language of the page."""
+"""Additions of the site to Sphinx: formulas as SVG, a link from a page to the same page in the other language, and
+words of the theme ("Contents", "next") in the language of the page."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import torch
 
 from motionlab.config import VlaRunConfig
 from motionlab.errors import InputError
-from motionlab.jobs.artefacts import require
 from motionlab.files.weights import shapes_only
+from motionlab.jobs.artefacts import require
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.settings import vla_settings
 from motionlab.text.load import load_text_encoder
