@@ -35,7 +35,7 @@ for library in ("OMP", "OPENBLAS", "MKL"):  # numpy and scipy bring a library of
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-from support.measuring import Goal, Row, machine, save_rows, speed_row, take_turns  # noqa: E402
+from support.measuring import Goal, Row, by_processor, machine, save_rows, speed_row, take_turns  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from motionlab.evaluation.distribution import frechet_distance, frechet_interval, nearest, r_precision  # noqa: E402
@@ -224,7 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     def compare(group: str, name: str, ours: Callable[[], Any], theirs: Callable[[], Any]) -> Row:
         times = take_turns({"ours": ours, "peer": theirs}, 2 if options.quick else options.repeat, options.seconds)
-        return speed_row(group, name, times, "ours", "peer", Goal(">=", 10.0))
+        return speed_row(group, name, by_processor(times), "ours", "peer", Goal(">=", 10.0))
 
     rows: list[Row] = []
     for group in options.only:

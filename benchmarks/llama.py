@@ -21,7 +21,7 @@
 | gpu | tokens a second and share of the card's rate at 111M and 1B; peak memory | the card's products | none; needs a GPU |
 
 transformers (`pip install transformers`) is left out when it is missing; so are the engines (`pip install
-"motionlab[fast]" ctranslate2==4.8.5`), whose rows are ratios of processor time, with one thread. Both sides get the same weights and write the
+"motionlab[fast]" ctranslate2==4.8.5`), whose rows, as those of `flat` and `loss`, are ratios of processor time with one thread. Both sides get the same weights and write the
 same codes; that they do is a test (`tests/benchmarks/test_llama_benchmark.py`). How it is measured, and why so:
 `support/measuring.py`. Results go to `benchmarks/results/`; `--quick` makes everything smaller, checks nothing but that
 it runs, and writes nothing. The group `compile` needs a C++ compiler and about a minute to compile.
@@ -52,6 +52,7 @@ from support.measuring import (  # noqa: E402
     Goal,
     Row,
     Spread,
+    by_processor,
     machine,
     memory_row,
     save_rows,
@@ -139,10 +140,12 @@ def no_cache_rows(effort: Effort) -> Iterator[Row]:
 
 def flat_rows(effort: Effort) -> Iterator[Row]:
     """What the flat step is worth: who has no other engine writes with it."""
+    if torch.get_num_threads() != 1:
+        return
     model = make_decoder(effort.size(SMALL), effort.number(FEW))
     for batch in (1, 8):
         ways = writers(model, batch, effort.number(150))
-        times = effort.take_turns(ours=ways["ours"], modules=ways["modules"])
+        times = by_processor(effort.take_turns(ours=ways["ours"], modules=ways["modules"]))
         yield speed_row("flat", f"6x256 writes 150, B={batch}, by modules", times, "ours", "modules", None)
 
 
@@ -191,15 +194,11 @@ def engine_writers(model: MotionLlama, batch: int, tokens: int) -> dict[str, Wor
     return ways
 
 
-def by_processor(times: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
-    """Processor seconds in the place of the clock's: with one thread they do not count what other programs took."""
-    return {name: [(cpu, cpu) for _, cpu in rounds] for name, rounds in times.items()}
-
-
 def loss_rows(effort: Effort) -> Iterator[Row]:
     """Cross entropy with all gradients: in chunks, and torch's own fused form."""
     ours, theirs = losses(effort.number(2048), effort.number(MANY + 2), 256)
     times = effort.take_turns(ours=ours, theirs=theirs)
+    times = by_processor(times) if torch.get_num_threads() == 1 else times
     name = f"cross entropy, 2,048 x {MANY + 2:,}"
     yield speed_row("loss", f"{name}, linear_cross_entropy", times, "ours", "theirs", None)
     if torch.get_num_threads() == 1:

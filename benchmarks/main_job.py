@@ -9,7 +9,7 @@
 | text      | captions through MiniLM in blocks of 256 tokens     | blocks of 64 tokens                           |
 
 Windows, codes and text features are made up; sizes and lengths are those of the preset. Two other programs on the two
-threads of one core change every number, so look at the ratio of processor time.
+threads of one core change every number, so the rows are processor time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from support.measuring import Row, save_rows, speed_row, take_turns
+from support.measuring import Row, by_processor, save_rows, speed_row, take_turns
 from torch import Tensor
 
 from motionlab.config import RunConfig, load_config
@@ -101,7 +101,7 @@ def main() -> None:
     torch.manual_seed(0)
     config, rows = load_config("tiny"), list[Row]()
     for name in [args.only] if args.only else PARTS:
-        times = take_turns(PARTS[name](config), args.rounds, args.seconds)
+        times = by_processor(take_turns(PARTS[name](config), args.rounds, args.seconds))
         rows.append(speed_row(name, f"{name}, preset tiny", times, "ours", "peer", None))
         print(rows[-1], flush=True)
     save_rows(args.out, rows)

@@ -142,6 +142,11 @@ def take_turns(
     return times
 
 
+def by_processor(times: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    """Processor seconds in the place of the clock's: with one thread they do not count what other programs took."""
+    return {name: [(cpu, cpu) for _, cpu in rounds] for name, rounds in times.items()}
+
+
 def speed_row(
     group: str, name: str, times: Mapping[str, list[tuple[float, float]]], ours: str, peer: str, goal: Goal | None
 ) -> Row:
@@ -212,8 +217,8 @@ def as_table(title: str, rows: list[dict[str, Any]]) -> str:
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine().items() if value)
     lines = [
         f"# {title}",
-        f"Written by `benchmarks/{title.split('_')[0]}.py` on: {facts}. Ratios: medians over rounds, with quartiles; "
-        "peer / ours where the goal is at least (>=), ours / peer where it is at most (<=).",
+        f"Written by `benchmarks/{title.rsplit('_', 1)[0]}.py` on: {facts}. Ratios: medians over rounds, with "
+        "quartiles; peer / ours where the goal is at least (>=), ours / peer where it is at most (<=).",
         "| what | threads | ours | peer | ratio | goal | met |\n|---|---|---|---|---|---|---|",
     ]
     for row in rows:

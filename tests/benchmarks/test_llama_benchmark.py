@@ -13,9 +13,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from motionlab.llama.decoding import next_logits
 from motionlab.llama.decoding.fast import compiled
 from motionlab.llama.decoding.fast.few_row_products import ROWS
+from motionlab.llama.decoding.fast.flat_step import flat_decoder
 from motionlab.llama.sizes import Size
 
 
@@ -36,8 +36,8 @@ def test_writers_write_the_same_codes(bench: ModuleType, model: Any, batch: int)
     ours = ways["ours"]()
     assert ours.shape == (batch, 40) and len(ours.unique()) > 5
     assert torch.equal(ours, ways["theirs"]()) and torch.equal(ours, ways["no_cache"]())
-    flat = mock.Mock(side_effect=next_logits.flat_decoder)
-    with mock.patch.object(next_logits, "flat_decoder", flat):
+    flat = mock.Mock(side_effect=flat_decoder)
+    with mock.patch("motionlab.llama.decoding.next_logits.flat_decoder", flat):
         assert torch.equal(ours, ways["modules"]()) and not flat.called
         assert torch.equal(ours, ways["ours"]()) and flat.called
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
 
 from motionlab.data.composed.samples import load_samples
+from motionlab.data.splits import Splits
 from motionlab.evaluation.physics import physics_of
 from motionlab.jobs import quality
 from motionlab.jobs.quality import SplitMotions
@@ -33,7 +35,8 @@ def test_real_motion_is_as_many_numbers_as_it_has_takes() -> None:
 def test_takes_of_a_clip_are_those_of_its_segments(monkeypatch) -> None:
     monkeypatch.setattr(quality, "takes_in", lambda clips, i: {"walk", "kick"} if clips == "clips" and i else {"jump"})
     some = SplitMotions([0, 3], ["one", "two"], {})
-    assert quality._takes(SimpleNamespace(tests={"seen": "clips"}), "seen", some) == ["jump", "kick + walk"]
+    splits = cast(Splits, SimpleNamespace(tests={"seen": "clips"}))
+    assert quality._takes(splits, "seen", some) == ["jump", "kick + walk"]
 
 
 def test_motions_of_one_caption_have_draws_of_their_own(finished_run: Run) -> None:
