@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for line in cost.lines():
                 print(f"  {line}")
             splits[name] = asdict(cost)
-        measured.append({"preset": run.config.name, "seed": run.config.llama_training.seed, "splits": splits})
+        measured.append({"run": run.config.name, "seed": run.config.llama_training.seed, "splits": splits})
     if options.clips is None:
         kept = json.loads(RESULTS.read_text(encoding="utf-8"))["engines"] if RESULTS.exists() else {}
         write_text(

@@ -230,8 +230,8 @@ def as_table(title: str, rows: list[dict[str, Any]]) -> str:
     facts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine().items() if value)
     lines = [
         f"# {title}",
-        f"Written by `benchmarks/{title.split('_')[0]}.py` on: {facts}. Ratios: medians over rounds, with quartiles; "
-        "peer / ours where the goal is at least (>=), ours / peer where it is at most (<=).",
+        f"Written by `benchmarks/{title.rsplit('_', 1)[0]}.py` on: {facts}. Ratios: medians over rounds, with "
+        "quartiles; peer / ours where the goal is at least (>=), ours / peer where it is at most (<=).",
         "| what | threads | ours | peer | ratio | goal | met |\n|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -199,7 +199,9 @@ def batched_rivals(
     for draw in range(draws):
         order = torch.from_numpy(random.permutation(n)[:full]).view(-1, batch)
         for rows in order.split(max(1, _FEW // batch)):  # [batches, batch]
-            scores = torch.baddbmm(y_squared[rows][:, None, :], x[rows], y[rows].mT, alpha=-2)
+            # `x[rows]`, in half the time
+            some_x, some_y = (table.index_select(0, rows.flatten()).view(*rows.shape, -1) for table in (x, y))
+            scores = torch.baddbmm(y_squared[rows][:, None, :], some_x, some_y.mT, alpha=-2)
             near = scores <= (scores.diagonal(dim1=1, dim2=2) + tie[rows])[..., None]  # [batches, batch, batch]
             if names is None:
                 near.diagonal(dim1=1, dim2=2).fill_(False)

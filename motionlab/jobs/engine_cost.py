@@ -105,9 +105,7 @@ def same_choices(run: Run, captions: Sequence[str], written: Sequence[torch.Tens
 def _same_choices(run: Run, text: TextFeatures, codes: torch.Tensor, engine: str) -> float:
     mask, tokens = text.mask.bool(), len(codes) + 1
     plain = CachedReader(run.llama, text.states, mask, tokens)
-    other = OnnxReader(
-        run.llama, text.states, mask, tokens, int8=engine == "onnx-int8", folder=run.stage_folder("llama")
-    )
+    other = OnnxReader(run.llama, text.states, mask, tokens, int8=engine == "onnx-int8", folder=run.engine_folder)
     plain.first(), other.first()  # torch reads the text for both
     equal = []
     for code in codes:
