@@ -121,6 +121,18 @@ def work_dtype(weight: Tensor) -> torch.dtype:
     return torch.promote_types(weight.dtype, torch.float32)
 
 
+def exact_linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    """Apply `layer` to `x [..., in]` in its `work_dtype`, whatever the dtype of `x`, and inside of autocast too.
+
+    >>> exact_linear(nn.Linear(6, 512).bfloat16(), torch.zeros(2, 20, 6)).dtype
+    torch.float32
+    """
+    dtype = work_dtype(layer.weight)
+    bias = None if layer.bias is None else layer.bias.to(dtype)
+    with full_precision(x):
+        return F.linear(x.to(dtype), layer.weight.to(dtype), bias)
+
+
 def mean_square(z: Tensor, codes: Tensor, mask: Tensor | None = None) -> Tensor:
     """Mean of (z - codes)^2 over the real vectors `[..., D]`; 0 when all is padding. Gradients go to both.
 

@@ -31,11 +31,11 @@ from motionlab.quantizers.base import (
     Quantized,
     Quantizer,
     check_vectors,
+    exact_linear,
     full_precision,
     straight_through,
     work_dtype,
 )
-from motionlab.quantizers.linear import exact_linear
 
 EPS = 1e-3
 
@@ -86,7 +86,7 @@ class FSQ(Quantizer):
             steps = bounded.detach().round()
             indices = self.steps_to_indices(steps)  # [..., d] -> [...]
             implicit = self.straighten(bounded, steps) / (self.levels // 2)
-            codes = exact_linear(self.project_out, implicit, like=z)  # [..., d] -> [..., D]
+            codes = exact_linear(self.project_out, implicit)  # [..., d] -> [..., D]
         return Quantized(codes.to(self.project_out.weight.dtype), indices, codes.new_zeros(()))
 
     def straighten(self, bounded: Tensor, steps: Tensor) -> Tensor:
@@ -104,8 +104,7 @@ class FSQ(Quantizer):
         return steps.to(work_dtype(self.project_out.weight)) / half
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
-        with full_precision(self.project_out.weight):
-            codes = exact_linear(self.project_out, self.indices_to_implicit(indices))
+        codes = exact_linear(self.project_out, self.indices_to_implicit(indices))
         return codes.to(self.project_out.weight.dtype)
 
     def extra_repr(self) -> str:

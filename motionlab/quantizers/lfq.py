@@ -26,12 +26,12 @@ from motionlab.quantizers.base import (
     Quantized,
     Quantizer,
     check_vectors,
+    exact_linear,
     full_precision,
     mean_square,
     straight_through,
     work_dtype,
 )
-from motionlab.quantizers.linear import exact_linear
 
 
 class LFQ(Quantizer):
@@ -88,7 +88,7 @@ class LFQ(Quantizer):
             indices = (positive * self.basis).sum(-1)  # [..., d] -> [...]
             signs = torch.where(positive, self.scale, -self.scale).to(points.dtype)
             loss = self._loss(points, signs, mask) if self.training else points.new_zeros(())
-            codes = exact_linear(self.project_out, straight_through(points, signs), like=z)  # [..., d] -> [..., D]
+            codes = exact_linear(self.project_out, straight_through(points, signs))  # [..., d] -> [..., D]
         return Quantized(codes.to(self.project_out.weight.dtype), indices, loss)
 
     def indices_to_bits(self, indices: Tensor) -> Tensor:
@@ -97,8 +97,7 @@ class LFQ(Quantizer):
         return torch.where(positive, self.scale, -self.scale).to(work_dtype(self.project_out.weight))
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
-        with full_precision(self.project_out.weight):
-            codes = exact_linear(self.project_out, self.indices_to_bits(indices))
+        codes = exact_linear(self.project_out, self.indices_to_bits(indices))
         return codes.to(self.project_out.weight.dtype)
 
     def extra_repr(self) -> str:

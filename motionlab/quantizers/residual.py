@@ -30,12 +30,12 @@ from motionlab.quantizers.base import (
     Quantized,
     Quantizer,
     check_vectors,
+    exact_linear,
     full_precision,
     straight_through,
     work_dtype,
 )
 from motionlab.quantizers.fsq import FSQ
-from motionlab.quantizers.linear import exact_linear
 from motionlab.quantizers.vq_ema import VQEMA
 
 
@@ -120,7 +120,7 @@ class ResidualFSQ(FSQ):
             steps = self.indices_to_implicit(indices) * (self.levels // 2)  # [..., Q] -> [..., d]
             steps = torch.where(bounded.isnan(), bounded.detach(), steps.to(bounded.dtype))  # NaN stays to be seen
             implicit = straight_through(bounded, steps) / (self.levels // 2)
-            codes = exact_linear(self.project_out, implicit, like=z)  # [..., d] -> [..., D]
+            codes = exact_linear(self.project_out, implicit)  # [..., d] -> [..., D]
         return Quantized(codes.to(self.project_out.weight.dtype), indices, codes.new_zeros(()))
 
     def bounded_to_indices(self, bounded: Tensor) -> Tensor:

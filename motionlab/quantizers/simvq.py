@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from motionlab.quantizers.linear import exact_linear
+from motionlab.quantizers.base import exact_linear
 from motionlab.quantizers.vq import VQ
 
 

@@ -53,8 +53,21 @@ def test_what_is_kept_agrees_with_the_module(
 
     module = kept_by_the_module(loss, [*model.parameters(), x])
     formula = sum(layer.kept for layer in Walk(config, settings).layers())
-    # Left out: tables of FSQ's levels, and the ones that its linear map adds to each token.
-    assert formula == pytest.approx(module, rel=0.005) and formula <= module
+    assert module - formula == 4 * (4 + 8)  # left out: a float32 and an int64 for each of FSQ's four levels
+
+
+@pytest.mark.parametrize("layout", ["channels last", "channels first"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_quantizer_keeps_three_tensors_in_every_layout(
+    kept_by_the_module: Callable[[Callable[[], Tensor], Sequence[Tensor]], int], layout: str, dtype: torch.dtype
+) -> None:
+    """A copy in float32 or in another layout takes the place of what it was made from."""
+    quantizer, tokens = make_tokenizer(small()).quantizer, 16
+    z = torch.randn(3, tokens, 24, dtype=dtype, requires_grad=True)
+    if layout == "channels first":
+        z = z.detach().transpose(1, 2).contiguous().transpose(1, 2).requires_grad_()
+    module = kept_by_the_module(lambda: quantizer(z * 1).codes.sum(), [*quantizer.parameters(), z])
+    assert module - Walk(small(), StepSettings(batch=3, window=32)).quantizer(tokens).kept == 4 * (4 + 8)
 
 
 @pytest.mark.parametrize("changes", MODELS, ids=str)

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
 from motionlab.errors import InputError
-from motionlab.quantizers.base import Quantizer, check_vectors, mean_square, straight_through, work_dtype
+from motionlab.quantizers.base import Quantizer, check_vectors, exact_linear, mean_square, straight_through, work_dtype
 from motionlab.quantizers.build import KINDS, make_quantizer
 from motionlab.quantizers.codebook import CodebookQuantizer
 
@@ -44,6 +44,34 @@ def test_work_dtype_is_never_below_float32() -> None:
         torch.float32
     ] * 3
     assert work_dtype(torch.zeros(1, dtype=torch.float64)) == torch.float64
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_exact_linear_of_half_weights_and_inputs_is_that_of_float32(dtype: torch.dtype, bias: bool) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(24, 3, bias=bias).to(dtype), torch.randn(4, 20, 24, dtype=dtype, requires_grad=True)
+    y = exact_linear(layer, x)
+    assert y.dtype == torch.float32
+    assert torch.equal(y, F.linear(x.float(), layer.weight.float(), layer.bias.float() if bias else None))
+    assert not torch.equal(y, layer(x).float())  # half precision is another result, or this tests nothing
+    y.sum().backward()
+    assert x.grad is not None and layer.weight.grad is not None
+    assert x.grad.dtype == layer.weight.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_exact_linear_minds_no_autocast(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(24, 3), torch.randn(4, 20, 24)
+    with torch.autocast("cpu", dtype=dtype):
+        found, usual = exact_linear(layer, x), layer(x)
+    assert torch.equal(found, layer(x)) and usual.dtype == dtype
+
+
+def test_exact_linear_of_float64_stays_float64() -> None:
+    layer, x = nn.Linear(24, 3).double(), torch.randn(5, 24)
+    assert torch.equal(exact_linear(layer, x), layer(x.double()))
 
 
 def test_wrong_width_is_named() -> None:
