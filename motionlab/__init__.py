@@ -133,7 +133,7 @@ _EXPORTS = {
     "unproject": "motionlab.vla.table_lab.cameras",
     "TableLab": "motionlab.vla.table_lab.env",
     "expert_action": "motionlab.vla.table_lab.expert",
-    "Controlled": "motionlab.evaluation.convention_controls",
+    "Controlled": "motionlab.vla.convention_controls",
     "EvaluatorSettings": "motionlab.evaluation.text_motion.train",
     "TextMotionEvaluator": "motionlab.evaluation.text_motion.evaluator",
     "train_evaluator": "motionlab.evaluation.text_motion.train",

@@ -24,9 +24,9 @@ from motionlab.commands.options import Preset, RunFolder, Workers, as_path
 from motionlab.config import QUANTIZERS, VlaRunConfig, load_config
 from motionlab.environment import let_anything_print
 from motionlab.errors import MissingExtra, printable
+from motionlab.interrupt import terminable
 from motionlab.jobs.stages import STAGES, require_stage
 from motionlab.runtime import check_environment, has_display, lab_environment, notebooks_folder, wait_passively
-from motionlab.training.interrupt import terminable
 
 if TYPE_CHECKING:
     from motionlab.config import RunConfig

@@ -10,9 +10,13 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from motionlab.errors import InputError
 
+Language = Literal["en", "zh"]
+PROFILES = ("ci", "cpu", "gpu")
+QUICK = "quick"  # what lessons call the profile `ci`: a learner has no build to think of
 LONGEST_NAME = 255  # bytes of one name in a path, on nearly every file system
 LONGEST_PATH = 4096 - 256  # bytes: Linux takes 4,096, and names are added to the folders that a user chooses
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -86,6 +90,34 @@ def switched_on(name: str) -> bool:
         InputError: it is something else.
     """
     return whole_number(name, os.environ.get(name) or "0", at_least=0, at_most=1) == 1
+
+
+def asked_profile() -> str | None:
+    """The profile that `MOTIONLAB_PROFILE` names, `ci` also for `quick`; None when it is not set.
+
+    Raises:
+        InputError: the variable holds something else.
+    """
+    value = os.environ.get("MOTIONLAB_PROFILE")
+    if value is not None and value not in (QUICK, *PROFILES):
+        expected = " or ".join((QUICK, *PROFILES[1:]))
+        raise InputError("MOTIONLAB_PROFILE", found=repr(value), expected=expected, fix="Set it to one of these.")
+    return PROFILES[0] if value == QUICK else value
+
+
+def language() -> Language:
+    """The language of `MOTIONLAB_LANG`; English when it is not set, or blank.
+
+    Raises:
+        InputError: there is no such language.
+    """
+    value = os.environ.get("MOTIONLAB_LANG", "").strip() or "en"
+    for known in get_args(Language):
+        if value == known:
+            return known  # type: ignore[no-any-return]
+    raise InputError(
+        "MOTIONLAB_LANG", found=repr(value), expected=" or ".join(get_args(Language)), fix="Set it to one of these."
+    )
 
 
 def whole_number(name: str, text: str, *, at_least: int, at_most: int) -> int:

@@ -18,37 +18,19 @@ presets, and JSON, because programs read them; the words inside pictures.
 from __future__ import annotations
 
 import functools
-import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import yaml
 
-from motionlab.errors import InputError
+from motionlab.environment import language
 from motionlab.files.reading import read_text, refusing
 
-Language = Literal["en", "zh"]
 FILE = "zh.yaml"
 NAME = re.compile(r"\{(\w+)\}")  # what differs from time to time, in a pair
 NUMBER = r"[-+≈]*(?:\d[\d.,]*(?:e[-+]?\d+)?|nan|inf)"
-
-
-def language() -> Language:
-    """The language of `MOTIONLAB_LANG`; English when it is not set, or blank.
-
-    Raises:
-        InputError: there is no such language.
-    """
-    value = os.environ.get("MOTIONLAB_LANG", "").strip() or "en"
-    for known in get_args(Language):
-        if value == known:
-            return known  # type: ignore[no-any-return]
-    raise InputError(
-        "MOTIONLAB_LANG", found=repr(value), expected=" or ".join(get_args(Language)), fix="Set it to one of these."
-    )
 
 
 def html_language() -> str:

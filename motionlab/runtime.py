@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from motionlab.environment import switched_on, thread_count, usable_path
+from motionlab.environment import PROFILES, QUICK, asked_profile, language, switched_on, thread_count, usable_path
 from motionlab.errors import InputError
-from motionlab.language import language
 
 if TYPE_CHECKING:
     import torch
 
-PROFILES = ("ci", "cpu", "gpu")
-QUICK = "quick"  # what lessons call the profile `ci`: a learner has no build to think of
 LARGEST_SEED = 2**64 - 1  # that torch takes
 Whole = TypeVar("Whole", bound=Any)  # an int, or an array of uint64
 
@@ -106,7 +103,7 @@ def profile() -> str:
     Raises:
         InputError: the variable holds something else.
     """
-    return _asked_profile() or ("gpu" if choose_device().value == "cuda" else "cpu")
+    return asked_profile() or ("gpu" if choose_device().value == "cuda" else "cpu")
 
 
 def lessons_are_checked() -> bool:
@@ -115,15 +112,7 @@ def lessons_are_checked() -> bool:
     Raises:
         InputError: the variable holds something else.
     """
-    return _asked_profile() == PROFILES[0] and os.environ["MOTIONLAB_PROFILE"] != QUICK
-
-
-def _asked_profile() -> str | None:
-    value = os.environ.get("MOTIONLAB_PROFILE")
-    if value is not None and value not in (QUICK, *PROFILES):
-        expected = " or ".join((QUICK, *PROFILES[1:]))
-        raise InputError("MOTIONLAB_PROFILE", found=repr(value), expected=expected, fix="Set it to one of these.")
-    return PROFILES[0] if value == QUICK else value
+    return asked_profile() == PROFILES[0] and os.environ["MOTIONLAB_PROFILE"] != QUICK
 
 
 def cache_dir() -> Path:
@@ -172,7 +161,7 @@ def progress_file() -> Path | None:
 def check_environment() -> None:
     """Refuse a wrong variable of the environment before any work, by its name."""
     thread_count()
-    _asked_profile()
+    asked_profile()
     cache_dir()
     progress_file()
     usable_path(os.environ.get("MOTIONLAB_SAMPLES", ""), "MOTIONLAB_SAMPLES")

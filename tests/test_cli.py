@@ -21,10 +21,10 @@ from motionlab import cli
 from motionlab.config import QUANTIZERS, load_config, preset_names
 from motionlab.errors import InputError, MissingExtra, printable
 from motionlab.evaluation.judge import Lengths, SeenAction
+from motionlab.interrupt import Stopped
 from motionlab.jobs.ablations.tokenizer import MAX_POINTS
 from motionlab.jobs.generate import GeneratedMotion
 from motionlab.jobs.run_folder import Run
-from motionlab.training.interrupt import Stopped
 
 
 def run_cli(*arguments: str) -> int:

@@ -14,16 +14,17 @@ import pytest
 
 # docs/architecture.md shows this order. A part may import the parts before it, never one after it.
 ORDER = (
-    "errors", "lazy_names", "files", "environment", "language", "runtime", "config", "quantizers", "motion", "training",
-    "text", "data", "tokenizer", "llama", "vla", "evaluation", "cost", "plots", "jobs", "views", "teaching", "widgets",
-    "command_end", "commands", "cli", "__main__",
+    "errors", "lazy_names", "interrupt", "files", "environment", "language", "progress_bar", "runtime", "config",
+    "quantizers", "motion", "training", "text", "data", "tokenizer", "plots", "command_end", "llama", "evaluation",
+    "teaching", "cost", "vla", "jobs", "commands", "views", "cli", "widgets", "__main__",
 )  # fmt: skip
 # The package itself hands out names lazily, so importing from it would hide an edge of the order.
 # The command line asks for the version.
 MAY_IMPORT_THE_PACKAGE = ("cli", "__main__")
 HEAVY = {"torch", "transformers", "plotly", "matplotlib", "ipywidgets", "anywidget", "IPython", "psutil"}
 LIGHT_MODULES = (
-    *("__init__.py", "cli.py", "command_end.py", "environment.py", "errors.py", "language.py", "runtime.py"),
+    *("__init__.py", "cli.py", "command_end.py", "environment.py", "errors.py", "interrupt.py", "language.py"),
+    *("progress_bar.py", "runtime.py"),
     *(f"files/{name}.py" for name in ("__init__", "atomic", "litter", "lock", "reading")),
     *(f"config/{path.name}" for path in (Path(__file__).resolve().parents[1] / "motionlab" / "config").glob("*.py")),
 )
@@ -121,6 +122,28 @@ def find_circle(imports: dict[str, list[str]]) -> list[str]:
     return next((circle for module in imports if module not in finished and (circle := visit([module]))), [])
 
 
+def floors(package_folder: Path) -> list[str]:
+    """The parts of the longest chain of imports, the topmost first; a part is a folder or a file of the package.
+
+    `__main__` only calls `cli`, and the version is a word: neither is a floor.
+    """
+    below: dict[str, set[str]] = {part: set() for part in ORDER}
+    for path in sorted(package_folder.rglob("*.py")):
+        parts = path.relative_to(package_folder).with_suffix("").parts
+        if parts[0] in ("__init__", "__main__"):
+            continue
+        package = ".".join(["motionlab", *parts[:-1]])
+        for module in imported_modules(ast.parse(path.read_text(encoding="utf-8")), package):
+            target = module.removeprefix("motionlab.").split(".")[0]
+            if module.startswith("motionlab.") and target in below and target != parts[0]:
+                below[parts[0]].add(target)
+    chains: dict[str, list[str]] = {}
+    for part in ORDER:  # whatever a part imports comes before it
+        longest = max((chains[target] for target in sorted(below[part])), key=len, default=[])
+        chains[part] = [part, *longest]
+    return max(chains.values(), key=len)
+
+
 def top_level_imports(path: Path) -> set[str]:
     """Packages that are loaded when the file is imported: imports outside functions, classes and TYPE_CHECKING."""
     names: set[str] = set()
@@ -142,6 +165,27 @@ def test_no_circle_between_files(root: Path) -> None:
     imports = imports_between_files(root / "motionlab")
     assert "motionlab.tokenizer.padding" in imports["motionlab.tokenizer.convolution"]  # it sees something
     assert " -> ".join(find_circle(imports)) == ""
+
+
+def test_at_most_nine_floors(root: Path) -> None:
+    """So many layers a reader has to know, at most, to understand the uppermost part: one import can add a floor."""
+    chain = floors(root / "motionlab")
+    assert len(chain) <= 9, " -> ".join(chain)
+
+
+def test_the_check_counts_floors(tmp_path: Path) -> None:
+    sources = {
+        "cli": "from motionlab import __version__\nfrom motionlab.llama import model",
+        "llama/model": "def late():\n    from motionlab.text.load import load_text_encoder",
+        "text/load": "from . import words\nfrom motionlab.errors import InputError",
+        "text/words": "import math",
+        "runtime": "from motionlab.errors import InputError",
+    }
+    for name, source in sources.items():
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source)
+    assert floors(tmp_path) == ["cli", "llama", "text", "errors"]
 
 
 @pytest.mark.parametrize(

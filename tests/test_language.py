@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from motionlab.environment import language
 from motionlab.errors import InputError
-from motionlab.language import Catalogue, Own, language, tr
+from motionlab.language import Catalogue, Own, tr
 
 
 @pytest.fixture

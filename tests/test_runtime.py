@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from motionlab import runtime
+from motionlab.environment import PROFILES
 from motionlab.errors import InputError
 
 
@@ -60,7 +61,7 @@ def test_precision_on_a_cpu() -> None:
 
 def test_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     no_gpu(monkeypatch)
-    for value in runtime.PROFILES:
+    for value in PROFILES:
         monkeypatch.setenv("MOTIONLAB_PROFILE", value)
         assert runtime.profile() == value
     monkeypatch.setenv("MOTIONLAB_PROFILE", "quick")

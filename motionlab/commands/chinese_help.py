@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from motionlab.language import language, tr, width_of
+from motionlab.environment import language
+from motionlab.language import tr, width_of
 
 # A space, text in brackets, a word of another script, or one Chinese letter, with the marks that must not begin
 # or end a line.

@@ -31,7 +31,7 @@ from motionlab.jobs.prepare import bind_splits, check_tests, encode_captions, re
 from motionlab.jobs.quality import SplitMotions, measure_quality
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.scoring import Judging, score_split
-from motionlab.training.reporting.progress import Tally, progress_kind, say
+from motionlab.progress_bar import Tally, progress_kind, say
 
 _PLAYER = re.compile(rf".+-\d{{2,}}-(real|generated|{'|'.join(QUANTIZERS)})\.npy")  # split, number, track
 

@@ -23,8 +23,8 @@ from motionlab.llama.decoding.engine.packages import check_engine
 from motionlab.llama.decoding.generate import Generated, generate
 from motionlab.motion.formats.registry import WriteOptions
 from motionlab.motion.motion import Motion
+from motionlab.progress_bar import Kind, Tally, progress_kind, say
 from motionlab.text.known_captions import Comparison
-from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
 
 # ending -> name of the format where several share it; .npz is missing, because no reader would guess the right one
 ENDINGS: dict[str, str | None] = {".bvh": None, ".glb": None, ".csv": None, ".npy": "272", ".gif": None, ".html": None}

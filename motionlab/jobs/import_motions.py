@@ -34,8 +34,8 @@ from motionlab.jobs.imports.records import (
 from motionlab.jobs.imports.table import JSON_FILE, PAGE, write_page, write_verdicts
 from motionlab.jobs.workers import worker_pool
 from motionlab.motion.formats.source import ReadOptions
+from motionlab.progress_bar import Tally, progress_kind
 from motionlab.runtime import physical_cores
-from motionlab.training.reporting.progress import Tally, progress_kind
 
 AHEAD = 8  # files for each process that are handed out before the first of them has to be done
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import html
 import re
 
-from motionlab.language import html_language, language, tr
+from motionlab.environment import language
+from motionlab.language import html_language, tr
 
 # All that is not our text: scripts, styles, drawings, preformatted text, an element with translate="no" (it holds text
 # only), and every tag. The rest is text.

@@ -23,7 +23,7 @@ from motionlab.jobs.measured import trained_quantizers
 from motionlab.jobs.quality import SplitMotions
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.motion import Motion
-from motionlab.training.reporting.progress import Kind, Tally
+from motionlab.progress_bar import Kind, Tally
 
 KINDS = ("real", "reconstructed", "generated")
 

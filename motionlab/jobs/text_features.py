@@ -18,10 +18,10 @@ import torch
 from motionlab.config import RunConfig, TextConfig
 from motionlab.data.splits import Splits
 from motionlab.jobs.engines import map_parts
+from motionlab.progress_bar import Kind, Tally, progress_kind, say
 from motionlab.runtime import cache_dir, choose_device
 from motionlab.text.cache import TextCache
 from motionlab.text.load import EncoderSettings
-from motionlab.training.reporting.progress import Kind, Tally, progress_kind, say
 
 _WINDOW = 1 << 18  # captions in memory at once
 _PART = 2048  # captions that a worker gets at a time, at most

@@ -6,7 +6,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
 from motionlab.environment import let_anything_print
-from motionlab.training.interrupt import end_with_parent, quiet_tracker
+from motionlab.interrupt import end_with_parent, quiet_tracker
 
 
 def worker_pool(workers: int) -> ProcessPoolExecutor:

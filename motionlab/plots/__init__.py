@@ -2,7 +2,8 @@
 
 `ml.plots.line_figure` and the other names below are imported from their module when they are first used (PEP 562), so
 matplotlib is loaded by the first figure. A figure whose numbers cannot be told apart from its computation, such as the
-bits of a number, is written with it in `views/`, and exported here with the others.
+bits of a number, is written with it in `views/`, and so are those that draw records of `cost/`, which is above this
+folder. All are exported here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _FIGURES = {
     "architecture_figure": "motionlab.plots.architecture",
     "attention_figure": "motionlab.plots.generation",
     "bits_figure": "motionlab.views.number_formats",
-    "cache_figure": "motionlab.plots.kv_cache",
+    "cache_figure": "motionlab.views.cache_figures",
     "cells_figure": "motionlab.plots.quantizer_cells",
     "codebook_figure": "motionlab.plots.codebook",
     "confusion_figure": "motionlab.plots.scores",
@@ -25,7 +26,7 @@ _FIGURES = {
     "exposure_figure": "motionlab.views.strategies",
     "feature_figure": "motionlab.plots.motion_features",
     "gradient_figure": "motionlab.views.number_formats",
-    "heads_figure": "motionlab.plots.kv_cache",
+    "heads_figure": "motionlab.views.cache_figures",
     "joints_figure": "motionlab.plots.tokenizer_training",
     "kinds_figure": "motionlab.plots.ablation",
     "latents_figure": "motionlab.plots.codebook",
@@ -40,18 +41,18 @@ _FIGURES = {
     "noise_figure": "motionlab.views.strategies",
     "overview_figure": "motionlab.plots.ablation",
     "painted_figure": "motionlab.plots.strategy_view",
-    "parameter_figure": "motionlab.plots.memory",
+    "parameter_figure": "motionlab.views.memory_figures",
     "paths_figure": "motionlab.plots.motion_features",
-    "peak_figure": "motionlab.plots.memory",
+    "peak_figure": "motionlab.views.memory_figures",
     "pfnn_figure": "motionlab.plots.motion_features",
     "policy_figure": "motionlab.plots.policy_trials",
     "position_figure": "motionlab.views.strategies",
     "rate_distortion_figure": "motionlab.plots.ablation",
     "reaction_figure": "motionlab.plots.metric_reactions",
-    "roofline_figure": "motionlab.plots.roofline",
+    "roofline_figure": "motionlab.views.roofline_figures",
     "rope_figure": "motionlab.plots.rope",
     "schedule_figure": "motionlab.plots.schedules",
-    "sharding_figure": "motionlab.plots.roofline",
+    "sharding_figure": "motionlab.views.roofline_figures",
     "spacing_figure": "motionlab.views.number_formats",
     "spread_figure": "motionlab.plots.ablation",
     "spread_of_features_figure": "motionlab.plots.motion_features",
@@ -62,7 +63,7 @@ _FIGURES = {
     "turning_figure": "motionlab.views.rope",
     "unmask_figure": "motionlab.plots.unmasking",
     "usage_figure": "motionlab.plots.curves",
-    "walk_figure": "motionlab.plots.memory",
+    "walk_figure": "motionlab.views.memory_figures",
     "ways_figure": "motionlab.plots.generation",
     "words_figure": "motionlab.plots.generation",
 }

@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
+from motionlab.environment import Language
+from motionlab.environment import language as asked_language
 from motionlab.errors import InputError
 from motionlab.files.reading import read_text, refusing
-from motionlab.language import Language, tr
-from motionlab.language import language as asked_language
+from motionlab.language import tr
 
 PATH = Path(__file__).with_name("terms.yaml")
 EVERY_TERM = "every term, with a search and a line that shows it: lesson 17"

@@ -6,9 +6,10 @@ import os
 import warnings
 from typing import Any
 
+from motionlab.environment import QUICK
 from motionlab.language import tr
 from motionlab.plots.curves import forget_glyphs
-from motionlab.runtime import QUICK, choose_device, profile, seed_everything, set_threads, wait_passively
+from motionlab.runtime import choose_device, profile, seed_everything, set_threads, wait_passively
 from motionlab.teaching.exercise import start_lesson
 from motionlab.teaching.progress import note
 

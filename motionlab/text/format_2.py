@@ -23,9 +23,9 @@ from motionlab.files.mapped import map_tensors
 from motionlab.files.reading import refusing
 from motionlab.files.records import read_record, write_record
 from motionlab.files.tensors import require_finite
+from motionlab.progress_bar import progress_kind, say
 from motionlab.text.feature_folder import DELETE_FOLDER, INDEX, SHARDS, digest_of, new_shard, read_index
 from motionlab.text.shard import FORMAT, unwritten_tensor, write_shard
-from motionlab.training.reporting.progress import progress_kind, say
 
 FILES = "features-*.safetensors"
 _LONGEST = 600.0  # seconds that another process may take

@@ -30,8 +30,8 @@ from torch.distributed.rendezvous import rendezvous
 from motionlab.environment import Launch, connect_seconds, launch
 from motionlab.errors import InputError, first_line, is_out_of_memory, printable
 from motionlab.files.litter import temporary_folder
+from motionlab.interrupt import end_with_parent
 from motionlab.runtime import Choice, choose_device
-from motionlab.training.interrupt import end_with_parent
 
 T = TypeVar("T")
 TIMEOUT = timedelta(minutes=30)  # rank 0 may build a corpus or write a large checkpoint while the others wait

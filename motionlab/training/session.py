@@ -19,6 +19,8 @@ import torch
 from motionlab.config import TrainConfig
 from motionlab.errors import InputError
 from motionlab.files.lock import using
+from motionlab.interrupt import Interrupt
+from motionlab.progress_bar import Progress
 from motionlab.runtime import seed_everything
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, remove_checkpoints
 from motionlab.training.checkpoints.saver import Saver, keep_batch
@@ -26,7 +28,6 @@ from motionlab.training.checkpoints.state import Counters, pack, unpack
 from motionlab.training.distributed import World
 from motionlab.training.ema import AveragedWeights
 from motionlab.training.freeze import freeze, trainable_table
-from motionlab.training.interrupt import Interrupt
 from motionlab.training.micro_batches import Group, read_group
 from motionlab.training.optimizer import is_fused, make_optimizer
 from motionlab.training.out_of_memory import OutOfMemory
@@ -36,7 +37,6 @@ from motionlab.training.reporting.clock import Clock
 from motionlab.training.reporting.history import open_history
 from motionlab.training.reporting.hooks import Hook, Hooks
 from motionlab.training.reporting.meter import GroupMeans, Meter
-from motionlab.training.reporting.progress import Progress
 from motionlab.training.schedule import make_schedule, scaled_lr, schedule_arguments
 from motionlab.training.stage import Losses, Stage
 from motionlab.training.step_checks import Rising, Step, Watch

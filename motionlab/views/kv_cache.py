@@ -8,7 +8,7 @@ from motionlab.cost.kv_cache import CacheSettings
 from motionlab.cost.settings import NUMBER_BYTES
 from motionlab.errors import InputError
 from motionlab.llama.sizes import SIZES, parameter_count
-from motionlab.plots.kv_cache import CacheView
+from motionlab.views.cache_figures import CacheView
 
 LENGTHS = tuple(2**power for power in range(4, 17))  # positions of the curves
 CODES, TEXT_DIM = 64_000, 2048  # of the published decoders

@@ -10,8 +10,8 @@ import html
 import re
 from typing import Any, NamedTuple
 
+from motionlab.environment import language
 from motionlab.errors import InputError, MissingExtra
-from motionlab.language import language
 from motionlab.teaching.learning_path import lesson_title
 from motionlab.teaching.progress import MOMENTS, SUREST, Moment, keep, kept, recording
 from motionlab.widgets.fitting import OUTER, TIGHT

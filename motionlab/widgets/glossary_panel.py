@@ -8,7 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import ipywidgets as W
 
-from motionlab.language import Language, language, tr
+from motionlab.environment import Language, language
+from motionlab.language import tr
 from motionlab.teaching.exercise import lesson_file
 from motionlab.teaching.glossary import TOPICS, Glossary, Term, all_terms, find_terms
 from motionlab.widgets.panel import Panel, Table

@@ -9,7 +9,7 @@ import ipywidgets as W
 
 from motionlab.cost.settings import MIB, NUMBER_BYTES
 from motionlab.llama.sizes import SIZES
-from motionlab.plots.kv_cache import CacheView, cache_figure
+from motionlab.views.cache_figures import CacheView, cache_figure
 from motionlab.views.kv_cache import compute_cache
 from motionlab.widgets.panel import Panel
 

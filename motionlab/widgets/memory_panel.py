@@ -10,8 +10,8 @@ import ipywidgets as W
 
 from motionlab.cost.settings import MIB, RESERVE, StepSettings
 from motionlab.errors import InputError
-from motionlab.plots.memory import walk_figure
 from motionlab.views.memory import Fit, compute_fit, measure_fit
+from motionlab.views.memory_figures import walk_figure
 from motionlab.widgets.panel import Panel
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from PIL import Image
 
+from motionlab.environment import language
 from motionlab.errors import InputError, MissingExtra
-from motionlab.language import language, tr, width_of
+from motionlab.language import tr, width_of
 from motionlab.widgets.fitting import DENSITY, HEIGHT, OUTER, TIGHT, WIDTH, fitted_png, room
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import ipywidgets as W
 
 from motionlab.cost.sharding import NUMBERS
-from motionlab.plots.roofline import sharding_figure
+from motionlab.views.roofline_figures import sharding_figure
 from motionlab.views.sharding import Sharding, compute_sharding
 from motionlab.widgets.panel import Panel
 

@@ -11,11 +11,11 @@ from motionlab.config import load_config
 from motionlab.errors import InputError
 from motionlab.evaluation.baselines import BASELINES
 from motionlab.files.records import write_record
+from motionlab.interrupt import Stopped
 from motionlab.jobs.main_job import run
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.training.checkpoints.checkpoint import read_record
-from motionlab.training.interrupt import Stopped
 from motionlab.training.reporting.history import History
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from motionlab.errors import InputError
+from motionlab.interrupt import Stopped
 from motionlab.training.checkpoints import saver
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, read_checkpoint, roll_back, write_checkpoint
-from motionlab.training.interrupt import Stopped
 from motionlab.training.reporting.history import History
 from motionlab.training.reporting.hooks import Hook
 from motionlab.training.schedule import lr_factor

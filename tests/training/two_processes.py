@@ -31,6 +31,7 @@ from motionlab.config import (
     load_config,  # noqa: E402
 )
 from motionlab.errors import InputError  # noqa: E402
+from motionlab.interrupt import Stopped  # noqa: E402
 from motionlab.jobs import tokens  # noqa: E402
 from motionlab.jobs.build import make_tokenizer  # noqa: E402
 from motionlab.jobs.prepare import fit_normalizer, prepare  # noqa: E402
@@ -41,7 +42,6 @@ from motionlab.llama.objectives.losses import sequence_losses  # noqa: E402
 from motionlab.llama.sequence import Sequences, build_sequences  # noqa: E402
 from motionlab.text.encoder import TextFeatures  # noqa: E402
 from motionlab.training.distributed import World, connected, leave  # noqa: E402
-from motionlab.training.interrupt import Stopped  # noqa: E402
 from motionlab.training.loop import fit  # noqa: E402
 from motionlab.training.reporting.history import History  # noqa: E402
 from motionlab.training.stage import FunctionStage, Losses  # noqa: E402

@@ -38,9 +38,9 @@ from motionlab.data.store import MotionStore
 from motionlab.data.store_files import pack
 from motionlab.errors import InputError
 from motionlab.files.records import read_record, write_record
+from motionlab.interrupt import end_with_parent, quiet_tracker
 from motionlab.motion.motion import Motion
 from motionlab.motion.transforms import mirror
-from motionlab.training.interrupt import end_with_parent, quiet_tracker
 
 # Raise this number when the same settings give other bytes than before: old caches are then not used.
 FORMAT = 3

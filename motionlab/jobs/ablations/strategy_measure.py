@@ -21,10 +21,10 @@ from motionlab.data.splits import Clips
 from motionlab.errors import InputError
 from motionlab.evaluation.action_lists import order_score, wanted_actions
 from motionlab.evaluation.diversity import mean_distance
-from motionlab.evaluation.exposure import by_distance, walk
 from motionlab.jobs.ablations.strategy_point import Ground, TrainedDecoder, curve_clips
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.masked import MaskedSampling, generate_masked
+from motionlab.llama.exposure import by_distance, walk
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.corruption import corrupt_codes
 from motionlab.llama.objectives.losses import sequence_losses

@@ -2,7 +2,7 @@
 
 A success rate means little alone. Below it stand policies that know nothing (the mean action, random actions) and the
 same policy with the mean picture before its eyes, above it the expert that was imitated, and next to it the same policy
-behind changed conventions (`evaluation/convention_controls.py`).
+behind changed conventions (`vla/convention_controls.py`).
 """
 
 from __future__ import annotations
@@ -18,15 +18,6 @@ from typing import Any
 import numpy as np
 
 from motionlab.config import VlaRunConfig
-from motionlab.evaluation.closed_loop import (
-    ClosedLoopResult,
-    EpisodeResult,
-    Policy,
-    TaskResult,
-    evaluate_policy,
-    run_episode,
-)
-from motionlab.evaluation.convention_controls import CONTROLS, Controlled, blind
 from motionlab.evaluation.intervals import Interval
 from motionlab.files import sha256, write_text
 from motionlab.jobs.run_folder import Run
@@ -36,10 +27,19 @@ from motionlab.jobs.vla.settings import vla_settings
 from motionlab.jobs.vla.worlds import World, opened, world_of
 from motionlab.plots.robot_gif import write_robot_gif
 from motionlab.plots.robot_player import robot_player_page
+from motionlab.progress_bar import Tally, progress_kind
 from motionlab.runtime import one_thread
-from motionlab.training.reporting.progress import Tally, progress_kind
 from motionlab.vla.acting import Actor
 from motionlab.vla.backbone.frozen import parameter_table
+from motionlab.vla.closed_loop import (
+    ClosedLoopResult,
+    EpisodeResult,
+    Policy,
+    TaskResult,
+    evaluate_policy,
+    run_episode,
+)
+from motionlab.vla.convention_controls import CONTROLS, Controlled, blind
 from motionlab.vla.observation import ACTION_DIMS, VIEWS, Env, Observation
 from motionlab.vla.policy import VlaPolicy
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from motionlab.config import VlaRunConfig
 from motionlab.errors import InputError
-from motionlab.evaluation.closed_loop import Policy
 from motionlab.runtime import cache_dir
 from motionlab.vla.actions import ActionUnits
+from motionlab.vla.closed_loop import Policy
 from motionlab.vla.demonstrations import DemonstrationSettings, make_demonstrations
 from motionlab.vla.observation import Env
 from motionlab.vla.table_lab.env import TASKS, TableLab

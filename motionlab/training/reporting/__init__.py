@@ -1,1 +1,1 @@
-"""Everything a training tells while it runs and afterwards: history, progress, loggers, summary."""
+"""Everything a training tells while it runs and afterwards: history, loggers, summary."""

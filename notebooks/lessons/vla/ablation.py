@@ -18,7 +18,6 @@ from typing import Any
 
 from lessons.shared.results import Point, Record, main, short
 from lessons.vla.experiment import SETTINGS, rides, settings
-from motionlab.evaluation.convention_controls import CONTROLS, Control, Controlled
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.vla import VlaStage
 from motionlab.jobs.stages.vla_pretrain import FILE, VlaPretrainStage
@@ -29,6 +28,7 @@ from motionlab.runtime import seed_everything
 from motionlab.training.reporting.history import History
 from motionlab.vla.acting import Actor
 from motionlab.vla.backbone.frozen import parameter_table
+from motionlab.vla.convention_controls import CONTROLS, Control, Controlled
 from motionlab.vla.table_lab.env import TableLab
 
 FUSIONS = {  # name in the panel -> settings

@@ -16,11 +16,11 @@ import numpy as np
 
 from motionlab import runtime
 from motionlab.config import RunConfig, VlaRunConfig, load_config, to_yaml
-from motionlab.evaluation.closed_loop import EpisodeResult, Policy, run_episode
-from motionlab.evaluation.convention_controls import CONTROLS
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train import train as train
 from motionlab.jobs.vla.settings import vla_settings
+from motionlab.vla.closed_loop import EpisodeResult, Policy, run_episode
+from motionlab.vla.convention_controls import CONTROLS
 from motionlab.vla.observation import VIEWS, Observation
 from motionlab.vla.table_lab.env import TableLab
 

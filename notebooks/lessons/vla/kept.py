@@ -26,8 +26,6 @@ from PIL import Image
 from lessons.shared.main_job import Number, Rows, span
 from lessons.shared.results import short
 from motionlab.errors import InputError
-from motionlab.evaluation.closed_loop import EpisodeResult, run_episode
-from motionlab.evaluation.convention_controls import CONTROLS, Controlled
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.vla.models import trained_policy
@@ -35,6 +33,8 @@ from motionlab.jobs.vla.settings import vla_settings
 from motionlab.plots.robot_gif import write_robot_gif
 from motionlab.training.reporting.history import History
 from motionlab.vla.acting import Actor
+from motionlab.vla.closed_loop import EpisodeResult, run_episode
+from motionlab.vla.convention_controls import CONTROLS, Controlled
 from motionlab.vla.observation import VIEWS
 from motionlab.vla.table_lab.env import TableLab
 

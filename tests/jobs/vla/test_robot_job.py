@@ -14,7 +14,6 @@ from PIL import Image
 from motionlab import cli
 from motionlab.config import VlaRunConfig, load_config
 from motionlab.errors import InputError, MissingExtra
-from motionlab.evaluation.closed_loop import evaluate_policy
 from motionlab.jobs.artefacts import read_record, write_record
 from motionlab.jobs.list_runs import describe_runs
 from motionlab.jobs.run_folder import Run
@@ -28,6 +27,7 @@ from motionlab.training.checkpoints.tensor_files import load_model_state, save_m
 from motionlab.training.reporting.history import History
 from motionlab.vla.backbone.saved import load_backbone, save_backbone, weights_digest
 from motionlab.vla.backbone.tiny_vggt import TinyVGGT
+from motionlab.vla.closed_loop import evaluate_policy
 from motionlab.vla.table_lab.env import TASKS, TableLab
 from motionlab.vla.table_lab.expert import expert_action
 

@@ -25,10 +25,10 @@ from lessons.train_text_to_motion.experiment import (
 )
 from lessons.train_tokenizer import experiment as lesson11
 from motionlab.data.composed.corpus import Corpus, build_corpus
+from motionlab.environment import PROFILES
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.sequence import build_sequences
-from motionlab.runtime import PROFILES
 from motionlab.text.encoder import TextFeatures
 
 

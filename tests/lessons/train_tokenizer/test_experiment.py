@@ -25,11 +25,11 @@ from lessons.train_tokenizer.experiment import (
 from motionlab import runtime
 from motionlab.config import load_config
 from motionlab.data.composed.corpus import build_corpus
+from motionlab.environment import PROFILES
 from motionlab.errors import InputError
 from motionlab.evaluation.anatomy import along_clip
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.features import HEADING, NO_TURN, ROOT_VELOCITY, VELOCITIES, crop, decode_positions
-from motionlab.runtime import PROFILES
 from motionlab.teaching.exercise import run_check
 from motionlab.training.checkpoints.checkpoint import read_checkpoint
 

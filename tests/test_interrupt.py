@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from motionlab.training.interrupt import Interrupt, Stopped
+from motionlab.interrupt import Interrupt, Stopped
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -11,7 +11,7 @@ from motionlab.cost.parameters import tokenizer_parameters
 from motionlab.cost.settings import MIB, StepSettings
 from motionlab.cost.tokenizer_step import step_memory
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.memory import COLORS, parameter_figure, parameter_parts, peak_figure, walk_figure
+from motionlab.views.memory_figures import COLORS, parameter_figure, parameter_parts, peak_figure, walk_figure
 
 
 def texts(axes) -> str:

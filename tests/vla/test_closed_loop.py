@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from motionlab.errors import InputError
-from motionlab.evaluation.closed_loop import evaluate_policy, run_episode
-from motionlab.evaluation.convention_controls import CONTROLS, Controlled, blind, other_instruction
 from motionlab.evaluation.intervals import wilson
+from motionlab.vla.closed_loop import evaluate_policy, run_episode
+from motionlab.vla.convention_controls import CONTROLS, Controlled, blind, other_instruction
 from motionlab.vla.observation import Observation
 from motionlab.vla.table_lab.env import TASKS, TableLab
 from motionlab.vla.table_lab.expert import expert_action
-from tests.evaluation.picture_policy import picture_policy
+from tests.vla.picture_policy import picture_policy
 
 BY_NAME = {control.name: control for control in CONTROLS}
 

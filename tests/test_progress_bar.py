@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from motionlab.training.reporting.progress import LINES, Kind, Progress, Tally, progress_kind, say
+from motionlab.progress_bar import LINES, Kind, Progress, Tally, progress_kind, say
 
 
 class Terminal(io.StringIO):

@@ -10,7 +10,7 @@ from matplotlib.text import Annotation
 from motionlab.cost.parameters import MemoryEstimate
 from motionlab.cost.roofline import DATA_SHEETS
 from motionlab.plots.curves import figure_to_png
-from motionlab.plots.roofline import roofline_figure, sharding_figure
+from motionlab.views.roofline_figures import roofline_figure, sharding_figure
 
 
 def test_a_roof_a_machine_and_a_point_an_operation() -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from motionlab.errors import InputError
-from motionlab.evaluation.exposure import Curve, by_distance, clip_codes, walk
 from motionlab.llama.decoding.sampling import Sampling
+from motionlab.llama.exposure import Curve, by_distance, clip_codes, walk
 from motionlab.llama.masks import padding_mask, real_positions
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.sequence import Sequences, build_sequences

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from motionlab.errors import InputError
-from motionlab.evaluation.closed_loop import Policy
+from motionlab.vla.closed_loop import Policy
 from motionlab.vla.observation import VIEWS, Observation
 
 # Of ImageNet, as most backbones take them off.

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from motionlab.cost.settings import MIB
-from motionlab.plots.kv_cache import cache_figure, heads_figure
+from motionlab.views.cache_figures import cache_figure, heads_figure
 from motionlab.views.kv_cache import compute_cache
 
 

@@ -13,8 +13,8 @@ from typing import Any, Literal, Self, TextIO
 
 from tqdm import tqdm
 
+from motionlab.environment import asked_profile
 from motionlab.errors import printable
-from motionlab.runtime import profile
 
 Kind = Literal["bar", "lines", "silent"]
 LINES = 20  # plain lines per run, however long it is
@@ -22,7 +22,7 @@ LINES = 20  # plain lines per run, however long it is
 
 def progress_kind(stream: TextIO) -> Kind:
     """`silent` under the ci profile, `bar` on a terminal, `lines` anywhere else."""
-    if profile() == "ci":
+    if asked_profile() == "ci":
         return "silent"
     return "bar" if stream.isatty() else "lines"
 
