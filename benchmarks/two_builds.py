@@ -60,7 +60,7 @@ class Build:
         return dict(json.loads(kept.read_text(encoding="utf-8")))
 
     def questions(self) -> Path:
-        """What its own test splits ask for, as a file."""
+        """The captions of its own test splits, with their actions, as a file."""
         out = self.folder / "questions.json"
         if not out.exists():
             self._python(str(HERE / "support" / "build_motions.py"), "questions", str(self.run), str(out))
