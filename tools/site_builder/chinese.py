@@ -1,7 +1,7 @@
 """Saved outputs on a Chinese page. They were saved in English, once for both languages.
 
 Text that speaks to the reader is put into Chinese: the words of a player, the list of terms at the end of a lesson, the
-question how sure one is. What a cell printed stays as it was compared.
+question how sure one is. The output of a cell stays as it was compared.
 """
 
 from __future__ import annotations
