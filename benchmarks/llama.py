@@ -133,7 +133,7 @@ def no_cache_rows(effort: Effort) -> Iterator[Row]:
 
 
 def flat_rows(effort: Effort) -> Iterator[Row]:
-    """What the flat step is worth: who has no other engine writes with it."""
+    """The worth of the flat step: without another engine, generation uses it."""
     if torch.get_num_threads() != 1:
         return
     model = make_decoder(effort.size(SMALL), effort.number(FEW))

@@ -37,6 +37,7 @@ from motionlab.motion.features import decode_positions
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "two_builds.json"
 BUILDS = ("older", "newer")
+SEEDS = ("seed", "corpus.seed", "tokenizer_training.seed", "llama_training.seed")  # `seed` alone trains no other model
 
 
 class Build:
@@ -51,16 +52,15 @@ class Build:
         kept = self.folder / "cost.json"
         if not kept.exists():
             before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            self._python(
-                "-m", "motionlab", "run", "--preset", "tiny", "--name", "job", f"seed={self.seed}", *self.settings
-            )
+            seeds = [f"{name}={self.seed}" for name in SEEDS]
+            self._python("-m", "motionlab", "run", "--preset", "tiny", "--name", "job", *seeds, *self.settings)
             after, took = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - began
             used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             write_text(kept, json.dumps({"processor": round(used, 1), "clock": round(took, 1)}))
         return dict(json.loads(kept.read_text(encoding="utf-8")))
 
     def questions(self) -> Path:
-        """What its own test splits ask for, as a file."""
+        """The captions of its own test splits, with their actions, as a file."""
         out = self.folder / "questions.json"
         if not out.exists():
             self._python(str(HERE / "support" / "build_motions.py"), "questions", str(self.run), str(out))

@@ -3,8 +3,8 @@
 Starting a kernel and importing torch and matplotlib takes three seconds of a core, which was nearly half of what the
 comparison of all lessons took. `notebooks/conftest.py` calls `use_warm_kernels` for each worker of pytest; the worker
 then starts one process that imports and does nothing else, and asks it to fork when nbval wants a kernel. A fork is a
-process of its own, with its own memory, folder and group, and its first cell finds an empty namespace. What a fresh
-kernel would find in another state is made new: the environment, numpy's random numbers (Python's are new after every
+process of its own, with its own memory, folder and group, and its first cell finds an empty namespace. State that a
+fresh kernel would find otherwise is made new: the environment, numpy's random numbers (Python's are new after every
 fork; torch's begin with the same seed in every process).
 
 Only what is imported from other projects is shared: every lesson imports motionlab itself. `make notebooks`, which
@@ -148,7 +148,7 @@ def serve() -> dict[str, Any] | None:
 
 
 def become_kernel(arguments: list[str], folder: str, environment: dict[str, str]) -> None:
-    """What `python -m ipykernel_launcher` does after its imports."""
+    """Do the rest of `python -m ipykernel_launcher`, after its imports."""
     import numpy as np
     from ipykernel import kernelapp
 

@@ -12,6 +12,7 @@ import json
 import sys
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,9 +21,9 @@ from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 
 
-def questions(run: Run) -> dict[str, list[dict[str, object]]]:
+def questions(run: Run) -> dict[str, list[dict[str, Any]]]:
     """Test split -> its captions, each with the actions that it names in order."""
-    asked = {}
+    asked: dict[str, list[dict[str, Any]]] = {}
     for name, clips in prepare(run.config).tests.items():
         numbers = range(min(run.config.evaluation.n_generate, len(clips)))
         segments = {i: [name for name, _ in groupby(one.action for one in clips.segments(i))] for i in numbers}

@@ -1,7 +1,7 @@
 """Saved outputs on a Chinese page. They were saved in English, once for both languages.
 
-What speaks to the reader is put into Chinese: the words of a player, the list of terms at the end of a lesson, the
-question how sure one is. What a cell printed stays as it was compared.
+Text that speaks to the reader is put into Chinese: the words of a player, the list of terms at the end of a lesson, the
+question how sure one is. The output of a cell stays as it was compared.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _words_of_players() -> str:
 
 @cache
 def _glossary() -> dict[str, str]:
-    """What stands in a list of terms and the line below it, in both languages."""
+    """The words of a list of terms, and of the line below it, in both languages."""
     words = dict(catalogue(Path(glossary.__file__).with_name(FILE)).pairs)
     lines = {text: words[text] for text in ("term", "meaning", glossary.EVERY_TERM)}
     lines |= {term.meaning: term.meaning_zh for term in glossary.all_terms()}

@@ -51,7 +51,7 @@ MOMENTS = 512  # of the training episodes, spread evenly, that a mean picture is
 
 @dataclass(frozen=True)
 class Means:
-    """What is known without looking: means over the training episodes.
+    """All that is known without looking: means over the training episodes.
 
     Fields:
         action: `[7]`, the gripper as it mostly was.

@@ -23,7 +23,7 @@ from motionlab.vla.libero.read import read_episode
 from motionlab.vla.libero.write import write_libero
 
 TABLE_LAB = "table_lab"
-SUMS = "sha256.json"  # beside files that were made from a LeRobotDataset
+SUMS = "sha256.json"  # next to files that were made from a LeRobotDataset
 Layout = Literal["hdf5", "lerobot"]
 
 

@@ -5,7 +5,7 @@ one is taken: the fingers move along y at the start of every task of LIBERO, so 
 
 Before that, a grasp has to be within reach, also from a little above: the hand comes down from there, and lifts the
 thing to there. The arm of the Panda is longest, 0.719 m from shoulder to wrist, 0.4 radians before its elbow reaches
-its limit. An arm that is pulled so far goes on to the limit, and no pull on the hand brings it back: it would have to
+its limit. An arm that is pulled so far moves to the limit, and no pull on the hand brings it back: it would have to
 become longer first. (Its parts, by Franka's own numbers, are sqrt(0.316^2 + 0.0825^2) and sqrt(0.384^2 + 0.0825^2).)
 """
 
