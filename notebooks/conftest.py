@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tools.warm_kernels import use_warm_kernels
 
 
-def pytest_sessionstart() -> None:
-    use_warm_kernels()
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.getoption("nbval", default=False):  # unit tests read this file, too: doctests of lessons/
+        use_warm_kernels()
 
 
 def pytest_collectstart(collector: Any) -> None:

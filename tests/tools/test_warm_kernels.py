@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.launcher import launch_kernel
 from jupyter_client.manager import KernelManager
 
 from tools.warm_kernels import SHARED, STARTER, Forks, WarmKernel, use_warm_kernels
@@ -28,7 +29,7 @@ def start() -> Iterator[Start]:
     opened: list[tuple[Any, Any]] = []
     starter = importlib.import_module(STARTER)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(starter, "launch_kernel", starter.launch_kernel)  # put back in the end
+        patch.setattr(starter, "launch_kernel", launch_kernel)  # that of jupyter_client; put back in the end
         use_warm_kernels()
 
         def kernel(folder: Path, **more: str) -> tuple[Any, Any]:
