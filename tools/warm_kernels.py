@@ -4,8 +4,8 @@ Starting a kernel and importing torch and matplotlib takes three seconds of a co
 comparison of all lessons took. `notebooks/conftest.py` calls `use_warm_kernels` for each worker of pytest; the worker
 then starts one process that imports and does nothing else, and asks it to fork when nbval wants a kernel. A fork is a
 process of its own, with its own memory, folder and group, and its first cell finds an empty namespace. State that a
-fresh kernel would find otherwise is made new: the environment, numpy's random numbers (Python's are new after every
-fork; torch's begin with the same seed in every process).
+fresh kernel would find otherwise is made new: the environment, the folder, numpy's random numbers (Python's are new
+after every fork; torch's begin with the same seed in every process).
 
 Only what is imported from other projects is shared: every lesson imports motionlab itself. `make notebooks`, which
 saves the outputs, starts its kernels as a reader does.
@@ -158,6 +158,8 @@ def become_kernel(arguments: list[str], folder: str, environment: dict[str, str]
     for stream in range(3):
         os.dup2(nothing, stream)
     os.chdir(folder)
+    process: Any = importlib.import_module("multiprocessing.process")
+    process.ORIGINAL_DIR = folder  # where processes that a lesson spawns look for `lessons`
     os.environ.clear()
     os.environ.update(environment, JPY_PARENT_PID=str(os.getppid()))
     np.random.seed()

@@ -67,6 +67,10 @@ def test_two_kernels_share_imports_and_nothing_else(start: Start, tmp_path: Path
         ours = "[name for name in sys.modules if name.startswith(('motionlab', 'lessons', 'tools'))]"
         assert value(client, ours) == "[]"
         assert value(client, "[name for name in ('torch', 'asked', 'serve') if name in globals()]") == "[]"
+        begun = (
+            "__import__('multiprocessing.process').process.ORIGINAL_DIR"  # '' of sys.path, in a process that it spawns
+        )
+        assert value(client, begun) == repr(str(tmp_path))
     draw = "__import__('numpy').random.rand()"
     assert value(first, draw) != value(second, draw)
     first.execute("here = 1", reply=True, timeout=60)
