@@ -1,18 +1,8 @@
-"""How `pytest --nbval notebooks/` starts kernels, and what is left out of the comparison besides the marks of
-sanitize.cfg."""
+"""The parts that `pytest --nbval notebooks/` leaves out of the comparison besides the marks of sanitize.cfg."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import pytest
-
-from tools.warm_kernels import use_warm_kernels
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    if session.config.getoption("nbval", default=False):  # unit tests read this file, too: doctests of lessons/
-        use_warm_kernels()
 
 
 def pytest_collectstart(collector: Any) -> None:
