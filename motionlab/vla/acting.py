@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -59,3 +59,14 @@ class Actor:
             chunk = self.policy.act(observation.images, instruction, observation.state(), self._generator)  # [T, 7]
             self._plan, self._instruction = list(chunk[: self.execute]), instruction
         return self._plan.pop(0)
+
+    @property
+    def acts_together(self) -> bool:
+        """Whether nothing is left from one step to the next: no plan, and no noise of an episode of its own."""
+        return self.execute == 1 and not self.policy.head.draws
+
+    def act_together(self, observations: Sequence[Seen], instructions: Sequence[str]) -> list[np.ndarray]:
+        """The next action of each of several episodes, float32 `[7]`, in one pass of the network."""
+        states = np.stack([observation.state() for observation in observations])
+        chunks = self.policy.act_together([observation.images for observation in observations], instructions, states)
+        return list(chunks[:, 0])

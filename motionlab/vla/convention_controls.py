@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 
 from motionlab.errors import InputError
-from motionlab.vla.closed_loop import Policy
+from motionlab.vla.closed_loop import Policy, TogetherPolicy
 from motionlab.vla.observation import VIEWS, Observation
 
 # Of ImageNet, as most backbones take them off.
@@ -52,6 +53,19 @@ class Controlled:
     def __call__(self, observation: Observation, instruction: str) -> np.ndarray:
         heard = self.control.hear(instruction, self.tasks)
         return self.control.act(np.array(self.policy(self.control.see(observation), heard)))
+
+    @property
+    def acts_together(self) -> bool:
+        """Whether the policy inside does; a control remembers nothing."""
+        return bool(getattr(self.policy, "acts_together", False))
+
+    def act_together(self, observations: Sequence[Observation], instructions: Sequence[str]) -> list[np.ndarray]:
+        """An action for each observation."""
+        seen = [self.control.see(observation) for observation in observations]
+        heard = [self.control.hear(instruction, self.tasks) for instruction in instructions]
+        return [
+            self.control.act(np.array(action)) for action in cast(TogetherPolicy, self.policy).act_together(seen, heard)
+        ]
 
     def reset(self) -> None:
         """Begin an episode."""

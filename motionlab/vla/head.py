@@ -28,9 +28,10 @@ DIMS = 7
 
 
 class Head(nn.Module):
-    """The interface. `horizon`: T, actions in a chunk."""
+    """The interface. `horizon`: T, actions in a chunk; `draws`: whether `predict` begins with noise."""
 
     horizon: int
+    draws = False
 
     def losses(self, context: Tensor, targets: ActionTargets) -> ActionLosses:
         """Losses of a batch; `context` is `[B, dim]`."""
@@ -99,6 +100,8 @@ class FlowMatchingHead(Head):
 
     The losses are means of the squared error of the velocity, over valid steps; `total` weights all 7 numbers equally.
     """
+
+    draws = True
 
     def __init__(self, dim: int, horizon: int = 1, hidden: int = 256, steps: int = 10) -> None:
         super().__init__()

@@ -177,14 +177,26 @@ class VlaPolicy(nn.Module):
         Raises:
             InputError: a view is missing, or a picture, the state or the sentence is of another kind.
         """
+        row: np.ndarray = self.act_together([images], [instruction], np.asarray(state)[None], generator)[0]
+        return row
+
+    def act_together(
+        self,
+        images: Sequence[Mapping[str, np.ndarray]],
+        instructions: Sequence[str],
+        states: np.ndarray,
+        generator: torch.Generator | None = None,
+    ) -> np.ndarray:
+        """The commands for B observations in one pass, float32 `[B, T, 7]`; see `act`. `states`: `[B, 8]`."""
         device = self.state_mean.device
-        stacked = torch.from_numpy(np.stack([_picture(images, view) for view in self.views]))  # [S, H, W, 3]
-        batch = (stacked.to(device).float() / 255).movedim(-1, 1)[None]  # [1, S, 3, H, W]
-        mask = torch.ones(1, len(self.views), dtype=torch.bool, device=device)
-        row = torch.as_tensor(np.asarray(state, dtype=np.float32), device=device)[None]  # [1, 8]
+        stacked = np.stack([[_picture(one, view) for view in self.views] for one in images])  # [B, S, H, W, 3]
+        batch = (torch.from_numpy(stacked).to(device).float() / 255).movedim(-1, 2)  # [B, S, 3, H, W]
+        mask = torch.ones(batch.shape[:2], dtype=torch.bool, device=device)
+        state = torch.as_tensor(np.asarray(states, dtype=np.float32), device=device)
         with evaluating(self), torch.no_grad():
-            actions = self.predict(self.features(batch, mask), [instruction], row, generator)
-            return self.controls(actions)[0].cpu().numpy()
+            actions = self.predict(self.features(batch, mask), instructions, state, generator)
+            rows: np.ndarray = self.controls(actions).cpu().numpy()
+        return rows
 
 
 def context_dim(fusion: Fusion, use_state: bool) -> int:

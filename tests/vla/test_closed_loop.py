@@ -161,3 +161,39 @@ def test_bad_arguments_are_refused(tasks, seeds, steps, message):
 def test_an_action_that_is_nan_stops_the_evaluation():
     with pytest.raises(InputError, match="action: found NaN"):
         evaluate_policy(TableLab(8), lambda *_: np.full(7, np.nan), [0], [0])
+
+
+class Together:
+    """The expert of several tables, told apart by where their hands are: no two are at the same place."""
+
+    def __init__(self, envs: list[TableLab], acts_together: bool = True) -> None:
+        self.envs, self.acts_together, self.asked = envs, acts_together, list[int]()
+
+    def __call__(self, seen: Observation, instruction: str) -> np.ndarray:
+        self.asked.append(1)
+        env = next(env for env in self.envs if (env.table.hand == seen.ee_pos).all())
+        return expert(env)(seen, instruction)
+
+    def act_together(self, observations: list[Observation], instructions: list[str]) -> list[np.ndarray]:
+        actions = [self(seen, instruction) for seen, instruction in zip(observations, instructions, strict=True)]
+        self.asked[-len(actions) :] = [len(actions)]
+        return actions
+
+
+def test_episodes_in_step_are_those_one_after_the_other():
+    """Five episodes in three worlds, of different lengths; `actions x 0.5` is slow and some of them end undone."""
+    envs = [TableLab(8) for _ in range(3)]
+    alone = evaluate_policy(envs[0], Controlled(expert(envs[0]), BY_NAME["actions x 0.5"], TASKS), [0], range(5), 33)
+    policy = Together(envs)
+    control = Controlled(policy, BY_NAME["actions x 0.5"], TASKS)
+    together = evaluate_policy(envs[0], control, [0], range(5), 33, envs[1:])
+    assert together == alone
+    assert {episode.success for episode in alone.episodes} == {True, False}
+    assert len({episode.steps for episode in alone.episodes}) > 2 and set(policy.asked) == {1, 2, 3}
+
+
+def test_a_policy_with_memory_never_acts_in_two_episodes_at_a_time():
+    envs = [TableLab(8) for _ in range(2)]
+    policy = Together(envs, acts_together=False)
+    evaluate_policy(envs[0], Controlled(policy, BY_NAME["unchanged"], TASKS), [0], [0, 1], 3, envs[1:])
+    assert policy.asked == [1] * 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from motionlab.errors import InputError
+from motionlab.vla.acting import Actor
 from motionlab.vla.actions import ActionTargets
 from motionlab.vla.backbone.features import FeatureReader, Features
 from motionlab.vla.backbone.frozen import Frozen, parameter_table, trainable
@@ -246,6 +248,27 @@ def test_act() -> None:
     flow = make(head="flow")
     draws = [flow.act(images, RED, state, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     assert np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[0], draws[2])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_pass_over_several_observations_is_one_after_the_other(kind: str) -> None:
+    policy, draw = make(kind), np.random.default_rng(1)
+    seen = [{view: draw.integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8) for view in VIEWS} for _ in range(3)]
+    states, sentences = draw.normal(size=(3, 8)), [BLUE, RED, BLUE]
+    together = policy.act_together(seen, sentences, states)
+    assert together.shape == (3, 2, 7) and together.dtype == np.float32
+    alone = [policy.act(*one) for one in zip(seen, sentences, states, strict=True)]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-5)
+    assert np.abs(together[0] - together[2]).max() > 1e-3  # the rows are told apart
+
+    observations: Any = [SimpleNamespace(images=one, state=lambda i=i: states[i]) for i, one in enumerate(seen)]
+    np.testing.assert_array_equal(Actor(policy).act_together(observations, sentences), together[:, 0])
+
+
+def test_only_a_policy_without_memory_acts_together() -> None:
+    assert Actor(make()).acts_together
+    assert not Actor(make(), execute=2).acts_together  # it has a plan
+    assert not Actor(make(head="flow")).acts_together  # each of its episodes begins with the same noise
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ behind changed conventions (`vla/convention_controls.py`).
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -134,12 +135,14 @@ def trials(folder: Path, config: VlaRunConfig, means: Means, name: str | None) -
     if name is not None:
         episodes = min(episodes, settings.variant_per_task if name in world.variants else settings.control_per_task)
     seeds = range(settings.seed, settings.seed + episodes)
-    with one_thread(), opened(world.variants.get(name or "", world.make_env)) as env:
+    make_env = world.variants.get(name or "", world.make_env)
+    with one_thread(), contextlib.ExitStack() as held:
+        env, *more = [held.enter_context(opened(make_env)) for _ in range(world.side_by_side)]
         actor = Actor(trained_policy(Run.planned(folder, config)), execute=settings.execute, seed=settings.seed)
         policy: Policy = actor
         if name is not None and name not in world.variants:
             policy = other_policies(world, env, actor, means, settings.seed)[name]
-        return evaluate_policy(env, policy, world.tasks, seeds, settings.max_steps)
+        return evaluate_policy(env, policy, world.tasks, seeds, settings.max_steps, more)
 
 
 def check_instructions(policy: VlaPolicy, world: World) -> None:

@@ -40,6 +40,7 @@ class World:
         make_files: processes -> the files of the demonstrations, made now unless the cache has them.
         key: changes with everything that decides what is in them.
         variants: suites on which the same policy is tried as well, name -> a new environment.
+        side_by_side: environments that one process may hold, so that as many episodes run in step.
     """
 
     tasks: tuple[int, ...]
@@ -49,6 +50,7 @@ class World:
     make_files: Callable[[int], list[Path]]
     key: str
     variants: dict[str, Callable[[], Env]]
+    side_by_side: int = 1
 
 
 def world_of(config: VlaRunConfig) -> World:
@@ -104,6 +106,7 @@ def _table_lab(config: VlaRunConfig) -> World:
         make_files=lambda processes: make_demonstrations(cache_dir(), wanted, processes),
         key=wanted.key(),
         variants={},
+        side_by_side=16,  # a table is 25 numbers; a simulator holds models, meshes and a screen
     )
 
 
