@@ -119,7 +119,7 @@ def _tables(run: Run, metrics: Mapping[str, Any]) -> dict[str, Any]:
         if (run.folder / stage / "training.json").is_file():
             best = training_report(run.folder / stage)["best_validation"]
             found[title] = table(
-                ["held-out episodes, best weights", ""], [[name, as_cell(value)] for name, value in best.items()]
+                [f"{title}, best weights", ""], [[name, as_cell(value)] for name, value in best.items()]
             )
     found["time"] = table(
         ["stage", "seconds"], [[name, f"{value:.1f}"] for name, value in metrics.get("seconds", {}).items()]
