@@ -10,6 +10,12 @@ run: a success, and the same table with the pictures turned by 180 degrees. They
 of its scenes are not ours to give away:
 
     cd notebooks && python -m lessons.vla.kept results/libero.json ../runs/libero0 ../runs/libero1 ../runs/libero2
+
+The policy of one pooled vector a view, behind the same backbone, succeeds nowhere and is kept without films, too:
+
+    motionlab run --preset vla --name pooled vla.fusion=cross_attention \\
+        vla.backbone_path=runs/vla0/vla_pretrain/backbone.safetensors
+    cd notebooks && python -m lessons.vla.kept results/vla_pooled.json ../runs/pooled --no-films
 """
 
 from __future__ import annotations
@@ -50,8 +56,8 @@ FILMS = {"vla_upright.gif": "unchanged", "vla_rotated.gif": "images rotated by 1
 POINTS = 120  # of a curve; more are not seen in a figure
 
 
-def keep(out: str | Path, *run_folders: str | Path) -> None:
-    """Copy the numbers of some runs that the lesson shows, and make the films.
+def keep(out: str | Path, *run_folders: str | Path, films: bool = True) -> None:
+    """Copy the numbers of some runs that the lesson shows, and make the films unless they are not wanted.
 
     Raises:
         InputError: a run is not finished, or there is none.
@@ -61,8 +67,8 @@ def keep(out: str | Path, *run_folders: str | Path) -> None:
     runs = [_kept(Run.open(folder)) for folder in run_folders]
     first = Run.open(run_folders[0])
     is_ours = vla_settings(first.config).vla_data.source == "table_lab"
-    films = make_films(first, Path(out).parent) if is_ours else {}
-    write_text(out, json.dumps({"runs": runs, "films": films}, indent=1) + "\n")
+    made = make_films(first, Path(out).parent) if is_ours and films else {}
+    write_text(out, json.dumps({"runs": runs, "films": made}, indent=1) + "\n")
 
 
 def _kept(run: Run) -> dict[str, Any]:
@@ -224,6 +230,7 @@ def curve(path: str | Path, stage: str, name: str, run: int = 0) -> tuple[list[f
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
-        raise SystemExit("usage: cd notebooks && python -m lessons.vla.kept OUT.json RUN_FOLDER...")
-    keep(sys.argv[1], *sys.argv[2:])
+    names = [name for name in sys.argv[1:] if name != "--no-films"]
+    if len(names) < 2:
+        raise SystemExit("usage: cd notebooks && python -m lessons.vla.kept OUT.json RUN_FOLDER... [--no-films]")
+    keep(*names, films=len(names) == len(sys.argv) - 1)
