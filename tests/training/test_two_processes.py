@@ -28,14 +28,23 @@ def start(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory, root: Path) -> tuple[Path, Path]:
-    """Where one process, and two, left what they trained."""
+def ran(
+    tmp_path_factory: pytest.TempPathFactory, root: Path
+) -> tuple[tuple[Path, Path], subprocess.CompletedProcess[str]]:
+    """Where one process, and two, left what they trained; and how the two ended, of which one fails after all that."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    for command in ((str(SCRIPT), str(one)), (*TORCHRUN, str(SCRIPT), str(two))):
-        done = start(root, *command)
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert "rank 1" not in done.stdout  # rank 0 alone prints
-    return one, two
+    alone = start(root, str(SCRIPT), str(one))
+    assert alone.returncode == 0, alone.stderr[-3000:]
+    together = start(root, *TORCHRUN, str(SCRIPT), str(two), "fail")
+    assert (two / "tokens" / "tokens-1.json").is_file(), f"a process failed too early: {together.stderr[-3000:]}"
+    assert "rank 1" not in alone.stdout + together.stdout  # rank 0 alone prints
+    return (one, two), together
+
+
+@pytest.fixture(scope="module")
+def folders(ran: tuple[tuple[Path, Path], subprocess.CompletedProcess[str]]) -> tuple[Path, Path]:
+    """Where one process, and two, left what they trained."""
+    return ran[0]
 
 
 def rows(folder: Path, name: str, rank: int = 0) -> list[dict[str, float]]:
@@ -116,7 +125,8 @@ def test_the_tokens_are_made_together(folders: tuple[Path, Path]) -> None:
     assert all(one["groups"] < alone["groups"] for one in together)
 
 
-def test_a_process_that_fails_ends_all_with_its_error(tmp_path: Path, root: Path) -> None:
-    done = start(root, *TORCHRUN, str(SCRIPT), str(tmp_path), "fail")
-    assert done.returncode != 0
-    assert "clip 7: found a torn file, expected a motion. Copy it again." in done.stderr
+def test_a_process_that_fails_ends_all_with_its_error(
+    ran: tuple[tuple[Path, Path], subprocess.CompletedProcess[str]],
+) -> None:
+    assert ran[1].returncode != 0
+    assert "clip 7: found a torn file, expected a motion. Copy it again." in ran[1].stderr

@@ -1,8 +1,9 @@
 """The trainings of test_two_processes.py. Run alone it is the reference; under torchrun each is done by two processes.
 
-    python two_processes.py FOLDER        torchrun --nproc-per-node 2 two_processes.py FOLDER
+    python two_processes.py FOLDER        torchrun --nproc-per-node 2 two_processes.py FOLDER [fail]
 
-A process alone reads twice as many micro-batches per step, so the global batch is the same.
+A process alone reads twice as many micro-batches per step, so the global batch is the same. With `fail`, process 1
+fails in one more training, after all others.
 """
 
 from __future__ import annotations
@@ -217,13 +218,12 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     target = Path(sys.argv[1])
     with patch.object(Figure, "savefig", no_picture), connected("cpu") as world:
+        for name, train in CASES.items():
+            rows = plain(train(target / name).rows)
+            (target / f"{name}-{world.rank}.json").write_text(json.dumps(rows))
+            print(f"{name} of rank {world.rank} done", flush=True)
+        share_the_tokens(target / "tokens")
         if sys.argv[2:] == ["fail"]:
-            fail(target)
-        else:
-            for name, train in CASES.items():
-                rows = plain(train(target / name).rows)
-                (target / f"{name}-{world.rank}.json").write_text(json.dumps(rows))
-                print(f"{name} of rank {world.rank} done", flush=True)
-            share_the_tokens(target / "tokens")
+            fail(target / "fail")
     if world.size > 1:
         leave(0)
