@@ -83,8 +83,9 @@ test-notebooks: $(STAMP) ## execute the lessons and their appendices, and compar
 	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb notebooks/appendix/*.ipynb
 
+# Only the files with such tests: collecting all tests takes each worker half a minute.
 test-browser: $(STAMP) ## open a lesson in JupyterLab in chromium and turn a widget
-	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -m browser $(BY_FILE) tests
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -m browser $(BY_FILE) $$(grep -rl --include='test_*.py' 'mark\.browser' tests)
 
 # Not part of `make test`: about an hour. NUMERICS=--short is the part that continuous integration runs.
 test-numerics: $(STAMP) ## lessons and tests that compare numbers, on several imitated processors (weekly)
