@@ -74,7 +74,8 @@ SHORT = (
     ("avx2", ("03", "08", "09", "14")),
 )
 
-# Some numbers of each library. Equal lines: this machine cannot imitate the difference.
+# Some numbers of each library. Equal lines: this machine cannot imitate the difference. Products have many shapes: MKL
+# has other code for small ones, and on a processor with AVX2 alone some shapes are all that differs.
 PROBE = """
 import hashlib, numpy, torch
 torch.manual_seed(0)
@@ -82,7 +83,9 @@ a = torch.randn(300, 300)
 b = torch.nn.functional.conv1d(a[None], a[:96, :].view(32, 300, 3))
 c = torch.linalg.svdvals(a).sum() + a.erf().sum() + a.softmax(-1).square().sum()
 line, wide = numpy.linspace(0, 9, 1000), a.numpy().astype("f8")
-parts = (a @ a, b, c, numpy.exp(line), numpy.sin(line.astype("f4")), wide @ wide)
+shapes = torch.randint(1, 200, (30, 3)).tolist()
+products = torch.cat([(torch.randn(m, k) @ torch.randn(n, k).T).flatten() for m, k, n in shapes])
+parts = (a @ a, b, c, products, numpy.exp(line), numpy.sin(line.astype("f4")), wide @ wide)
 print(hashlib.sha256(b"".join(numpy.ascontiguousarray(part).tobytes() for part in parts)).hexdigest()[:8])
 """
 
@@ -184,13 +187,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         jobs = [(path, parts) for path in paths.values()]
 
     seen = {probe(PATHS[0]): "native"}
+    done = set()
     for path in paths.values():
         numbers = probe(path)
         same = "" if seen.setdefault(numbers, path.name) == path.name else f"; same numbers as {seen[numbers]} here"
+        if chosen.short and seen[numbers] == "native":
+            same += ": left out, since `make test` has just run these lessons"
+            done.add(path.name)
         print(f"{path.name:<8} {path.reason}{same}", flush=True)
+    jobs = [(path, parts) for path, parts in jobs if path.name not in done]
     with ThreadPoolExecutor(max_workers=max(1, chosen.jobs)) as pool:
         failed = [name for names in pool.map(lambda job: check_path(*job), jobs) for name in names]
-    print(f"test-numerics: {'FAILED: ' + ', '.join(failed) if failed else f'all {len(paths)} paths passed'}")
+    count = f"all {len(paths) - len(done)} paths passed"
+    print(f"test-numerics: {'FAILED: ' + ', '.join(failed) if failed else count}")
     return 1 if failed else 0
 
 

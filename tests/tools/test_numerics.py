@@ -122,6 +122,20 @@ def test_what_the_options_choose(
     assert sorted(asked) == sorted([" ".join(["lessons", *lessons])] for _, lessons in tool.SHORT)
 
 
+def test_what_the_notebooks_have_just_run_is_not_run_again(
+    tool: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A processor without AVX-512 may compute the same under `avx2`; whoever asks for that path gets it."""
+    asked: list[str] = []
+    monkeypatch.setattr(tool, "check_path", lambda path, parts: asked.append(path.name) or [])
+    monkeypatch.setattr(tool, "probe", lambda path: "same" if path.name in ("native", "avx2") else path.name)
+    assert tool.main(["--short"]) == 0
+    assert set(asked) == {"oldest"}
+    printed = capsys.readouterr().out
+    assert "same numbers as native here: left out" in printed and "all 1 paths passed" in printed
+    assert tool.main(["--path", "avx2"]) == 0 and asked[-1] == "avx2"
+
+
 def test_a_failing_test_is_a_failure(tool: ModuleType, tmp_path: Path) -> None:
     bad = tmp_path / "test_bad.py"
     bad.write_text("import os\n\ndef test_bad():\n    assert os.environ['OMP_NUM_THREADS'] == '1'\n", encoding="utf-8")
