@@ -47,7 +47,8 @@ def words(command: str, folder: Path) -> list[str]:
         return ["runs", "ci/llama", "ci/tokenizer-fsq", "--out", str(folder.parent)]
     if command == "ablate":
         file = str(folder.parent / "strategies.jsonl")
-        return ["ablate", "strategies", "--run", str(folder), "--grid", "steps=1", "--workers", "1", "--out", file]
+        grid = ["--grid", "strategy=teacher_forcing", "steps=1"]  # all strategies: ablations/test_strategies.py
+        return ["ablate", "strategies", "--run", str(folder), *grid, "--workers", "1", "--out", file]
     return [*command.split(), *out, *SMALL]
 
 
