@@ -40,6 +40,31 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`made_once("ci", make)`: a copy of the folder that `make(folder)` fills, once for all workers of xdist.
+
+    For what takes half a minute and what tests of several files look at. A worker that comes while another one makes
+    it waits.
+    """
+    from motionlab.files.lock import locked
+
+    own = tmp_path_factory.getbasetemp()
+    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once"
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        whole, begun = place / name, place / "begun" / name
+        begun.parent.mkdir(parents=True, exist_ok=True)
+        with locked(place / f"{name}.lock", wait=600):  # generous: the machine may be busy
+            if not whole.exists():
+                shutil.rmtree(begun, ignore_errors=True)  # left by a worker in which it failed
+                make(begun)
+                begun.rename(whole)
+            return Path(shutil.copytree(whole, tmp_path_factory.mktemp("copies") / name))
+
+    return once
+
+
+@pytest.fixture(scope="session")
 def sanitize() -> Callable[[str], str]:
     """`sanitize(text)`: the text as it is compared with a saved output; nbval does this with notebooks/sanitize.cfg."""
     lines = (ROOT / "notebooks" / "sanitize.cfg").read_text(encoding="utf-8").splitlines()

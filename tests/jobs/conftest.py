@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,22 +13,21 @@ from motionlab.config import load_config
 from motionlab.jobs.main_job import run
 from motionlab.jobs.run_folder import Run
 
-draw = Figure.savefig
+draw, lay_out = Figure.savefig, Figure.draw_without_rendering
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished_run(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Run:
     """The `ci` preset, run once. Tests must not change its folder."""
-    folder = tmp_path_factory.mktemp("runs") / "ci"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", draw)
-        run(load_config("ci"), folder)
-    return Run.open(folder)
+        patch.setattr(Figure, "draw_without_rendering", lay_out)
+        return Run.open(made_once("ci", lambda folder: run(load_config("ci"), folder)))
 
 
 @pytest.fixture(scope="module")
 def without_pictures() -> Iterator[None]:
-    """Figures are made but not drawn: a report has some ten of them, and drawing one takes 0.2 s.
+    """Figures are made but neither laid out nor drawn: a report has some ten of them, and one takes half a second.
 
     For modules that run many commands, and look at what they write and say, but not at the pictures of a report.
     """
@@ -37,6 +37,7 @@ def without_pictures() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", empty)
+        patch.setattr(Figure, "draw_without_rendering", lambda self: None)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,8 @@ pytest.importorskip("h5py")
 
 
 @pytest.fixture(scope="session")
-def robot_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def robot_run(made_once: Callable[[str, Callable[[Path], object]], Path]) -> Run:
     """The `vla_ci` preset, run once. Tests must not change its folder."""
     from motionlab.jobs.vla.job import run_vla
 
-    folder: Path = tmp_path_factory.mktemp("runs") / "vla_ci"
-    run_vla(load_config("vla_ci"), folder)
-    return Run.open(folder)
+    return Run.open(made_once("vla_ci", lambda folder: run_vla(load_config("vla_ci"), folder)))
