@@ -119,6 +119,16 @@ def test_the_committed_runs_fill_every_table(results: Path) -> None:
         assert kept.film_pictures(results / name)[0].shape[2] == 3
 
 
+def test_the_kept_runs_on_the_table_say_what_the_readme_says(results: Path) -> None:
+    runs = kept.load_kept(results / "vla.json")["runs"]
+    assert [run["overall"]["success"][3] for run in runs] == [60, 60, 60]
+    assert np.mean([run["overall"]["success"][0] for run in runs]) >= 0.9
+    for name in ("other instruction", "the mean picture, always", "images rotated by 180 degrees"):
+        assert all(run["controls"][name]["success"][0] <= 0.05 for run in runs)
+    (pooled,) = kept.load_kept(results / "vla_pooled.json")["runs"]
+    assert pooled["overall"]["success"][0] == 0 and pooled["overall"]["success"][3] == 60
+
+
 def test_the_kept_runs_in_libero_say_what_the_lesson_says() -> None:
     results = Path(__file__).parents[3] / "notebooks" / "results"
     runs = kept.load_kept(results / "libero.json")["runs"]
