@@ -101,7 +101,9 @@ class LanguageEncoder(nn.Module):
             return features
         place = {sentence: number for number, sentence in enumerate(different)}
         rows = torch.tensor([place[sentence] for sentence in instructions], device=features.states.device)
-        return TextFeatures(features.states[rows], features.mask[rows])
+        # `states[rows]` has the same values, but its gradient adds up in an order that changes from call to call where
+        # threads share the work, and one seed would train another policy each time.
+        return TextFeatures(features.states.index_select(0, rows), features.mask.index_select(0, rows))
 
     def encode(self, instructions: Sequence[str]) -> TextFeatures:
         """Features of sentences that are all different."""

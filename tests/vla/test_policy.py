@@ -206,6 +206,28 @@ def test_everything_but_the_backbone_learns(kind: str) -> None:
     assert thawed.get_parameter("backbone.backbone.position").grad is not None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_gradient_is_added_up_in_an_order_that_threads_choose(kind: str) -> None:
+    """Indexing with a tensor that may name a row twice does so; `index_select` and an embedding do not."""
+    policy = make(kind)
+    images, mask = frames(4)
+    output = TinyVGGT(image_size=SIZE, dim=16, depth=1, heads=2)(images, mask)
+    actions = policy.predict(policy.features(images, mask), [RED, BLUE, RED, BLUE], torch.randn(4, 8))
+    for found in (output["tokens"][-1], output["pose_enc"], output["world_points"], output["patch_rgb"], *actions):
+        assert "IndexBackward0" not in functions(found)
+
+
+def functions(tensor: Tensor) -> set[str]:
+    """Names of all functions that a gradient of this tensor goes through."""
+    found, waiting = set[Any](), [tensor.grad_fn]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in found:
+            found.add(one)
+            waiting += [before for before, _ in one.next_functions]
+    return {one.name() for one in found}
+
+
 def test_targets_are_normalised_once() -> None:
     policy = make()
     features, state = policy.features(*frames(1)), torch.randn(1, 8)

@@ -94,7 +94,7 @@ class TinyVGGT(Backbone):
         x = self.stem((images.flatten(0, 1) - 0.5) / 0.25)  # [B*S, C, h, w]
         patches = x.flatten(2).transpose(1, 2) + self.position  # [B*S, h*w, C]
         is_first = torch.arange(views, device=images.device) == first_view(view_mask)[:, None]  # [B, S]
-        special = self.special[(~is_first).long()].flatten(0, 1)  # [B*S, 1+R, C]
+        special = self.special.index_select(0, (~is_first).long().flatten())  # [B*S, 1+R, C]; see `LanguageEncoder`
         x = torch.cat([special.to(patches.dtype), patches], 1)  # [B*S, P, C]
         tokens = x.shape[1]  # P
         seen = view_mask.repeat_interleave(tokens, 1)[:, None]  # [B, 1, S*P]
