@@ -51,7 +51,8 @@ def test_a_still_motion_has_no_high_channels() -> None:
 
 def test_a_patch_sees_its_own_frames_only() -> None:
     x = torch.randn(1, 16, 2, requires_grad=True)
-    HaarPatch(4)(x)[0, 2].abs().sum().backward()
+    patch = HaarPatch(4)(x)[0, 2]
+    (patch * torch.randn_like(patch)).sum().backward()  # weights of one size, such as signs, can cancel for a frame
     assert x.grad is not None
     assert x.grad[0].abs().sum(1).nonzero().flatten().tolist() == [8, 9, 10, 11]
 
