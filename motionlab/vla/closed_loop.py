@@ -110,8 +110,9 @@ def run_episodes(
 
     Raises:
         InputError: as `run_episode` does.
+        ValueError: more episodes than environments.
     """
-    episodes = [_Running(env, *one, max_steps) for env, one in zip(envs, wanted, strict=False)]
+    episodes = [_Running(env, *one, max_steps) for env, one in zip(envs[: len(wanted)], wanted, strict=True)]
     while running := [episode for episode in episodes if not episode.over]:
         observations = [episode.observation for episode in running]
         actions = policy.act_together(observations, [episode.env.instruction for episode in running])

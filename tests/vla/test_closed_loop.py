@@ -9,7 +9,7 @@ import pytest
 
 from motionlab.errors import InputError
 from motionlab.evaluation.intervals import wilson
-from motionlab.vla.closed_loop import evaluate_policy, run_episode
+from motionlab.vla.closed_loop import evaluate_policy, run_episode, run_episodes
 from motionlab.vla.convention_controls import CONTROLS, Controlled, blind, other_instruction
 from motionlab.vla.observation import Observation
 from motionlab.vla.table_lab.env import TASKS, TableLab
@@ -197,3 +197,9 @@ def test_a_policy_with_memory_never_acts_in_two_episodes_at_a_time():
     policy = Together(envs, acts_together=False)
     evaluate_policy(envs[0], Controlled(policy, BY_NAME["unchanged"], TASKS), [0], [0, 1], 3, envs[1:])
     assert policy.asked == [1] * 6
+
+
+def test_no_episode_is_left_out_for_want_of_an_environment():
+    envs = [TableLab(8)]
+    with pytest.raises(ValueError, match="longer"):
+        run_episodes(envs, Together(envs), [(0, 0), (0, 1)], 3)
