@@ -348,14 +348,19 @@ def pixels(page: Any) -> str:
 
 
 def test_a_reader_stops_a_robot_at_a_step(page: Any, tmp_path: Path) -> None:
-    """An episode's page: the slider chooses picture and action, play continues to the end, nothing else is asked."""
+    """An episode's page: the slider chooses picture and action, play continues to the end, nothing else is asked.
+
+    For a reader who asks for reduced motion: for all others it plays at once, and a picture is gone before it is read.
+    """
     pictures = [np.full((8, 16, 3), 20 * number, np.uint8) for number in range(5)]
     actions = np.zeros((4, 7))
     actions[:, 0], actions[:, 6] = [0.1, 0.2, 0.3, 0.4], [-1, -1, 1, 1]
     path = tmp_path / "film.html"
     path.write_text(robot_player_page(pictures, actions, "pick up <the> cube", fps=20), encoding="utf-8")
+    page.emulate_media(reduced_motion="reduce")
     page.goto(path.as_uri())
     page.get_by_text("pick up <the> cube").wait_for()
+    page.get_by_text("step 0 of 4").wait_for()
     shown = page.locator("img").get_attribute("src")
     page.locator("input").fill("2")
     page.get_by_text("step 2 of 4").wait_for()

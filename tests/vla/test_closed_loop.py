@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -174,7 +175,7 @@ class Together:
         env = next(env for env in self.envs if (env.table.hand == seen.ee_pos).all())
         return expert(env)(seen, instruction)
 
-    def act_together(self, observations: list[Observation], instructions: list[str]) -> list[np.ndarray]:
+    def act_together(self, observations: Sequence[Observation], instructions: Sequence[str]) -> list[np.ndarray]:
         actions = [self(seen, instruction) for seen, instruction in zip(observations, instructions, strict=True)]
         self.asked[-len(actions) :] = [len(actions)]
         return actions
