@@ -9,7 +9,7 @@ both versions, and the judge of this version, trained with the same seed, scores
 keeps from its training may be training for the other: that is why there is a row for each version's captions.
 
 Settings behind the checkout are those of this version's run. With these, four frames a token, fewer clips and fewer
-steps, it takes less than half of the older version's processor time (two seeds so far, in
+steps, it takes less than half of the older version's processor time (three seeds, in
 `benchmarks/results/two_builds_half.json`). Older runs that are in --folder are used again:
 
     python benchmarks/two_builds.py ../older corpus.n_train=1000 tokenizer.quantizer=vq_ema compare_quantizers=[fsq] \

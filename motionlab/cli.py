@@ -22,8 +22,8 @@ from motionlab.commands import compare, convert, data, demos, encode, generate, 
 from motionlab.commands.chinese_help import let_it_speak
 from motionlab.commands.options import Preset, RunFolder, Workers, as_path
 from motionlab.config import QUANTIZERS, VlaRunConfig, load_config
-from motionlab.environment import let_anything_print
-from motionlab.errors import MissingExtra, printable
+from motionlab.environment import let_anything_print, usable_path
+from motionlab.errors import InputError, MissingExtra, printable
 from motionlab.interrupt import terminable
 from motionlab.jobs.stages import STAGES, require_stage
 from motionlab.runtime import check_environment, has_display, lab_environment, notebooks_folder, wait_passively
@@ -209,12 +209,25 @@ def runs(
 
 
 @app.command()
-def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
+def evaluate(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RUN] [KEY=VALUE]...", help="A run below --out, and settings, e.g. vla seed=1."),
+    ] = None,
+    run: Annotated[Path | None, typer.Option("--run", callback=as_path, help="Folder of a finished run.")] = None,
+    out: Out = Path("runs"),
+) -> None:
     """Score a finished run again and write its report.
 
     It generates again; a policy of the robot half acts again. Settings that shape no weights can be changed, such as
     sampling.temperature=0.8 and evaluation.n_generate=16, or vla_evaluation.per_task=50; they are kept with the run.
     """
+    names, overrides = [text for text in words or [] if "=" not in text], [text for text in words or [] if "=" in text]
+    if len(names) + (run is not None) != 1:
+        given = [*names, *([] if run is None else [f"--run {run}"])]
+        found = ", ".join(map(printable, given)) or "no run"
+        raise InputError("evaluate", found=found, expected="one run", fix="Name it: evaluate vla, or --run runs/vla.")
+    folder = usable_path(out / names[0]) if run is None else run
     from motionlab.files.lock import using
     from motionlab.jobs.evaluate import evaluate as job
     from motionlab.jobs.prepare import prepare
@@ -222,8 +235,8 @@ def evaluate(run: RunFolder, overrides: Overrides = None) -> None:
     from motionlab.jobs.report_scores import describe_scores
     from motionlab.jobs.run_folder import Run
 
-    this = Run.open(run, overrides or [])
-    with using(run):
+    this = Run.open(folder, overrides)
+    with using(folder):
         if isinstance(this.config, VlaRunConfig):
             from motionlab.jobs.vla.job import evaluate_run
 

@@ -54,3 +54,19 @@ def test_evaluate_keeps_settings_that_shape_no_weights(
 def test_evaluate_needs_a_run(jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli("evaluate", "--run", str(tmp_path)) == 2
     assert str(tmp_path) in capsys.readouterr().err and "evaluate" not in jobs
+
+
+def test_evaluate_takes_a_name_below_out(
+    jobs: dict[str, list[Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run.create(tmp_path / "x", load_config("ci"))
+    assert run_cli("evaluate", "x", "sampling.temperature=0.8", "--out", str(tmp_path)) == 0
+    assert jobs["evaluate"][0][0].folder == tmp_path / "x" and jobs["evaluate"][0][0].config.sampling.temperature == 0.8
+
+
+@pytest.mark.parametrize("words", [(), ("seed=1",), ("x", "y"), ("x", "--run", "runs/x")])
+def test_evaluate_is_asked_for_one_run(
+    jobs: dict[str, list[Any]], words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli("evaluate", *words) == 2
+    assert "expected one run. Name it: evaluate vla" in capsys.readouterr().err and "evaluate" not in jobs
