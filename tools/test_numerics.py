@@ -68,10 +68,10 @@ WITHOUT_NUMBERS = ("notebooks", "tools")
 # both. (12 uses the tokenizer that 11 trained.) Appendices show kept results and train little: weekly is enough.
 # A line is the work of one core; the longest come first, so that both cores end at about the same time.
 SHORT = (
-    ("oldest", ("11", "12")),
     ("oldest", ("02", "07", "10", "13")),
-    ("avx2", ("11", "12")),
     ("avx2", ("03", "08", "09", "14")),
+    ("oldest", ("11", "12")),
+    ("avx2", ("11", "12")),
 )
 
 # Some numbers of each library. Equal lines: this machine cannot imitate the difference. Products have many shapes: MKL
