@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -83,13 +83,13 @@ class Glossary:
         return "\n".join(term.line(self.language) for term in self.terms)
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{html.escape(term.english)}</td><td>{html.escape(term.chinese)}</td>"
-            f"<td>{html.escape(self.meaning(term))}</td></tr>"
-            for term in self.terms
-        )
-        titles = "".join(f"<th>{tr(title, __file__)}</th>" for title in ("term", "中文", "meaning"))
-        return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>{_way_to_all()}"
+        def line(cells: Iterable[str], tag: str) -> str:  # to the left: JupyterLab's own style is for numbers
+            shown = (f'<{tag} style="text-align:left">{html.escape(cell)}</{tag}>' for cell in cells)
+            return f"<tr>{''.join(shown)}</tr>"
+
+        titles = line((tr(title, __file__) for title in ("term", "中文", "meaning")), "th")
+        rows = "".join(line((term.english, term.chinese, self.meaning(term)), "td") for term in self.terms)
+        return f"<table><thead>{titles}</thead><tbody>{rows}</tbody></table>{_way_to_all()}"
 
 
 def _way_to_all() -> str:

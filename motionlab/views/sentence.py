@@ -26,6 +26,16 @@ class SentenceView:
     judged: bool
     outside: str
 
+    @property
+    def asked(self) -> bool:
+        """Whether the reader chose the length."""
+        return any(one.generated.stopped_by == "length" for one in self.motions)
+
+    @property
+    def cut(self) -> int:
+        """How many motions were not over when the settings of the run allowed no more."""
+        return sum(one.generated.stopped_by == "limit" for one in self.motions)
+
     def labels(self) -> list[str]:
         """One for each motion: its number, its seconds, and its actions."""
         found = []

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
+from PIL import Image
 
 from motionlab.jobs.run_folder import Run
 from motionlab.plots.generation import decoder_figure, distribution_figure
+from motionlab.plots.gif import film_strip
 from motionlab.plots.player import Track
 from motionlab.views.decoder_training import CURVES, read_decoder_curves
 from motionlab.views.generation import GenerationView, compute_generation
-from motionlab.widgets.panel import Panel
+from motionlab.widgets.fitting import DENSITY
+from motionlab.widgets.panel import Panel, still_picture
 from motionlab.widgets.player import SkeletonPlayer
 from motionlab.widgets.training_panel import TrainingPanel
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
     from motionlab.evaluation.actions import ActionClassifier
 
+MOMENTS = 6  # of the motion in the still picture
 _PLAYER = 330  # CSS pixels of the player; the picture has the rest
 
 
@@ -90,6 +95,19 @@ class GenerationPanel(Panel):
             self._player.playing = True
         else:
             self._player.show(tracks)
+
+    def still(self) -> dict[str, str]:
+        """Moments of the motion above the picture: without a kernel no player moves."""
+        if self.result is None:
+            return {}
+        picture = Image.open(BytesIO(self._image.value)).convert("RGB")
+        strip = film_strip(self.result.motion.joints(), MOMENTS, size=picture.width // MOMENTS)
+        page = Image.new("RGB", (picture.width, strip.height + picture.height), "white")
+        page.paste(strip, ((picture.width - strip.width) // 2, 0))
+        page.paste(picture, (0, strip.height))
+        buffer = BytesIO()
+        page.save(buffer, "PNG")
+        return still_picture(buffer.getvalue(), 1 / DENSITY)
 
     def describe(self, result: GenerationView) -> str:
         # Every number has the mark: a motion is drawn, and the last digit of a logit can change it.

@@ -58,7 +58,9 @@ class MotionPanel(Panel):
             "temperature": slider(
                 own.temperature, min=0.1, max=2, step=0.1, description="temperature", style=style
             ),
-            "seconds": slider(0, min=0, max=self.longest(), step=0.5, description="seconds", style=style),
+            "seconds": slider(  # 0 asks for no length
+                0, min=0, max=self.longest(), step=0.5, description="seconds", style=style, readout_format=".1f"
+            ),
             "seed": whole(0, 0, 20, description="seed", style=style),
         }  # fmt: skip
 
@@ -106,8 +108,10 @@ class MotionPanel(Panel):
         return self.player.still() if self.player is not None else {}
 
     def describe(self, result: SentenceView) -> str:
-        cut = sum(one.generated.stopped_by == "limit" for one in result.motions)
-        parts = [f"{self.said(f'{len(result.motions)} of')} {result.sentence!r}", f"cut at the limit: {cut}"]
+        length = "length: as asked" if result.asked else "length: its own choice"
+        parts = [f"{self.said(f'{len(result.motions)} of')} {result.sentence!r}", length]
+        if result.cut:
+            parts.append(f"cut at the limit: {result.cut}")
         if result.outside:
             parts.append(result.outside)
         return " | ".join(parts)

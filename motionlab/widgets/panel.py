@@ -277,6 +277,8 @@ def still_picture(png: bytes, scale: float = 1.0) -> dict[str, str]:
 # A marked number as `notebooks/sanitize.cfg` knows it: `≈0.0123`, `≈-1.2e-05`, `≈nan`, `⏱ 3.1 s`.
 MARKED = re.compile(r"≈\s*([-+]?(?:\d+(?:[.,]\d+)*(?:e[-+]?\d+)?|nan|inf))|⏱\s*([\d.]+\s*(?:ms|s|min))")
 MARKED_WIDTH = 11  # the longest number of `ml.about` with its four digits: -1.234e+308
+LEFT = ' style="text-align:left"'
+NUMBER = re.compile(r"[≈⏱]|[-+]?[\d.]|$")  # how a cell of a column of numbers begins
 
 
 class Table:
@@ -303,8 +305,13 @@ class Table:
         return "\n".join(line.rstrip() for line in lines)
 
     def _repr_html_(self) -> str:
+        # JupyterLab puts every cell to the right, which suits numbers; words that wrap are read from the left.
+        of_numbers = [all(map(NUMBER.match, column)) for column in zip(*self.rows[1:], strict=True)]
+        styles = ["" if numbers else LEFT for numbers in of_numbers] or [LEFT] * len(self.rows[0])
+
         def line(cells: Sequence[str], tag: str) -> str:
-            return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+            shown = (f"<{tag}{style}>{html.escape(cell)}</{tag}>" for cell, style in zip(cells, styles, strict=True))
+            return "<tr>" + "".join(shown) + "</tr>"
 
         body = "".join(line(row, "td") for row in self.rows[1:])
         return f"<table><thead>{line(self.rows[0], 'th')}</thead><tbody>{body}</tbody></table>"

@@ -49,13 +49,13 @@ def test_every_topic_and_every_lesson_has_terms(root: Path) -> None:
 def test_chosen_terms_keep_their_order() -> None:
     assert [term.english for term in glossary("token", "FSQ").terms] == ["token", "FSQ"]
     assert len(glossary()) == len(all_terms())
-    assert "<td>词元</td>" in glossary("Token")._repr_html_()
+    assert ">词元</td>" in glossary("Token")._repr_html_()
 
 
 def test_meanings_in_chinese() -> None:
     shown = glossary("frozen model", language="zh")
     assert repr(shown).startswith("冻结模型 (frozen model): 训练时只做 forward")
-    assert "<td>训练时只做 forward" in shown._repr_html_()
+    assert ">训练时只做 forward" in shown._repr_html_()
     with pytest.raises(InputError, match='"en" or "zh"'):
         glossary("token", language="de")  # type: ignore[arg-type]
 

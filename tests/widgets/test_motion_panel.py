@@ -12,7 +12,7 @@ from PIL import Image
 from motionlab.errors import InputError
 from motionlab.jobs.generate import generate_motions
 from motionlab.jobs.pretrained import pretrained_run
-from motionlab.views.sentence import MOST, compute_sentence, known_sentences
+from motionlab.views.sentence import MOST, SentenceView, compute_sentence, known_sentences
 from motionlab.widgets.motion_panel import MOMENTS, MotionPanel
 
 
@@ -36,6 +36,7 @@ def test_it_shows_what_generate_writes(panel: MotionPanel) -> None:
 
 def test_several_motions_of_one_sentence_are_drawn_anew_and_again_the_same(panel: MotionPanel) -> None:
     panel.reset()
+    assert panel.describe(panel.result) == "1 of 'a person kicks' | length: its own choice"
     first = panel.result.motions[0].generated.tokens.tolist()
     panel.preset("three of them")
     tokens = [one.generated.tokens.tolist() for one in panel.result.motions]
@@ -50,11 +51,18 @@ def test_several_motions_of_one_sentence_are_drawn_anew_and_again_the_same(panel
 def test_a_length_and_a_sentence_outside_the_captions(panel: MotionPanel) -> None:
     panel.set(sentence="a person reads the newspaper", motions=1, seconds=2.0, seed=0)
     assert len(panel.result.motions[0].motion) == 60
-    assert "no training caption is like 'reads the newspaper'" in panel.describe(panel.result)
+    said = panel.describe(panel.result)
+    assert "| length: as asked |" in said and "no training caption is like 'reads the newspaper'" in said
     panel.set(sentence="  ")  # refused, and said where the reader looks
     assert 'role="alert"' in panel._text.value and panel.result.sentence == "a person reads the newspaper"
     panel.reset()
     assert "alert" not in panel._text.value
+
+
+def test_a_motion_that_was_cut_is_counted(panel: MotionPanel) -> None:
+    made: Any = SimpleNamespace(generated=SimpleNamespace(stopped_by="limit"))
+    view = SentenceView("a person kicks", (made, made), judged=False, outside="")
+    assert panel.describe(view) == "2 of 'a person kicks' | length: its own choice | cut at the limit: 2"
 
 
 def test_what_can_be_chosen_is_known(panel: MotionPanel) -> None:
@@ -75,5 +83,5 @@ def test_limits(panel: MotionPanel) -> None:
 def test_the_sentence_of_a_reader_is_not_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOTIONLAB_LANG", "zh")
     panel = MotionPanel.__new__(MotionPanel)  # no run is needed to tell of a view
-    view: Any = SimpleNamespace(motions=[], sentence="a | clip | b", outside="")
-    assert panel.told(view) == "0 段动作，来自 'a | clip | b' | 达到上限而截断：0"
+    view = SentenceView("a | clip | b", (), judged=False, outside="")
+    assert panel.told(view) == "0 段动作，来自 'a | clip | b' | 长度：由模型决定"

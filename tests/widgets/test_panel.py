@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -151,6 +152,15 @@ def test_repr_is_short_and_table_prints() -> None:
     assert repr(panel) == "<Counting: n, m>"
     assert repr(panel.table()) == "sum\n4"
     assert Table([["a<"], ["1"]])._repr_html_().count("&lt;") == 1
+
+
+def test_words_of_a_table_begin_at_the_left_and_numbers_end_at_the_right():
+    rows = [("what", "share", "loss"), ("all of it", "93% (92% to 95%)", "≈0.1"), ("none", "", "≈-2e-05")]
+    shown = Table(rows)._repr_html_()
+    left = re.findall(r'<t[hd] style="text-align:left">(.*?)</t[hd]>', shown)
+    assert left == ["what", "all of it", "none"]
+    assert re.findall(r"<t[hd]>(.*?)</t[hd]>", shown) == ["share", "loss", "93% (92% to 95%)", "≈0.1", "", "≈-2e-05"]
+    assert 'style="text-align:left">alone' in Table([["alone"]])._repr_html_()
 
 
 def test_quantizer_panel_shows_collapse_and_rescue(quantizers: QuantizerPanel) -> None:

@@ -41,7 +41,7 @@ def in_chinese(output: dict[str, Any], title: str) -> dict[str, Any]:
         question = re.sub("(?<=>)[^<>]+(?=<br>)", html.escape(CHINESE.question.format(title=title)), text)
         text = question.replace(f"1 {ENGLISH.least}", f"1 {CHINESE.least}")
         text = text.replace(f"5 {ENGLISH.most}", f"5 {CHINESE.most}")
-    elif "<th>term</th><th>中文</th>" in text:
+    elif ">term</th>" in text and ">中文</th>" in text:
         for english, chinese in _glossary().items():
             text = text.replace(f">{english}<", f">{chinese}<")
     else:
