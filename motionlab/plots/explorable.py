@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 INCH = 100  # pixels of an inch, as matplotlib's own pictures in a notebook have
+MODE_BAR = 36  # pixels at the top right that plotly's buttons take while the mouse is over the figure
 MIME = "application/vnd.plotly.v1+json"
 _DASHES = {"-": "solid", "--": "dash", ":": "dot", "-.": "dashdot"}
 _GRID = "#e6e8eb"
@@ -123,11 +124,12 @@ def figures_script() -> str:
 
 def _layout(figure: Figure) -> dict[str, Any]:
     width, height = figure.get_size_inches()
+    below = {"y": round(1 - MODE_BAR / (INCH * height), 3), "yanchor": "top"}  # its first line could not be clicked
     layout: dict[str, Any] = {
         "template": {},  # plotly's own look is seven kilobytes in each saved figure
         "width": round(INCH * width), "height": round(INCH * height), "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
         "paper_bgcolor": "white", "plot_bgcolor": "white", "font": {"size": 12}, "barmode": "overlay",
-        "hovermode": "closest", "annotations": [], "legend": {"bgcolor": "rgba(255, 255, 255, 0.7)"},
+        "hovermode": "closest", "annotations": [], "legend": {"bgcolor": "rgba(255, 255, 255, 0.7)"} | below,
     }  # fmt: skip
     if title := figure.get_suptitle():
         layout["annotations"].append(_words(title, 0.5, 1.0))

@@ -127,7 +127,7 @@ def write_gallery(path: Path, spoken: str) -> None:
     first = f"import os\nos.environ['MOTIONLAB_LANG'] = '{spoken}'\n"
     first += "import motionlab as ml\nfrom lessons.build_the_tokenizer.panel import FieldPanel\n"
     first += "from lessons.pitfalls.panel import PitfallPanel"
-    last = "ml.plots.explore(ml.plots.usage_figure({'FSQ': [5, 3, 2]}))"
+    last = "ml.plots.explore(ml.plots.usage_figure({'FSQ': [5, 3, 2], 'VQ': [6, 4]}))"
     cells = [nbformat.v4.new_code_cell(source) for source in (first, *PANELS, last)]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
@@ -176,7 +176,10 @@ def test_every_panel_fits_a_laptop(page: Any, lab: str, gallery: str) -> None:
         if folder := os.environ.get("MOTIONLAB_SCREENSHOTS"):  # for a person who wants to look
             panel.screenshot(path=str(Path(folder) / f"panel-{GALLERIES[gallery]}-{number:02}.png"))
     page.keyboard.press("Shift+Enter")  # the last cell: a figure to explore, drawn without asking another machine
-    page.locator(".js-plotly-plot .scatterlayer .trace").first.wait_for()
+    lines = page.locator(".js-plotly-plot .scatterlayer .trace")
+    lines.nth(1).wait_for()
+    page.locator(".js-plotly-plot .legendtoggle").first.click()  # not below the buttons that appear with the mouse
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .scatterlayer .trace').length === 1")
     tall = {source: size for source, size in found.items() if size["height"] > HEIGHT or size["width"] > OUTER}
     assert tall == {}
     assert found["ml.confidence('05', 'before')"]["height"] <= 120  # it is there twice

@@ -32,6 +32,7 @@ def test_lines_keep_numbers_names_colours_and_axes() -> None:
     layout = explore(figure).plotly.layout
     assert layout.xaxis.type == "log" and layout.yaxis.type != "log"
     assert (layout.xaxis.title.text, layout.yaxis.title.text) == ("n", "mm") and first.showlegend
+    assert layout.legend.y * layout.height < layout.height - 30  # below the buttons that appear with the mouse
 
 
 def test_bars_keep_sizes_starts_and_names() -> None:
