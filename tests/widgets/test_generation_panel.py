@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from motionlab.config import load_config
 from motionlab.data.composed.corpus import build_corpus
@@ -20,7 +23,8 @@ from motionlab.llama.decoding.sampling import Sampling, token_probabilities
 from motionlab.runtime import seeded
 from motionlab.training.reporting.history import History
 from motionlab.views.generation import token_logits
-from motionlab.widgets.generation_panel import DecoderTrainingPanel, GenerationPanel, verdict
+from motionlab.widgets.fitting import DENSITY
+from motionlab.widgets.generation_panel import MOMENTS, DecoderTrainingPanel, GenerationPanel, verdict
 
 SENTENCE = "a person walks"
 
@@ -129,3 +133,16 @@ def test_the_training_panel_follows_the_file(tmp_path: Path) -> None:
     assert "| loss ≈1.667 |" in panel.summary() and "accuracy ≈0.250 |" in panel.summary()
     assert panel.table().rows == [["step", "held-out loss", "held-out accuracy"], ["2", "≈3.000", "≈0.250"]]
     assert repr(panel) == "<DecoderTrainingPanel: smooth>"
+
+
+def test_a_saved_page_shows_moments_of_the_motion(panel: GenerationPanel) -> None:
+    """A row above the picture and as wide as it, with a figure at each moment."""
+    panel.set(seed=1)
+    drawn = Image.open(BytesIO(panel._image.value))
+    kept = Image.open(BytesIO(base64.b64decode(panel.still()["image/png"])))
+    assert kept.width == round(drawn.width / DENSITY)
+    side = kept.width // MOMENTS
+    assert abs(kept.height - round(drawn.height / DENSITY) - side) <= 1
+    strip = kept.convert("L").crop((0, 0, kept.width, side))
+    dark = [np.asarray(strip.crop((i * side, 0, (i + 1) * side, side))).min() for i in range(MOMENTS)]
+    assert max(dark) < 160  # a figure in each
