@@ -2,6 +2,8 @@
 
 Mentzer et al. 2023, "Finite Scalar Quantization: VQ-VAE Made Simple" (arXiv 2309.15505). There is no codebook to learn
 and so none that can die: the codes are all combinations of the levels. With levels (8, 8, 8, 5, 5, 5) these are 64,000.
+The encoder can fall silent, though: with large first steps its numbers leave the range in which tanh bends, and no
+gradient reaches it. A warm-up makes that rarer (the appendix of lesson 03 measures it).
 
 Notation: D = `dim`, d = `len(levels)`, L_i the number of levels in dimension i, K = product of the L_i.
 

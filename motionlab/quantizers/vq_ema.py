@@ -72,7 +72,8 @@ class VQEMA(CodebookQuantizer):
         if not 0 <= decay < 1:
             raise InputError("decay", found=decay, expected="0 <= decay < 1", fix="0.99 is the usual value.")
         self.decay, self.commitment, self.reset = decay, commitment, reset
-        self.register_buffer("codebook", self._place(torch.randn(codebook_size, dim) / dim**0.5))
+        # In place: without memory (`files/weights.py`) a plain division would import torch's compiler, for a second.
+        self.register_buffer("codebook", self._place(torch.randn(codebook_size, dim).div_(dim**0.5)))
         self.register_buffer("cluster_size", torch.ones(codebook_size))
         self.register_buffer("cluster_sum", self.codebook.clone())
 

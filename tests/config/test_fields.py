@@ -187,7 +187,7 @@ def test_mistakes_that_were_made(override: str) -> None:
     [
         ["llama_training.clip_norm=null", "llama_training.weight_decay=0", "llama_training.betas=[0, 0.5]"],
         ["llama_training.steps=1", "llama_training.warmup_steps=0", "llama_training.patience=1"],
-        ["sampling.top_p=1", "sampling.top_k=1", "sampling.min_tokens=150", "sampling.guidance=0"],
+        ["sampling.top_p=1", "sampling.top_k=1", "sampling.min_tokens=80", "sampling.guidance=0"],
         ["tokenizer.window=300", "tokenizer.down_t=0", "tokenizer.depth=0", "compare_quantizers=[]", "device='cuda:1'"],
         ["corpus.blend_frames=29", "corpus.max_frames=64", "evaluation.n_players=0", "llama.n_kv_heads=null"],
         [

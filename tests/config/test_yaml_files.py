@@ -69,7 +69,7 @@ def test_null_turns_an_optional_setting_off():
         ("llama.rope_scaling=yarn", ["llama.rope_scaling", "ntk"]),
         ("llama.text_drop=1.5", ["llama.text_drop", "0 to 1"]),
         ("llama.strategy=masking", ["llama.strategy", "scheduled_sampling"]),
-        ("llama_training.warmup_steps=99999", ["llama_training.warmup_steps", "less than steps (660)"]),
+        ("llama_training.warmup_steps=99999", ["llama_training.warmup_steps", "less than steps (2000)"]),
         ("llama_training.clip_norm=0", ["llama_training.clip_norm", "above 0, or null"]),
         ("corpus.speed_min=2", ["corpus.speed_min", "speed_max"]),
         ("tokenizer.quantizer=fsk", ["tokenizer.quantizer", "fsk", "fsq"]),

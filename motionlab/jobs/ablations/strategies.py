@@ -7,8 +7,8 @@ measurements are in `strategy_measure`; the file, the processes and resuming aft
 
 `notebooks/results/strategies.jsonl`, which lesson 08 shows, was made by
 
-    motionlab train tokenizer --preset tiny --name tiny
-    motionlab ablate strategies --run runs/tiny --grid seed=0,1,2 --out notebooks/results/strategies.jsonl
+    motionlab train tokenizer --preset two_frames
+    motionlab ablate strategies --run runs/two_frames --grid seed=0,1,2 --out notebooks/results/strategies.jsonl
 """
 
 from __future__ import annotations

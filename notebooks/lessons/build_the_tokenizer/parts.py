@@ -22,14 +22,14 @@ from motionlab.jobs.run_folder import Run
 
 # ---- material --------------------------------------------------------------------------------------------------------
 def held_out(run: Run, clips: int, frames: int = 96) -> list[Tensor]:
-    """The first validation clips of the corpus of a run, normalised, at most `frames` of each: `[T, 272]`, T even.
+    """The first validation clips of the corpus of a run, normalised, at most `frames` of each: `[T, 272]`.
 
-    They are cut from takes that its training never saw.
+    T is a multiple of 4. They are cut from takes that its training never saw.
     """
     few = replace(run.config.corpus, n_train=64, n_validation=clips, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=1)
     store = build_corpus(few).validation
     motions = (torch.as_tensor(store.features(i))[:frames] for i in range(clips))
-    return [run.normalizer.normalize(motion[: len(motion) // 2 * 2]) for motion in motions]
+    return [run.normalizer.normalize(motion[: len(motion) // 4 * 4]) for motion in motions]
 
 
 @torch.no_grad()

@@ -51,13 +51,13 @@ class Tokenizer(nn.Module):
     def __init__(self, width: int, depth: int, quantizer: Quantizer) -> None:
         super().__init__()
         blocks, dim = lambda: Stack(*(Residual(width, 3**i) for i in reversed(range(depth)))), quantizer.dim
-        down = nn.Sequential(Conv(width, width, 4, stride=2), blocks())
-        up = nn.Sequential(blocks(), Double(), Conv(width, width, 3))
+        down = [nn.Sequential(Conv(width, width, 4, stride=2), blocks()) for _ in range(2)]
+        up = [nn.Sequential(blocks(), Double(), Conv(width, width, 3)) for _ in range(2)]
         # In the published model a wavelet that does nothing stands first, so place 0 holds nothing.
-        self.encoder = Stack(nn.Identity(), Conv(272, width, 3), nn.ReLU(), down, Conv(width, dim, 3))
+        self.encoder = Stack(nn.Identity(), Conv(272, width, 3), nn.ReLU(), *down, Conv(width, dim, 3))
         ends = (nn.ReLU(), Conv(width, 272, 3))
-        self.decoder = Stack(Conv(dim, width, 3), nn.ReLU(), up, Conv(width, width, 3), *ends)
+        self.decoder = Stack(Conv(dim, width, 3), nn.ReLU(), *up, Conv(width, width, 3), *ends)
         self.quantizer = quantizer
 
-    def forward(self, x: Tensor) -> Any:  # [T, 272], T even -> [T, 272]
+    def forward(self, x: Tensor) -> Any:  # [T, 272], T a multiple of 4 -> [T, 272]
         return self.decoder(self.quantizer(self.encoder(x)).codes)

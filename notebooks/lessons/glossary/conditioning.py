@@ -71,7 +71,7 @@ def _influence() -> str:
     losses = []
     for caption in (CAPTION, "a person does a backflip"):
         text = kit.run.text.features([caption])
-        batch = ml.build_sequences([codes], text, codebook_size=1000)
+        batch = ml.build_sequences([codes], text, codebook_size=1024)
         with torch.no_grad():
             losses.append(float(ml.sequence_losses(kit.llama, batch).loss))
     return f"a walk: {ml.about(losses[0], 2)} nats a code under its caption, {ml.about(losses[1], 2)} under another"

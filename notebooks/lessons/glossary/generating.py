@@ -21,7 +21,7 @@ def _autoregressive() -> str:
         reader = ml.CachedReader(kit.llama, kit.text.states, kit.text.mask, 5)
         logits = reader.first()
         for _ in range(4):
-            written.append(logits[:, :1000].argmax(-1))
+            written.append(logits[:, :1024].argmax(-1))
             seen.append(len(written))
             logits = reader.next(written[-1])
     return f"token n + 1 is computed after n tokens were read: {seen}; the loop cannot be turned into one pass"
@@ -154,7 +154,7 @@ def _temperature() -> str:
 
 @shows("tokenization")
 def _tokenization() -> str:
-    return f"38 frames of 272 real numbers -> {kit.codes.numel()} whole numbers below 1,000: now each has a logit"
+    return f"36 frames of 272 real numbers -> {kit.codes.numel()} whole numbers below 1,024: now each has a logit"
 
 
 @shows("top-k sampling")

@@ -26,8 +26,8 @@ class Kit:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """Its tokenizer: FSQ with 1,000 codes, two frames a token."""
-        return self.run.tokenizer("fsq").eval()
+        """Its tokenizer: a codebook of 1,024 vectors, four frames a token."""
+        return self.run.tokenizer().eval()
 
     @cached_property
     def llama(self) -> Any:
@@ -41,24 +41,24 @@ class Kit:
 
     @cached_property
     def walk(self) -> Any:
-        """A real clip: 38 frames of walking."""
-        return self.samples["walk"].motion
+        """A real clip: 36 frames of walking, whole tokens."""
+        return ml.Motion(self.samples["walk"].motion.features[:36])
 
     @cached_property
     def normal_walk(self) -> Tensor:
-        """The same, normalised, [1, 38, 272]."""
+        """The same, normalised, [1, 36, 272]."""
         x: Tensor = self.run.normalizer.normalize(self.walk.features)[None]
         return x
 
     @cached_property
     def latents(self) -> Tensor:
-        """Its latents, from the encoder, [1, 19, 64]."""
+        """Its latents, from the encoder, [1, 9, 64]."""
         z: Tensor = self.tokenizer.encoder(self.normal_walk).detach()
         return z
 
     @cached_property
     def codes(self) -> Tensor:
-        """Its tokens, int64 [1, 19]."""
+        """Its tokens, int64 [1, 9]."""
         indices: Tensor = self.tokenizer.encode(self.normal_walk)
         return indices
 

@@ -9,6 +9,7 @@ import motionlab as ml
 from lessons.glossary.kit import kit
 from lessons.glossary.registry import shows
 from lessons.shared.small_models import small_store
+from motionlab.tokenizer.resnet import ResidualBlock
 
 
 def polynomial(degree: int, x: Tensor, y: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
@@ -36,14 +37,13 @@ def _fitting() -> str:
 
 @shows("ablation")
 def _ablation() -> str:
-    fsq, errors = kit.tokenizer.quantizer, []
-    for removed in (None, 0, 1, 2, 3):  # one of the four digits of every token is set to 0, all else stays
-        digits = fsq.indices_to_implicit(kit.codes)
-        if removed is not None:
-            digits[..., removed] = 0
-        motion = kit.tokenizer.decoder(fsq.project_out(digits)).detach()
-        errors.append(float((motion - kit.normal_walk).abs().mean()))
-    return f"error whole {ml.about(errors[0], 2)}, without a digit {', '.join(ml.about(e, 2) for e in errors[1:])}"
+    blocks, errors = [m for m in kit.tokenizer.decoder.modules() if isinstance(m, ResidualBlock)], []
+    for removed in (None, *blocks):  # one of the blocks hands on what it gets, all else stays
+        hook = removed and removed.register_forward_hook(lambda block, given, made: given[0])
+        errors.append(float((kit.tokenizer.decode(kit.codes) - kit.normal_walk).detach().abs().mean()))
+        if hook:
+            hook.remove()
+    return f"error whole {ml.about(errors[0], 2)}, without a block {', '.join(ml.about(e, 2) for e in errors[1:])}"
 
 
 @shows("baseline")
@@ -93,7 +93,7 @@ def _probe() -> str:
     store = small_store()
     poses = torch.cat([store.features(i)[::8] for i in range(16)])
     height = poses[:, 9:10]  # the height of the pelvis
-    z = kit.tokenizer.encoder(kit.run.normalizer.normalize(poses)[:, None].expand(-1, 2, -1)).detach()[:, 0]
+    z = kit.tokenizer.encoder(kit.run.normalizer.normalize(poses)[:, None].expand(-1, 4, -1)).detach()[:, 0]
     z = torch.cat([z, torch.ones(len(z), 1)], dim=1)
     left = height - z @ torch.linalg.lstsq(z, height).solution
     share = 1 - float(left.var() / height.var())

@@ -95,7 +95,7 @@ def _dilation() -> str:
 
 @shows("encoder")
 def _encoder() -> str:
-    return f"{tuple(kit.normal_walk.shape)} -> {tuple(kit.latents.shape)}: half as many places, 64 numbers each"
+    return f"{tuple(kit.normal_walk.shape)} -> {tuple(kit.latents.shape)}: a quarter of the places, 64 numbers each"
 
 
 @shows("entropy", "perplexity")
@@ -111,7 +111,7 @@ def _entropy() -> str:
 
 @shows("FSQ")
 def _fsq() -> str:
-    fsq = kit.tokenizer.quantizer
+    fsq = ml.FSQ((8, 5, 5, 5), dim=64)
     return f"levels {tuple(fsq.levels.tolist())}: {math.prod(fsq.levels.tolist())} codes, no codebook to learn, loss 0"
 
 
@@ -133,8 +133,8 @@ def _k_means() -> str:
 
 @shows("latent")
 def _latent() -> str:
-    rounded = kit.tokenizer.quantizer.project_in(kit.latents)
-    return f"between encoder and quantizer {tuple(kit.latents.shape)}; what FSQ rounds {tuple(rounded.shape)}"
+    rounded = ml.FSQ((8, 5, 5, 5), dim=64).project_in(kit.latents)
+    return f"between encoder and quantizer {tuple(kit.latents.shape)}; FSQ would round {tuple(rounded.shape)} of it"
 
 
 @shows("mixed radix")
@@ -160,9 +160,8 @@ def _one_hot() -> str:
 @shows("quantizer")
 def _quantizer() -> str:
     found = kit.tokenizer.quantizer(kit.latents)
-    return (
-        f"{tuple(kit.latents.shape)} -> {tuple(found.indices.shape)}, all in 0..999: {int(found.indices.max()) < 1000}"
-    )
+    below = int(found.indices.max()) < 1024
+    return f"{tuple(kit.latents.shape)} -> {tuple(found.indices.shape)}, all in 0..1023: {below}"
 
 
 @shows("rate-distortion curve")
@@ -179,7 +178,7 @@ def _rate() -> str:
 def _reconstruction() -> str:
     back = kit.run.normalizer.denormalize(kit.tokenizer.decode(kit.codes)[0, : len(kit.walk.features)].detach())
     error = (ml.Motion(back).joints() - kit.walk.joints()).norm(dim=-1).mean()
-    return f"walk -> 19 tokens -> walk: joints are off by {ml.about(100 * float(error), 2)} cm"
+    return f"walk -> {kit.codes.numel()} tokens -> walk: joints are off by {ml.about(100 * float(error), 2)} cm"
 
 
 @shows("residual quantization")
@@ -228,16 +227,16 @@ def _threshold() -> str:
 @shows("token")
 def _token() -> str:
     each = kit.tokenizer.frames_per_token
-    return f"{kit.codes.dtype}, one for {each} frames: 38 frames of walking are {kit.codes.numel()}"
+    return f"{kit.codes.dtype}, one for {each} frames: 36 frames of walking are {kit.codes.numel()}"
 
 
 @shows("usage")
 def _usage() -> str:
-    usage = ml.CodeUsage(1000)
+    usage = ml.CodeUsage(1024)
     usage.update(kit.codes)
     found = usage.summary()
     return (
-        f"{found.tokens} tokens can show at most 1.9 % of 1,000 codes; this clip shows {ml.about(found.used, 3)} codes"
+        f"{found.tokens} tokens can show at most 0.9 % of 1,024 codes; this clip shows {ml.about(found.used, 2)} codes"
     )
 
 

@@ -128,10 +128,10 @@ def _residual() -> str:
 
 @shows("residual stream")
 def _stream() -> str:
-    x = kit.llama.transformer["wte"](kit.codes)  # [1, 19, 128]
+    x = kit.llama.transformer["wte"](kit.codes)  # [1, 9, 128]
     shapes = {tuple(x.shape)}
     for block in kit.llama.blocks:
-        x = block(x, kit.llama.rotary(19), "causal")
+        x = block(x, kit.llama.rotary(x.shape[1]), "causal")
         shapes.add(tuple(x.shape))
     return f"the shape before and after each of {len(kit.llama.blocks)} blocks: {shapes}"
 

@@ -1,7 +1,7 @@
 """The first experiment of lesson 06: does a decoder get worse when its heads share keys and values?
 
-    motionlab train tokenizer --preset tiny --name tiny
-    cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../runs/tiny --out results/shared_heads.json
+    motionlab train tokenizer --preset two_frames
+    cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../runs/two_frames --out results/shared_heads.json
 
 trains decoders of two layers with 8, 2 and 1 key-value heads on the captions and codes of this run, three seeds
 each, about half a minute per point on one core. "8, as few weights as 1" is the control: multi-head attention whose
@@ -32,7 +32,9 @@ from motionlab.llama.sequence import SequenceBatches
 from motionlab.llama.variant import LlamaVariant
 from motionlab.runtime import seeded, set_threads
 
-COMMAND = "cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../runs/tiny --out results/shared_heads.json"
+COMMAND = (
+    "cd notebooks && python -m lessons.gqa_and_kv_cache.shared_heads ../runs/two_frames --out results/shared_heads.json"
+)
 SEEDS = (0, 1, 2)
 LAYERS, HEADS, DIM, HIDDEN = 2, 8, 128, 384
 STEPS, BATCH = 150, 32

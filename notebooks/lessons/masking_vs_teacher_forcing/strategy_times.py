@@ -1,6 +1,7 @@
 """The time of one training step of each strategy, for lesson 08.
 
-    cd notebooks && python -m lessons.masking_vs_teacher_forcing.strategy_times ../runs/tiny results/strategy_times.json
+    cd notebooks && train=lessons.masking_vs_teacher_forcing.strategy_times
+    python -m $train ../runs/two_frames results/strategy_times.json
 
 The strategies take turns, step by step, on the same batches: other work of the machine affects all of them alike. The
 number is the median. The times of the ablation itself are from long runs, with other programs running.

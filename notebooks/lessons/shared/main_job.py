@@ -5,7 +5,7 @@
     cd notebooks && python -m lessons.shared.main_job results/main_job.json ../runs/seed{0,1,2,3,4}
 
 Lessons show them, so that a reader sees what the main job gives before running it. Each seed has another corpus, too:
-other takes and other pairs of actions are held out.
+other takes and other pairs of actions are held out. `main_job_two_frames.json` holds the same of preset `two_frames`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from motionlab.errors import InputError
+from motionlab.evaluation.intervals import means_differ
 from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 
@@ -115,6 +116,26 @@ def _score(split: dict[str, Any], measure: str, kind: str) -> Number:
     value = split[measure][kind]
     ends = split.get("intervals", {}).get(measure, {}).get(kind)
     return value if ends is None else (value, *ends[:2])
+
+
+def difference_rows(path: str | Path, other: str | Path, names: tuple[str, str]) -> Rows:
+    """Rows for a table: exactly right in two files, and whether the difference counts.
+
+    The first seed of one file is taken as that of the other, and so on; seeds that only one file has are left out. Each
+    seed asks for other clips, so the interval over the seeds holds what the clips explain, too.
+
+    Args:
+        names: of the two files, for the title.
+    """
+    one, two = load_runs(path), load_runs(other)
+    n = min(len(one), len(two))
+    rows: Rows = [("exactly right", *names, f"{names[0]} - {names[1]}")]
+    for split in one[0]["generation"]:
+        if split == "new_takes":
+            continue
+        here, there = ([run["generation"][split]["exact"]["generated"] for run in runs[:n]] for runs in (one, two))
+        rows.append((split, f"{sum(here) / n:.0%}", f"{sum(there) / n:.0%}", str(means_differ(here, there))))
+    return rows
 
 
 def quality_rows(path: str | Path) -> Rows:

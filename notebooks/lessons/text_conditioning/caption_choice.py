@@ -11,7 +11,8 @@ retrained, otherwise with the settings of the run. The third caption of a clip i
 A point is a condition, a number of training clips and a seed; about a minute on one core. A point that the file holds
 is not trained again. The committed file comes from:
 
-    motionlab train tokenizer --preset tiny --name plain llama.text_drop=0 sampling.guidance=1 sampling.temperature=0.8
+    motionlab train tokenizer --preset two_frames --name plain llama.text_drop=0 sampling.guidance=1 \
+        sampling.temperature=0.8
     cd notebooks; train="python -m lessons.text_conditioning.caption_choice ../runs/plain results/caption_choice.jsonl"
     for seed in 0 1 2; do $train --seed $seed --clips 240; $train --seed $seed --clips 2400; done
     for seed in 0 1 2; do $train --seed $seed --clips 2400 --conditions padding; done

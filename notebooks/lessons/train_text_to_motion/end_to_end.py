@@ -83,7 +83,7 @@ class Point:
 
 def load_material(changes: Sequence[str] = ()) -> Material:
     """The small corpus of the experiment; `changes` as in `load_config`."""
-    config = load_config("tiny", [*CHANGES, *changes])
+    config = load_config("two_frames", [*CHANGES, *changes])
     corpus = build_corpus(config.corpus)
     train = corpus.train  # nothing is chosen by validation here
     normalizer = Normalizer.fit(train.features(i) for i in range(len(train)))
@@ -187,7 +187,7 @@ def measure_memory(material: Material, codes: Sequence[int] = (256, 1024, 4096, 
     lengths = [len(clip) for clip in material.clips]
     batch = material.batch(next(clip_order(lengths, 0, 1)))
     for size in codes:
-        config = load_config("tiny", [*CHANGES, f"tokenizer.codebook_size={size}"])
+        config = load_config("two_frames", [*CHANGES, f"tokenizer.codebook_size={size}"])
         sized = Material(config, material.corpus, material.normalizer, material.text, material.clips)
         row: dict[str, int] = {}
         for way in ("stage 1", "stage 2", "side by side", "end to end, 1"):

@@ -12,7 +12,7 @@ from torch import nn
 
 from lessons.build_the_tokenizer.parts import WRITTEN, held_out
 from motionlab.jobs.pretrained import pretrained_run
-from motionlab.quantizers.fsq import FSQ
+from motionlab.quantizers.vq_ema import VQEMA
 
 NOTEBOOK = Path(__file__).resolve().parents[3] / "notebooks" / "19_build_the_tokenizer.ipynb"
 
@@ -27,7 +27,7 @@ def built() -> dict[str, Any]:
             exec("from types import SimpleNamespace\n" + cell, space)
     run = pretrained_run()
     theirs = run.tokenizer().eval()
-    mine = space["Tokenizer"](width=128, depth=2, quantizer=FSQ((8, 5, 5, 5), dim=64)).eval()
+    mine = space["Tokenizer"](width=128, depth=2, quantizer=VQEMA(1024, dim=64)).eval()
     mine.load_state_dict(theirs.state_dict(), strict=True)
     space.update(mine=mine, theirs=theirs, clips=held_out(run, 3))
     return space

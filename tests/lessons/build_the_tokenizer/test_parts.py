@@ -14,7 +14,7 @@ from motionlab.errors import InputError
 @torch.no_grad()
 def test_it_is_the_tokenizer_of_the_package(built) -> None:
     for clip in built["clips"]:
-        assert clip.shape[1] == 272 and len(clip) % 2 == 0
+        assert clip.shape[1] == 272 and len(clip) % 4 == 0
         assert torch.allclose(built["mine"].encoder(clip), built["theirs"].encoder(clip[None])[0], atol=1e-4)
         assert torch.allclose(built["mine"](clip), built["theirs"](clip[None]).reconstruction[0], atol=1e-4)
 
@@ -43,10 +43,10 @@ def test_what_is_left_out_of_a_convolution(built) -> None:
 
 
 def test_reach_is_the_receptive_field(built) -> None:
-    share = reach(built["mine"].encoder, torch.randn(96, 272), token=24)
+    share = reach(built["mine"].encoder, torch.randn(96, 272), token=12)
     assert float(share.sum()) == pytest.approx(1.0, abs=1e-5)
     seen = share.nonzero()[:, 0]
-    assert len(seen) == seen[-1] - seen[0] + 1 == receptive_field(encoder_layers(2, 3))
+    assert len(seen) == seen[-1] - seen[0] + 1 == receptive_field(encoder_layers(2, 3, stages=2))
 
 
 def test_an_unknown_exchange_is_refused(built) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lessons.shared.main_job import judge_rows, keep, load_runs, quality_rows, score_rows, tokenizer_rows
+from lessons.shared.main_job import (
+    difference_rows,
+    judge_rows,
+    keep,
+    load_runs,
+    quality_rows,
+    score_rows,
+    tokenizer_rows,
+)
 from motionlab.config import RunConfig
 from motionlab.errors import InputError
 from motionlab.jobs.run_folder import Run
@@ -71,6 +79,21 @@ def test_numbers_are_kept_and_bulk_is_not(tmp_path: Path) -> None:
     assert ("generated", "80% (70% to 90%)") in score_rows(out)
 
 
+def test_a_difference_is_taken_over_the_seeds_that_both_files_have(tmp_path: Path) -> None:
+    def write(name: str, *exact: float) -> Path:
+        splits = ("seen_pairs", "new_takes")
+        runs = [{"generation": {key: {"exact": {"generated": x}} for key in splits}} for x in exact]
+        path = tmp_path / name
+        path.write_text(json.dumps({"runs": runs}))
+        return path
+
+    better, worse = write("better", 0.9, 0.92, 0.88, 0.9), write("worse", 0.3, 0.32, 0.28)
+    title, row = difference_rows(better, worse, ("one", "two"))
+    assert title == ("exactly right", "one", "two", "one - two")
+    assert row[:3] == ("seen_pairs", "90%", "30%") and row[3].startswith("+0.600 (") and "3 seeds" in row[3]
+    assert row[3].endswith("counts") and "no verdict" in difference_rows(worse, worse, ("a", "b"))[1][3]
+
+
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", RunConfig())
     with pytest.raises(InputError, match="finished run"):
@@ -81,6 +104,6 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
 def test_the_committed_numbers_can_be_shown(root: Path) -> None:
     path = root / "notebooks" / "results" / "main_job.json"
     assert load_runs(path)
-    assert [row[0] for row in tokenizer_rows(path)][:2] == ["tokenizer", "fsq"]
+    assert {row[0] for row in tokenizer_rows(path)} == {"tokenizer", "fsq", "vq_ema"}
     for rows in (score_rows(path), score_rows(path, "score"), quality_rows(path), judge_rows(path)):
         assert len(rows) > 2 and len({len(row) for row in rows}) == 1
