@@ -16,7 +16,7 @@
 Windows are limited by memory: what other programs do to the caches moves the ratio more than the code does (7.5 at a
 load of 4.5, 5.7 at 7.4, on two cores). With the normaliser, the division alone takes a quarter of the time; doing it
 window by window, while the numbers are in the cache, was not faster. How much a training gains: of a step of the preset
-"tiny" on one CPU core (83 ms) a batch took 2.9 ms by numpy and takes 1.2 ms, so less than a twentieth of the step.
+"two_frames" on one CPU core (83 ms) a batch took 2.9 ms by numpy and takes 1.2 ms, so less than a twentieth of the step.
 
 All peers hold the same float16 numbers, and torch casts for them. Those that are not installed are left out and named
 (`pip install datasets webdataset h5py`). How it is measured, and why so: `support/measuring.py`. Results go to

@@ -55,7 +55,7 @@ RESULTS = Path(__file__).parent / "results"
 VQ_GOALS = {512: 2.5, 1024: 3.0, 16384: 4.0}
 FSQ_GOAL = 0.95  # both sides spend their time in the same two linear maps of torch
 PUBLISHED = dict(codebook_size=65536, width=512, depth=3, code_dim=512)
-# The network of the preset "tiny", and half of that again, as lessons use; all with the published 64,000 codes.
+# The network of the preset "two_frames", and half of that again, as lessons use; all with the published 64,000 codes.
 SMALL = dict(codebook_size=65536, width=128, depth=2, code_dim=64)
 SMALLEST = dict(codebook_size=65536, width=64, depth=1, code_dim=32)
 

@@ -60,7 +60,7 @@ from motionlab.training.stage import FunctionStage, Losses  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 SETTINGS = TrainConfig(steps=10**6, warmup_steps=2, precision="fp32")
-# The networks of the preset "tiny", and the published tokenizer for what depends on the size of a checkpoint.
+# The networks of the preset "two_frames", and the published tokenizer for what depends on the size of a checkpoint.
 SMALL = TokenizerConfig(codebook_size=1024, width=128, code_dim=64, depth=2, activation="gelu", window=64)
 DECODER = LlamaConfig(n_layer=4, n_head=4, n_kv_heads=2, dim=128, hidden=384)
 CODES, TEXT_DIM, WORDS = 1000, 384, 12
@@ -104,7 +104,7 @@ class Words:
 
 
 def stages(effort: Effort) -> dict[str, Callable[[], Stage]]:
-    """Both stages of the preset "tiny", on a corpus of their kind."""
+    """Both stages of the preset "two_frames", on a corpus of their kind."""
     clips, batch = (16, 4) if effort.quick else (64, 32)
     corpus = build_corpus(
         CorpusConfig(n_train=clips, n_seen_pairs=1, n_unseen_pairs=1, n_new_takes=2, n_validation=4, max_actions=2)
