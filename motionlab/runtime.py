@@ -190,8 +190,8 @@ def set_threads(count: int | None = None) -> int:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Run a block with one torch thread, for work made of thousands of small operations.
+def one_thread(when: bool = True) -> Iterator[None]:
+    """Run a block with one torch thread, for work made of thousands of small operations; or, unless `when`, as it is.
 
     Passing a small matrix to a second thread costs more than it saves: 500 clips of the corpus took 5.8 s with one
     thread and 8.6 s with two.
@@ -199,7 +199,7 @@ def one_thread() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(1 if when else before)
     try:
         yield
     finally:

@@ -25,13 +25,15 @@ from motionlab.evaluation.actions import train_classifier
 from motionlab.evaluation.baselines import TrainingMotions
 from motionlab.evaluation.judge import Judge, action_lengths
 from motionlab.evaluation.judge_accuracy import measure_judge
+from motionlab.jobs.build import little_work
 from motionlab.jobs.known_actions import record_known_captions
 from motionlab.jobs.measured import record_machine, record_tokenizers
 from motionlab.jobs.prepare import bind_splits, check_tests, encode_captions, require_splits
 from motionlab.jobs.quality import SplitMotions, measure_quality
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.scoring import Judging, score_split
-from motionlab.progress_bar import Tally, progress_kind, say
+from motionlab.progress_bar import Kind, Tally, progress_kind, say
+from motionlab.runtime import choose_device, one_thread
 
 _PLAYER = re.compile(rf".+-\d{{2,}}-(real|generated|{'|'.join(QUANTIZERS)})\.npy")  # split, number, track
 
@@ -49,7 +51,11 @@ def evaluate(run: Run, splits: Splits, *, show: bool = False) -> dict[str, Any]:
         InputError: the run was made from other motions, has no decoder yet, or there is no test split. Nothing of the
             run was changed then.
     """
-    kind = progress_kind(sys.stderr) if show else "silent"
+    with one_thread(little_work(run.config, choose_device(run.config.device).value)):
+        return _evaluate(run, splits, progress_kind(sys.stderr) if show else "silent")
+
+
+def _evaluate(run: Run, splits: Splits, kind: Kind) -> dict[str, Any]:
     say(f"loading the run {printable(run.folder)}", kind)
     require_splits(run, splits)
     check_evaluable(run, splits)
@@ -59,7 +65,7 @@ def evaluate(run: Run, splits: Splits, *, show: bool = False) -> dict[str, Any]:
     say("measuring the tokenizers", kind)
     record_tokenizers(run, splits)
     settings, learned = run.config.evaluation, JoinedClips(splits.train, splits.validation)
-    unscored = {name: reason for name, clips in splits.tests.items() if (reason := why_unscored(learned, name, clips))}
+    unscored = why_unscored(learned, splits.tests)
     judging, classifier = None, {}
     path = run.folder / "judge.safetensors"
     path.unlink(missing_ok=True)  # of an earlier evaluation, perhaps with other clips
@@ -105,15 +111,22 @@ def check_evaluable(run: Run, splits: Splits) -> None:
         encode_captions(run.text, {splits.clip_name(name, i): clips.captions(i)[:1] for i in numbers})
 
 
-def why_unscored(learned: Clips, name: str, clips: Clips) -> str:
-    """Why the judge cannot score a test split; empty when it can."""
-    for where, some in (("the training clips", learned), (f"the clips of {name}", clips)):
-        if not some.has_segments:
-            return f"{where} do not say which action fills which frames"
-    known = {segment.action for i in range(len(learned)) for segment in learned.segments(i)}
-    asked = {segment.action for i in range(len(clips)) for segment in clips.segments(i)}
-    unknown = sorted(asked - known)
-    return f"no training clip shows {', '.join(unknown)}" if unknown else ""
+def why_unscored(learned: Clips, tests: Mapping[str, Clips]) -> dict[str, str]:
+    """The test splits that the judge cannot score, each with the reason."""
+
+    def reason(name: str, clips: Clips) -> str:
+        for where, some in (("the training clips", learned), (f"the clips of {name}", clips)):
+            if not some.has_segments:
+                return f"{where} do not say which action fills which frames"
+        unknown = sorted(_actions_of(clips) - known)
+        return f"no training clip shows {', '.join(unknown)}" if unknown else ""
+
+    known = _actions_of(learned) if learned.has_segments else set()
+    return {name: why for name, clips in tests.items() if (why := reason(name, clips))}
+
+
+def _actions_of(clips: Clips) -> set[str]:
+    return {segment.action for i in range(len(clips)) for segment in clips.segments(i)}
 
 
 def _remove_others(folder: Path, generation: Mapping[str, Any]) -> None:

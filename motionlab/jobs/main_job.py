@@ -29,6 +29,7 @@ from motionlab.jobs.prepare import (
 from motionlab.jobs.report import write_report
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.stages.llama import llama_source
+from motionlab.jobs.text_features import encode_ahead
 from motionlab.jobs.tokens import training_codes
 from motionlab.jobs.train_llama import train_llama
 from motionlab.jobs.train_tokenizer import train_tokenizers
@@ -87,6 +88,7 @@ def _run(config: RunConfig, folder: Path, threads: int, device: Choice, precisio
         fit_normalizer(this, splits)
         record_machine(this, splits)
     with stage_of_job(this, "text features"):  # before the trainings: a caption that cannot be read is found now
+        encode_ahead(this, splits, processes=threads)
         check_captions(this, splits, "train", "validation")
         record_known_captions(this, splits)
     with stage_of_job(this, "tokenizers"):

@@ -22,7 +22,7 @@ from motionlab.jobs.stages import stage_class
 from motionlab.jobs.stages.run_stage import RunStage
 from motionlab.jobs.training_hooks import training_hooks
 from motionlab.jobs.training_report import write_training_report
-from motionlab.runtime import choose_device
+from motionlab.runtime import choose_device, one_thread
 from motionlab.training.checkpoints.checkpoint import has_checkpoint, load_weights
 from motionlab.training.distributed import World, connected
 from motionlab.training.loop import fit
@@ -75,14 +75,15 @@ def train(stage: RunStage[Any], watch: Callable[[int], None] | None = None) -> N
     """
     if watch is not None:
         stage.watch = watch
-    fit(
-        stage,
-        stage.settings,
-        stage.folder,
-        device=stage.device,
-        resume=has_checkpoint(stage.folder / "checkpoints"),
-        hooks=training_hooks(stage.run, stage.folder, stage.settings),
-    )
+    with one_thread(stage.little_work):
+        fit(
+            stage,
+            stage.settings,
+            stage.folder,
+            device=stage.device,
+            resume=has_checkpoint(stage.folder / "checkpoints"),
+            hooks=training_hooks(stage.run, stage.folder, stage.settings),
+        )
     _keep_best(stage)
 
 

@@ -157,7 +157,9 @@ def decoder_figure(
     return figure
 
 
-def ways_figure(ways: Mapping[str, Mapping[str, Sequence[Line]]], *, columns: int = 2) -> Figure:
+def ways_figure(
+    ways: Mapping[str, Mapping[str, Sequence[Line]]], *, columns: int = 2, x_label: str = "updates of the decoder"
+) -> Figure:
     """Return one set of axes per quantity, with one colour per way, one thin line per seed.
 
     Args:
@@ -175,7 +177,7 @@ def ways_figure(ways: Mapping[str, Mapping[str, Sequence[Line]]], *, columns: in
                 axes.plot(x, y, color=PALETTE[i % len(PALETTE)], linewidth=1.3, alpha=0.85, label=label)
         axes.set_title("\n".join(textwrap.wrap(plain(quantity), 48)), fontsize=10)
         axes.set_ylim(bottom=0)
-        axes.set_xlabel("updates of the decoder")
+        axes.set_xlabel(plain(x_label))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in grid[len(ways) :]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from motionlab.errors import InputError
-from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
+from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, replaced_codes
 from motionlab.llama.sequence import IGNORE, Sequences, build_sequences
 from motionlab.plots.strategy_view import STATES, Painted
 from motionlab.runtime import random_generator
@@ -79,11 +79,10 @@ def paint(kind: Kind, keep: float = 0.5, per: KeepRate = "fixed", seed: int = 0)
         rates = keep_rates(keep, per, len(true), generator)
         random = kind == "random replacement"
         own = true if random else toy_own(true, generator)
-        # The places are found by a run that replaces every chosen code by one that cannot occur.
         start = generator.get_state()
-        chosen = mix_codes(true, torch.full_like(true, -1), rates, CODES, generator) == -1
-        generator.set_state(start)
-        read = corrupt_codes(true, rates, CODES, generator) if random else mix_codes(true, own, rates, CODES, generator)
+        chosen = replaced_codes(true, rates, CODES, generator)
+        generator.set_state(start)  # the random codes are put at the same places
+        read = corrupt_codes(true, rates, CODES, generator) if random else torch.where(chosen, own, true)
         states[chosen] = STATES.index("replaced" if random else "own")
     else:
         raise InputError("strategy", found=repr(kind), expected=", ".join(KINDS), fix="Choose one of these.")

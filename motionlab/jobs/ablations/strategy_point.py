@@ -97,8 +97,11 @@ class Ground:
 
     def judges(self, name: str) -> bool:
         """Whether the judge can score what is generated for the clips of a test split."""
-        learned = JoinedClips(self.splits.train, self.splits.validation)
-        return not why_unscored(learned, name, self.tests[name])
+        return name not in self._unscored
+
+    @functools.cached_property
+    def _unscored(self) -> dict[str, str]:
+        return why_unscored(JoinedClips(self.splits.train, self.splits.validation), self.tests)
 
     def batch(self, numbers: Sequence[int], *, held_out: bool = False) -> Sequences:
         """Training clips, or validation clips, as one batch with their first captions; nothing is drawn."""

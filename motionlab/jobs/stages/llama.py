@@ -10,7 +10,7 @@ from motionlab.config import RunConfig
 from motionlab.data.splits import CaptionsOf, Clips, Splits
 from motionlab.errors import InputError
 from motionlab.jobs.artefacts import claim
-from motionlab.jobs.build import check_buildable, make_llama, max_sequence
+from motionlab.jobs.build import check_buildable, little_work, make_llama, max_sequence
 from motionlab.jobs.known_actions import record_known_captions
 from motionlab.jobs.memory_advice import llama_memory_advice, recompute_blocks
 from motionlab.jobs.prepare import check_captions, require_splits
@@ -123,6 +123,10 @@ class LlamaStage(RunStage[Sequences]):
         if self.settings.activation_checkpointing:
             recompute_blocks(model)
         return model
+
+    @property
+    def little_work(self) -> bool:
+        return little_work(self.run.config, self.device.type)
 
     def batches(self, number: int) -> Sequences:
         """Captions and tokens of `batch_size` clips, the shortest first."""

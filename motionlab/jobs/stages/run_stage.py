@@ -100,6 +100,11 @@ class RunStage(Stage[Batch]):
         self.model = self.make()
         return self.model
 
+    @property
+    def little_work(self) -> bool:
+        """Whether a step is so little work that one thread of a CPU does it sooner than two."""
+        return False
+
     def keep(self) -> None:
         """Keep the model, which has its best weights now, with the run. Called at the end, in one process."""
         self.run.save(self.model, self.folder.name)

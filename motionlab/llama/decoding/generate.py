@@ -123,7 +123,7 @@ def _threads(model: MotionLlama, rows: int, use_cache: bool) -> contextlib.Abstr
     """One thread where a step is so little work that two wait for each other longer than they save."""
     weights = sum(parameter.numel() for parameter in model.parameters())
     small = model.llama_proj.weight.device.type == "cpu" and rows <= FEW_ROWS and weights <= FEW_WEIGHTS
-    return one_thread() if use_cache and small else contextlib.nullcontext()
+    return one_thread(use_cache and small)
 
 
 FEW_ROWS, FEW_WEIGHTS = 8, 2**23

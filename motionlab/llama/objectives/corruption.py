@@ -5,7 +5,8 @@ called exposure bias. Each function here changes what the model reads and leaves
 
     corrupt_codes   random codes instead of some       (Zhang et al., "T2M-GPT", arXiv:2301.06052, replace a half;
                                                         the published MotionMillion scripts replace none)
-    mix_codes       the model's own codes instead of some   (scheduled sampling, arXiv:1506.03099)
+    replaced_codes  the places where scheduled sampling     (arXiv:1506.03099)
+                    reads the model's own codes
     mask_codes      a MASK token instead of some       (Chang et al., "MaskGIT", arXiv:2202.04200)
 
 `strategies.py` makes training steps of them. END, PAD and text slots always stay. The published code replaces END
@@ -60,7 +61,7 @@ def corrupt_codes(tokens: Tensor, keep: float | Tensor, codebook_size: int, gene
     >>> corrupt_codes(torch.tensor([0, 0, 1, 2]), keep=0.0, codebook_size=1)
     tensor([0, 0, 1, 2])
     """
-    replaced = _choose(tokens, keep, codebook_size, generator)
+    replaced = replaced_codes(tokens, keep, codebook_size, generator)
     if isinstance(generator, RowDraws):
         random_codes = (uniform(tokens.shape, generator) * codebook_size).long()  # float64: every code can be drawn
     else:
@@ -68,18 +69,14 @@ def corrupt_codes(tokens: Tensor, keep: float | Tensor, codebook_size: int, gene
     return torch.where(replaced, random_codes.to(tokens.device), tokens)
 
 
-def mix_codes(
-    tokens: Tensor, own: Tensor, keep: float | Tensor, codebook_size: int, generator: Random = None
-) -> Tensor:
-    """Replace each motion code by the model's own code for the same place with probability `1 - keep`.
+def replaced_codes(tokens: Tensor, keep: float | Tensor, codebook_size: int, generator: Random = None) -> Tensor:
+    """The places of the codes that do not stay: bool `[B, S]`, each code with probability `1 - keep`.
 
-    Args:
-        own: int64, the shape of `tokens`: what the model itself would have written there.
-
-    >>> mix_codes(torch.tensor([3, 4, 10, 11]), torch.tensor([5, 6, 7, 8]), keep=0.0, codebook_size=10)
-    tensor([ 5,  6, 10, 11])
+    >>> replaced_codes(torch.tensor([[3, 4, 10, 11]]), keep=0.0, codebook_size=10)
+    tensor([[ True,  True, False, False]])
     """
-    return torch.where(_choose(tokens, keep, codebook_size, generator), own, tokens)
+    dropped = uniform(tokens.shape, generator) >= keep
+    return (tokens < codebook_size) & dropped.to(tokens.device)
 
 
 def mask_codes(tokens: Tensor, codebook_size: int, mask_token: int, generator: Random = None) -> tuple[Tensor, Tensor]:
@@ -119,9 +116,3 @@ def uniform(shape: tuple[int, ...], generator: Random) -> Tensor:
     if isinstance(generator, RowDraws):
         return generator.uniform(shape[1])
     return torch.rand(shape, generator=generator)
-
-
-def _choose(tokens: Tensor, keep: float | Tensor, codebook_size: int, generator: Random) -> Tensor:
-    """Codes that do not stay, bool."""
-    dropped = uniform(tokens.shape, generator) >= keep
-    return (tokens < codebook_size) & dropped.to(tokens.device)

@@ -25,12 +25,11 @@ from motionlab.llama.masks import padding_mask, real_positions
 from motionlab.llama.model import MotionLlama
 from motionlab.llama.objectives.corruption import (
     KeepRate,
-    Random,
     corrupt_codes,
     keep_rates,
     mask_codes,
     masked_counts,
-    mix_codes,
+    replaced_codes,
     uniform,
 )
 from motionlab.llama.objectives.cross_entropy import CHUNK_NUMBERS
@@ -103,8 +102,9 @@ class ScheduledSampling:
     def __call__(self, model: MotionLlama, batch: Sequences) -> TokenLosses:
         generator = batch.draws()
         keep = keep_rates(self.keep, self.per, len(batch), generator)
-        own = own_codes(model, batch, generator)
-        tokens = mix_codes(batch.tokens, own, keep, model.codebook_size, generator)
+        noise = uniform(batch.tokens.shape, generator)
+        replaced = replaced_codes(batch.tokens, keep, model.codebook_size, generator)
+        tokens = own_codes(model, batch, noise, replaced)
         return _next_token(model, batch, tokens, self.label_smoothing)
 
     def count(self, batch: Sequences, codebook_size: int) -> int:
@@ -158,24 +158,28 @@ def make_strategy(
 
 
 @torch.no_grad()
-def own_codes(model: MotionLlama, batch: Sequences, generator: Random) -> Tensor:
-    """The code that the model would write at every place of a code, given the true ones before it: int64 `[B, S]`.
+def own_codes(model: MotionLlama, batch: Sequences, noise: Tensor, where: Tensor) -> Tensor:
+    """The tokens of a batch with some codes drawn anew by the model, given the true ones before them: int64 `[B, S]`.
 
-    END cannot be drawn: the motion continues. Places without a code stay unchanged.
+    END cannot be drawn: the motion continues. What nobody will read is not computed: neither the last layer nor the
+    logits of any other place.
+
+    Args:
+        noise: uniform numbers in [0, 1), `[B, S]`, one for the draw at each place.
+        where: bool `[B, S]`, the codes to draw.
     """
-    hidden = model.hidden(batch.tokens, batch.text, batch.text_mask)  # [B, S, dim]
-    is_code = batch.tokens < model.codebook_size  # [B, S]; never at slot 0, which is text
-    noise = uniform(batch.tokens.shape, generator).float().to(hidden.device)[is_code]  # [m]
-    before = hidden[:, :-1][is_code[:, 1:]]  # [m, dim]: the state one place earlier predicts the code
+    before = where.roll(-1, dims=1)  # the state one place earlier predicts the code; slot 0 is text, never a code
+    states = model.hidden(batch.tokens, batch.text, batch.text_mask, only=before)  # [m, dim]
+    spots = noise.float().to(states.device)[where]  # [m]
     table = model.lm_head.weight[: model.codebook_size]  # [K, dim], without END
     chunk = max(1, CHUNK_NUMBERS // len(table))
     drawn = [
         draw((h @ table.T.to(h.dtype)).float().softmax(-1), part)
-        for h, part in zip(before.split(chunk), noise.split(chunk), strict=True)
+        for h, part in zip(states.split(chunk), spots.split(chunk), strict=True)
     ]
-    own = batch.tokens.clone()
-    own[is_code] = torch.cat(drawn)
-    return own
+    tokens = batch.tokens.clone()
+    tokens[where] = torch.cat(drawn)
+    return tokens
 
 
 def needs_mask_token(model: MotionLlama) -> int:

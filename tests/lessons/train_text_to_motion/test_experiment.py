@@ -255,15 +255,31 @@ def test_greedy_gives_one_motion_and_no_distance(lesson_run: Run, corpus: Corpus
 
 # ---- the numbers that are kept ---------------------------------------------------------------------------------------
 def test_the_kept_numbers_can_be_read_and_were_made_with_these_settings(root: Path) -> None:
-    kept = load_kept(root / "notebooks" / "results" / "train_text_to_motion.json")
-    assert kept.steps == settings("cpu").llama_training.steps
-    assert set(kept.sampled) == set(lesson12.WAYS) and all(len(row.scores) == SAMPLES for row in kept.sampled.values())
-    assert kept.clips == settings("cpu").corpus.n_seen_pairs == len(kept.words.correlations)
-    assert kept.rows[-1]["step"] == kept.steps and kept.sampled["greedy"].distance_mm == 0
+    runs, config = load_kept(root / "notebooks" / "results" / "train_text_to_motion.json"), settings("cpu")
+    assert [run.seed for run in runs] == list(lesson11.SEEDS)
+    for run in runs:
+        assert run.steps == config.llama_training.steps == run.rows[-1]["step"]
+        assert set(run.sampled) == set(lesson12.WAYS)
+        assert all(len(row.scores) == SAMPLES for row in run.sampled.values())
+        assert run.clips == config.corpus.n_seen_pairs == len(run.words.correlations)
+        assert run.sampled["greedy"].distance_mm == 0
+    assert len({run.rows[-1]["loss"] for run in runs}) == len(runs), "each seed is a training of its own"
+
+
+def test_a_seed_begins_with_the_tokenizer_of_this_seed(private_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTIONLAB_PROFILE", "ci")
+    monkeypatch.setitem(lesson11.SETTINGS, "ci", ("ci", ()))
+    monkeypatch.setitem(lesson12.SETTINGS, "ci", ("llama.text_drop=0.1", "sampling.max_tokens=40"))
+    run = lesson12.open_run(lesson11.of_seed(1))
+    assert run.config.llama_training.seed == run.config.corpus.seed == 1
+    theirs = lesson11.open_run(lesson11.of_seed(1))
+    assert theirs.config.tokenizer_training.seed == 1
+    a, b = run.tokenizer().state_dict(), theirs.tokenizer().state_dict()
+    assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_broken_file_is_an_error_with_its_name(tmp_path: Path) -> None:
-    for text in ("{", json.dumps({"steps": 1}), json.dumps({"sampled": {}, "words": {}, "more": 1})):
+    for text in ("{", json.dumps({"steps": 1}), json.dumps({"runs": [{"sampled": {}, "words": {}, "more": 1}]})):
         (tmp_path / "kept.json").write_text(text)
         with pytest.raises(InputError, match="kept.json"):
             load_kept(tmp_path / "kept.json")

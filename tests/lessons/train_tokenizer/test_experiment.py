@@ -22,7 +22,6 @@ from lessons.train_tokenizer.experiment import (
     settings,
     truth_errors,
 )
-from motionlab import runtime
 from motionlab.config import load_config
 from motionlab.data.composed.corpus import build_corpus
 from motionlab.environment import PROFILES
@@ -280,20 +279,47 @@ def test_two_at_once_train_once(few_steps: None, monkeypatch: pytest.MonkeyPatch
     assert calls == [1]
 
 
+def test_a_seed_changes_the_clips_and_the_first_weights(few_steps: None) -> None:
+    runs = [lesson11.open_run(lesson11.of_seed(seed)) for seed in (0, 1)]
+    assert runs[0].folder == run_folder() != runs[1].folder, "seed 0 is the lesson's own run"
+    assert runs[1].config.tokenizer_training.seed == runs[1].config.llama_training.seed == runs[1].config.seed == 1
+    clips = [build_corpus(run.config.corpus).train.features(0) for run in runs]
+    assert clips[0].shape != clips[1].shape or not torch.equal(*clips)
+
+
 def test_what_is_kept_can_be_read_again(few_steps: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = lesson11.trained_run()
-    corpus = build_corpus(run.config.corpus)
-    monkeypatch.setattr("sys.argv", ["lesson11", str(tmp_path / "kept.json")])
-    monkeypatch.setattr(runtime, "set_threads", lambda: 1)
+    out = tmp_path / "kept.json"
+    monkeypatch.setattr("sys.argv", ["lesson11", str(out)])
     monkeypatch.setattr(lesson11, "along_clip", lambda pairs, frames: along_clip(pairs, 60))
-    lesson11.main()
-    kept = load_kept(tmp_path / "kept.json")
-    assert isinstance(kept, Kept) and kept.steps == 12 and kept.codes == 240
-    assert len(kept.joints) == 22 and len(kept.pelvis_mm) == 60
-    pairs = lesson11.seen_pairs(run, corpus)
+    for seeds in ((0,), (0, 1)):
+        monkeypatch.setattr(lesson11, "SEEDS", seeds)
+        lesson11.main()
+        monkeypatch.setattr(lesson11, "add_run", _only_seed(1, lesson11.add_run))
+    first, second = load_kept(out)
+    assert isinstance(first, Kept) and (first.seed, second.seed) == (0, 1)
+    assert first.steps == 12 and first.codes == 240 and len(first.joints) == 22 and len(first.pelvis_mm) == 60
+    assert first.rows[-1]["loss"] != second.rows[-1]["loss"] and first.truths != second.truths
+    run = lesson11.trained_run()
+    pairs = lesson11.seen_pairs(run, build_corpus(run.config.corpus))
     truths = truth_errors(pairs)
-    assert kept.truths["true positions"]["heading"] == pytest.approx(truths["true positions"]["heading"], abs=1e-3)
+    assert first.truths["true positions"]["heading"] == pytest.approx(truths["true positions"]["heading"], abs=1e-3)
     assert truths["as reconstructed"]["pelvis"] == pytest.approx(mean_error(pairs, "pelvis"))
     assert truths["true positions"]["heading"] < 0.1 < truths["as reconstructed"]["heading"]
     with pytest.raises(InputError):
         load_kept(tmp_path / "none.json")
+
+
+def _only_seed(expected: int, add_run: Any) -> Any:
+    def add(record: Any, seed: int) -> None:
+        assert seed == expected, "a seed that the file has is not done again"
+        add_run(record, seed)
+
+    return add
+
+
+def test_the_kept_numbers_were_made_with_these_settings(root: Path) -> None:
+    runs, config = load_kept(root / "notebooks" / "results" / "train_tokenizer.json"), settings("cpu")
+    assert [run.seed for run in runs] == list(lesson11.SEEDS)
+    for run in runs:
+        assert run.steps == config.tokenizer_training.steps == run.rows[-1]["step"]
+    assert len({run.rows[-1]["loss"] for run in runs}) == len(runs), "each seed is a training of its own"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, mix_codes
+from motionlab.llama.objectives.corruption import KeepRate, corrupt_codes, keep_rates, mask_codes, replaced_codes
 
 K, END, PAD, MASK = 50, 50, 51, 52
 
@@ -28,9 +28,14 @@ def tokens() -> torch.Tensor:
     return tokens
 
 
+def mix_codes(tokens: torch.Tensor, own: torch.Tensor, keep: float | torch.Tensor, seed: int = 0) -> torch.Tensor:
+    """Scheduled sampling with these codes as the model's own."""
+    return torch.where(replaced_codes(tokens, keep, K, random(seed)), own, tokens)
+
+
 CORRUPTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "replace": lambda tokens: corrupt_codes(tokens, 0.3, K, random(2)),
-    "mix": lambda tokens: mix_codes(tokens, (tokens + 1) % K, 0.3, K, random(2)),
+    "mix": lambda tokens: mix_codes(tokens, (tokens + 1) % K, 0.3, 2),
     "mask": lambda tokens: mask_codes(tokens, K, MASK, random(2))[0],
 }
 
@@ -48,7 +53,7 @@ def test_end_pad_and_text_stay(tokens: torch.Tensor, kind: str) -> None:
 
 def test_nothing_changes_when_all_is_kept(tokens: torch.Tensor) -> None:
     assert torch.equal(corrupt_codes(tokens, 1.0, K), tokens)
-    assert torch.equal(mix_codes(tokens, tokens + 1, 1.0, K), tokens)
+    assert torch.equal(mix_codes(tokens, tokens + 1, 1.0), tokens)
 
 
 @pytest.mark.parametrize("per", ["fixed", "batch", "sample"])
@@ -56,7 +61,7 @@ def test_who_shares_a_rate(tokens: torch.Tensor, per: KeepRate) -> None:
     def kept(seed: int) -> torch.Tensor:
         keep = keep_rates(0.2, per, len(tokens), random(seed))
         assert keep.shape == (400, 1) and keep.min() >= 0.2 and keep.max() <= 1
-        same = mix_codes(tokens, (tokens + 1) % K, keep, K, random(seed + 100)) == tokens
+        same = mix_codes(tokens, (tokens + 1) % K, keep, seed + 100) == tokens
         codes = tokens < K
         return (same & codes).sum(1) / codes.sum(1)  # [400]: the share of codes that each row kept
 

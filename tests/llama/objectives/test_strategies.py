@@ -86,7 +86,8 @@ def test_own_codes_are_drawn_from_the_models_own_prediction(make_model: Make, te
     """Many equal rows: the codes at a place follow the distribution that the place before predicts."""
     model, part = make_model(), text.rows([2] * 4000)
     batch = build_sequences([torch.tensor([3, 1, 4])] * 4000, part, K)
-    own = own_codes(model, batch, torch.Generator().manual_seed(0))
+    noise = torch.rand(batch.tokens.shape, generator=torch.Generator().manual_seed(0))
+    own = own_codes(model, batch, noise, batch.tokens < K)
     assert torch.equal(own[:, :3], batch.tokens[:, :3]) and torch.equal(own[:, 6:], batch.tokens[:, 6:])
     logits = model(batch.tokens[:1], batch.text[:1], batch.text_mask[:1])[0, :, :K]
     for place in (3, 4, 5):
@@ -96,10 +97,21 @@ def test_own_codes_are_drawn_from_the_models_own_prediction(make_model: Make, te
 
 
 def test_scheduled_sampling_reads_own_codes(make_model: Make, batch: Sequences) -> None:
-    model, generator = make_model(), batch.draws()
-    own = own_codes(model, batch, generator)
+    model = make_model()
+    own = own_codes(model, batch, batch.draws().uniform(batch.tokens.shape[1]), batch.tokens < K)
     expected = sequence_losses(model, replace(batch, tokens=own))
     assert ScheduledSampling(0.0)(model, batch).loss == expected.loss
+
+
+def test_own_codes_drawn_at_some_places_are_those_drawn_at_all(make_model: Make, batch: Sequences) -> None:
+    """A code that nobody reads is not drawn, and that changes no other."""
+    model, draws = make_model(), batch.draws()
+    noise, codes = draws.uniform(batch.tokens.shape[1]), batch.tokens < K
+    every = own_codes(model, batch, noise, codes)
+    assert (every != batch.tokens)[codes].float().mean() > 0.5
+    for keep in (0.9, 0.7, 0.2):
+        where = codes & (draws.uniform(batch.tokens.shape[1]) >= keep)
+        assert torch.equal(own_codes(model, batch, noise, where), torch.where(where, every, batch.tokens))
 
 
 def test_masked_modelling_written_out(make_model: Make, batch: Sequences) -> None:
