@@ -181,18 +181,13 @@ def _tables(run: Run, metrics: Mapping[str, Any], parameters: Mapping[str, Mappi
             for split in metrics.get("text_motion", {})
         ],
         "reconstruction": table(
+            ["test split", "tokenizer", *ERRORS.values()],
             [
-                "mm",
-                *(f"{what}, {_title(split)}" for split in generation for what in ("pelvis", "heading", "acceleration")),
-            ],
-            [
-                [
-                    NAMES.get(kind, kind),
-                    *(f"{values['errors'][split][number]:.1f}" for split in generation for number in ERRORS),
-                ]
+                [_title(split), NAMES.get(kind, kind), *(f"{values['errors'][split][number]:.1f}" for number in ERRORS)]
+                for split in generation
                 for kind, values in tokenizers.items()
             ],
-            "Reconstruction error",
+            "Reconstruction error in mm",
         ),
         "codebook": table(
             ["", "codes", "used", "share", "perplexity", "entropy", "dead", "tokens", "parameters"],

@@ -17,7 +17,8 @@ from motionlab.errors import InputError
 from motionlab.jobs import text_features as module
 from motionlab.jobs.build import text_cache
 from motionlab.jobs.prepare import prepare
-from motionlab.jobs.text_features import encode_many, encoder_settings
+from motionlab.jobs.run_folder import Run
+from motionlab.jobs.text_features import encode_ahead, encode_many, encoder_settings
 from motionlab.runtime import seeded
 from motionlab.text.cache import TextCache
 from motionlab.text.load import EncoderSettings
@@ -94,6 +95,34 @@ def test_a_caption_that_cannot_be_read_stops_it_and_the_others_stay(tmp_path: Pa
         encode_many([*CAPTIONS, "x" * 100], tmp_path, settings, workers=2)
     encode_many(CAPTIONS, tmp_path, settings)
     assert TextCache(tmp_path).missing(CAPTIONS) == []
+
+
+def test_several_processes_only_for_many_new_captions_of_minilm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: EncoderSettings
+) -> None:
+    monkeypatch.setenv("MOTIONLAB_CACHE", str(tmp_path / "cache"))
+    asked: list[int] = []
+
+    def encode(captions: list[str], folder: Path, settings: EncoderSettings, *, workers: int) -> int:
+        asked.append(workers)
+        raise InputError("caption", found="nothing", expected="words", fix="Write some.")  # left for `check_captions`
+
+    monkeypatch.setattr(module, "encode_many", encode)
+    config = load_config("ci")
+    splits = prepare(config)
+    run = Run.create(tmp_path / "run", config)
+    new = len(run.text.missing([caption for i in range(len(splits.train)) for caption in splits.train.captions(i)]))
+    encode_ahead(run, splits, processes=4)
+    assert asked == [], "a process takes longer to begin than these captions"
+    monkeypatch.setattr(module, "_WORTH_A_PROCESS", 2 + new // 3)
+    encode_ahead(run, splits, processes=1)
+    assert asked == []
+    for processes in (2, 99):
+        encode_ahead(run, splits, processes=processes)
+    assert asked[0] == 2 and 2 <= asked[1] <= 99 // 2
+    other = load_config("ci", ["text.encoder=t5", f"text.folder={settings.folder}", "text.max_tokens=300"])
+    encode_ahead(Run.create(tmp_path / "t5", other), splits, processes=2)
+    assert len(asked) == 2
 
 
 def test_the_command_leaves_nothing_for_the_training(

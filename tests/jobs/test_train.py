@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from motionlab.config import RunConfig, from_mapping, load_config
 from motionlab.errors import InputError
+from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train import train_stage
+from motionlab.jobs.train_llama import train_llama
 from motionlab.training.reporting.history import History
 
 SHORT = ["tokenizer_training.steps=4", "tokenizer_training.val_every=2", "tokenizer_training.save_every=2"]
@@ -79,3 +84,28 @@ def test_a_wrong_setting_of_a_run_without_weights_can_be_corrected(tmp_path: Pat
         train_stage("tokenizer", load_config("ci", [*SHORT, "corpus.n_train=1"]), tmp_path / "clips")
     train_stage("tokenizer", load_config("ci", SHORT), tmp_path / "clips")
     assert Run.open(tmp_path / "clips").config.corpus.n_train == 48
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [(8, 1), (128, 2)])
+def test_little_work_is_done_by_one_thread(batch_size: int, expected: int, finished_run: Run, tmp_path: Path) -> None:
+    """Also when the training stops early; and the threads are given back."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run.folder, folder)
+    shutil.rmtree(folder / "llama")
+    run = Run.open(folder)
+    run.config = replace(run.config, llama_training=replace(run.config.llama_training, batch_size=batch_size))
+    seen: list[int] = []
+
+    def watch(number: int) -> None:
+        seen.append(torch.get_num_threads())
+        raise RuntimeError("enough")
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(RuntimeError, match="enough"):
+            train_llama(run, prepare(run.config), watch=watch)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [expected]
