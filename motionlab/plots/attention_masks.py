@@ -59,14 +59,18 @@ class MaskView:
     reads_padding: int
 
 
-def mask_figure(view: MaskView) -> Figure:
-    """One mask as squares, with the flags of every column above it. Red: a real token reads padding."""
+def mask_figure(view: MaskView, framed: bool = True) -> Figure:
+    """One mask as squares, with the flags of every column above it. Red: a real token reads padding.
+
+    Args:
+        framed: a frame around the row of the query.
+    """
     from matplotlib.figure import Figure
 
     count = len(view.tokens.names)
     side = 1.6 + 0.33 * count
     figure = Figure(figsize=(side + 0.9, side + 0.5), layout="constrained")
-    _draw_mask(figure.subplots(), view, flags=True)
+    _draw_mask(figure.subplots(), view, flags=True, framed=framed)
     return figure
 
 
@@ -81,7 +85,7 @@ def masks_figure(views: Sequence[MaskView]) -> Figure:
     return figure
 
 
-def _draw_mask(axes: Axes, view: MaskView, flags: bool) -> None:
+def _draw_mask(axes: Axes, view: MaskView, flags: bool, framed: bool = True) -> None:
     from matplotlib.patches import Rectangle
 
     names, count = view.tokens.names, len(view.tokens.names)
@@ -94,7 +98,9 @@ def _draw_mask(axes: Axes, view: MaskView, flags: bool) -> None:
                 if view.tokens.pad[i] and not view.tokens.pad[j]:
                     color = _WRONG
             axes.add_patch(Rectangle((j, i), 1, 1, facecolor=color, edgecolor="#d0d7de", linewidth=0.6))
-    axes.add_patch(Rectangle((0, view.query), count, 1, fill=False, edgecolor="#24292f", linewidth=2.2, clip_on=False))
+    if framed:
+        row = Rectangle((0, view.query), count, 1, fill=False, edgecolor="#24292f", linewidth=2.2, clip_on=False)
+        axes.add_patch(row)
     top = 0.0
     if flags:
         rows = {"block": view.blocks, "att": view.tokens.att, "pad": view.tokens.pad}

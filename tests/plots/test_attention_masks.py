@@ -21,5 +21,6 @@ def test_the_figure_paints_every_pair() -> None:
     assert sum(red > 0.8 and green < 0.2 for red, green, _ in colors) == view.reads_padding == 5
     frame = axes.patches[-1]
     assert isinstance(frame, Rectangle) and frame.get_y() == 3 and axes.get_title() == "prefix: padding is read"
+    assert len(mask_figure(view, framed=False).axes[0].patches) == len(squares)
     both = masks_figure([view, compute_mask("causal", view.tokens)])
     assert len(both.axes) == 2 and figure_to_png(both).startswith(b"\x89PNG")

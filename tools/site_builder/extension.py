@@ -56,9 +56,9 @@ def _chinese(domain: str) -> gettext.NullTranslations:
 
 def _speak(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Sphinx knows one language a build; here each page chooses, right before it is written."""
-    builder: Any = app.builder
+    builder: Any = app.builder  # its `templates` belong to the HTML builders only
     chinese = "/zh/" in page
-    words = _chinese("sphinx") if chinese else builder._translator
+    words = _chinese("sphinx") if chinese else app.translator
     builder.templates.environment.install_gettext_translations(words)
     if chinese:
         context["translate"] = _chinese("booktheme").gettext

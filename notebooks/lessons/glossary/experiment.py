@@ -88,7 +88,7 @@ def paint(names: list[str], pad: Tensor, att: Tensor) -> Figure:
     """The mask of one sequence as a figure, with the flags of every token above its column."""
     labels = tuple(f"{name}{names[: i + 1].count(name)}" for i, name in enumerate(names))  # image1, image2, text1
     tokens = Tokens(labels, tuple(map(int, pad)), tuple(map(int, att)))
-    return mask_figure(compute_mask("make_att_2d_masks", tokens))
+    return mask_figure(compute_mask("make_att_2d_masks", tokens), framed=False)
 
 
 # ---- a policy fits, and does it generalise? --------------------------------------------------------------------------
