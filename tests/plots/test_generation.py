@@ -28,3 +28,5 @@ def test_figures() -> None:
     assert [text.get_text() for text in drawn.texts] == ["entropy"]
     grid = ways_figure({"loss": {"one": [line, line], "two": [line]}, "used": {"one": [line]}, "more": {"one": [line]}})
     assert [len(axes.lines) for axes in grid.axes] == [3, 1, 1, 0]
+    clips = ways_figure({"error": {"one": [line]}}, columns=1, x_label="seconds")
+    assert clips.axes[0].get_xlabel() == "seconds"

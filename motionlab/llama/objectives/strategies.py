@@ -161,8 +161,7 @@ def make_strategy(
 def own_codes(model: MotionLlama, batch: Sequences, noise: Tensor, where: Tensor) -> Tensor:
     """The tokens of a batch with some codes drawn anew by the model, given the true ones before them: int64 `[B, S]`.
 
-    END cannot be drawn: the motion continues. What nobody will read is not computed: neither the last layer nor the
-    logits of any other place.
+    END cannot be drawn: the motion continues. At other places neither the last layer nor the logits are computed.
 
     Args:
         noise: uniform numbers in [0, 1), `[B, S]`, one for the draw at each place.

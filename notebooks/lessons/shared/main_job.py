@@ -62,7 +62,7 @@ def load_runs(path: str | Path) -> list[dict[str, Any]]:
 Number = float | tuple[float, float, float]  # with the ends of its interval over the clips of the run
 
 
-def span(runs: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], Number], form: str) -> str:
+def span(runs: Sequence[Any], value: Callable[[Any], Number], form: str) -> str:
     """The mean over the seeds, and in brackets the lowest and the highest; of one run its interval over clips.
 
     >>> span([{"x": 0.5}, {"x": 0.7}], lambda run: run["x"], ".0%")

@@ -4,7 +4,7 @@ The exercises are in `exercises.py`, the question "why two stages?" in `end_to_e
 decoder looks at in `attention_words.py`.
 
 The run begins with the tokenizer of lesson 11 and stays in the cache folder, so that the lesson can continue.
-The numbers that the lesson shows of a longer run are kept in `notebooks/results`:
+The numbers that the lesson shows of longer runs, one for each seed, are kept in `notebooks/results`:
 
     cd notebooks && MOTIONLAB_PROFILE=cpu \\
         python -m lessons.train_text_to_motion.experiment results/train_text_to_motion.json
@@ -12,18 +12,18 @@ The numbers that the lesson shows of a longer run are kept in `notebooks/results
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lessons.shared.results import read_result, short
+from lessons.shared import results
+from lessons.shared.results import Record, read_result, short
 from lessons.train_text_to_motion.attention_words import WordReport, words_report
 from lessons.train_tokenizer import experiment as lesson11
 from motionlab import runtime
@@ -33,7 +33,6 @@ from motionlab.data.splits import Clips
 from motionlab.evaluation.action_lists import order_score, wanted_actions
 from motionlab.evaluation.actions import ActionClassifier, train_classifier
 from motionlab.evaluation.diversity import mean_distance
-from motionlab.files import write_text
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_llama import train_llama
 from motionlab.llama.decoding.generate import generate
@@ -112,11 +111,11 @@ def run_folder(level: str | None = None, changes: Sequence[str] = ()) -> Path:
 
 
 def open_run(changes: Sequence[str] = ()) -> Run:
-    """The lesson's run for this profile, with the tokenizer of lesson 11, which is trained first if need be."""
+    """The lesson's run for this profile, with the tokenizer of lesson 11 (same changes), trained first if need be."""
     folder = run_folder(changes=changes)
     run = Run.open(folder) if (folder / "config.yaml").is_file() else Run.create(folder, settings(changes=changes))
     if not (run.tokenizer_folder(run.config.tokenizer.quantizer) / "model.safetensors").is_file():
-        lesson11.hand_over(run)
+        lesson11.hand_over(run, changes)
     return run
 
 
@@ -193,6 +192,7 @@ def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
 class Kept:
     """The numbers of a longer run that the lesson shows, as kept in `notebooks/results`."""
 
+    seed: int
     steps: int
     rows: list[dict[str, float]]  # of the history
     clips: int
@@ -212,6 +212,7 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     history = History.read(run.folder / "llama" / "history.csv")
     shown = ("step", "loss", "accuracy", "lr", "val_loss", "val_accuracy")
     return Kept(
+        seed=run.config.seed,
         steps=run.config.llama_training.steps,
         rows=[{name: short(row[name]) for name in shown if name in row} for row in history.rows],
         clips=len(clips),
@@ -221,38 +222,33 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     )
 
 
-def load_kept(path: str | Path) -> Kept:
-    """Read what `python -m lessons.train_text_to_motion.experiment` wrote.
+def load_kept(path: str | Path) -> list[Kept]:
+    """Read what `python -m lessons.train_text_to_motion.experiment` wrote: one run for each seed.
 
     Raises:
         InputError: no such file, or another form.
     """
 
-    def build(kept: dict[str, Any]) -> Kept:
-        sampled = {name: Sampled(**row) for name, row in kept["sampled"].items()}
-        return Kept(**{**kept, "sampled": sampled, "words": WordReport(**kept["words"])})
+    def build(run: dict[str, Any]) -> Kept:
+        sampled = {name: Sampled(**row) for name, row in run["sampled"].items()}
+        return Kept(**{**run, "sampled": sampled, "words": WordReport(**run["words"])})
 
-    return read_result(path, build, COMMAND)
+    return read_result(path, lambda record: [build(run) for run in record["runs"]], COMMAND)
+
+
+def add_run(record: Record, seed: int) -> None:
+    """Train the run of the profile with this seed, and append its numbers to `record["runs"]`."""
+    run = open_run(lesson11.of_seed(seed))
+    corpus = build_corpus(run.config.corpus)
+    train(run, corpus)
+    record.setdefault("runs", []).append(asdict(keep(run, corpus)))
 
 
 def main() -> None:
-    """Train the run of the profile and keep its numbers in the file that is named."""
-    if len(sys.argv) != 2:
-        raise SystemExit(f"usage: {COMMAND}")
-    runtime.set_threads()
-    run = open_run()
-    corpus = build_corpus(run.config.corpus)
-    train(run, corpus)
-    kept = keep(run, corpus)
-    text = json.dumps(
-        {
-            **kept.__dict__,
-            "sampled": {name: row.__dict__ for name, row in kept.sampled.items()},
-            "words": kept.words.__dict__,
-        },
-        separators=(",", ":"),
-    )
-    write_text(sys.argv[1], text + "\n")
+    """Do the seeds that the named file does not have yet."""
+    points = [(f"seed {seed}", functools.partial(add_run, seed=seed)) for seed in lesson11.SEEDS]
+    settings = {"command": COMMAND, "torch": torch.__version__, "seeds": lesson11.SEEDS}
+    results.main(__doc__ or "", points, settings)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ The run stays in the cache folder, so that the lesson continues where it stopped
 
     lesson11.hand_over(own_run)          # or: put this tokenizer into your own run, to train stage 2 there
 
-The numbers that the lesson shows of longer runs are kept in `notebooks/results`:
+The numbers that the lesson shows of longer runs, one for each seed, are kept in `notebooks/results`:
 
     cd notebooks && MOTIONLAB_PROFILE=cpu python -m lessons.train_tokenizer.experiment results/train_tokenizer.json
     motionlab ablate tokenizer --grid root_weight=0,0.1,0.5 seed=0,1,2 --out notebooks/results/root_weight.jsonl
@@ -21,21 +21,21 @@ The numbers that the lesson shows of longer runs are kept in `notebooks/results`
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
-import json
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import motionlab
-from lessons.shared.results import read_result, short
+from lessons.shared import results
+from lessons.shared.results import Record, read_result, short
 from motionlab import runtime
 from motionlab.config import RunConfig, load_config, to_yaml
 from motionlab.data.composed.corpus import Corpus, build_corpus
@@ -51,7 +51,7 @@ from motionlab.evaluation.anatomy import (
 )
 from motionlab.evaluation.reconstruction import mpjpe
 from motionlab.evaluation.tokenizer import reconstructions
-from motionlab.files import atomic_path, write_text
+from motionlab.files import atomic_path
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train_tokenizer import train_tokenizer
 from motionlab.motion.features import decode_positions
@@ -101,6 +101,8 @@ SETTINGS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
 }  # fmt: skip
+SEEDS = (0, 1, 2)  # of the runs whose numbers are kept
+SEEDED = ("seed", "corpus.seed", "tokenizer_training.seed", "llama_training.seed")  # `seed` alone trains no other model
 TRAINED_BY = ("motion", "data", "quantizers", "tokenizer", "training")  # folders whose code decides the weights
 
 
@@ -117,6 +119,15 @@ def settings(level: str | None = None, changes: Sequence[str] = ()) -> RunConfig
     level = level or runtime.profile()
     preset, own = SETTINGS[level]
     return load_config(preset, [f"name=lesson11-{level}", "compare_quantizers=[]", *own, *changes])
+
+
+def of_seed(seed: int) -> list[str]:
+    """The changes that make the run of another seed: other takes are held out, and other first weights are trained.
+
+    >>> settings("cpu", of_seed(2)).corpus.seed, settings("cpu", of_seed(0)) == settings("cpu")
+    (2, True)
+    """
+    return [f"{name}={seed}" for name in SEEDED]
 
 
 def run_folder(level: str | None = None, changes: Sequence[str] = ()) -> Path:
@@ -162,20 +173,20 @@ def train(run: Run, corpus: Corpus, watch: Callable[[int], None] | None = None) 
                 train_tokenizer(run, corpus, watch=watch)
 
 
-def trained_run() -> Run:
+def trained_run(changes: Sequence[str] = ()) -> Run:
     """The lesson's run with a trained tokenizer, for other lessons."""
-    run = open_run()
+    run = open_run(changes)
     train(run, build_corpus(run.config.corpus))
     return run
 
 
-def hand_over(run: Run) -> None:
-    """Put the tokenizer of this lesson, and what it needs, into another run.
+def hand_over(run: Run, changes: Sequence[str] = ()) -> None:
+    """Put the tokenizer of this lesson's run with these changes, and what it needs, into another run.
 
     Raises:
         InputError: that run asks for another tokenizer.
     """
-    source = trained_run()
+    source = trained_run(changes)
     if run.config.tokenizer != source.config.tokenizer:
         raise InputError(
             run.folder,
@@ -256,6 +267,7 @@ def truth_errors(pairs: Sequence[Pair]) -> dict[str, dict[str, float]]:
 class Kept:
     """The numbers of a longer run that the lesson shows, as kept in `notebooks/results`."""
 
+    seed: int
     steps: int
     codes: int
     rows: list[dict[str, float]]  # of the history
@@ -280,6 +292,7 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     mean = run.normalizer.mean
     shown = ("step", "loss", "lr", "val_mpjpe_mm", "val_mpjpe_heading_mm", "val_used_fraction", "val_perplexity")
     return Kept(
+        seed=run.config.seed,
         steps=run.config.tokenizer_training.steps,
         codes=tokenizer.codebook_size,
         rows=[{name: short(row[name]) for name in (*shown, "val_tokens") if name in row} for row in history.rows],
@@ -297,23 +310,26 @@ def keep(run: Run, corpus: Corpus) -> Kept:
     )
 
 
-def load_kept(path: str | Path) -> Kept:
-    """Read what `python -m lessons.train_tokenizer.experiment` wrote.
+def load_kept(path: str | Path) -> list[Kept]:
+    """Read what `python -m lessons.train_tokenizer.experiment` wrote: one run for each seed.
 
     Raises:
         InputError: no such file, or another form.
     """
-    return read_result(path, lambda kept: Kept(**kept), COMMAND)
+    return read_result(path, lambda record: [Kept(**run) for run in record["runs"]], COMMAND)
+
+
+def add_run(record: Record, seed: int) -> None:
+    """Train the run of the profile with this seed, and append its numbers to `record["runs"]`."""
+    run = trained_run(of_seed(seed))
+    record.setdefault("runs", []).append(asdict(keep(run, build_corpus(run.config.corpus))))
 
 
 def main() -> None:
-    """Train the run of the profile and keep its numbers in the file that is named."""
-    if len(sys.argv) != 2:
-        raise SystemExit(f"usage: {COMMAND}")
-    runtime.set_threads()
-    run = trained_run()
-    kept = keep(run, build_corpus(run.config.corpus))
-    write_text(sys.argv[1], json.dumps(kept.__dict__, separators=(",", ":")) + "\n")
+    """Do the seeds that the named file does not have yet."""
+    points = [(f"seed {seed}", functools.partial(add_run, seed=seed)) for seed in SEEDS]
+    settings = {"command": COMMAND, "torch": torch.__version__, "seeds": SEEDS}
+    results.main(__doc__ or "", points, settings)
 
 
 if __name__ == "__main__":
