@@ -80,7 +80,8 @@ test-unit: $(STAMP) ## unit tests and doctests only
 # Strict: every saved output is compared, except for the marks that notebooks/sanitize.cfg names.
 # --dist loadscope keeps one kernel, and so one worker, per notebook.
 test-notebooks: $(STAMP) ## execute the lessons and their appendices, and compare their saved outputs
-	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -n $(WORKERS) --dist loadscope -p no:cacheprovider --nbval --nbval-current-env \
+	MOTIONLAB_PROFILE=ci MOTIONLAB_LANG=en $(PYTEST) -n $(WORKERS) --dist loadscope --durations=15 --durations-min=5 \
+		-p no:cacheprovider --nbval --nbval-current-env \
 		--nbval-sanitize-with notebooks/sanitize.cfg --nbval-cell-timeout=300 notebooks/*.ipynb notebooks/appendix/*.ipynb
 
 # Only the files with such tests: collecting all tests takes each worker half a minute.

@@ -9,14 +9,14 @@ both versions, and the judge of this version, trained with the same seed, scores
 keeps from its training may be training for the other: that is why there is a row for each version's captions.
 
 Settings behind the checkout are those of this version's run. With these, fewer clips, fewer steps and no scheduled
-sampling, it takes less than half of the older version's processor time (three seeds, in
+sampling, it takes about half of the older version's processor time (in
 `benchmarks/results/two_builds_half.json`). Older runs that are in --folder are used again:
 
     python benchmarks/two_builds.py ../older corpus.n_train=1000 tokenizer.foot_weight=0.1 \
         tokenizer.decoder_share=0.25 tokenizer_training.steps=360 tokenizer_training.warmup_steps=30 \
         tokenizer_training.val_every=180 llama.strategy=next_token llama.keep_codes=0.9 \
         llama_training.steps=820 llama_training.val_every=205 \
-        --seeds 0 1 2 --folder runs/two_builds_half --out benchmarks/results/two_builds_half.json
+        --seeds 0 1 2 3 4 --folder runs/two_builds_half --out benchmarks/results/two_builds_half.json
 
 Runs are kept in --folder; a finished one is not done again. Results go to `benchmarks/results/two_builds.json`.
 """

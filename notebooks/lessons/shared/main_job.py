@@ -5,7 +5,8 @@
     cd notebooks && python -m lessons.shared.main_job results/main_job.json ../runs/seed{0,1,2,3,4}
 
 Lessons show them, so that a reader sees what the main job gives before running it. Each seed has another corpus, too:
-other takes and other pairs of actions are held out. `main_job_two_frames.json` holds the same of preset `two_frames`.
+other takes and other pairs of actions are held out. `main_job_two_frames.json` holds the same of preset `two_frames`,
+and `main_job_pooled.json` that of `tiny` with `text.pooled=true`, of three seeds.
 """
 
 from __future__ import annotations
