@@ -168,7 +168,7 @@ def ways_figure(
     from matplotlib.figure import Figure
 
     rows = -(-len(ways) // columns)
-    figure = Figure(figsize=(9.0, 2.9 * rows), layout="constrained")
+    figure = Figure(figsize=(7.7, 2.7 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for axes, (quantity, lines) in zip(grid, ways.items(), strict=False):
         for i, (way, seeds) in enumerate(lines.items()):

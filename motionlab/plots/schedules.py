@@ -35,7 +35,7 @@ def schedule_figure(*comparisons: Comparison, log_y: bool = False) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    figure = Figure(figsize=(max(6.4, 4.6 * len(comparisons)), 3.2), layout="constrained")
+    figure = Figure(figsize=(max(6.4, 3.85 * len(comparisons)), 3.2), layout="constrained")
     for axes, one in zip(figure.subplots(1, len(comparisons), squeeze=False)[0], comparisons, strict=True):
         axes.plot(one.steps, one.real, color=PALETTE[1], linewidth=2, label="as it runs")
         axes.plot(one.steps, one.meant, color=PALETTE[0], linewidth=1.6, linestyle="--", label="as meant")

@@ -18,6 +18,7 @@ import nbformat
 import nbval.plugin
 import pytest
 
+from motionlab.plots.explorable import MIME
 from motionlab.plots.player import player_source
 from motionlab.teaching.exercise import find_exercise
 from motionlab.teaching.glossary import glossary
@@ -202,6 +203,13 @@ def test_a_saved_player_is_the_one_of_today(notebook: nbformat.NotebookNode) -> 
     """HTML is not compared, so an old script would stay in a saved output."""
     pages = [output.get("data", {}).get("text/html", "") for cell in code_cells(notebook) for output in cell.outputs]
     assert all(player_source() in page for page in pages if "function motionlabPlayer" in page)
+
+
+def test_a_figure_to_explore_fits_a_laptop(notebook: nbformat.NotebookNode) -> None:
+    """A browser shrinks a picture that is too wide; plotly's figure would be cut off."""
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    wide = [data[MIME]["layout"]["width"] for data in outputs if MIME in data]
+    assert all(width <= 779 for width in wide), wide
 
 
 def test_prose_is_about_its_subject_and_not_about_this_project(notebook: nbformat.NotebookNode) -> None:
