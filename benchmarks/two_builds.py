@@ -9,8 +9,8 @@ both versions, and the judge of this version, trained with the same seed, scores
 keeps from its training may be training for the other: that is why there is a row for each version's captions.
 
 Settings behind the checkout are those of this version's run. With these, fewer clips, fewer steps and no scheduled
-sampling, it takes about half of the older version's processor time (in
-`benchmarks/results/two_builds_half.json`). Older runs that are in --folder are used again:
+sampling, it takes about half of the older version's processor time: `benchmarks/results/two_builds_half.json`. Older
+runs that are in --folder are used again:
 
     python benchmarks/two_builds.py ../older corpus.n_train=1000 tokenizer.foot_weight=0.1 \
         tokenizer.decoder_share=0.25 tokenizer_training.steps=360 tokenizer_training.warmup_steps=30 \

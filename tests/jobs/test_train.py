@@ -12,6 +12,7 @@ import yaml
 
 from motionlab.config import RunConfig, from_mapping, load_config
 from motionlab.errors import InputError
+from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.jobs.train import train_stage
@@ -87,14 +88,18 @@ def test_a_wrong_setting_of_a_run_without_weights_can_be_corrected(tmp_path: Pat
 
 
 @pytest.mark.parametrize(("batch_size", "expected"), [(8, 1), (128, 2)])
-def test_little_work_is_done_by_one_thread(batch_size: int, expected: int, finished_run: Run, tmp_path: Path) -> None:
-    """Also when the training stops early; and the threads are given back."""
+def test_little_work_is_done_by_one_thread(
+    batch_size: int, expected: int, finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training and scores; the threads are given back, also when a training ends with an error."""
     folder = tmp_path / "run"
     shutil.copytree(finished_run.folder, folder)
     shutil.rmtree(folder / "llama")
     run = Run.open(folder)
     run.config = replace(run.config, llama_training=replace(run.config.llama_training, batch_size=batch_size))
+    splits = prepare(run.config)
     seen: list[int] = []
+    monkeypatch.setattr("motionlab.jobs.evaluate._evaluate", lambda *_: seen.append(torch.get_num_threads()))
 
     def watch(number: int) -> None:
         seen.append(torch.get_num_threads())
@@ -104,8 +109,10 @@ def test_little_work_is_done_by_one_thread(batch_size: int, expected: int, finis
     try:
         torch.set_num_threads(2)
         with pytest.raises(RuntimeError, match="enough"):
-            train_llama(run, prepare(run.config), watch=watch)
+            train_llama(run, splits, watch=watch)
+        assert torch.get_num_threads() == 2
+        evaluate(run, splits)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
-    assert seen == [expected]
+    assert seen == [expected, expected]
