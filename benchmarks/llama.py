@@ -47,7 +47,19 @@ wait_passively()  # both before torch is imported; this one as the commands and 
 import torch  # noqa: E402
 from support import decoders, llama_gpu  # noqa: E402
 from support.ctranslate import make_ctranslate, write_codes  # noqa: E402
-from support.decoders import SMALL, WIDE, Size, Work, make_decoder, make_peer, our_step, their_step, writers  # noqa: E402
+from support.decoders import (  # noqa: E402
+    SMALL,
+    WIDE,
+    Size,
+    Work,
+    losses,
+    make_decoder,
+    make_peer,
+    our_step,
+    their_step,
+    under_autocast,
+    writers,
+)
 from support.measuring import (  # noqa: E402
     Goal,
     Limits,
@@ -63,7 +75,6 @@ from support.measuring import (  # noqa: E402
 from motionlab.llama.decoding.fast.compiled import missing_compiler  # noqa: E402
 from motionlab.llama.decoding.next_logits import CachedReader  # noqa: E402
 from motionlab.llama.model import MotionLlama  # noqa: E402
-from motionlab.llama.objectives.cross_entropy import chunked_cross_entropy  # noqa: E402
 from motionlab.training.optimizer import make_optimizer  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
@@ -199,24 +210,6 @@ def loss_rows(effort: Effort) -> Iterator[Row]:
         yield memory_row("loss", f"{name}, extra memory", ours, theirs, Goal("<=", 1 / 3))
 
 
-def losses(positions: int, codes: int, dim: int) -> tuple[Work, Work]:
-    """Sum of the cross entropies and its gradients by us and by torch, each `(loss, hidden's, weight's)`."""
-    draw = torch.Generator().manual_seed(0)
-    hidden, weight = (torch.randn(size, dim, generator=draw).requires_grad_() for size in (positions, codes))
-    labels = torch.randint(codes, (positions,), generator=draw)
-
-    def gradients(loss: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return loss.detach(), *torch.autograd.grad(loss, (hidden, weight))
-
-    def ours() -> tuple[torch.Tensor, ...]:
-        return gradients(chunked_cross_entropy(hidden, weight, labels)[0])
-
-    def theirs() -> tuple[torch.Tensor, ...]:
-        return gradients(torch.nn.functional.linear_cross_entropy(hidden, weight, labels, reduction="sum"))
-
-    return ours, theirs
-
-
 def train_rows(effort: Effort) -> Iterator[Row]:
     """Forward and backward, eager on both sides."""
     for size, batch in ((SMALL, 8), (WIDE, 2)):
@@ -321,16 +314,6 @@ def bf16_rows(effort: Effort) -> Iterator[Row]:
 def native_bf16() -> bool:
     """Whether this processor multiplies bfloat16 natively."""
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def under_autocast(work: Work) -> Work:
-    """`work` with products in bfloat16."""
-
-    def run() -> object:
-        with torch.autocast("cpu", torch.bfloat16):
-            return work()
-
-    return run
 
 
 def training_task(effort: Effort, size: Size, codes: int, batch: int) -> tuple[MotionLlama, torch.Tensor]:

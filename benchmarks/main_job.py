@@ -5,7 +5,7 @@
 
 | part      | ours                                                | peer                                          |
 |-----------|-----------------------------------------------------|-----------------------------------------------|
-| decoder   | a training step                                     | the last layer computed at every position     |
+| decoder   | a training step, its strategy included              | the last layer computed at every position     |
 | text      | captions through MiniLM in blocks of 256 tokens     | blocks of 64 tokens                           |
 
 Windows, codes and text features are made up; sizes and lengths are those of the preset. Two other programs on the two
@@ -26,8 +26,7 @@ from torch import Tensor
 
 from motionlab.config import RunConfig, load_config
 from motionlab.jobs.build import make_llama
-from motionlab.llama.objectives import strategies
-from motionlab.llama.objectives.losses import TokenLosses, labelled_losses
+from motionlab.llama.objectives.strategies import make_strategy
 from motionlab.llama.sequence import Sequences, build_sequences
 from motionlab.text.encoder import TextFeatures, encode_blocks
 from motionlab.text.minilm import MiniLM
@@ -41,10 +40,10 @@ Ways = Mapping[str, Callable[[], object]]
 
 
 def decoder_batch(config: RunConfig, codebook_size: int) -> Sequences:
-    """Captions of 12 to 24 tokens, motions of 30 to 70."""
+    """Captions of 12 to 24 tokens, motions of 10 to 43: nine of ten motions of the preset."""
     generator = torch.Generator().manual_seed(0)
     rows = config.llama_training.batch_size
-    counts = torch.randint(30, 71, (rows,), generator=generator).tolist()
+    counts = torch.randint(10, 44, (rows,), generator=generator).tolist()
     codes = [torch.randint(codebook_size, (count,), generator=generator) for count in counts]
     lengths = torch.randint(12, 25, (rows,), generator=generator)
     text = TextFeatures.from_rows([torch.randn(length, TEXT_DIM, generator=generator) for length in lengths.tolist()])
@@ -53,22 +52,22 @@ def decoder_batch(config: RunConfig, codebook_size: int) -> Sequences:
 
 def decoder_ways(config: RunConfig) -> Ways:
     """One training step of the decoder, both ways."""
-    size = 1000
+    size = config.tokenizer.codebook_size
     model = make_llama(config, codebook_size=size, text_dim=TEXT_DIM, longest=LONGEST_MOTION).train()
     optimizer, batch = make_optimizer(model, lr=1e-3), decoder_batch(config, size)
-    strategy = strategies.make_strategy("next_token", keep=config.llama.keep_codes)
+    kind, keep, per = config.llama.strategy, config.llama.keep_codes, config.llama.keep_rate
+    strategy, hidden = make_strategy(kind, keep=keep, per=per), model.hidden
 
     def step() -> None:
         strategy(model, batch).loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    def everywhere(_: object, batch: Sequences, tokens: Tensor, label_smoothing: float) -> TokenLosses:
-        hidden = model.hidden(tokens, batch.text, batch.text_mask)  # [B, S, dim]
-        return labelled_losses(model, hidden, batch.labels, label_smoothing)
+    def everywhere(*inputs: Tensor, only: Tensor) -> Tensor:
+        return hidden(*inputs)[only]
 
     def plain() -> None:
-        with mock.patch.object(strategies, "_next_token", everywhere):
+        with mock.patch.object(model, "hidden", everywhere):
             step()
 
     return {"ours": step, "peer": plain}

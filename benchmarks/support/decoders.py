@@ -22,6 +22,7 @@ from motionlab.llama.decoding.fast.flat_step import FlatDecoder
 from motionlab.llama.decoding.generate import generate
 from motionlab.llama.decoding.sampling import Sampling
 from motionlab.llama.model import MotionLlama
+from motionlab.llama.objectives.cross_entropy import chunked_cross_entropy
 from motionlab.llama.objectives.losses import labelled_losses
 from motionlab.llama.sequence import IGNORE
 from motionlab.llama.weights.huggingface import to_huggingface
@@ -182,3 +183,31 @@ def training_flops(model: MotionLlama, batch: int, length: int) -> int:
     attention = len(model.blocks) * positions * 2 * length * model.dim  # scores and values
     text = 2 * batch * model.llama_proj.weight.numel()  # forward and for the weights; the text's is not needed
     return 2 * (3 * (weights + attention) + text)
+
+
+def losses(positions: int, codes: int, dim: int) -> tuple[Work, Work]:
+    """Sum of the cross entropies and its gradients by us and by torch, each `(loss, hidden's, weight's)`."""
+    draw = torch.Generator().manual_seed(0)
+    hidden, weight = (torch.randn(size, dim, generator=draw).requires_grad_() for size in (positions, codes))
+    labels = torch.randint(codes, (positions,), generator=draw)
+
+    def gradients(loss: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return loss.detach(), *torch.autograd.grad(loss, (hidden, weight))
+
+    def ours() -> tuple[torch.Tensor, ...]:
+        return gradients(chunked_cross_entropy(hidden, weight, labels)[0])
+
+    def theirs() -> tuple[torch.Tensor, ...]:
+        return gradients(torch.nn.functional.linear_cross_entropy(hidden, weight, labels, reduction="sum"))
+
+    return ours, theirs
+
+
+def under_autocast(work: Work) -> Work:
+    """`work` with products in bfloat16."""
+
+    def run() -> object:
+        with torch.autocast("cpu", torch.bfloat16):
+            return work()
+
+    return run
