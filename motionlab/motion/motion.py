@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -194,23 +193,6 @@ class Motion:
                 normalized=normalized,
                 skeleton=_stored_skeleton(arrays, path) or (None if normalized else _measured_skeleton(features)),
             )
-
-    @classmethod
-    def read(cls, path: str | Path, fps: float = 30.0, up: str | None = None) -> Motion:
-        """Read the one motion of a file of any known format, on the 22 joints, at `fps` frames a second.
-
-        `motionlab formats` lists the formats; `motionlab import` reads folders and says how good each result is.
-
-        Args:
-            up: axis of the file that points up, "y", "z", "-y" ...; what the file says, or its poses, when not given.
-
-        Raises:
-            InputError: another `up`, no known format, several motions in the file, or a body that is not understood.
-        """
-        # The readers make motions, so their files import this one; a name at run time makes no circle.
-        reading = importlib.import_module("motionlab.motion.formats.read")
-        motion: Motion = reading.read_motion(path, fps=fps, options=reading.ReadOptions(up=up))
-        return motion
 
     def save(self, path: str | Path) -> None:
         """Write `.npy` (features only; refused when normalised, because the file could not say so) or `.npz`."""

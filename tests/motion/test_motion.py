@@ -10,6 +10,7 @@ from motionlab.data.composed.samples import load_samples
 from motionlab.errors import InputError
 from motionlab.motion import features as f
 from motionlab.motion.formats.bvh_write import write_bvh
+from motionlab.motion.formats.read import read_motion
 from motionlab.motion.motion import Motion
 from motionlab.motion.rotations import axis_angle_to_matrix
 from motionlab.motion.skeleton import Skeleton, canonical_skeleton, forward_kinematics
@@ -162,9 +163,9 @@ def test_a_stored_skeleton_is_checked(tmp_path: Path) -> None:
 def test_a_file_of_any_format_becomes_a_motion(tmp_path: Path) -> None:
     motion = load_samples()[0].motion
     write_bvh(tmp_path / "walk.bvh", motion, unit="cm")
-    read = Motion.read(tmp_path / "walk.bvh")
+    read = read_motion(tmp_path / "walk.bvh")
     assert len(read) == len(motion) and read.fps == 30.0
     torch.testing.assert_close(read.joints(), motion.joints(), atol=0.02, rtol=0)
     (tmp_path / "walk.doc").write_text("a letter")
     with pytest.raises(InputError, match="a file of no known format"):
-        Motion.read(tmp_path / "walk.doc")
+        read_motion(tmp_path / "walk.doc")

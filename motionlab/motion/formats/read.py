@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from motionlab.errors import InputError
@@ -80,16 +81,23 @@ def read_file(path: str | Path, options: ReadOptions | None = None) -> Iterator[
     return find_format(path).read(Path(path), options or ReadOptions())
 
 
-def read_motion(path: str | Path, *, fps: float = 30.0, options: ReadOptions | None = None) -> Motion:
-    """The one motion of a file, on our 22 joints.
+def read_motion(
+    path: str | Path, *, fps: float = 30.0, up: str | None = None, options: ReadOptions | None = None
+) -> Motion:
+    """The one motion of a file of any known format, on our 22 joints.
+
+    `motionlab formats` lists the formats; `motionlab import` reads folders and says how good each result is.
 
     Args:
         fps: frames a second of the result.
+        up: axis of the file that points up, "y", "z", "-y" ...; what the file says, or its poses, when not given.
+        options: more facts that the file does not contain.
 
     Raises:
         InputError: as `read_file`; several motions in the file; a body that cannot be retargeted.
     """
-    readings = list(read_file(path, options))
+    options = options or ReadOptions()
+    readings = list(read_file(path, options if up is None else replace(options, up=up)))
     if len(readings) != 1:
         raise InputError(
             path, found=f"{len(readings)} motions", expected="one", fix="Use read_file, or `motionlab import`."

@@ -99,13 +99,13 @@ def test_up_of_parameters_of_smpl(up: str, tmp_path: Path) -> None:
     assert lies == [up == "z"] * 2
 
 
-def test_motion_read_takes_up(tmp_path: Path) -> None:
+def test_read_motion_takes_up(tmp_path: Path) -> None:
     places = WALK.joints().double().numpy() @ Z_UP.T
     np.savez(tmp_path / "a.npz", joints=places @ Z_UP.T @ Z_UP.T, fps=30)  # upside down and back: -z is up
-    motion = Motion.read(tmp_path / "a.npz", up="-z")
+    motion = read_motion(tmp_path / "a.npz", up="-z")
     assert float((motion.joints()[:, 15, 1] - motion.joints()[:, 7, 1]).min()) > 1.0
     with pytest.raises(InputError, match="up: found 'w'"):
-        Motion.read(tmp_path / "a.npz", up="w")
+        read_motion(tmp_path / "a.npz", up="w")
 
 
 @pytest.mark.parametrize("options", [{"unit": "ell"}, {"up": "north"}])
