@@ -1,7 +1,8 @@
 """Many clips in a few files: packed float16 rows, read through a memory map, and what is known about each clip.
 
 Opening reads two small files (`store_files.py` says which), 16 bytes a clip. Captions are read on demand, features when
-a batch is cut, and nothing is hashed unless `verify` asks for it; so a store may be larger than the memory.
+a batch is cut, and none of the clips' files is hashed unless `verify` asks for it; so a store may be larger than the
+memory.
 """
 
 from __future__ import annotations

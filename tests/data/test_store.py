@@ -127,6 +127,17 @@ def test_damage_is_found_and_named(store):
     table.write_bytes(numbers[:-16])
     with pytest.raises(InputError, match="2 clips with 73 frames, expected 3 with 114"):
         MotionStore.open(store.folder)
+    lengths = np.frombuffer(numbers, "<i8").reshape(-1, 2).copy()
+    lengths[:2, 0] = lengths[0, 0] + lengths[1, 0], 0  # the sum is right
+    table.write_bytes(lengths.tobytes())
+    with pytest.raises(InputError, match=TABLE_FILE):
+        MotionStore.open(store.folder)
+    lengths[:2, 0] = lengths[0, 0] - 1, 1  # so that nothing but the digest can tell
+    table.write_bytes(lengths.tobytes())
+    MotionStore.open(store.folder)
+    with pytest.raises(InputError, match="changed content") as error:
+        MotionStore.open(store.folder, verify=True)
+    assert TABLE_FILE in str(error.value)
     table.write_bytes(numbers)
 
     index.write_text(text.replace('"fps": 30.0', '"fps": 25.0'))
