@@ -29,7 +29,7 @@ _FIGURES = {
     "heads_figure": "motionlab.views.cache_figures",
     "joints_figure": "motionlab.plots.tokenizer_training",
     "kinds_figure": "motionlab.plots.ablation",
-    "latents_figure": "motionlab.plots.codebook",
+    "latents_figure": "motionlab.views.latents",
     "learning_rate_figure": "motionlab.plots.curves",
     "levels_figure": "motionlab.plots.levels",
     "life_figure": "motionlab.plots.loss_scale",

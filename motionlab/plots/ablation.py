@@ -102,6 +102,8 @@ def kinds_figure(
     """One result of many quantizers: a dot per seed, a bar for the mean, the lowest mean on top."""
     groups = {name: next(iter(places.values())) for name, places in curves(rows, "quantizer", y, lines).items()}
     order = sorted(groups, key=lambda name: -_mean(groups[name]))
+    from motionlab.plots.log_axis import log_scale
+
     figure, axes = _axes(title, _label(y), "", size=(6.4, 0.9 + 0.27 * len(order)))
     for place, name in enumerate(order):
         colour, _ = _style(name, place)
@@ -113,7 +115,7 @@ def kinds_figure(
     axes.set_yticks(range(len(order)), order)
     axes.grid(visible=False, axis="y")
     if y in LOGARITHMIC:
-        axes.set_xscale("log")
+        log_scale(axes, "x")
     return figure
 
 
@@ -208,13 +210,15 @@ def _draw_live(axes: Axes, live: Sequence[Record], x: str, y: str) -> None:
 
 
 def _scales(axes: Axes, x: str, y: str) -> None:
+    from motionlab.plots.log_axis import log_scale
+
     if x in LOGARITHMIC:
-        axes.set_xscale("log", base=2 if x == "codebook_size" else 10)
+        log_scale(axes, "x", base=2 if x == "codebook_size" else 10)
     if x == "codebook_size":
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.tick_params(axis="x", labelsize=8)
     if y in LOGARITHMIC:
-        axes.set_yscale("log")
+        log_scale(axes, "y")
     if y == "used_fraction":
         axes.set_ylim(0, 1.03)
         axes.yaxis.set_major_formatter("{x:.0%}")

@@ -37,14 +37,16 @@ def line_figure(
     >>> [line.get_label() for line in figure.axes[0].lines]
     ['FSQ']
     """
+    from motionlab.plots.log_axis import log_scale
+
     figure, axes = _axes(title, x_label, y_label)
     for i, (name, (x, y)) in enumerate(lines.items()):
         marker = "o" if markers or len(x) == 1 else None  # a line through one point is not seen
         axes.plot(x, y, label=plain(name), color=PALETTE[i % len(PALETTE)], marker=marker, linewidth=1.6)
     if log_x:
-        axes.set_xscale("log", base=2)
+        log_scale(axes, "x", base=2)
     if log_y:
-        axes.set_yscale("log")
+        log_scale(axes, "y")
     if len(lines) > 1:
         axes.legend(frameon=False)
     return figure
@@ -83,6 +85,8 @@ def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
     Args:
         histograms: name -> counts [codebook_size].
     """
+    from motionlab.plots.log_axis import log_scale
+
     figure, axes = _axes(title, "code, most used first (% of the codebook)", "share of all tokens")
     for i, (name, counts) in enumerate(histograms.items()):
         ordered = np.sort(np.asarray(counts, dtype=np.float64))[::-1]
@@ -91,7 +95,7 @@ def usage_figure(histograms: Mapping[str, Any], *, title: str = "") -> Figure:
         position = 100 * (np.arange(used) + 1) / len(ordered)
         label = f"{plain(name)}: {used:,} of {len(ordered):,} used"
         axes.plot(position, share, label=label, color=PALETTE[i % len(PALETTE)], linewidth=1.6)
-    axes.set_yscale("log")
+    log_scale(axes, "y")
     axes.set_xlim(0, 100)
     axes.legend(frameon=False)
     return figure
@@ -143,9 +147,9 @@ def figure_to_png(figure: Figure, dpi: int = 120) -> bytes:
 def forget_glyphs() -> None:
     """Let go of matplotlib's open fonts, which it opens again when the next figure is drawn.
 
-    A font keeps every letter that was ever laid out in mathematical text, such as the powers of ten along a logarithmic
-    axis, and matplotlib keeps the font: a process that draws a figure an hour would grow for ever. matplotlib empties
-    this cache itself after a fork.
+    A font keeps every letter that was ever laid out in mathematical text, such as the powers of ten that matplotlib
+    itself writes along an axis, and matplotlib keeps the font: a process that draws a figure an hour would grow for
+    ever. matplotlib empties this cache itself after a fork.
     """
     from matplotlib import font_manager
 

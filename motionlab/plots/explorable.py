@@ -41,12 +41,13 @@ class Explorable:
 
     Args:
         figure: of matplotlib.
+        drawn: a picture of it was made before; its layout is known, a third of the work.
 
     Raises:
         MissingExtra: plotly is not installed.
     """
 
-    def __init__(self, figure: Figure) -> None:
+    def __init__(self, figure: Figure, *, drawn: bool = False) -> None:
         try:
             import plotly.graph_objects as go
         except ImportError:
@@ -54,7 +55,8 @@ class Explorable:
         from matplotlib.container import BarContainer
 
         self.figure = figure
-        figure.draw_without_rendering()  # a constrained layout knows its places only now
+        if not drawn:
+            figure.draw_without_rendering()  # a constrained layout knows its places only now
         traces, layout = [], _layout(figure)
         for number, axes in enumerate(figure.axes, start=1):
             key = "" if number == 1 else str(number)
@@ -94,7 +96,8 @@ def figure_html(figure: Figure) -> str:
     """
     picture = figure_to_svg(figure)
     try:
-        plotly = json.loads(explore(figure).plotly.to_json(), parse_float=lambda text: float(f"{float(text):.6g}"))
+        plotly = Explorable(figure, drawn=True).plotly.to_json()
+        plotly = json.loads(plotly, parse_float=lambda text: float(f"{float(text):.6g}"))
     except MissingExtra:
         return picture
     layout = plotly["layout"]

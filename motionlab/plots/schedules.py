@@ -35,13 +35,15 @@ def schedule_figure(*comparisons: Comparison, log_y: bool = False) -> Figure:
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
+    from motionlab.plots.log_axis import log_scale
+
     figure = Figure(figsize=(max(6.4, 3.85 * len(comparisons)), 3.2), layout="constrained")
     for axes, one in zip(figure.subplots(1, len(comparisons), squeeze=False)[0], comparisons, strict=True):
         axes.plot(one.steps, one.real, color=PALETTE[1], linewidth=2, label="as it runs")
         axes.plot(one.steps, one.meant, color=PALETTE[0], linewidth=1.6, linestyle="--", label="as meant")
         axes.set(xlabel="optimizer step", ylabel="learning rate / peak", title=one.name)
         if log_y:
-            axes.set_yscale("log")
+            log_scale(axes, "y")
         axes.title.set_fontsize(10)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k instead of 200000
         axes.grid(alpha=0.25)

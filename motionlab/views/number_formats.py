@@ -137,6 +137,8 @@ def spacing_figure(names: Sequence[str] = ("fp32", "tf32", "bf16", "fp16"), low:
     """
     from matplotlib.figure import Figure
 
+    from motionlab.plots.log_axis import log_scale
+
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     axes = figure.subplots()
     exponents = torch.arange(low, high + 0.01, 0.25, dtype=torch.float64)
@@ -150,8 +152,8 @@ def spacing_figure(names: Sequence[str] = ("fp32", "tf32", "bf16", "fp16"), low:
         if form.largest < float(x[-1]):
             axes.plot([form.largest], [share[inside][-1]], "|", color=_COLORS[name], markersize=16)
     axes.axhline(1, color="#8c959f", linewidth=0.8, linestyle=":")
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
+    log_scale(axes, "x", base=2)
+    log_scale(axes, "y")
     axes.set(xlabel="size of the number", ylabel="distance to the next one / number")
     axes.set(title="how finely a format divides numbers of each size")
     axes.grid(alpha=0.25)

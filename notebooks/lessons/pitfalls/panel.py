@@ -102,7 +102,9 @@ def draw_symptom(axes: Axes, exhibit: Exhibit, show: str = "both", small: bool =
     both = both[np.isfinite(both)]
     losses = exhibit.pitfall.height == "training loss"  # small ones are worth telling apart
     if losses and len(both) and both.min() > 0 and both.max() > 100 * both.min():
-        axes.set_yscale("log")
+        from motionlab.plots.log_axis import log_scale
+
+        log_scale(axes, "y")
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=6 if small else 9)
