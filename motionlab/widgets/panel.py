@@ -31,7 +31,8 @@ except ImportError:  # pragma: no cover - the notebooks extra is installed where
     raise MissingExtra("ipywidgets", extra="notebooks", purpose="show panels") from None
 
 COLOURS = 128  # of a picture in a saved notebook
-LIVE = 0.1  # seconds: an update that takes less follows a slider while it is dragged
+LIVE = 0.1  # seconds: a panel whose compute takes less follows a slider while it is dragged
+FIRST = 10  # times as long may the first compute take, which imports what it needs
 
 
 class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
@@ -69,7 +70,7 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         self.result: Any = None
         for control in self.inputs.values():
             if hasattr(control, "continuous_update"):
-                control.continuous_update = False  # of a slider `_follow_drags` decides, once it is known what it costs
+                control.continuous_update = False  # of a slider `_update` decides, once it is known what it costs
             control.observe(self._changed, names="value")
         buttons = [self._button(name, values) for name, values in self.PRESETS.items()]
         buttons.append(self._button("reset", self._defaults))
@@ -82,7 +83,9 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         else:
             parts.append(self._image)
         super().__init__(parts, layout=W.Layout(max_width=f"{OUTER}px"))
+        self._patience = FIRST
         self._update()
+        self._patience = 1
 
     # ---- what a subclass writes ----
     def make_controls(self) -> dict[str, Any]:
@@ -223,13 +226,17 @@ class Panel(W.VBox):  # type: ignore[misc]  # ipywidgets has no annotations
         except InputError as error:
             self._text.value = f'<p role="alert" style="{TIGHT}">{html.escape(str(error))}</p>'
             return
+        self._follow_drags(time.perf_counter() - began < self._patience * LIVE)
         self._draw(self.result)
         words = html.escape(self.told())
         self._text.value = f'<p class="motionlab-summary" style="{TIGHT}">{words}</p>'
-        self._follow_drags(time.perf_counter() - began < LIVE)
 
     def _follow_drags(self, live: bool) -> None:
-        """A slider reports every pixel of a drag, or only where it is released: then slow panels do not lag behind."""
+        """A slider reports while it is dragged, or only where it is released.
+
+        However long a drawing takes, a drag does not run ahead of it: the browser sends one value at a time, and the
+        newest one when that is shown.
+        """
         for control in self.inputs.values():
             if isinstance(control, _SLIDERS) and control.continuous_update != live:
                 control.continuous_update = live

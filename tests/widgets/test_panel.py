@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import re
+import time
 from collections.abc import Callable
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as W
@@ -20,6 +23,7 @@ from motionlab.teaching.expect import about
 from motionlab.widgets.fitting import DENSITY, OUTER, ROW, WIDTH, room
 from motionlab.widgets.panel import Panel, Table, grid_of
 from motionlab.widgets.quantizer_panel import QuantizerPanel
+from tests.notebooks.test_browser import PANELS
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +64,35 @@ def test_moving_a_control_computes_and_shows() -> None:
     assert "sum 8" in panel._text.value and bytes(panel._image.value) == bytes([8])
 
 
-def test_a_quick_panel_follows_a_drag_and_a_slow_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    panel = Counting()
-    for limit, live in ((1e9, True), (0.0, False)):
-        monkeypatch.setattr("motionlab.widgets.panel.LIVE", limit)
+class Slow(Counting):
+    """A panel whose compute and picture take as long as they are told."""
+
+    computing, drawing = 0.0, 0.0
+
+    def compute(self, n: int, m: int) -> int:  # type: ignore[override]
+        time.sleep(self.computing)
+        return super().compute(n, m)
+
+    def picture(self, result: int) -> bytes:
+        time.sleep(self.drawing)
+        return super().picture(result)
+
+
+def test_a_panel_that_computes_quickly_follows_a_drag_and_a_slow_one_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Slow, "drawing", 0.3)
+    panel = Slow()
+    assert panel.inputs["m"].continuous_update  # however long the drawing takes
+    for seconds, live in ((0.2, False), (0.0, True)):
+        monkeypatch.setattr(Slow, "computing", seconds)
         panel.set(m=panel.inputs["m"].value + 1)
         assert panel.inputs["m"].continuous_update is live
+
+
+def test_imports_of_the_first_compute_do_not_make_a_panel_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Slow, "computing", 0.2)
+    assert Slow().inputs["m"].continuous_update
+    monkeypatch.setattr(Slow, "computing", 1.1)
+    assert not Slow().inputs["m"].continuous_update
 
 
 class Drawing(Counting):
@@ -223,3 +250,21 @@ def test_columns_start_below_each_other() -> None:
     ).splitlines()
     assert lines[1] == "a     ≈        1.5 mm                x"
     assert lines[2] == "词元  ≈   -1.2e-05 mm, ⏱      3.1 s  x"
+
+
+def test_the_browser_measures_every_panel(root: Path) -> None:
+    panels, files = {"Panel"}, [*(root / "motionlab").rglob("*.py"), *(root / "notebooks" / "lessons").rglob("*.py")]
+    classes = [
+        (node.name, {base.id for base in node.bases if isinstance(base, ast.Name)})
+        for file in files
+        if "Panel" in (text := file.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef)
+    ]
+    while more := {name for name, bases in classes if bases & panels} - panels:  # and the panels made of panels
+        panels |= more
+    assert {"DecoderTrainingPanel", "ReactionPanel", "PartsPanel"} <= panels
+    # `ml.RopePanel()`, or a function that makes one: `reaction_panel()`
+    measured = set(re.findall(r"\w+(?=\()", " ".join(PANELS)))
+    made = {"".join(part.title() for part in name.split("_")) for name in measured if "_" in name}
+    assert panels - {"Panel"} - measured - made == set()
