@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,7 +30,9 @@ from motionlab.data.splits import Clips
 from motionlab.evaluation.action_lists import collapse, order_score, spans, wanted_actions
 from motionlab.evaluation.label_path import best_path
 from motionlab.evaluation.motion_changes import spoil, vary
-from motionlab.motion.features import HEADING, POSITIONS, ROOT_VELOCITY
+from motionlab.evaluation.text_motion.inputs import joints_of
+from motionlab.motion.features import DIM, HEADING, POSITIONS, ROOT_VELOCITY, check_features, encode_positions
+from motionlab.motion.motion import Motion
 from motionlab.motion.skeleton import JOINT_COUNT
 from motionlab.runtime import seeded
 
@@ -96,21 +99,39 @@ class ActionClassifier(nn.Module):
         return logits.repeat_interleave(STRIDE, dim=1)[:, : features.shape[1]]
 
     @torch.inference_mode()
-    def frames(self, features: Tensor) -> list[str]:
-        """The action of each frame of one motion [T, 272], or `NONE`: the path of labels that is best in total."""
+    def frames(self, motion: Motion | Tensor | np.ndarray) -> list[str]:
+        """The action of each frame, or `NONE`: the path of labels that is best in total.
+
+        Args:
+            motion: features `[T, 272]` in physical units, joints `[T, 22, 3]` in metres (y up, floor at 0, 30 frames a
+                second), or a `Motion`.
+
+        Raises:
+            InputError: another shape, no frame, or a number that is not finite.
+        """
         self.eval()
         names = [*self.actions, NONE]
+        features = _judged(motion)
         logits = self(features[None].float())[0, ::STRIDE]  # [N, actions + 1]
         path = best_path(logits.log_softmax(-1), CHANGE)
         return [names[label] for label in path for _ in range(STRIDE)][: len(features)]
 
-    def spans(self, features: Tensor, min_frames: int = MIN_FRAMES) -> list[tuple[str, int, int]]:
-        """The actions of one motion [T, 272] in order: (name, first frame, the one after its last)."""
-        return [span for span in spans(self.frames(features), min_frames) if span[0] != NONE]
+    def spans(self, motion: Motion | Tensor | np.ndarray, min_frames: int = MIN_FRAMES) -> list[tuple[str, int, int]]:
+        """The actions of one motion, as in `frames`, in order: (name, first frame, the one after its last)."""
+        return [span for span in spans(self.frames(motion), min_frames) if span[0] != NONE]
 
-    def recognise(self, features: Tensor, min_frames: int = MIN_FRAMES) -> list[str]:
-        """The actions of one motion [T, 272] in order; runs shorter than `min_frames` are taken for transitions."""
-        return [name for name, _, _ in self.spans(features, min_frames)]
+    def recognise(self, motion: Motion | Tensor | np.ndarray, min_frames: int = MIN_FRAMES) -> list[str]:
+        """The actions of one motion, as in `frames`, in order; shorter runs than `min_frames` are transitions."""
+        return [name for name, _, _ in self.spans(motion, min_frames)]
+
+
+def _judged(motion: Motion | Tensor | np.ndarray) -> Tensor:
+    """Features `[T, >= 74]`, float32: those of the motion, or what its joints say of them."""
+    values = motion.features if isinstance(motion, Motion) else torch.as_tensor(motion)
+    if values.ndim == 2 and values.shape[1] == DIM:
+        check_features(values, "motion")
+        return values.float()
+    return encode_positions(joints_of(values), ground=False)
 
 
 def movement(features: Tensor) -> Tensor:

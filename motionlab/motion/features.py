@@ -102,6 +102,20 @@ def encode(joints: Tensor, rotations: Tensor, ground: bool = True) -> Tensor:
 
 
 @in_float32
+def encode_positions(joints: Tensor, ground: bool = True) -> Tensor:
+    """The features that joints alone determine, `[..., T, 22, 3] -> [..., T, 140]`: all but the rotations.
+
+    The heading is that of the pelvis, which turns with three joints that hang on it: its x axis lies along the hips and
+    its y axis points to the spine, as in the canonical skeleton. (In another skeleton, where they do not, it differs
+    from `encode`'s by a nearly constant angle.) `ground` as in `encode`.
+    """
+    pelvis, left, right, spine = joints[..., :4, :].unbind(-2)  # [..., T, 3] each
+    axes = matrix_from_6d(torch.cat((left - right, spine - pelvis), dim=-1))  # [..., T, 3, 3], an axis a row
+    rotations = axes.mT[..., None, :, :].expand(*joints.shape, 3)  # [..., T, 22, 3, 3]; all but the first are dropped
+    return encode(joints, rotations, ground)[..., : ROTATIONS.start]
+
+
+@in_float32
 def decode_positions(features: Tensor) -> Tensor:
     """Features to joint positions, by the slice 8:74. `[..., T, 272] -> [..., T, 22, 3]` metres.
 

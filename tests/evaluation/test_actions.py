@@ -1,9 +1,14 @@
 """The judge learns what is easy to learn, on other clips; it does not mind another body, and does mind noise."""
 
+import math
+import re
+
 import pytest
 import torch
 
+import motionlab as ml
 from motionlab.data.store import Clip, MotionStore, Segment
+from motionlab.errors import InputError
 from motionlab.evaluation.actions import (
     IGNORE,
     NONE,
@@ -16,7 +21,7 @@ from motionlab.evaluation.actions import (
 )
 from motionlab.evaluation.judge_accuracy import describe_accuracy, measure_judge
 from motionlab.evaluation.motion_changes import hold_poses, spoil, vary
-from motionlab.motion.features import POSITIONS, ROOT_VELOCITY
+from motionlab.motion.features import POSITIONS, ROOT_VELOCITY, decode_positions
 from motionlab.motion.motion import Motion
 from motionlab.motion.transforms import place
 
@@ -83,6 +88,28 @@ def test_the_judge_does_not_see_where_the_body_is_and_faces(two_actions):
     clip = two_actions[2].features(0)
     elsewhere = place(clip, (3.0, -2.0), 1.0)
     assert torch.allclose(movement(clip[None]), movement(elsewhere[None]), atol=1e-5)
+
+
+def test_a_motion_its_features_and_its_joints_are_judged_alike():
+    judge, clip = ml.pretrained_run().judge.classifier, ml.load_samples()[0].motion
+    names = judge.frames(clip.features)
+    assert judge.frames(clip) == names and judge.frames(clip.features.numpy()) == names
+    assert judge.frames(decode_positions(clip.features)) == names
+
+
+@pytest.mark.parametrize(
+    ("motion", "found"),
+    [
+        (torch.zeros(10, 21, 3), "(10, 21, 3)"),
+        (torch.zeros(10, 263), "(10, 263)"),
+        (torch.zeros(0, 22, 3), "(0, 22, 3)"),
+        (torch.full((10, 272), math.nan), "nan in frame 0"),
+        (torch.full((10, 22, 3), math.nan), "NaN"),
+    ],
+)
+def test_what_the_judge_cannot_read_is_an_input_error(motion, found):
+    with pytest.raises(InputError, match=re.escape(found)):
+        ActionClassifier(["a", "b"]).recognise(motion)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 31, 60])

@@ -70,11 +70,12 @@ def plain(joints: torch.Tensor, fps: float) -> dict[str, float]:
 
 def test_equals_the_plain_definitions(recorded: list[torch.Tensor]) -> None:
     clips = [decode_positions(features)[:60].double() for features in recorded[:6]]
-    clips[2] = clips[2] + 0.02 * torch.randn(clips[2].shape)  # bones that change, feet below the floor
+    noise = torch.randn(clips[2].shape, generator=torch.Generator().manual_seed(0))
+    clips[2] = clips[2] + 0.02 * noise  # bones that change, feet below the floor
     table = physics_of_clips(clips, 25.0)
     for number, clip in enumerate(clips):
         for name, value in plain(clip, 25.0).items():
-            assert table[name][number] == pytest.approx(value, rel=1e-4, abs=1e-7), (name, number)
+            assert table[name][number] == pytest.approx(value, rel=1e-4, abs=1e-7, nan_ok=True), (name, number)
 
 
 def test_clips_together_are_clips_alone(recorded: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,6 +83,14 @@ def test_known_values_of_the_original_clip(original):
     torch.testing.assert_close(heading, heading_angle(original[1][:, 0]), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("ground", [True, False])
+def test_joints_alone_determine_all_but_the_rotations(ground):
+    joints, rotations = random_motion(2, 20)
+    whole, alone = f.encode(joints, rotations, ground), f.encode_positions(joints, ground)
+    assert alone.shape == (2, 20, 140)
+    torch.testing.assert_close(alone, whole[..., :140], rtol=0, atol=1e-9)
+
+
 def test_slices_cover_all_272_features_once():
     covered = [index for part in f.FEATURE_SLICES.values() for index in range(part.start, part.stop)]
     assert covered == list(range(f.DIM))
