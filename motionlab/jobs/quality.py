@@ -79,13 +79,15 @@ def _physics(some: SplitMotions, takes: Sequence[str]) -> dict[str, dict[str, Nu
     """Kind of motion -> number of `evaluation/physics.py` -> its mean with its interval over clips.
 
     Clips that show the same recordings are no independent ones, so real motion and its reconstruction have an interval
-    over takes, as their action scores do.
+    over takes, as their action scores do. A reconstruction has a path and a heading to drift from: the real ones.
     """
+    joints = {kind: [decode_positions(motion) for motion in motions] for kind, motions in some.kinds.items()}
     found = {}
     for kind, motions in some.kinds.items():
-        joints = [decode_positions(motion) for motion in motions]
         groups = None if kind == "generated" else takes
-        found[kind] = {name: numbers(one) for name, one in physics_of(joints, groups=groups, features=motions).items()}
+        real = joints["real"] if kind == "reconstructed" else None
+        means = physics_of(joints[kind], groups=groups, features=motions, reference=real)
+        found[kind] = {name: numbers(one) for name, one in means.items()}
     return found
 
 

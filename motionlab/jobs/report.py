@@ -13,6 +13,7 @@ from typing import Any
 from motionlab.config import to_yaml
 from motionlab.cost.parameters import parameter_rows
 from motionlab.errors import InputError, printable
+from motionlab.evaluation.judge import tell_actions
 from motionlab.files import sha256, write_text
 from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report_scores import (
@@ -154,6 +155,12 @@ def _environment_line(environment: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value}" for name, value in environment.items() if name in ("torch", "device", "cores"))
 
 
+def _text_motion_tables(metrics: Mapping[str, Any], way: str) -> list[Any]:
+    head = ["generated", "real", "wrong captions"]
+    splits = metrics.get("text_motion", {})
+    return [table([_title(split), *head], text_motion_rows(metrics, split, way)) for split in splits]
+
+
 def _tables(run: Run, metrics: Mapping[str, Any], parameters: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
     tokenizers, generation = metrics["tokenizers"], metrics["generation"]
     first = next(iter(generation))
@@ -176,10 +183,8 @@ def _tables(run: Run, metrics: Mapping[str, Any], parameters: Mapping[str, Mappi
             )
             for split in metrics.get("physics", {})
         ],
-        "text_motion": [
-            table([_title(split), "generated", "real", "wrong captions"], text_motion_rows(metrics, split))
-            for split in metrics.get("text_motion", {})
-        ],
+        "text_motion": _text_motion_tables(metrics, "unit"),
+        "text_motion_raw": _text_motion_tables(metrics, "raw"),
         "reconstruction": table(
             ["test split", "tokenizer", *ERRORS.values()],
             [
@@ -352,7 +357,8 @@ def _players(run: Run, metrics: Mapping[str, Any]) -> list[dict[str, str]]:
             note = "not judged"
             if "wanted" in player:
                 # Runs of earlier versions have names only.
-                found = player.get("recognised") or ", ".join(player["found"]) or "nothing"
+                found = tell_actions(player.get("recognised") or "") or ", ".join(player["found"])
+                found = found or tr("nothing", __file__)
                 note = f"asked for {', '.join(player['wanted'])}; recognised in the generated motion: {found}"
             players.append(
                 {

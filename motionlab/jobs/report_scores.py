@@ -103,16 +103,20 @@ PHYSICS = {
     "skate_contacts": "speed of feet that stand (m/s)",
     "float_mm": "float (mm)", "penetration_mm": "penetration (mm)", "acceleration_mm": "acceleration (mm/frame^2)",
     "jerk_mm": "jerk (mm/frame^3)", "bone_drift_mm": "bones change (mm)",
+    "path_drift_mm": "path away from the real one (mm)",
+    "heading_drift_deg": "heading away from the real one (degrees)",
     "rotations_gap_mm": "rotations against positions (mm)",
 }  # fmt: skip
 
 
 def physics_rows(metrics: Mapping[str, Any], split: str) -> list[list[str]]:
-    """A row for each number: real motion, after the tokenizer, generated, and generated over real."""
+    """A row for each number that a kind has: real motion, after the tokenizer, generated, and generated over real."""
     kinds = metrics["physics"][split]
     rows = []
     for name, words in PHYSICS.items():
         found = {kind: kinds[kind].get(name) for kind in BY_ACTION if kind in kinds}
+        if not any(found.values()):  # scored by a version that did not measure it
+            continue
         cells = ["-" if one is None else f"{one[0]:.3g} ({one[1]:.3g} to {one[2]:.3g})" for one in found.values()]
         real, made = found.get("real"), found.get("generated")
         ratio = f"{made[0] / real[0]:.2f}" if real and made and real[0] > 1e-6 else "-"
@@ -120,10 +124,10 @@ def physics_rows(metrics: Mapping[str, Any], split: str) -> list[list[str]]:
     return rows
 
 
-def text_motion_rows(metrics: Mapping[str, Any], split: str) -> list[list[str]]:
-    """A row for each score of the text-motion evaluator, on vectors of length 1."""
+def text_motion_rows(metrics: Mapping[str, Any], split: str, way: str) -> list[list[str]]:
+    """A row for each score of the text-motion evaluator, on vectors of length 1 ("unit") or as they are ("raw")."""
     rows = []
-    for name, score in metrics["text_motion"][split]["unit"].items():
+    for name, score in metrics["text_motion"][split][way].items():
         cells = [
             f"{score[kind][0]:.3f} ({score[kind][1]:.3f} to {score[kind][2]:.3f})" if kind in score else "-"
             for kind in ("generated", "real", "wrong captions")

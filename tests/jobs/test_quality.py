@@ -13,6 +13,7 @@ from motionlab.data.splits import Splits
 from motionlab.evaluation.physics import physics_of
 from motionlab.jobs import quality
 from motionlab.jobs.quality import SplitMotions
+from motionlab.jobs.report_scores import PHYSICS, physics_rows, text_motion_rows
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.features import decode_positions
 
@@ -56,3 +57,22 @@ def test_the_report_of_a_run_has_both(finished_run: Run) -> None:
             value, low, high, count = scores[way]["multimodality"]["generated"]
             assert 0 < low < value < high and 1 < count <= quality._SAME_CAPTIONS
             assert set(scores[way]["diversity"]) == {"generated", "real"}
+
+
+def test_only_a_reconstruction_drifts_from_a_real_path(finished_run: Run) -> None:
+    for split, kinds in finished_run.metrics["physics"].items():
+        for name in ("path_drift_mm", "heading_drift_deg"):
+            assert kinds["reconstructed"][name][0] > 0
+            assert name not in kinds["real"] and name not in kinds["generated"]
+        rows = {row[0]: row[1:] for row in physics_rows(finished_run.metrics, split)}
+        real, reconstructed, generated, ratio = rows[PHYSICS["path_drift_mm"]]
+        assert (real, generated, ratio) == ("-", "-", "-") and reconstructed.split()[0] != "-"
+
+
+def test_the_report_shows_scores_of_both_kinds_of_vectors(finished_run: Run) -> None:
+    page = (finished_run.folder / "report.html").read_text("utf-8")
+    for split in finished_run.metrics["text_motion"]:
+        for way in ("unit", "raw"):
+            for row in text_motion_rows(finished_run.metrics, split, way):
+                assert all(cell in page for cell in row), (split, way, row[0])
+    assert "of any length" in page
