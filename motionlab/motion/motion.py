@@ -18,9 +18,11 @@ from motionlab.files.reading import refusing
 from motionlab.motion import features as f
 from motionlab.motion import transforms
 from motionlab.motion.frame_rate import same_rate
+from motionlab.motion.rotations import matrix_from_6d
 from motionlab.motion.skeleton import JOINT_COUNT, Skeleton, canonical_skeleton, forward_kinematics
 
 SAME_BONES = 0.005  # metres; features stored as float16 are off by 1 mm
+FEW_FRAMES = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,12 +251,15 @@ def _stored_skeleton(arrays: dict[str, np.ndarray], path: Path) -> Skeleton | No
 def _measured_skeleton(features: Tensor) -> Skeleton | None:
     """The bones of another body than ours; None for ours, and where rotations and positions have no bones in common.
 
-    A network's output is of the second kind: its bones change from frame to frame.
+    A network's output is of the second kind: its bones change from frame to frame. Ours are told from a few frames.
     """
-    joints, rotations = f.decode_positions(features), f.decode_rotations(features)[0]
-    skeleton = Skeleton.measure(joints, rotations)
-    if float((skeleton.offsets - canonical_skeleton().offsets).norm(dim=-1).max()) < SAME_BONES:
-        return None
+    # Path and heading move joints and rotations alike, so bones can be measured in the frame of the body.
+    joints = features[:, f.POSITIONS].unflatten(-1, (JOINT_COUNT, 3))  # [T, 22, 3]
+    rotations = matrix_from_6d(features[:, f.ROTATIONS].unflatten(-1, (JOINT_COUNT, 6)))  # [T, 22, 3, 3]
+    for step in (max(len(features) // FEW_FRAMES, 1), 1):
+        skeleton = Skeleton.measure(joints[::step], rotations[::step])
+        if float((skeleton.offsets - canonical_skeleton().offsets).norm(dim=-1).max()) < SAME_BONES:
+            return None
     rebuilt = forward_kinematics(rotations, joints[:, 0], skeleton.offsets)
     error = (rebuilt - joints).norm(dim=-1).amax(-1)  # [T]
     return skeleton if float(error.median()) < SAME_BONES else None

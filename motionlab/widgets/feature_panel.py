@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets as W
 
 from motionlab.data.composed.samples import load_samples
 from motionlab.motion.features import FEATURE_SLICES
+from motionlab.motion.motion import Motion
 from motionlab.motion.skeleton import JOINT_NAMES
 from motionlab.plots.motion_features import FeatureView, feature_figure
 from motionlab.views.motion_features import compute_features
@@ -43,7 +45,7 @@ class FeaturePanel(Panel):
 
     @staticmethod
     def compute(**params: Any) -> FeatureView:
-        motion = next(sample.motion for sample in load_samples() if sample.name == params["clip"])
+        motion = _clip(params["clip"])
         second = params["moment"] * (len(motion) - 1) / motion.fps
         return compute_features(motion, second, params["slice"], params["joint"])
 
@@ -68,3 +70,9 @@ class FeaturePanel(Panel):
     @staticmethod
     def _values(result: FeatureView) -> list[float]:
         return [float(value) for value in result.curves[result.frame]]
+
+
+@cache
+def _clip(name: str) -> Motion:
+    """A bundled clip, read once: a panel that is dragged asks for it at every moment."""
+    return next(sample.motion for sample in load_samples() if sample.name == name)
