@@ -31,7 +31,7 @@ PRESET ?= tiny
 WORKERS ?= $(CORES)
 PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest
 
-.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics test-newest test-lowest test-hashes fuzz lab site zh notebooks lint format bench constraints lock clean
+.PHONY: help setup run test test-unit test-notebooks test-browser test-numerics test-newest test-lowest test-hashes fuzz lab site zh notebooks pretrained lint format bench constraints lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|' 2>/dev/null \
@@ -118,6 +118,16 @@ zh: $(STAMP) ## write the Chinese lessons, notebooks/zh/, from their translation
 
 notebooks: $(STAMP) ## execute the lessons and their appendices and save their outputs (the only way outputs are made)
 	MOTIONLAB_PROFILE=ci OMP_NUM_THREADS=1 $(PY) tools/execute_notebooks.py
+
+# In a folder of its own, emptied first: a run that is there would not be trained again. The old one goes when the new
+# one is whole.
+PRETRAINED := motionlab/pretrained/tiny
+pretrained: $(STAMP) ## train the run that comes with the package again, in its place (ten minutes and more)
+	rm -rf build/pretrained
+	$(PY) -m motionlab run --preset tiny --name tiny --out build/pretrained
+	$(PY) -m motionlab export --run build/pretrained/tiny --out build/pretrained/exported
+	rm -rf $(PRETRAINED)
+	mv build/pretrained/exported $(PRETRAINED)
 
 lint: $(STAMP) ## ruff and mypy
 	@failed=0; \

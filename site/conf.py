@@ -7,6 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from tools.site_builder.links import BRANCH  # noqa: E402  # found by the line above
+
 project = "motionlab"
 author = "the motionlab authors"
 copyright = "the motionlab authors, Apache-2.0"
@@ -49,6 +51,7 @@ html_theme_options = {
 if repository:
     html_theme_options |= {
         "repository_url": repository,
+        "repository_branch": BRANCH,
         "use_repository_button": True,
         "path_to_docs": ".",
         "launch_buttons": {

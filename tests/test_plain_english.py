@@ -18,7 +18,8 @@ LOOKED_AT = ("motionlab", "notebooks", "tools", "benchmarks")
 
 
 def not_plain(text: str) -> list[str]:
-    """The idioms of a text, and its sentences that begin with What or Who and ask nothing."""
+    """The idioms of a text, and its sentences that begin with What or Who and ask nothing; `**` hides none."""
+    text = text.replace("**", "")
     sentences = [found.group() for found in SENTENCE.finditer(text if "\n" in text else text.lstrip("# "))]
     begun = [sentence.strip(" .:\n") for sentence in sentences if not sentence.endswith("?")]
     return [found.group() for found in IDIOMS.finditer(text)] + [sentence[:60] for sentence in begun]
@@ -31,6 +32,17 @@ def test_docstrings_comments_and_lessons_are_plain(root: Path) -> None:
     assert guilty == {}
 
 
+def test_pages_are_plain(root: Path) -> None:
+    pages = [root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
+        (root / "docs").glob("*.md")
+    )
+    assert len(pages) > 8
+    texts = {
+        path.name: re.sub(r"```.*?```|`[^`]*`", "`", path.read_text(encoding="utf-8"), flags=re.S) for path in pages
+    }
+    assert {name: bad for name, text in texts.items() if (bad := not_plain(text))} == {}
+
+
 @pytest.mark.parametrize(
     ("text", "bad"),
     [
@@ -38,6 +50,7 @@ def test_docstrings_comments_and_lessons_are_plain(root: Path) -> None:
         ("What a run keeps.", ["What a run keeps"]),
         ("A line.\n\nWhoever reads it is lost.", ["Whoever reads it is lost"]),
         ("It is said. What follows is not.", ["What follows is not"]),
+        ("It is said. **What follows** is not.", ["What follows is not"]),
         ("What is a token? A number that stands for a piece of motion.", []),
         ("The loss continues to fall; besides, it is recommended. Say what it does.", []),
     ],

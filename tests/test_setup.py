@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,6 +21,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import motionlab
+from motionlab import cli
+from motionlab.config import load_config
+from motionlab.jobs.pretrained import pretrained_run
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = (
@@ -146,6 +151,50 @@ def test_every_make_target_is_phony_and_explained() -> None:
 def test_files_that_make_starts_exist() -> None:
     for name in re.findall(r"(?:tools|notebooks)/[a-z_]+\.[a-z]+", read("Makefile")):
         assert (ROOT / name).is_file(), name
+
+
+@pytest.mark.parametrize("broken", ["", "run", "export"])
+def test_the_bundled_run_is_replaced_when_the_new_one_is_whole(tmp_path: Path, broken: str) -> None:
+    """With a Python that only records its arguments, and makes the folder that it is asked for."""
+    shutil.copyfile(ROOT / "Makefile", tmp_path / "Makefile")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "build" / "pretrained" / "tiny").mkdir(parents=True)  # of an earlier try
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n[ -d build/pretrained/tiny ] && echo there >> asked\n"
+        f'echo "$@" >> asked\n[ "$3" != "{broken}" ] || exit 1\n'
+        'for last; do :; done; [ "$3" = run ] && last=$last/tiny; mkdir -p "$last" && touch "$last/$3"\n'
+    )
+    python.chmod(0o755)
+    command = ["make", f"PY={python}", "STAMP=", "PRETRAINED=old", "pretrained"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    wanted = [
+        "-m motionlab run --preset tiny --name tiny --out build/pretrained",
+        "there",
+        "-m motionlab export --run build/pretrained/tiny --out build/pretrained/exported",
+    ]
+    assert asked == (wanted[:1] if broken == "run" else wanted)
+    assert (done.returncode == 0) == (not broken)
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ([] if broken else ["export"])
+
+
+def test_the_commands_that_make_the_bundled_run_are_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    """And they train what is bundled: the settings of the preset, but for the quantizers that it only compares."""
+    recipe = read("Makefile").partition("\npretrained:")[2].partition("\n\n")[0]
+    commands = [shlex.split(line)[3:] for line in recipe.splitlines() if line.startswith("\t$(PY) -m motionlab ")]
+    assert [command[0] for command in commands] == ["run", "export"]
+    for command in commands:
+        with pytest.raises(SystemExit) as exit:
+            cli.main([*command, "--help"])
+        assert exit.value.code == 0
+        known = capsys.readouterr().out
+        assert all(word in known for word in command if word.startswith("--"))
+    bundled = pretrained_run().config
+    preset = dataclasses.replace(
+        load_config(commands[0][2], ["name=tiny"]), compare_quantizers=bundled.compare_quantizers
+    )
+    assert bundled == preset
 
 
 @pytest.mark.parametrize("broken", ["", "setup", "lint", "test", "test-numerics"])

@@ -21,7 +21,12 @@ def generate(
         typer.Option("--run", callback=as_path, help="Folder of a finished run. Default: the bundled one."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", callback=as_path, help="File: .bvh, .glb, .npy, .csv, .gif, .html.")
+        Path | None,
+        typer.Option(
+            "--out",
+            callback=as_path,
+            help="File: .bvh, .glb, .npy, .csv, .gif, .html. Default: a page, named by PROMPT.",
+        ),
     ] = None,
     actions: Annotated[bool, typer.Option("--actions", help="List the actions that the run knows instead.")] = False,
     greedy: Annotated[bool | None, typer.Option("--greedy/--sample", help="Most likely token, or a draw.")] = None,
@@ -41,7 +46,8 @@ def generate(
 
     An option that is not given comes from the settings of the run. A prompt that is unlike all training captions is
     answered too, with a warning. With --actions no prompt is needed. Without --run the run that comes with the
-    package answers: no training is needed.
+    package answers: no training is needed. Without --out the motion is a page in the current folder, named by the
+    prompt; no file is replaced.
     """
     from motionlab.jobs.pretrained import pretrained_run
 
@@ -51,16 +57,17 @@ def generate(
 
         print(describe_known(run))
         return
-    if prompt is None or out is None:
-        missing, fix = ("PROMPT", "'a person jumps'") if prompt is None else ("--out", "--out jump.bvh")
+    if prompt is None:
         raise InputError(
             "motionlab generate",
-            found=f"no {missing}",
-            expected="PROMPT and --out, or --actions",
-            fix=f"Add {fix}; or list the actions that the run knows with --actions.",
+            found="no PROMPT",
+            expected="PROMPT, or --actions",
+            fix="Add 'a person jumps'; or list the actions that the run knows with --actions.",
         )
     from motionlab.jobs.generate import generate_file as job
+    from motionlab.jobs.motion_files import unused_page
 
+    out = out or unused_page(prompt)
     result = job(
         prompt, run, out, greedy=greedy, temperature=temperature, top_k=top_k, top_p=top_p, guidance=guidance,
         seconds=seconds, max_tokens=max_tokens, seed=seed, unit=unit, show=True, engine=engine,

@@ -9,6 +9,7 @@ kept with it, and told whenever it says something.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -16,17 +17,21 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
+import numpy as np
 from torch import Tensor
 
 from motionlab.data.splits import Clips
+from motionlab.environment import language
 from motionlab.errors import InputError
 from motionlab.evaluation.actions import MIN_FRAMES, ActionClassifier
 from motionlab.evaluation.judge_accuracy import JudgeAccuracy, describe_accuracy
 from motionlab.files.reading import refusing
 from motionlab.files.tensors import read_tensors, write_tensors
+from motionlab.language import tr
 from motionlab.motion.motion import Motion
 from motionlab.training.checkpoints.tensor_files import load_into
 
+_BETWEEN = re.compile(r"(?:(?<=\d s)|(?<=of them\))), ")  # two actions of `describe_actions`
 VERSION = 2  # of the classifier: raise it when an older file gives other answers, or none
 
 
@@ -95,9 +100,14 @@ class Judge:
     lengths: Mapping[str, Lengths]
     accuracy: JudgeAccuracy | None = None
 
-    def actions_in(self, features: Tensor, min_frames: int = MIN_FRAMES) -> list[SeenAction]:
-        """The actions of a motion `[T, 272]` in order; runs shorter than `min_frames` are taken for transitions."""
-        found = self.classifier.spans(features, min_frames)
+    def actions_in(self, motion: Motion | Tensor | np.ndarray, min_frames: int = MIN_FRAMES) -> list[SeenAction]:
+        """The actions of a motion in order; runs shorter than `min_frames` are taken for transitions.
+
+        Args:
+            motion: features `[T, 272]` in physical units, joints `[T, 22, 3]` in metres (y up, floor at 0, 30 frames a
+                second), or a `Motion`.
+        """
+        found = self.classifier.spans(motion, min_frames)
         return [SeenAction(name, stop - start, self.lengths[name]) for name, start, stop in found]
 
     def describe(self) -> str:
@@ -154,3 +164,12 @@ def describe_actions(actions: Sequence[SeenAction]) -> str:
         return "no action"
     about = "about " if any(action.times > 1 for action in actions) else ""
     return f"{about}{count} {'action' if count == 1 else 'actions'}: {', '.join(map(str, actions))}"
+
+
+def tell_actions(described: str) -> str:
+    """The sentence of `describe_actions` in the language of the reader; names of actions stay as they are."""
+    if language() == "en":
+        return described
+    count, _, actions = described.partition(": ")
+    told = [tr(action, __file__) for action in _BETWEEN.split(actions) if action]
+    return tr(count, __file__) + tr(": ", __file__) * bool(told) + tr(", ", __file__).join(told)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import re
 from pathlib import Path
 
 from motionlab.errors import InputError
@@ -14,6 +17,7 @@ from motionlab.plots.gif import write_gif
 from motionlab.plots.player import Track, player_page
 
 PICTURES = (".gif", ".html")
+LONGEST_TITLE = 60  # characters of a prompt in the name of a file
 
 
 def suffixes() -> list[str]:
@@ -48,3 +52,14 @@ def write_target(out: Path, motion: Motion, writer: Writer | None, options: Writ
         write_gif(out, motion.joints(), fps=motion.fps, label=caption)
     else:
         write_text(out, player_page([Track(tr("generated", __file__), motion.joints())], caption, motion.fps))
+
+
+def unused_page(prompt: str, folder: Path = Path()) -> Path:
+    """A name for the page of a prompt that no file in the folder has.
+
+    >>> unused_page("A person walks forward, then kicks!").name
+    'a_person_walks_forward_then_kicks.html'
+    """
+    title = re.sub(r"[^a-z0-9]+", "_", prompt.lower()).strip("_")[:LONGEST_TITLE].rstrip("_") or "motion"
+    names = itertools.chain([title], (f"{title}-{i}" for i in itertools.count(2)))
+    return next(path for name in names if not os.path.lexists(path := folder / f"{name}.html"))

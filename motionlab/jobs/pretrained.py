@@ -1,9 +1,7 @@
 """A trained run that comes with the package, so that a sentence becomes a motion right after the set-up.
 
-It is a run folder like any other, cut down to what generation needs, with weights as float16. Two commands made it:
-
-    motionlab run --preset tiny --name tiny
-    motionlab export --run runs/tiny --out motionlab/pretrained/tiny
+It is a run folder like any other, cut down to what generation needs, with weights as float16. `make pretrained` makes
+it again: `motionlab run --preset tiny`, then `motionlab export`.
 
 Every file of tensors carries its own sha256, and so do the settings: a damaged one is refused when it is read.
 """

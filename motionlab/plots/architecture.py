@@ -37,7 +37,7 @@ PARTS = {
     "motion": Box(0.75, _STAGE_1, 1.2, "motion", "[T, 272], 30 fps"),
     "encoder": Box(2.45, _STAGE_1, 1.3, "encoder", "1-D convolutions"),
     "quantizer": Box(4.15, _STAGE_1, 1.3, "quantizer", "FSQ, VQ-VAE"),
-    "tokens": Box(5.75, _STAGE_1, 1.1, "tokens", "[N], 15 a second"),
+    "tokens": Box(5.75, _STAGE_1, 1.36, "tokens", "[N], 7.5 or 15 a second"),
     "tokenizer decoder": Box(7.4, _STAGE_1, 1.3, "decoder", "1-D convolutions"),
     "new motion": Box(9.05, _STAGE_1, 1.2, "motion", "[T, 272]"),
     "caption": Box(0.75, _STAGE_2, 1.2, "caption", "many to a motion"),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from motionlab.environment import language
 from motionlab.errors import InputError
 from motionlab.files.reading import refusing
 from motionlab.language import tr
@@ -40,12 +41,15 @@ class Lesson:
 def lesson_title(lesson: str) -> str | None:
     """The question that a lesson answers, from the first cell of its notebook; None where none can be read.
 
+    With `MOTIONLAB_LANG=zh` the Chinese notebook of the lesson is asked first.
+
     >>> lesson_title("no lesson has this number") is None
     True
     """
-    path = next((path for path in lesson_paths() if path.name.startswith(f"{lesson}_")), None)
-    found = _TITLE.search(_first_cell(path)) if path else None
-    return found[1] if found else None
+    paths = [path for path in lesson_paths() if path.name.startswith(f"{lesson}_")]
+    if language() == "zh":
+        paths = [path.parent / "zh" / path.name for path in paths] + paths
+    return next((found[1] for path in paths if (found := _TITLE.search(_first_cell(path)))), None)
 
 
 def read_lessons(notebooks: Path) -> list[Lesson]:

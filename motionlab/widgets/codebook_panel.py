@@ -80,7 +80,7 @@ class CodebookPanel(Panel):
         canvas, *sliders = self.inputs.values()
         # The canvas is the picture; the base's image stays out.
         buttons = W.HBox([*actions, *self._buttons.children])
-        self.children = [canvas, self._text, buttons, grid_of(sliders, columns=3)[0]]
+        self.children = [grid_of(sliders, columns=3)[0], buttons, self._text, canvas]
 
     def make_controls(self) -> dict[str, Any]:
         style = {"description_width": "105px"}

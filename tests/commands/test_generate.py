@@ -75,13 +75,21 @@ def test_generate_lists_the_actions_without_a_prompt(
     assert capsys.readouterr().out == "the actions of r\n" and "generate_file" not in jobs
 
 
-@pytest.mark.parametrize(("words", "missing"), [([], "PROMPT"), (["a person walks"], "--out")])
-def test_generate_asks_for_a_prompt_and_a_file(
-    jobs: dict[str, list[Any]], words: list[str], missing: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_cli("generate", *words, "--run", "r") == 2
+def test_generate_asks_for_a_prompt(jobs: dict[str, list[Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli("generate", "--run", "r") == 2
     error = capsys.readouterr().err
-    assert f"no {missing}" in error and "--actions" in error and not jobs
+    assert "no PROMPT" in error and "--actions" in error and not jobs
+
+
+def test_generate_without_a_file_names_one_in_the_current_folder(
+    jobs: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a_person_kicks.html", "a_person_kicks-2.html"):
+        assert run_cli("generate", "a person kicks", "--run", "r") == 0
+        assert jobs["generate_file"][0] == ("a person kicks", Path("r"), Path(name))
+        assert capsys.readouterr().out.startswith(f"written: {name} (")
+        (tmp_path / name).write_text("of an earlier call")
 
 
 def test_generate_says_first_that_a_caption_is_outside_the_training(

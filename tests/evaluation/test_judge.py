@@ -9,12 +9,14 @@ import torch
 
 from motionlab.data.store import Clip, MotionStore, Segment
 from motionlab.errors import InputError
+from motionlab.evaluation import judge as judge_file
 from motionlab.evaluation.action_lists import spans
 from motionlab.evaluation.actions import ActionClassifier
-from motionlab.evaluation.judge import Judge, Lengths, SeenAction, action_lengths, describe_actions
+from motionlab.evaluation.judge import Judge, Lengths, SeenAction, action_lengths, describe_actions, tell_actions
 from motionlab.evaluation.judge_accuracy import JudgeAccuracy, describe_accuracy
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.motion.motion import Motion
+from tests.chinese import faults
 
 KICK = Lengths(36, 44.0, 57)
 
@@ -30,6 +32,24 @@ def test_the_number_of_actions_is_said() -> None:
     one, two = SeenAction("kick", 45, KICK), SeenAction("kick", 90, KICK)
     assert describe_actions([one]) == "1 action: kick 1.5 s"
     assert describe_actions([one, two]).startswith("about 3 actions: kick 1.5 s, kick 3.0 s (")
+
+
+def test_what_a_judge_says_is_chinese_for_a_chinese_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = SeenAction("a, b", 45, KICK), SeenAction("turn_left", 159, Lengths(39, 44.0, 57))
+    asked = [describe_actions(actions) for actions in ([], [one], [one, one], [one, two, one])]
+    assert [tell_actions(described) for described in asked] == asked
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    none, single, both, longer = map(tell_actions, asked)
+    assert none == "没有动作" and single == "1 个动作：a, b 1.5 秒"  # noqa: RUF001
+    assert both == "2 个动作：a, b 1.5 秒，a, b 1.5 秒"  # noqa: RUF001
+    assert longer == (
+        "约 6 个动作：a, b 1.5 秒，turn_left 5.3 秒（训练片段中一次持续 1.3 至 1.9 秒，所以约 4 次），a, b 1.5 秒"  # noqa: RUF001
+    )
+    assert tell_actions("") == ""
+
+
+def test_the_pairs_of_the_judge_are_sound() -> None:
+    assert faults(Path(judge_file.__file__).with_name("zh.yaml")) == []
 
 
 def test_lengths_are_those_of_whole_actions(tmp_path: Path) -> None:

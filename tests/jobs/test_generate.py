@@ -12,6 +12,7 @@ from motionlab.errors import InputError
 from motionlab.files.tensors import read_tensors, write_tensors
 from motionlab.jobs.evaluate import evaluate
 from motionlab.jobs.generate import generate_file, generate_motions
+from motionlab.jobs.motion_files import unused_page
 from motionlab.jobs.prepare import prepare
 from motionlab.jobs.run_folder import Run
 from motionlab.motion.formats.bvh import read_bvh
@@ -29,6 +30,29 @@ def test_every_format(finished_run, tmp_path, suffix):
     assert out.stat().st_size > 100
     assert len(result.motion) == 4 * max(len(result.generated.tokens), 1)
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a person kicks", "a_person_kicks.html"),
+        ("A person walks,\tthen\0 ../kicks!", "a_person_walks_then_kicks.html"),
+        ("走路", "motion.html"),
+        ("", "motion.html"),
+        ("very " * 200 + "long", "very_" * 11 + "very.html"),
+    ],
+)
+def test_a_page_is_named_by_its_prompt(tmp_path, prompt, name):
+    assert unused_page(prompt, tmp_path) == tmp_path / name
+
+
+def test_no_page_replaces_another(finished_run, tmp_path):
+    for name in ("a_person_kicks.html", "a_person_kicks-2.html", "a_person_kicks-3.html"):
+        out = unused_page("a person kicks", tmp_path)
+        assert out.name == name
+        generate_file("a person kicks", finished_run.folder, out, max_tokens=4)
+    (tmp_path / "a_person_kicks-4.html").symlink_to("nowhere")
+    assert unused_page("a person kicks", tmp_path).name == "a_person_kicks-5.html"
 
 
 def test_the_npy_is_the_motion(finished_run, tmp_path):

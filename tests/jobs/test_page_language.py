@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import html
+import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from jinja2 import Environment, FileSystemLoader
 
+from motionlab.files import write_text
 from motionlab.jobs import page_language
 from motionlab.jobs.page_language import spoken
 from motionlab.jobs.report import table, write_report
@@ -95,11 +98,20 @@ def test_a_report_is_chinese(finished_run: Run, chinese: None) -> None:
 
 
 def test_a_report_is_written_in_the_language_of_the_reader(finished_run: Run, chinese: None, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(finished_run.folder, tmp_path / "ci")
+    metrics = Run.open(copy).metrics
+    players = [player for scores in metrics["generation"].values() for player in scores["players"]]
+    players[0]["recognised"] = (
+        "about 4 actions: kick 5.3 s (one lasts 1.3 to 1.9 s in the training clips: about 4 of them)"
+    )
+    players[1] |= {"recognised": "", "found": []}
+    write_text(copy / "metrics.json", json.dumps(metrics))
     page = write_report(Run.open(copy)).read_text(encoding="utf-8")
     assert '<html lang="zh-CN">' in page and "由文本生成" in page
+    notes = re.findall("识别出：(.*?)<", page)
+    assert notes[0] == "约 4 个动作：kick 5.3 秒（训练片段中一次持续 1.3 至 1.9 秒，所以约 4 次）"
+    assert notes[1] == "没有动作" and len(notes) == len(players)
+    assert [note for note in notes if re.search(r"\d s|actions?:|no action|nothing", note)] == []
 
 
 def test_no_pair_is_stale() -> None:

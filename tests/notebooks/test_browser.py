@@ -29,7 +29,7 @@ from motionlab.widgets.quantizer_panel import QuantizerPanel
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MINUTE = 60_000  # milliseconds; generous, because the machine may be busy
-# Notebooks with every panel that needs no training, and their languages.
+# Notebooks with every panel, and their languages. tests/widgets/test_panel.py holds the list against the classes.
 GALLERIES = {"gallery.ipynb": "en", "gallery_zh.ipynb": "zh"}
 PANELS = (
     "ml.QuantizerPanel()", "ml.FeaturePanel()", "ml.CodebookPanel()", "ml.LevelsPanel()", "ml.MemoryPanel()",
@@ -38,7 +38,7 @@ PANELS = (
     "ml.ShardingPanel()", "ml.TrainingPanel('nothing yet')", "ml.DecoderTrainingPanel('nothing yet')",
     "ml.PolicyPanel(ml.views.load_policies('results/vla_ablation.json'))", "ml.MotionPanel(ml.pretrained_run())",
     "ml.GenerationPanel(ml.pretrained_run(), 'a person kicks')", "FieldPanel()", "PitfallPanel()", "ml.GlossaryPanel()",
-    "ml.confidence('05', 'before')",
+    "reaction_panel()", "parts_panel()", "ml.confidence('05', 'before')",
 )  # fmt: skip
 
 
@@ -126,7 +126,8 @@ def write_gallery(path: Path, spoken: str) -> None:
     """A notebook with one panel to a cell."""
     first = f"import os\nos.environ['MOTIONLAB_LANG'] = '{spoken}'\n"
     first += "import motionlab as ml\nfrom lessons.build_the_tokenizer.panel import FieldPanel\n"
-    first += "from lessons.pitfalls.panel import PitfallPanel"
+    first += "from lessons.pitfalls.panel import PitfallPanel\n"
+    first += "from tests.notebooks.panels import parts_panel, reaction_panel"
     last = "ml.plots.explore(ml.plots.usage_figure({'FSQ': [5, 3, 2], 'VQ': [6, 4]}))"
     cells = [nbformat.v4.new_code_cell(source) for source in (first, *PANELS, last)]
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -176,6 +177,8 @@ def test_every_panel_fits_a_laptop(page: Any, lab: str, gallery: str) -> None:
         if folder := os.environ.get("MOTIONLAB_SCREENSHOTS"):  # for a person who wants to look
             panel.screenshot(path=str(Path(folder) / f"panel-{GALLERIES[gallery]}-{number:02}.png"))
     page.keyboard.press("Shift+Enter")  # the last cell: a figure to explore, drawn without asking another machine
+    # Plotly shows the picture until the mouse comes, and where that is depends on how far the notebook is scrolled.
+    page.locator(".jp-RenderedPlotly img").dispatch_event("mouseenter")
     lines = page.locator(".js-plotly-plot .scatterlayer .trace")
     lines.nth(1).wait_for()
     page.locator(".js-plotly-plot .legendtoggle").first.click()  # not below the buttons that appear with the mouse
@@ -221,6 +224,23 @@ def test_the_slider_of_lesson_03_changes_the_text(page: Any, lab: str, root: Pat
     # In the summary of this panel: a saved output further down may show the same text already.
     summary.filter(has_text=f"49 codes each | FSQ uses {rescued.fsq_usage.used}, perplexity").wait_for()
     assert f"VQ uses {rescued.vq_usage.used}," in summary.inner_text()
+    assert page.problems == []
+
+
+def test_the_text_of_lesson_05_follows_a_slider_while_it_is_dragged(page: Any, lab: str, root: Path) -> None:
+    open_lesson(page, lab, "05_rope.ipynb", root, "ml.RopePanel()")
+    summary = page.locator(".motionlab-summary").first
+    summary.wait_for()
+    before = summary.inner_text()
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.scroll_into_view_if_needed()
+    place = handle.bounding_box()
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=6)
+    summary.filter(has_not_text=before).wait_for()  # it is not released yet
+    page.mouse.up()
     assert page.problems == []
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from itertools import combinations
+from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
+from PIL import Image
 
+from motionlab.config import load_config
 from motionlab.errors import InputError
+from motionlab.jobs.pretrained import pretrained_run
+from motionlab.motion.motion import Motion
 from motionlab.plots.architecture import PARTS, architecture_figure
 
 
@@ -49,6 +56,20 @@ def test_text_fits_its_box() -> None:
         for text in inside:
             extent = text.get_window_extent()
             assert box.x0 <= extent.x0 and extent.x1 <= box.x1, text.get_text()
+
+
+def test_the_rate_of_tokens_is_that_of_the_bundled_model_and_of_the_published_one() -> None:
+    rates = [Motion.fps / load_config(preset).tokenizer.frames_per_token for preset in ("tiny", "two_frames")]
+    assert pretrained_run().config.tokenizer.frames_per_token * rates[0] == Motion.fps
+    assert PARTS["tokens"].note == f"[N], {rates[0]:g} or {rates[1]:g} a second"
+
+
+def test_the_picture_of_the_readme_is_this_drawing(root: Path) -> None:
+    saved = np.asarray(Image.open(root / "docs" / "pictures" / "architecture.png").convert("L"), dtype=float)
+    buffer = io.BytesIO()
+    architecture_figure().savefig(buffer, dpi=120)
+    drawn = np.asarray(Image.open(buffer).convert("L"), dtype=float)
+    assert saved.shape == drawn.shape and abs(saved - drawn).mean() < 0.1, "draw it again, as here"
 
 
 def test_an_unknown_part_is_refused() -> None:

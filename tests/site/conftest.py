@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.site.building import build_site
 
 LESSONS = ("00_start_here", "05_rope")  # with players and a panel; with formulas, pictures and a table
 
@@ -38,13 +38,5 @@ def small_root(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built(root: Path, small_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the pages. A warning of Sphinx is an error here, too."""
-    output = tmp_path_factory.mktemp("site")
-    code = (
-        "import sys; from pathlib import Path; from tools.build_site import build;"
-        "sys.exit(build(Path(sys.argv[1]), root=Path(sys.argv[2])))"
-    )
-    command = [sys.executable, "-c", code, str(output), str(small_root)]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return output / "html"
+    """The folder of the pages of `small_root`."""
+    return build_site(root, small_root, tmp_path_factory.mktemp("site"))

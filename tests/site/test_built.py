@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.site.building import build_site
+
 # Tags whose address the browser fetches by itself; `<a href>` leads away only when a reader clicks.
 FETCHED = {
     "script": "src", "img": "src", "link": "href", "iframe": "src", "source": "src", "video": "src", "audio": "src",
@@ -83,7 +85,7 @@ def test_the_check_allows_what_a_reader_clicks() -> None:
 def test_every_page_is_reached_from_the_start(built: Path) -> None:
     start = (built / "index.html").read_text("utf-8")
     names = ("notebooks/00_start_here", "notebooks/zh/05_rope", "docs/architecture", "docs/teaching", "docs/hosted")
-    for name in (*names, "glossary", "names", "CHANGELOG", "CONTRIBUTING"):
+    for name in (*names, "zh/index", "glossary", "names", "CHANGELOG", "CONTRIBUTING"):
         assert f'href="{name}.html"' in start, name
 
 
@@ -105,6 +107,17 @@ def test_a_page_leads_to_its_twin_and_back(built: Path) -> None:
     assert '<html lang="zh"' in chinese and '<html lang="en"' in english
 
 
+def test_the_start_page_leads_to_the_chinese_one_and_back(built: Path) -> None:
+    english, chinese = ((built / name).read_text("utf-8") for name in ("index.html", "zh/index.html"))
+    assert re.search(r'<p><a[^>]* href="zh/index.html">(<[^>]*>)?中文', english)
+    assert re.search(r'<p><a[^>]* href="../index.html">(<[^>]*>)?English', chinese)
+    assert re.search(r'site-language" href="zh/index.html"[^>]*>中文', english)
+    assert re.search(r'site-language" href="../index.html"[^>]*>English', chinese)
+    assert '<html lang="zh"' in chinese and "下一页" in chinese and ">首页<" in re.sub(r"\s", "", english)
+    assert all((built / "zh" / src).is_file() for src in re.findall(r'<img alt="[^"]+"[^>]* src="([^"]+)"', chinese))
+    assert 'href="../notebooks/zh/05_rope.html"' in chinese
+
+
 def test_a_page_speaks_its_language(built: Path) -> None:
     """One build holds both; what is printed, such as `Contents` of a list, may hold any word."""
     english, chinese = (
@@ -114,6 +127,14 @@ def test_a_page_speaks_its_language(built: Path) -> None:
     assert "next page" in english and "Contents" in english and "下一页" not in english
     assert '<html lang="zh"' in chinese and '<html lang="en"' in english
     assert "面板，控件有 query, key" in chinese and "A panel with the controls query, key" in english
+
+
+def test_buttons_lead_to_the_branch_that_the_repository_has(root: Path, small_root: Path, tmp_path: Path) -> None:
+    built = build_site(root, small_root, tmp_path, "https://github.com/someone/motionlab", ["05"])
+    page = (built / "notebooks" / "05_rope.html").read_text("utf-8")
+    assert "colab.research.google.com/github/someone/motionlab/blob/main/./notebooks/05_rope.ipynb" in page
+    assert "mybinder.org/v2/gh/someone/motionlab/main?" in page
+    assert "master" not in "".join(re.findall(r'href="[^"]*someone/motionlab[^"]*"', page))
 
 
 def test_no_button_without_a_public_repository(built: Path) -> None:

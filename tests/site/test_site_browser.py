@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.browser
 SIZES = ((390, 844), (1440, 900))
-PAGES = ("index.html", "notebooks/00_start_here.html", "notebooks/05_rope.html")
+PAGES = ("index.html", "zh/index.html", "notebooks/00_start_here.html", "notebooks/05_rope.html")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from motionlab.teaching.glossary import all_terms, glossary
 from motionlab.widgets.confidence import confidence
+from tests.chinese import HAN
 from tools.build_site import repository
 from tools.site_builder import diagram
 from tools.site_builder.chinese import in_chinese
@@ -19,9 +21,9 @@ from tools.site_builder.links import rewritten
 from tools.site_builder.outputs import PLOTLY, shown
 from tools.site_builder.pages import call_of, contents, definition, glossary_page, names_page
 from tools.site_builder.sources import collect
-from tools.site_builder.terms import linked, place
+from tools.site_builder.terms import _BOLD, SYNONYMS, _plain, _term, linked, place
 
-PAGES = ["index.md", "docs/map.md", "notebooks/05_rope.ipynb"]
+PAGES = ["index.md", "zh/index.md", "docs/map.md", "notebooks/05_rope.ipynb"]
 
 
 def panel(**forms: str) -> dict[str, Any]:
@@ -37,6 +39,8 @@ def panel(**forms: str) -> dict[str, Any]:
     [
         ("README.md", "[05](notebooks/05_rope.ipynb#why)", "[05](notebooks/05_rope.ipynb#why)"),
         ("docs/map.md", "[start](../README.md)", "[start](../index.md)"),
+        ("README.md", "[中文](README.zh.md)", "[中文](zh/index.md)"),
+        ("README.zh.md", "[English](README.md), [map](docs/map.md)", "[English](../index.md), [map](../docs/map.md)"),
         ("README.md", "[licence](LICENSE)", "licence"),
         ("README.md", "[`LICENSE`](LICENSE)", "`LICENSE`"),
         ("README.md", "`[05](LICENSE)` and [x](https://example.org)", "`[05](LICENSE)` and [x](https://example.org)"),
@@ -56,6 +60,11 @@ def test_with_a_public_repository_a_file_is_found_there(root: Path) -> None:
 def test_pictures_are_found_in_markdown_and_html(root: Path) -> None:
     text = '![kick](pictures/kicks.gif) <img alt="" src="../a/b.png"> `![no](x.png)`'
     assert rewritten(text, "docs/map.md", PAGES, root) == (text, ["a/b.png", "docs/pictures/kicks.gif"])
+
+
+def test_a_picture_of_a_page_that_moved_is_found(root: Path) -> None:
+    text, files = rewritten("![kick](docs/pictures/kicks.gif)", "README.zh.md", PAGES, root)
+    assert (text, files) == ("![kick](../docs/pictures/kicks.gif)", ["docs/pictures/kicks.gif"])
 
 
 # --- terms ---
@@ -80,6 +89,32 @@ def test_the_first_use_of_a_term_leads_to_its_line(page: str, text: str, places:
     ]
     assert re.sub(r"</?a[^>]*>", "", result) == text
     assert all(f'<tr id="{place}">' in glossary_page() for place in places)
+
+
+def bilingual(path: Path) -> Iterator[tuple[str, str]]:
+    """Words in bold with a name in the other language behind them: `**token** (词元)`, `**词元**（token）`."""
+    chinese = "zh" in path.parts
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "markdown":
+            prose = re.sub(r"```.*?```|`[^`\n]*`", "", "".join(cell["source"]), flags=re.DOTALL)
+            for found in _BOLD.finditer(prose):
+                name, other = found["name"], found["other"] or ""
+                if not chinese and HAN.search(other):
+                    yield name, other
+                elif chinese and HAN.search(name) and re.fullmatch(r"[A-Za-z][a-z-]{2,}( [a-z-]+)*", other):
+                    yield name, other
+
+
+def test_every_bold_word_with_a_name_in_both_languages_is_in_the_glossary(root: Path) -> None:
+    lessons = sorted((root / "notebooks").glob("**/[0-9][0-9]_*.ipynb"))
+    words = {(path.name, *pair) for path in lessons for pair in bilingual(path)}
+    assert len(words) > 300
+    # No words of the field: an appendix, rows and columns of tables, and what a score is called.
+    plain = {"appendix", "distance", "utilisation", "side by side", "action score"}
+    missing = {word for word in words if _term(*word[1:]) is None}
+    assert {word for word in missing if not plain & set(word[1:])} == set()
+    used = {_plain(name) for _, *names in words for name in names}
+    assert {word for word in SYNONYMS if _plain(word) not in used} == set()
 
 
 def test_a_term_that_is_pointed_at_says_what_it_means_in_the_language_of_the_page() -> None:
@@ -159,7 +194,7 @@ def test_the_tree_holds_every_page_once(small_root: Path, tmp_path: Path) -> Non
     assert {"index.md", "docs/architecture.md", "notebooks/05_rope.ipynb", "notebooks/zh/05_rope.ipynb"} <= set(names)
     written = {path.relative_to(tmp_path / "sources").as_posix() for path in (tmp_path / "sources").rglob("*.*")}
     assert set(names) <= written and "docs/pictures/kicks.gif" in written
-    listed = re.findall(r"^[\w/]+$", contents(names), flags=re.MULTILINE)
+    listed = re.findall(r"^(?:\w+ <)?([\w/]+)>?$", contents(names), flags=re.MULTILINE)
     assert sorted(listed) == sorted(Path(name).with_suffix("").as_posix() for name in names if name != "index.md")
 
 

@@ -210,7 +210,7 @@ def test_a_panel_without_a_catalogue_stays_english(said: dict[str, str], monkeyp
 
 
 def test_buttons_and_messages_outside_the_controls(said: dict[str, str]) -> None:
-    assert [button.description for button in ml.CodebookPanel().children[2].children[:3]] == ["步", "20 步", "救援"]
+    assert [button.description for button in ml.CodebookPanel().children[1].children[:3]] == ["步", "20 步", "救援"]
     assert PANELS["MemoryPanel"]()._buttons.children[-1].description == "实测一步"
     panel: Any = PANELS["AblationPanel"]()
     panel._say("training fsq seed=1 ...")

@@ -62,8 +62,14 @@ def test_a_moving_encoder_leaves_codes_behind(panel: CodebookPanel) -> None:
     assert panel.result.usage.used == 12
 
 
+def test_the_controls_are_above_the_picture(panel: CodebookPanel) -> None:
+    sliders, buttons, text, canvas = panel.children
+    assert canvas is panel.inputs["plane"] and text is panel._text and len(buttons.children) == 7
+    assert [*sliders.children[0].children] == [panel.inputs[name] for name in ("spread", "shift", "commitment")]
+
+
 def test_buttons(panel: CodebookPanel) -> None:
-    step, many, rescue, away, data, moved, reset = panel.children[2].children
+    step, many, rescue, away, data, moved, reset = panel.children[1].children
     away.click()
     dead = panel.result.usage.dead
     before = panel.result.distance

@@ -8,9 +8,11 @@ import pytest
 
 import motionlab as ml
 from motionlab.errors import InputError
+from motionlab.teaching.exercise import lesson_paths
 from motionlab.teaching.progress import keep, load
-from motionlab.widgets.confidence import Confidence
+from motionlab.widgets.confidence import CHINESE, ENGLISH, Confidence
 from motionlab.widgets.fitting import OUTER
+from tests.chinese import HAN
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -114,3 +116,24 @@ def test_it_speaks_the_language_of_the_lesson(file: Path, tmp_path: Path, monkey
     keep(lambda progress: progress.with_answer("05", "before", 2))
     widget.answer(4)
     assert widget.summary() == "之前 2，现在 4"  # noqa: RUF001
+
+
+def test_every_lesson_is_asked_about_in_chinese(file: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    english = {path.name[:2]: ml.confidence(path.name[:2], "before")._question for path in lesson_paths()}
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    assert len(english) == len(list(root.glob("notebooks/[0-9][0-9]_*.ipynb"))) >= 20
+    for lesson, question in english.items():
+        title = question.removeprefix(ENGLISH.question.format(title=""))
+        widget = ml.confidence(lesson, "before")
+        asked = widget._question.removeprefix(CHINESE.question.format(title=""))
+        assert HAN.search(asked) and title not in widget._question and asked != CHINESE.this, lesson
+        assert f"# {lesson} · {asked}" in next(root.glob(f"notebooks/zh/text/{lesson}_*.md")).read_text("utf-8")
+
+
+def test_a_lesson_without_a_chinese_notebook_keeps_its_title(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("motionlab.teaching.exercise._classroom", lambda: [tmp_path / "lessons"])
+    (tmp_path / "05_rope.ipynb").write_text('{"cells": [{"source": "# 05 · Why?"}]}', encoding="utf-8")
+    monkeypatch.setenv("MOTIONLAB_LANG", "zh")
+    assert ml.confidence("05", "after")._question == CHINESE.question.format(title="Why?")

@@ -12,6 +12,7 @@ from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
 from tools.site_builder import formulas
+from tools.site_builder.links import is_chinese
 
 ENGLISH, CHINESE = "English", "中文"
 
@@ -25,22 +26,24 @@ def other_language(page: str, pages: set[str]) -> tuple[str, str] | None:
     ('notebooks/05_rope', 'English')
     >>> other_language("notebooks/appendix/03_x", {"notebooks/zh/appendix/03_x"})
     ('notebooks/zh/appendix/03_x', '中文')
+    >>> other_language("index", {"zh/index"}), other_language("zh/index", {"index"})
+    (('zh/index', '中文'), ('index', 'English'))
     >>> other_language("CHANGELOG", {"CHANGELOG"}) is None
     True
     """
-    folder, _, name = page.rpartition("/")
-    aside = "/appendix" if folder.endswith("/appendix") else ""
-    folder = folder.removesuffix("/appendix")
-    if folder.endswith("/zh"):
-        twin, language = f"{folder.removesuffix('/zh')}{aside}/{name}", ENGLISH
+    *folder, name = page.split("/")
+    aside = [folder.pop()] if folder and folder[-1] == "appendix" else []
+    if folder and folder[-1] == "zh":
+        folder, language = folder[:-1], ENGLISH
     else:
-        twin, language = f"{folder}/zh{aside}/{name}", CHINESE
+        folder, language = [*folder, "zh"], CHINESE
+    twin = "/".join([*folder, *aside, name])
     return (twin, language) if twin in pages else None
 
 
 def _add_language(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     context["other_language"] = other_language(page, set(app.env.found_docs))
-    if "/zh/" in page:
+    if is_chinese(page):
         context["language"] = "zh"
 
 
@@ -57,7 +60,7 @@ def _chinese(domain: str) -> gettext.NullTranslations:
 def _speak(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Sphinx knows one language a build; here each page chooses, right before it is written."""
     builder: Any = app.builder  # its `templates` belong to the HTML builders only
-    chinese = "/zh/" in page
+    chinese = is_chinese(page)
     words = _chinese("sphinx") if chinese else app.translator
     builder.templates.environment.install_gettext_translations(words)
     if chinese:

@@ -11,14 +11,27 @@ from pathlib import Path
 _LINK = re.compile(r"(?P<mark>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)#:\s]+)(?P<place>#[^)\s]*)?\)")
 _IMAGE = re.compile(r"""<img[^>]*\ssrc=["'](?P<target>[^"':]+)["']""")
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", flags=re.DOTALL)
-START = {"README.md": "index.md"}
+START = {"README.md": "index.md", "README.zh.md": "zh/index.md"}  # under the name that a web server opens first
+BRANCH = (
+    "main"  # of the public repository: files that are no page, and the buttons of hosted notebooks, are found there
+)
+
+
+def is_chinese(page: str) -> bool:
+    """Whether a page of the site, or a lesson of the repository, is one in Chinese.
+
+    >>> is_chinese("zh/index"), is_chinese("notebooks/zh/05_rope.ipynb"), is_chinese("notebooks/05_rope.ipynb")
+    (True, True, False)
+    """
+    return "zh" in page.split("/")[:-1]
 
 
 def rewritten(text: str, source: str, pages: Sequence[str], root: Path, repository: str = "") -> tuple[str, list[str]]:
     """Return a page whose relative links all lead somewhere, and the files that it shows.
 
-    A link to a page or a picture stays. A link to another file of the repository leads to the public repository, if
-    there is one, and becomes plain text if there is none. Words inside code are left alone.
+    A link to a page or a picture stays, seen from the page's place in the site. A link to another file of the
+    repository leads to the public repository, if there is one, and becomes plain text if there is none. Words inside
+    code are left alone.
 
     Args:
         text: markdown.
@@ -35,15 +48,15 @@ def rewritten(text: str, source: str, pages: Sequence[str], root: Path, reposito
     def link(found: re.Match[str]) -> str:
         path = _resolve(source, found["target"])
         page = START.get(path, path)
+        near = posixpath.relpath(page, posixpath.dirname(START.get(source, source)) or ".")
         if found["mark"]:
             files.append(path)
-            return found[0]
+            return f"![{found['text']}]({near}{found['place'] or ''})"
         if page in pages:
-            near = posixpath.relpath(page, posixpath.dirname(START.get(source, source)) or ".")
             return f"[{found['text']}]({near}{found['place'] or ''})"
         if not (root / path).exists() and not path.startswith("notebooks/"):
             return found[0]  # Sphinx names it
-        return f"[{found['text']}]({repository}/blob/main/{path})" if repository else found["text"]
+        return f"[{found['text']}]({repository}/blob/{BRANCH}/{path})" if repository else found["text"]
 
     for found in _IMAGE.finditer(_CODE.sub("", text)):
         files.append(_resolve(source, found["target"]))

@@ -13,10 +13,12 @@ from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
-from tools.site_builder import terms
+from tools.site_builder import links, terms
+from tools.site_builder.links import is_chinese
 
 WRITTEN = ("glossary", "names")
 FIRST_GUIDES = ("docs/teaching.md", "docs/hosted.md")  # the others follow by name
+TITLES = {"zh/index": "首页"}  # its own title is the one of the start page
 MOST_ARGUMENTS = 6
 _Definition = ast.FunctionDef | ast.ClassDef
 
@@ -24,9 +26,10 @@ _Definition = ast.FunctionDef | ast.ClassDef
 def contents(names: Sequence[str]) -> str:
     """The table of contents of the whole site, as the start page holds it; hidden there, shown at the side."""
     appendices = [name for name in names if "/appendix/" in name]
-    chinese = [name for name in names if "/zh/" in name and name not in appendices]
+    chinese = [name for name in names if is_chinese(name) and name not in appendices]
+    chinese.sort(key=lambda name: (name != links.START["README.zh.md"], name))
     lessons = [name for name in names if name.startswith("notebooks/") and name not in (*chinese, *appendices)]
-    chinese_appendices = [name for name in appendices if "/zh/" in name]
+    chinese_appendices = [name for name in appendices if is_chinese(name)]
     appendices = [name for name in appendices if name not in chinese_appendices]
     guides = [name for name in names if name.startswith("docs/") and name not in chinese]
     guides.sort(key=lambda name: (name not in FIRST_GUIDES, name))
@@ -42,7 +45,8 @@ def written(root: Path) -> dict[str, str]:
 
 
 def _toctree(caption: str, names: Sequence[str]) -> str:
-    lines = "\n".join(Path(name).with_suffix("").as_posix() for name in names)
+    places = (Path(name).with_suffix("").as_posix() for name in names)
+    lines = "\n".join(f"{TITLES[place]} <{place}>" if place in TITLES else place for place in places)
     return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n"
 
 
@@ -86,7 +90,7 @@ def names_page(root: Path) -> str:
         f'## {part}\n\n<dl class="site-names">\n{chr(10).join(entries)}\n</dl>' for part, entries in parts.items()
     )
     return (
-        "# Public names\n\nWhat `import motionlab as ml` gives. These names do not change within a major version. "
+        "# Public names\n\nThe names that `import motionlab as ml` gives. They do not change within a major version. "
         "`help(ml.NAME)` has shapes, units, errors and examples.\n\n" + "\n\n".join(sections) + "\n"
     )
 

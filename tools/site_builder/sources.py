@@ -1,8 +1,8 @@
 """Collect what the site shows into one folder, laid out as the repository is, so that links between pages stay true.
 
-Nothing is executed. Pages are README.md (the start), docs/*.md, CHANGELOG.md, CONTRIBUTING.md, and the lessons and
-their appendices with their saved outputs; `pages.py` writes the glossary, the list of public names and the start of
-each language.
+Nothing is executed. Pages are README.md (the start) and README.zh.md, docs/*.md, CHANGELOG.md, CONTRIBUTING.md, and
+the lessons and their appendices with their saved outputs; `pages.py` writes the glossary, the list of public names and
+the table of contents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from motionlab.files import write_text
 from tools.site_builder import chinese, diagram, links, outputs, pages, terms
 
 PICTURES = (".png", ".gif", ".jpg", ".jpeg", ".svg", ".webp")
-START = "index.md"  # README.md under the name that a web server opens first
+START = links.START["README.md"]
 
 
 def collect(root: Path, target: Path, lessons: Sequence[str] = (), repository: str = "") -> list[str]:
@@ -37,7 +37,7 @@ def collect(root: Path, target: Path, lessons: Sequence[str] = (), repository: s
         text = path.read_text(encoding="utf-8")
         source = path.relative_to(root).as_posix()
         if path.suffix == ".ipynb":
-            text = _with_outputs(text, root / source.replace("/zh/", "/")) if "/zh/" in source else text
+            text = _with_outputs(text, root / source.replace("/zh/", "/")) if links.is_chinese(source) else text
             prose = partial(_prose, source=source, names=names, root=root, target=target, repository=repository)
             text = _notebook(text, source, prose)
         else:
@@ -53,7 +53,7 @@ def collect(root: Path, target: Path, lessons: Sequence[str] = (), repository: s
 def _pages(root: Path) -> dict[str, Path]:
     """Name in the site -> file of the repository."""
     found = {
-        START: root / "README.md",
+        **{name: root / readme for readme, name in links.START.items()},
         "CHANGELOG.md": root / "CHANGELOG.md",
         "CONTRIBUTING.md": root / "CONTRIBUTING.md",
     }
@@ -90,7 +90,7 @@ def _with_outputs(text: str, english: Path) -> str:
 
 def _notebook(text: str, page: str, prose: Callable[[str], str]) -> str:
     notebook, seen = json.loads(text), set[str]()
-    language = "zh" if "/zh/" in page else "en"
+    language = "zh" if links.is_chinese(page) else "en"
     title = chinese.title_of(notebook)
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":

@@ -12,9 +12,18 @@ import re
 from functools import cache
 
 from motionlab.teaching.glossary import Term, all_terms
-from tools.site_builder.links import outside_code
+from tools.site_builder.links import is_chinese, outside_code
 
 GLOSSARY = "glossary.html"
+# Words that lessons explain in bold under another name than the glossary has.
+SYNONYMS = {
+    "causal": "causal mask",
+    "code": "codebook",
+    "end to end": "end-to-end training",
+    "greedy": "greedy decoding",
+    "guidance": "classifier-free guidance",
+    "two stages": "two-stage training",
+}
 _BOLD = re.compile(r"(?<![*\w\[])\*\*(?P<name>[^*\n]+)\*\*(?:\s?[(（](?P<other>[^()（）\n]+)[)）])?")
 
 
@@ -39,7 +48,7 @@ def linked(text: str, page: str, seen: set[str]) -> str:
     'a <a class="site-term" href="glossary.html#term-query"'
     """
     glossary = posixpath.relpath(GLOSSARY, posixpath.dirname(page) or ".")
-    language = "zh" if "/zh/" in page else "en"
+    language = "zh" if is_chinese(page) else "en"
 
     def link(found: re.Match[str]) -> str:
         term = _term(found["name"], found["other"])
@@ -62,7 +71,8 @@ def _term(name: str, other: str | None) -> Term | None:
 
 @cache
 def _by_name() -> dict[str, Term]:
-    return {_plain(name): term for term in all_terms() for name in (term.english, term.chinese)}
+    found = {_plain(name): term for term in all_terms() for name in (term.english, term.chinese)}
+    return {_plain(word): found[_plain(name)] for word, name in SYNONYMS.items()} | found
 
 
 def _plain(word: str) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from lessons.build_the_decoder.attention import attend, diagnose_attend, diagnose_head, diagnose_turn, head, turn
 from lessons.build_the_decoder.layers import (
-    attend,
     block,
-    diagnose_attend,
     diagnose_block,
     diagnose_norm,
     diagnose_swiglu,
@@ -37,17 +36,6 @@ EXERCISES = register(
         form="x [..., dim], scale [dim], eps: float -> [..., dim]",
     ),
     Exercise(
-        "decoder.attend",
-        attend,
-        diagnose_attend,
-        "This is the only place of the decoder where positions meet.",
-        (
-            "First give every query head a key and a value: repeat_interleave(H // G, dim=1).",
-            "Scores q @ k.transpose(-2, -1) / hd ** 0.5; masked_fill(~sees, -inf); softmax(-1); @ value.",
-        ),
-        form="query [B, H, S, hd], key and value [B, G, S, hd], sees bool [B, 1, S, S] -> [B, H, S, hd]",
-    ),
-    Exercise(
         "decoder.swiglu",
         swiglu,
         diagnose_swiglu,
@@ -59,15 +47,38 @@ EXERCISES = register(
         form="x [..., dim], gate and up [hidden, dim], down [dim, hidden] -> [..., dim]",
     ),
     Exercise(
-        "decoder.sees",
-        sees,
-        diagnose_sees,
-        "The words are read in both directions, the motion is written in one.",
+        "decoder.turn",
+        turn,
+        diagnose_turn,
+        "Queries and keys know where they are now, and a score depends on how far apart they are.",
         (
-            "Two rules joined by |: j <= i, or both i and j are words. torch.ones(S, S).tril() is the first.",
-            "F.pad(text_mask, (0, length - W)) has a number for each position; words[:, :, None] & words[:, None, :].",
+            "x[..., 0::2] and x[..., 1::2] are a and b of all pairs. The heads need a dimension of 1 in the angles.",
+            "angle = torch.outer(places.float(), 10_000.0 ** (-torch.arange(0, hd, 2) / hd))[:, None]; "
+            "torch.stack([a cos - b sin, a sin + b cos], dim=-1).flatten(-2)",
         ),
-        form="text_mask bool [B, W], length: int -> bool [B, 1, length, length]",
+        form="x [B, S, heads, hd], places int64 [S] -> [B, S, heads, hd]",
+    ),
+    Exercise(
+        "decoder.head",
+        head,
+        diagnose_head,
+        "This is the only place of the decoder where positions meet.",
+        (
+            "query @ key.transpose(-2, -1) has a score for each pair of positions. Divide, hide, softmax, mix.",
+            "Scores q @ k.transpose(-2, -1) / hd ** 0.5; masked_fill(~sees, -inf); softmax(-1); @ value.",
+        ),
+        form="query, key, value [B, S, hd], sees bool [B, S, S] -> [B, S, hd]",
+    ),
+    Exercise(
+        "decoder.attend",
+        attend,
+        diagnose_attend,
+        "With eight or thirty-two heads only the loop is longer; the package does all of them in one call.",
+        (
+            "H // G neighbouring query heads share a key-value head. Which one does query head h read?",
+            "head(query[:, h], key[:, g], value[:, g], sees[:, 0]) with g = h // (H // G); torch.stack of all, dim=1.",
+        ),
+        form="query [B, H, S, hd], key and value [B, G, S, hd], sees bool [B, 1, S, S] -> [B, H, S, hd]",
     ),
     Exercise(
         "decoder.block",
@@ -90,6 +101,17 @@ EXERCISES = register(
             "while len(tokens) < most: token = int(next_logits(tokens).argmax()) ...",
         ),
         form="next_logits: a list of ints -> [K + 1], end and most: ints -> list of ints",
+    ),
+    Exercise(
+        "decoder.sees",
+        sees,
+        diagnose_sees,
+        "The words are read in both directions, the motion is written in one.",
+        (
+            "Two rules joined by |: j <= i, or both i and j are words. torch.ones(S, S).tril() is the first.",
+            "F.pad(text_mask, (0, length - W)) has a number for each position; words[:, :, None] & words[:, None, :].",
+        ),
+        form="text_mask bool [B, W], length: int -> bool [B, 1, length, length]",
     ),
     Exercise(
         "decoder.block_parameters",

@@ -1,4 +1,4 @@
-"""The layers of lesson 18: norm, attention, gated layer and block, each with the check of its exercise."""
+"""The layers of lesson 18 around attention: norm, gated layer and block, each with the check of its exercise."""
 
 from __future__ import annotations
 
@@ -45,78 +45,6 @@ def diagnose_norm(function: Function) -> str | None:
         return f"the first vector should become {short(right[0, 0])}, got {short(y[0, 0])}."
     if not torch.allclose(function(1e-4 * x, scale, 1e-2), rms_norm(1e-4 * x, scale, 1e-2), rtol=1e-3):
         return "right for large vectors. For tiny ones eps matters: it is added to the mean square, under the root."
-    return None
-
-
-# ---- attention ----------------------------------------------------------------------------------------------------
-def attend(query: Tensor, key: Tensor, value: Tensor, sees: Tensor) -> Tensor:
-    """Each query gathers the values of the positions it sees.
-
-    Args:
-        query: `[B, H, S, hd]`.
-        key, value: `[B, G, S, hd]`; H / G neighbouring query heads read the same one.
-        sees: bool `[B, 1, S, S]`, true where row i may look at column j.
-    """
-    shared = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)  # [B, H, S, hd]
-    scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5  # [B, H, S, S]
-    weights: Tensor = scores.masked_fill(~sees, float("-inf")).softmax(-1)
-    return weights @ value  # [B, H, S, hd]
-
-
-def _attend(
-    query: Tensor, key: Tensor, value: Tensor, sees: Tensor, *, scale: float | None = None, over: int = -1,
-    deal: bool = False, late: bool = False, hide: bool = True,
-) -> Tensor:  # fmt: skip
-    """`attend` with one of the usual mistakes."""
-    shared = query.shape[1] // key.shape[1]
-    if deal:
-        key, value = key.repeat(1, shared, 1, 1), value.repeat(1, shared, 1, 1)
-    else:
-        key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
-    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
-    if hide and not late:
-        scores = scores.masked_fill(~sees, float("-inf"))
-    weights = scores.softmax(over)
-    return (weights * sees if late else weights) @ value
-
-
-def diagnose_attend(function: Function) -> str | None:
-    query, key, value = normal(2, 4, 5, 8), normal(2, 2, 5, 8, seed=1), normal(2, 2, 5, 8, seed=2)
-    sees = torch.ones(2, 1, 5, 5, dtype=torch.bool).tril()
-    y = function(query.clone(), key.clone(), value.clone(), sees.clone())
-    if not isinstance(y, Tensor) or y.shape != query.shape:
-        found = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-        return f"the result should be a tensor of shape {tuple(query.shape)}, like the query, got {found}."
-    parts = (query, key, value, sees)
-    mistakes = {
-        "the scores are not divided by the root of hd.": _attend(*parts, scale=1.0),
-        "the scores are divided by hd. Divide by its root.": _attend(*parts, scale=1 / 8),
-        "heads are dealt out like cards (repeat). Neighbouring query heads share one: repeat_interleave.": _attend(
-            *parts, deal=True
-        ),
-        "the mask is upside down: hide what is NOT seen.": _attend(query, key, value, ~sees | torch.eye(5).bool()),
-        "nothing is hidden: each position looks at those after it.": _attend(*parts, hide=False),
-        "the mask is applied after the softmax, so the weights of a row no longer sum to 1. "
-        "Put -inf into the scores before.": _attend(*parts, late=True),
-        "the softmax runs over the queries. For one query the weights over all keys sum to 1: the last dimension.": (
-            _attend(*parts, over=-2)
-        ),
-    }
-    if sentence := first_match(y, mistakes):
-        return sentence
-    if torch.isnan(y).any():
-        return "there are NaN in the result: a row in which everything is hidden has nothing to divide by."
-    if not torch.allclose(y, attend(*parts), atol=1e-5):
-        return f"position 0 sees only itself, so head 0 should give its value {short(value[0, 0, 0])}, got " + (
-            f"{short(y[0, 0, 0])}; and compare the other positions with softmax(q k / sqrt(hd)) v."
-        )
-    everything = torch.ones(1, 1, 3, 3, dtype=torch.bool)
-    other = (normal(1, 6, 3, 4), normal(1, 1, 3, 4, seed=1), normal(1, 1, 3, 4, seed=2), everything)
-    if not torch.allclose(function(*other), attend(*other), atol=1e-5):
-        return (
-            "right for 4 query heads on 2, but not for 6 heads on 1 with another mask: use the shapes of the arguments."
-        )
     return None
 
 

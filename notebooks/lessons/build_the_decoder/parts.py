@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lessons.build_the_decoder.layers import attend, block, rms_norm, swiglu
+from lessons.build_the_decoder.attention import attend, turn
+from lessons.build_the_decoder.layers import block, rms_norm, swiglu
 from lessons.build_the_decoder.sequence import sees
 from lessons.shared.exchange import Exchanges, Part
 from motionlab.data.composed.corpus import build_corpus
@@ -37,23 +38,13 @@ def loss_of(logits: Tensor, batch: Sequences) -> float:
     return float(F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten(), ignore_index=IGNORE))
 
 
-# ---- one turn of RoPE, for whole sequences ---------------------------------------------------------------------------
-def turn(x: Tensor, places: Tensor) -> Tensor:
-    """RoPE of `x [B, S, heads, hd]`: neighbouring channels form a pair, as in lesson 05."""
-    frequency = 10_000.0 ** (-torch.arange(0, x.shape[-1], 2) / x.shape[-1])  # [hd/2] radians a position
-    angle = torch.outer(places.float(), frequency)  # [S, hd/2]
-    turns = torch.polar(torch.ones_like(angle), angle)[:, None]  # [S, 1, hd/2]
-    pairs = torch.view_as_complex(x.unflatten(-1, (-1, 2)).contiguous())  # [B, S, heads, hd/2]
-    return torch.view_as_real(pairs * turns).flatten(-2)
-
-
+# ---- exchanges -------------------------------------------------------------------------------------------------------
 def _halves(x: Tensor, places: Tensor) -> Tensor:
     first, second = x.chunk(2, dim=-1)
     turned = turn(torch.stack([first, second], dim=-1).flatten(-2), places)
     return torch.cat([turned[..., 0::2], turned[..., 1::2]], dim=-1)
 
 
-# ---- exchanges -------------------------------------------------------------------------------------------------------
 def _layer_norm(x: Tensor, scale: Tensor, eps: float) -> Tensor:
     return F.layer_norm(x, scale.shape, scale, None, eps)
 

@@ -9,6 +9,9 @@ import motionlab as ml
 from lessons.glossary.kit import kit
 from lessons.glossary.registry import shows
 from lessons.shared.small_models import small_store
+from motionlab.evaluation.text_motion.inputs import encoder_inputs, padded
+from motionlab.evaluation.text_motion.losses import contrastive_loss
+from motionlab.evaluation.text_motion.model import TextMotionModel
 from motionlab.tokenizer.resnet import ResidualBlock
 
 
@@ -132,6 +135,22 @@ def _robustness() -> str:
         codes = kit.tokenizer.encode(kit.normal_walk + size * torch.randn_like(kit.normal_walk))
         same.append(float((codes == kit.codes).double().mean()))
     return f"tokens that stay: {ml.about(same[0], 2)} with a little noise, {ml.about(same[1], 2)} with a lot"
+
+
+@shows("text-motion evaluator")
+def _evaluator() -> str:
+    some = ml.load_samples()[:8]
+    words = kit.run.text.features([sample.captions[0] for sample in some])
+    joints, lengths = padded([sample.motion.joints()[:24] for sample in some])
+    model, apart = TextMotionModel(words.states.shape[-1], width=32, size=16), torch.zeros(8, 8, dtype=torch.bool)
+    optimizer, found = torch.optim.AdamW(model.parameters(), lr=5e-3), []
+    for _ in range(30):
+        text, motion = model.embed_text(words), model.motion(encoder_inputs(joints), lengths)
+        found.append(int((torch.cdist(text, motion).argmin(1) == torch.arange(8)).sum()))
+        optimizer.zero_grad()
+        contrastive_loss(text, motion, apart, 0.1).backward()
+        optimizer.step()
+    return f"captions whose own motion is the nearest of 8: ≈{found[0]} at first, ≈{found[-1]} after 30 steps"
 
 
 @shows("test set", "validation")

@@ -8,7 +8,8 @@ import motionlab as ml
 from lessons.glossary.kit import kit
 from lessons.glossary.registry import shows
 from motionlab.motion.features import decode_heading
-from motionlab.motion.formats.gait import step_phase
+from motionlab.motion.formats.gait import GROUPS, gait_weights, step_phase
+from motionlab.motion.retargeting.verdict import judge as verdict_on
 from motionlab.motion.rotations import axis_angle_to_quaternion as quaternion
 from motionlab.motion.rotations import (
     matrix_from_6d,
@@ -54,6 +55,16 @@ def _rate() -> str:
     path = kit.walk.joints()[:, 0, [0, 2]].diff(dim=0).norm(dim=-1).sum()
     at_30, at_60 = (float(path) * fps / (len(kit.walk.features) - 1) for fps in (30, 60))
     return f"the same frames: {ml.about(at_30, 2)} m/s if read at 30 a second, {ml.about(at_60, 2)} m/s if read at 60"
+
+
+@shows("gait")
+def _gait() -> str:
+    told = []
+    for name in ("cmu_stand", "walk", "run"):
+        joints = kit.samples[name].motion.joints()
+        weights = gait_weights(joints, ml.Motion.fps, standing=1.5).mean(0)  # [T, 6] -> [6]
+        told.append(f"{name}: {GROUPS[int(weights.argmax())]} {ml.about(float(weights.max()), 2)}")
+    return f"the largest of six weights, over a clip: {', '.join(told)}"
 
 
 @shows("heading")
@@ -171,3 +182,11 @@ def _take() -> str:
     family = {"half the speed": one.resample(speed=0.5), "mirrored": one.mirror(), "a piece": one.crop(0, 20)}
     lengths = ", ".join(f"{name}: {len(motion.features)} frames" for name, motion in family.items())
     return f"all from one take, so all on one side of a split: {lengths}"
+
+
+@shows("verdict")
+def _verdict() -> str:
+    walk = kit.walk
+    shrunk = ml.Motion.from_joints_rotations(walk.joints() / 100, walk.rotations())  # metres that were taken for cm
+    (right, _), (word, why) = ((found.verdict, found.reasons) for found in map(verdict_on, (walk, shrunk)))
+    return f"a walk: {right}; a hundred times smaller: {word}, because: {why[0]}"

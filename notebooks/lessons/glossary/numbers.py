@@ -59,6 +59,16 @@ def _scaler() -> str:
     return f"from 1024: good, good, inf -> {[int(size) for size in sizes]}"
 
 
+@shows("master weights")
+def _master() -> str:
+    kept = {kind: torch.ones((), dtype=kind) for kind in (torch.bfloat16, torch.float32)}
+    for weight in kept.values():
+        for _ in range(100):
+            weight.add_(0.001)  # bf16 has nothing between 1 and 1.0078
+    half, master = kept.values()
+    return f"100 steps of 0.001 from 1: {half:g} in bf16; {master:.3f} in fp32, {master.bfloat16():.4f} in a product"
+
+
 @shows("subnormal number")
 def _subnormal() -> str:
     smallest = FORMATS["fp16"].smallest_normal

@@ -21,6 +21,13 @@ def _autoencoder() -> str:
     return " -> ".join(f"{count:,} numbers" for count in numbers)
 
 
+@shows("bit")
+def _bit() -> str:
+    shares = torch.tensor([1 / 2, 1 / 4, 1 / 8, 1 / 8])
+    carried = float(-(shares * shares.log2()).sum())
+    return f"one of four codes: {math.log2(4):g} bits if equally likely, {carried:g} at shares 1/2, 1/4, 1/8, 1/8"
+
+
 @shows("bottleneck")
 def _bottleneck() -> str:
     x = kit.normal_walk
@@ -178,6 +185,17 @@ def _reconstruction() -> str:
     back = kit.run.normalizer.denormalize(kit.tokenizer.decode(kit.codes)[0, : len(kit.walk.features)].detach())
     error = (ml.Motion(back).joints() - kit.walk.joints()).norm(dim=-1).mean()
     return f"walk -> {kit.codes.numel()} tokens -> walk: joints are off by {ml.about(100 * float(error), 2)} cm"
+
+
+@shows("rescue")
+def _rescue() -> str:
+    used = []
+    for rescued in (False, True):
+        vq = ml.VQEMA(64, 2, reset=rescued, start="random")
+        for _ in range(100):  # a count needs 69 steps to fall to half of its share
+            vq(3.0 + torch.randn(640, 2))  # the vectors lie elsewhere than the codes
+        used.append(vq.usage.summary().used)
+    return f"of 64 codes that begin far away, after 100 batches: ≈{used[0]} are used without it, ≈{used[1]} with it"
 
 
 @shows("residual quantization")

@@ -70,7 +70,7 @@ def _diagnose_corrupt(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 4. a rate for each clip -----------------------------------------------------------------------------------------
+# ---- 2. a rate for each clip -----------------------------------------------------------------------------------------
 def rate_for_each_clip(lowest: float, batch: int) -> Tensor:
     """The chance that a code is kept, drawn for each clip between `lowest` and 1: `[batch, 1]`."""
     return lowest + (1 - lowest) * torch.rand(batch, 1)
@@ -101,7 +101,7 @@ def _diagnose_rates(function: Callable[..., Any]) -> str | None:
     return None
 
 
-# ---- 2. the labels of masked modelling -------------------------------------------------------------------------------
+# ---- 3. the labels of masked modelling -------------------------------------------------------------------------------
 def masked_labels(tokens: Tensor, masked: Tensor) -> Tensor:
     """The label of each place: its own code where it is masked, -100 (nothing) everywhere else."""
     return torch.where(masked, tokens, -100)
@@ -135,7 +135,7 @@ def _diagnose_labels(function: Callable[..., Any]) -> str | None:
     return f"for tokens {tokens[0].tolist()} with places 3 and 5 masked: {right[0].tolist()}, got {labels[0].tolist()}."
 
 
-# ---- 3. the schedule of unmasking ------------------------------------------------------------------------------------
+# ---- 4. the schedule of unmasking ------------------------------------------------------------------------------------
 def still_masked(length: int, look: int, looks: int) -> int:
     """How many of `length` codes are masked after look number `look` (from 1) of `looks`: a quarter of a cosine."""
     return int(length * math.cos(math.pi / 2 * look / looks)) if look < looks else 0

@@ -5,8 +5,10 @@
     cd notebooks && python -m lessons.shared.main_job results/main_job.json ../runs/seed{0,1,2,3,4}
 
 Lessons show them, so that a reader sees what the main job gives before running it. Each seed has another corpus, too:
-other takes and other pairs of actions are held out. `main_job_two_frames.json` holds the same of preset `two_frames`,
-and `main_job_pooled.json` that of `tiny` with `text.pooled=true`, of three seeds.
+other takes and other pairs of actions are held out. `main_job_two_frames.json` holds the same of preset `two_frames`.
+Of three seeds, with the tokenizers and tokens of `tiny`: `main_job_pooled.json` (`text.pooled=true`),
+`main_job_averaged.json` (`llama_training.ema_decay=0.998`) and `main_job_sentence_slot.json`, which a script made (the
+appendix of lesson 07 says how).
 """
 
 from __future__ import annotations

@@ -13,31 +13,41 @@ from motionlab.teaching.exercise import Exercise, register
 IGNORE = -100  # the label of a place that is not scored
 
 
-# ---- exercise 3: one training row ------------------------------------------------------------------------------------
-def lay_out(codes: Sequence[int], text_slots: int, codebook_size: int) -> tuple[list[int], list[int]]:
-    """Tokens and labels of one row: text slots (PAD id), codes, END; a label is the NEXT token, IGNORE if unscored."""
+# ---- exercise 1: one training row ------------------------------------------------------------------------------------
+def lay_out(codes: Sequence[int], text_slots: int, codebook_size: int, length: int) -> tuple[list[int], list[int]]:
+    """Tokens and labels of one row of a batch: text slots (PAD id), codes, END, padding up to `length` places.
+
+    A label is the NEXT token, IGNORE where nothing is asked.
+    """
     end, pad = codebook_size, codebook_size + 1
     tokens = [pad] * text_slots + list(codes) + [end]
-    labels = [IGNORE] * (text_slots - 1) + list(codes) + [end] + [IGNORE]
-    return tokens, labels
+    labels = [IGNORE] * (text_slots - 1) + list(codes) + [end]
+    return tokens + [pad] * (length - len(tokens)), labels + [IGNORE] * (length - len(labels))
 
 
 def _diagnose_layout(function: Callable[..., Any]) -> str | None:
-    codes, width, size = [5, 6, 7], 2, 10
-    result = function(list(codes), width, size)
+    codes, width, size, length = [5, 6, 7], 2, 10, 9
+    result = function(list(codes), width, size, length)
     if not isinstance(result, tuple | list) or len(result) != 2:
         return "return two lists: tokens and labels."
     tokens, labels = ([int(value) for value in part] for part in result)
-    right_tokens, right = lay_out(codes, width, size)
+    right_tokens, right = lay_out(codes, width, size, length)
+    written = width + len(codes) + 1  # places up to END
     if len(tokens) != len(labels):
         return f"tokens and labels must have the same length: {len(tokens)} and {len(labels)}."
     if size not in tokens:
         return "END (the number K) is missing from the tokens: the model would never learn when a motion is over."
+    if len(tokens) != length:
+        return f"a row with length = 9 should have 9 places, not {len(tokens)}: fill it up after END."
     if tokens[:width] != [size + 1] * width:
         return "the text slots hold PAD (K + 1): their content is replaced by text features."
+    if tokens == [size + 1] * (length - written + width) + [*codes, size]:
+        return "the padding is between text and codes. It belongs after END: the first code follows the text at once."
+    if tokens[:written] == right_tokens[:written] and tokens != right_tokens:
+        return f"after END every place holds PAD (K + 1 = 11), not {tokens[written:]}."
     if tokens != right_tokens:
         return f"the tokens should be {right_tokens}, not {tokens}."
-    if labels == [IGNORE] * width + [*codes, size]:
+    if labels[:written] == [IGNORE] * width + [*codes, size]:
         return (
             "the labels are not shifted: place i has to predict token i + 1. Now the model predicts the "
             "token that it reads."
@@ -48,15 +58,17 @@ def _diagnose_layout(function: Callable[..., Any]) -> str | None:
         return "the last text slot should predict the first code: nothing else could."
     if labels[width + len(codes) - 1] != size:
         return "the last code should predict END."
+    if labels[written - 1 :] != right[written - 1 :]:
+        return f"END and the padding ask for nothing: IGNORE (-100) there, not {labels[written - 1 :]}."
     if labels != right:
         return f"the labels should be {right}, not {labels}."
-    other = function([3], 1, 4)
-    if [list(part) for part in other] != [list(part) for part in lay_out([3], 1, 4)]:
-        return "right for three codes, wrong for one code and one text slot."
+    other = function([3], 1, 4, 3)
+    if [list(part) for part in other] != [list(part) for part in lay_out([3], 1, 4, 3)]:
+        return "right for three codes and padding, wrong for one code, one text slot and no padding."
     return None
 
 
-# ---- exercise 2: probabilities ---------------------------------------------------------------------------------------
+# ---- exercise 3: probabilities ---------------------------------------------------------------------------------------
 def probabilities(logits: Tensor, temperature: float, top_p: float) -> Tensor:
     """Divide by the temperature, then keep the smallest set of codes that reaches `top_p`; sums to 1."""
     p = (logits / temperature).softmax(-1)  # [K]
@@ -116,7 +128,7 @@ def _rounded(values: Tensor) -> list[float]:
     return [round(float(value), 2) for value in values]
 
 
-# ---- exercise 1: the loop --------------------------------------------------------------------------------------------
+# ---- exercise 2: the loop --------------------------------------------------------------------------------------------
 def write_codes(next_logits: Callable[[list[int]], Tensor], end: int, limit: int) -> tuple[list[int], str]:
     """Greedy generation: ask for the next token until END or until `limit` codes; say which of the two it was."""
     codes: list[int] = []
@@ -229,13 +241,13 @@ EXERCISES = register(
         "stage2.lay_out",
         lay_out,
         _diagnose_layout,
-        "This is a row of `build_sequences`: text, codes, END, and a target one place to the left.",
+        "This is a row of `build_sequences`: text, codes, END, padding, and a target one place to the left.",
         (
-            "K codes are 0 to K - 1; END is K, PAD is K + 1. Text slots hold PAD.",
+            "K codes are 0 to K - 1; END is K, PAD is K + 1. Text slots and padding hold PAD.",
             "Place i predicts token i + 1. So the labels are the tokens moved one place to the left.",
-            "labels = [IGNORE] * (text_slots - 1) + codes + [end] + [IGNORE]",
+            "labels = [IGNORE] * (text_slots - 1) + codes + [end]; then fill up both lists, each with its own number.",
         ),
-        form="codes: list of n ints, two ints -> two lists of text_slots + n + 1 ints",
+        form="codes: list of n ints, three ints -> two lists of `length` ints",
     ),
     Exercise(
         "stage2.probabilities",

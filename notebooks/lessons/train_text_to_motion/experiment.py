@@ -183,6 +183,12 @@ def other_caption_score(store: Clips, judge: ActionClassifier, clips: Sequence[i
     return sum(order_score(w, f) for w, f in zip([*wanted[1:], wanted[0]], found, strict=True)) / len(clips)
 
 
+def real_score(store: Clips, judge: ActionClassifier, clips: Sequence[int]) -> float:
+    """The score of the real motions: how far the judge can be trusted on takes that it never saw."""
+    scores = [order_score(wanted_actions(store.segments(i)), judge.recognise(store.features(i))) for i in clips]
+    return sum(scores) / len(scores)
+
+
 def make_judge(run: Run, corpus: Corpus) -> ActionClassifier:
     """The classifier of actions, trained on real clips only."""
     return train_classifier(corpus.train, steps=run.config.evaluation.classifier_steps)
@@ -196,6 +202,7 @@ class Kept:
     steps: int
     rows: list[dict[str, float]]  # of the history
     clips: int
+    real: float  # score of the real motions, by the same judge
     floor: float  # score against the caption of another clip
     sampled: dict[str, Sampled]  # way -> numbers
     words: WordReport
@@ -216,6 +223,7 @@ def keep(run: Run, corpus: Corpus) -> Kept:
         steps=run.config.llama_training.steps,
         rows=[{name: short(row[name]) for name in shown if name in row} for row in history.rows],
         clips=len(clips),
+        real=short(real_score(store, judge, clips)),
         floor=short(other_caption_score(store, judge, clips)),
         sampled=sampled,
         words=words_report(run, store, clips),

@@ -22,9 +22,8 @@ def built() -> dict[str, Any]:
     cells = ["".join(cell["source"]) for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]]
     space: dict[str, Any] = {"torch": torch, "nn": nn, **WRITTEN, "rms_norm": WRITTEN["norm"], "swiglu": WRITTEN["mlp"]}
     for cell in cells:
-        if cell.startswith(("from lessons.build_the_decoder.parts import turn", "class ")):
-            lines = [line for line in cell.splitlines() if not line.startswith("ml.source")]
-            exec("from types import SimpleNamespace\n" + "\n".join(lines), space)
+        if cell.startswith(("parts = ", "class ")):
+            exec("from types import SimpleNamespace\n" + cell, space)
     run = pretrained_run()
     theirs = run.llama.eval()
     space["mine"] = space["Decoder"](theirs.codebook_size, 4, 4, 2, 128, theirs.hidden_dim, theirs.text_dim).eval()

@@ -9,26 +9,48 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lessons.build_the_decoder.layers import attend, block, rms_norm, swiglu
+from lessons.build_the_decoder.attention import attend, head, turn
+from lessons.build_the_decoder.layers import block, rms_norm, swiglu
 from lessons.build_the_decoder.sequence import block_parameters, next_token_loss, sees, write
 from lessons.shared.answers import normal
 from motionlab.llama.attention_loop import attention_loop
 from motionlab.llama.masks import prefix_mask
-from motionlab.llama.model import Block, RMSNorm, SwiGLU
+from motionlab.llama.model import Attention, Block, RMSNorm, SwiGLU
+from motionlab.llama.rope import apply_rope, rope_table
 from motionlab.teaching.exercise import run_check
 
 
-def _shared(key, query):
-    return key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)
-
-
-def _attend(query, key, value, sees, divide=None, over=-1, hide=True, late=False, share=_shared):
-    key, value = share(key, query), share(value, query)
+def _head(query, key, value, sees, divide=None, over=-1, hide=True, late=False):
     scores = query @ key.mT / (query.shape[-1] ** 0.5 if divide is None else divide)
     if hide:
         scores = scores.masked_fill(~sees, float("-inf"))
     weights = scores.softmax(over)
     return (weights * sees if late else weights) @ value
+
+
+def _attend(query, key, value, sees, reads, reads_value=None, dim=1):
+    """Query head h reads key head `reads(h, H, G)`."""
+    heads, groups = query.shape[1], key.shape[1]
+    reads_value = reads_value or reads
+    numbers = [(h, reads(h, heads, groups), reads_value(h, heads, groups)) for h in range(heads)]
+    return torch.stack([head(query[:, h], key[:, g], value[:, v], sees[:, 0]) for h, g, v in numbers], dim=dim)
+
+
+def _right(h, heads, groups):
+    return h // (heads // groups)
+
+
+def _angle(places, hd, exponent=-1.0, heads=True):
+    angle = torch.outer(places.float(), 10_000.0 ** (exponent * torch.arange(0, hd, 2) / hd))
+    return angle[:, None] if heads else angle
+
+
+def _turn(x, angle, pairs="neighbours", weave=True, sign=1.0, both=1.0):
+    a, b = (x[..., 0::2], x[..., 1::2]) if pairs == "neighbours" else x.chunk(2, dim=-1)
+    first, second = a * angle.cos() - sign * b * angle.sin(), sign * both * a * angle.sin() + b * angle.cos()
+    if pairs == "halves" or not weave:
+        return torch.cat([first, second], dim=-1)
+    return torch.stack([first, second], dim=-1).flatten(-2)
 
 
 def _write(next_logits, end, most, keep_end=False, stop=True, drop=0, ignore_limit=False, read=True, tensor=False):
@@ -71,27 +93,63 @@ MUTANTS = {
         "no eps": (lambda x, scale, eps: rms_norm(x, scale, 0.0), "eps matters"),
         "a number": (lambda x, scale, eps: 1.0, "should be a tensor"),
     },
-    "decoder.attend": {
-        "not divided": (lambda q, k, v, m: _attend(q, k, v, m, divide=1), "not divided"),
-        "divided by hd": (lambda q, k, v, m: _attend(q, k, v, m, divide=q.shape[-1]), "by its root"),
-        "dealt": (
-            lambda q, k, v, m: _attend(q, k, v, m, share=lambda key, _: key.repeat(1, len(q[0]) // len(k[0]), 1, 1)),
-            "repeat_interleave",
-        ),
-        "sees the future": (lambda q, k, v, m: _attend(q, k, v, m, hide=False), "nothing is hidden"),
-        "upside down": (lambda q, k, v, m: _attend(q, k, v, ~m | torch.eye(m.shape[-1]).bool()), "upside down"),
-        "over queries": (lambda q, k, v, m: _attend(q, k, v, m, over=-2), "over the queries"),
-        "too late": (lambda q, k, v, m: _attend(q, k, v, m, hide=False, late=True), "after the softmax"),
-        "all hidden": (lambda q, k, v, sees: _attend(q, k, v, torch.zeros_like(sees)), "NaN"),
-        "four on two": (
-            lambda q, k, v, m: _attend(q, k, v, m, share=lambda key, query: key[:, :2].repeat_interleave(2, dim=1)),
-            "your function raised",
-        ),
+    "decoder.turn": {
+        "not turned": (lambda x, p: x, "nothing is turned"),
+        "along heads": (lambda x, p: _turn(x, _angle(p, x.shape[-1], heads=False)), "run along the heads"),
+        "not woven": (lambda x, p: _turn(x, _angle(p, x.shape[-1]), weave=False), "not woven"),
+        "halves": (lambda x, p: _turn(x, _angle(p, x.shape[-1]), pairs="halves"), "Hugging Face"),
+        "backwards": (lambda x, p: _turn(x, _angle(p, x.shape[-1]), sign=-1.0), "wrong way"),
+        "too slow": (lambda x, p: _turn(x, _angle(p, x.shape[-1], -0.5)), "counting PAIRS"),
+        "ever faster": (lambda x, p: _turn(x, _angle(p, x.shape[-1], 1.0)), "ever faster"),
+        "all the same": (lambda x, p: _turn(x, _angle(p, x.shape[-1], 0.0)), "same angle"),
+        "from one": (lambda x, p: turn(x, p + 1), "one position too far"),
+        "a sign": (lambda x, p: _turn(x, _angle(p, x.shape[-1]), both=-1.0), "keeps the length"),
+        "twice": (lambda x, p: turn(x, 2 * p), "at place 1"),
+        "own places": (lambda x, p: turn(x, torch.arange(x.shape[1])), "use the arguments"),
+        "one vector": (lambda x, p: turn(x, p)[0, 0, 0], "like x, got (8,)"),
+        "nothing": (lambda x, p: None, "like x, got NoneType"),
+    },
+    "decoder.head": {
+        "not divided": (lambda q, k, v, m: _head(q, k, v, m, divide=1), "not divided"),
+        "divided by hd": (lambda q, k, v, m: _head(q, k, v, m, divide=q.shape[-1]), "by its root"),
+        "sees the future": (lambda q, k, v, m: _head(q, k, v, m, hide=False), "nothing is hidden"),
+        "upside down": (lambda q, k, v, m: _head(q, k, v, ~m | torch.eye(m.shape[-1]).bool()), "upside down"),
+        "over queries": (lambda q, k, v, m: _head(q, k, v, m, over=-2), "over the queries"),
+        "too late": (lambda q, k, v, m: _head(q, k, v, m, hide=False, late=True), "after the softmax"),
+        "all hidden": (lambda q, k, v, m: _head(q, k, v, torch.zeros_like(m)), "NaN"),
+        "mixes keys": (lambda q, k, v, m: head(q, k, k, m), "mix the values"),
+        "scores only": (lambda q, k, v, m: q @ k.mT, "like the query"),
+        "twice": (lambda q, k, v, m: 2 * head(q, k, v, m), "position 0 sees only itself"),
         "other mask": (
-            lambda q, k, v, sees: _attend(q, k, v, torch.ones(sees.shape[-2:], dtype=torch.bool).tril()),
-            "another mask",
+            lambda q, k, v, m: head(q, k, v, torch.ones(m.shape[-2:], dtype=torch.bool).tril()), "another mask"
         ),
-        "one head": (lambda q, k, v, sees: attend(q, k, v, sees)[:, :1], "like the query"),
+        "not transposed": (lambda q, k, v, m: head(q, k.mT, v, m), "your function raised"),
+    },
+    "decoder.attend": {
+        "dealt": (lambda q, k, v, m: _attend(q, k, v, m, lambda h, heads, groups: h % groups), "like cards"),
+        "the first": (lambda q, k, v, m: _attend(q, k, v, m, lambda h, heads, groups: 0), "key-value head 0"),
+        "values dealt": (
+            lambda q, k, v, m: _attend(q, k, v, m, _right, lambda h, heads, groups: h % groups), "values are not"
+        ),
+        "one query": (lambda q, k, v, m: attend(q[:, :1].expand_as(q), k[:, :1].expand_as(k), v[:, :1].expand_as(v), m),
+                      "every head is the same"),
+        "no sharing": (lambda q, k, v, m: _attend(q, k, v, m, lambda h, heads, groups: h), "your function raised"),
+        "two a group": (lambda q, k, v, m: _attend(q, k, v, m, lambda h, heads, groups: h // groups), "6 heads on 3"),
+        "in front": (lambda q, k, v, m: _attend(q, k, v, m, _right, dim=0), "stacked in front"),
+        "behind positions": (lambda q, k, v, m: _attend(q, k, v, m, _right, dim=2), "before the positions"),
+        "joined": (lambda q, k, v, m: attend(q, k, v, m).transpose(1, 2).flatten(2), "Keep them apart"),
+        "cat": (lambda q, k, v, m: attend(q, k, v, m).flatten(1, 2), "torch.stack does"),
+        "per group": (lambda q, k, v, m: attend(q, k, v, m)[:, :2], "QUERY head"),
+        "one head": (lambda q, k, v, m: attend(q, k, v, m)[:, 0], "Return the results of all four"),
+        "a list": (lambda q, k, v, m: list(attend(q, k, v, m).unbind(1)), "torch.stack makes one"),
+        "other shape": (lambda q, k, v, m: attend(q, k, v, m)[..., :1], "like the query"),
+        "sees the future": (lambda q, k, v, m: attend(q, k, v, torch.ones_like(m)), "nothing is hidden"),
+        "all hidden": (lambda q, k, v, m: attend(q, k, v, torch.zeros_like(m)), "NaN"),
+        "wrong head": (lambda q, k, v, m: 2 * attend(q, k, v, m), "no head is right"),
+        "last two exchanged": (lambda q, k, v, m: attend(q, k, v, m)[:, [0, 1, 3, 2]], "result 2 is wrong"),
+        "other mask": (
+            lambda q, k, v, m: attend(q, k, v, torch.ones_like(m).tril()), "another mask"
+        ),
     },
     "decoder.swiglu": {
         "other branch": (lambda x, gate, up, down: swiglu(x, up, gate, down), "wrong branch"),
@@ -168,13 +226,23 @@ def test_every_mistake_is_named(missed_mistakes) -> None:
 def test_other_ways_to_the_right_answer_pass() -> None:
     other: dict[str, Callable[..., Any]] = {
         "decoder.rms_norm": lambda x, scale, eps: F.rms_norm(x, scale.shape, scale, eps),
+        "decoder.turn": lambda x, places: apply_rope(x, rope_table(20, x.shape[-1])[places]),
+        "decoder.head": lambda q, k, v, sees: F.scaled_dot_product_attention(q, k, v, attn_mask=sees),
         "decoder.attend": lambda q, k, v, sees: F.scaled_dot_product_attention(
             q, k, v, attn_mask=sees, enable_gqa=True
         ),
         "decoder.swiglu": lambda x, gate, up, down: F.linear(F.silu(F.linear(x, gate)) * F.linear(x, up), down),
         "decoder.sees": prefix_mask,
     }
-    assert [run_check(name, function)[0] for name, function in other.items()] == ["✓"] * 4
+    assert [run_check(name, function)[0] for name, function in other.items()] == ["✓"] * 6
+
+
+def test_all_heads_as_a_reshape_over_one_head_pass() -> None:
+    def attend_at_once(query, key, value, sees):
+        shared = query.shape[1] // key.shape[1]
+        return head(query, key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1), sees)
+
+    assert run_check("decoder.attend", attend_at_once)[0] == "✓"
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -189,7 +257,12 @@ def test_the_references_are_the_parts_of_the_package(groups: int) -> None:
     text_mask = torch.tensor([[True, True], [True, False]])
     mask = sees(text_mask, 5)
     assert torch.equal(mask, prefix_mask(text_mask, 5))
-    assert torch.allclose(attend(query, key, value, mask), attention_loop(query, key, value, mask), atol=1e-5)
+    every = attention_loop(query, key, value, mask)
+    assert torch.allclose(attend(query, key, value, mask), every, atol=1e-5)
+    shared = 4 // groups
+    for h in range(4):
+        one = head(query[:, h], key[:, h // shared], value[:, h // shared], mask[:, 0])
+        assert torch.allclose(one, every[:, h], atol=1e-5)
     assert block_parameters(16, 4, groups, 24) == sum(p.numel() for p in Block(16, 4, groups, 24).parameters())
 
 
@@ -197,3 +270,14 @@ def test_block_and_writing_by_hand() -> None:
     x = torch.tensor([1.0])
     assert block(x, lambda v: v, lambda v: 2 * v, lambda v: v, lambda v: 10 * v).item() == 33.0
     assert write(lambda tokens: F.one_hot(torch.tensor(3 - len(tokens)), 4), end=1, most=9) == [3, 2]
+
+
+@pytest.mark.parametrize("h", range(4))
+def test_one_head_is_a_slice_of_the_attention_of_the_package(h: int) -> None:
+    attention, x, places, found = Attention(32, 4, 2), normal(2, 5, 32), torch.arange(5), []
+    attention.c_proj.register_forward_hook(lambda module, inputs, output: found.append(inputs[0]))
+    attention(x, rope_table(5, 8), "causal")
+    every = attention.c_attn(x).unflatten(-1, (8, 8))  # 4 queries, 2 keys, 2 values
+    turned, before = turn(every, places), torch.ones(2, 5, 5, dtype=torch.bool).tril()
+    one = head(turned[:, :, h], turned[:, :, 4 + h // 2], every[:, :, 6 + h // 2], before)
+    assert torch.allclose(one, found[0][..., 8 * h : 8 * h + 8], atol=1e-5)

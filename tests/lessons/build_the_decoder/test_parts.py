@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lessons.build_the_decoder.parts import EXCHANGES, WRITTEN, loss_of, turn
+from lessons.build_the_decoder.attention import turn
+from lessons.build_the_decoder.parts import EXCHANGES, WRITTEN, loss_of
 from lessons.shared.exchange import AS_WRITTEN, exchanged
 from motionlab.errors import InputError
 from motionlab.llama.objectives.losses import sequence_losses

@@ -107,3 +107,15 @@ def test_the_committed_numbers_can_be_shown(root: Path) -> None:
     assert {row[0] for row in tokenizer_rows(path)} == {"tokenizer", "fsq", "vq_ema"}
     for rows in (score_rows(path), score_rows(path, "score"), quality_rows(path), judge_rows(path)):
         assert len(rows) > 2 and len({len(row) for row in rows}) == 1
+
+
+@pytest.mark.parametrize("name", ["main_job_pooled", "main_job_averaged", "main_job_sentence_slot"])
+def test_a_variant_was_scored_by_the_judges_of_the_main_job_on_its_clips(root: Path, name: str) -> None:
+    folder = root / "notebooks" / "results"
+    runs, main = load_runs(folder / f"{name}.json"), load_runs(folder / "main_job.json")[:3]
+    assert len(runs) == len(main)
+    for run, other in zip(runs, main, strict=True):
+        assert run["corpus"] == other["corpus"]
+        for split, scores in run["generation"].items():
+            assert scores["made_from"] == other["generation"][split]["made_from"]
+            assert scores["exact"]["real"] == other["generation"][split]["exact"]["real"]

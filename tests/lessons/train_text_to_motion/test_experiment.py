@@ -19,6 +19,7 @@ from lessons.train_text_to_motion.experiment import (
     load_kept,
     measure_sampling,
     other_caption_score,
+    real_score,
     run_folder,
     sample_captions,
     settings,
@@ -27,6 +28,7 @@ from lessons.train_tokenizer import experiment as lesson11
 from motionlab.data.composed.corpus import Corpus, build_corpus
 from motionlab.environment import PROFILES
 from motionlab.errors import InputError
+from motionlab.evaluation.action_lists import wanted_actions
 from motionlab.jobs.run_folder import Run
 from motionlab.llama.sequence import build_sequences
 from motionlab.text.encoder import TextFeatures
@@ -34,24 +36,33 @@ from motionlab.text.encoder import TextFeatures
 
 # ---- exercises -------------------------------------------------------------------------------------------------------
 def _layout(tokens=None, labels=None):
-    def answer(codes, width, size):
-        right_tokens, right_labels = lay_out(codes, width, size)
-        return (tokens or (lambda *_: right_tokens))(codes, width, size), (labels or (lambda *_: right_labels))(
-            codes, width, size
-        )
+    """Tokens and labels up to END by other rules, each filled up rightly."""
+
+    def answer(codes, width, size, length):
+        lists = [list(part) for part in lay_out(codes, width, size, length)]
+        for place, (rule, filling) in enumerate(((tokens, size + 1), (labels, IGNORE))):
+            if rule:
+                row = rule(codes, width, size)
+                lists[place] = row + [filling] * (length - len(row))
+        return lists
 
     return answer
 
 
+def _row(rule):
+    """`rule(tokens, labels, PAD)` changes a right answer."""
+    return lambda c, w, k, n: rule(*map(list, lay_out(c, w, k, n)), k + 1)
+
+
 LAYOUT_MUTANTS = {
-    "labels not shifted": (
-        _layout(labels=lambda c, w, k: [IGNORE] * w + [*c, k]),
-        "not shifted",
+    "labels not shifted": (_layout(labels=lambda c, w, k: [IGNORE] * w + [*c, k]), "not shifted"),
+    "END forgotten": (_layout(tokens=lambda c, w, k: [k + 1] * w + list(c)), "END (the number K)"),
+    "PAD as a label": (_layout(labels=lambda c, w, k: [k + 1] * (w - 1) + [*c, k, k + 1]), "PAD is a label"),
+    "padding is asked": (
+        _row(lambda tokens, labels, pad: (tokens, labels[:-1] + [pad])), "PAD is a label",
     ),
-    "END forgotten": (lambda c, w, k: ([k + 1] * w + list(c), [IGNORE] * (w - 1) + list(c) + [IGNORE]), "END"),
-    "PAD as a label": (
-        _layout(labels=lambda c, w, k: [k + 1] * (w - 1) + [*c, k, k + 1]),
-        "PAD is a label",
+    "END is asked again": (
+        _row(lambda tokens, labels, pad: (tokens, [*labels[:5], pad - 1, *labels[6:]])), "ask for nothing",
     ),
     "first code not predicted": (
         _layout(labels=lambda c, w, k: [IGNORE] * w + [*c[1:], k, IGNORE]),
@@ -62,10 +73,18 @@ LAYOUT_MUTANTS = {
         "should predict END",
     ),
     "zeros in the text slots": (_layout(tokens=lambda c, w, k: [0] * w + [*c, k]), "text slots hold PAD"),
-    "too short": (_layout(labels=lambda c, w, k: [*c, k]), "same length"),
-    "one list": (lambda c, w, k: lay_out(c, w, k)[0], "two lists"),
-    "only these numbers": (lambda c, w, k: lay_out([5, 6, 7], 2, 10), "one code and one text slot"),
-}
+    "not filled up": (lambda c, w, k, n: lay_out(c, w, k, w + len(c) + 1), "fill it up after END"),
+    "filled up with END": (
+        _row(lambda tokens, labels, pad: (tokens[:6] + [pad - 1] * (len(tokens) - 6), labels)), "holds PAD",
+    ),
+    "filled up in front": (
+        lambda c, w, k, n: ([k + 1] * (n - len(c) - 1) + [*c, k], lay_out(c, w, k, n)[1]), "after END: the first",
+    ),
+    "other codes": (_layout(tokens=lambda c, w, k: [k + 1] * w + [*c[::-1], k]), "the tokens should be"),
+    "too short": (lambda c, w, k, n: (lay_out(c, w, k, n)[0], [*c, k]), "same length"),
+    "one list": (lambda c, w, k, n: lay_out(c, w, k, n)[0], "two lists"),
+    "only these numbers": (lambda c, w, k, n: lay_out([5, 6, 7], 2, 10, 9), "one text slot and no padding"),
+}  # fmt: skip
 
 
 def _no_border(logits, temperature, top_p):
@@ -182,9 +201,11 @@ def test_every_mistake_is_named(missed_mistakes) -> None:
 
 
 def test_a_row_of_exercise_1_is_a_row_of_the_package() -> None:
-    text = TextFeatures(torch.zeros(1, 3, 4), torch.ones(1, 3, dtype=torch.bool))
-    batch = build_sequences([torch.tensor([4, 0, 9])], text, codebook_size=12)
-    assert lay_out([4, 0, 9], 3, 12) == (batch.tokens[0].tolist(), batch.labels[0].tolist())
+    text = TextFeatures(torch.zeros(2, 3, 4), torch.ones(2, 3, dtype=torch.bool))
+    rows = [[4, 0, 9], [7]]  # the second one is filled up
+    batch = build_sequences([torch.tensor(codes) for codes in rows], text, codebook_size=12)
+    for i, codes in enumerate(rows):
+        assert lay_out(codes, 3, 12, 7) == (batch.tokens[i].tolist(), batch.labels[i].tolist())
 
 
 # ---- the run ---------------------------------------------------------------------------------------------------------
@@ -253,6 +274,19 @@ def test_greedy_gives_one_motion_and_no_distance(lesson_run: Run, corpus: Corpus
     assert 0 <= other_caption_score(corpus.seen_pairs, judge, range(4)) <= 1
 
 
+def test_the_real_score_is_the_mean_of_the_judge_on_real_clips(corpus: Corpus) -> None:
+    store = corpus.seen_pairs
+    wanted = {store.features(i).sum().item(): wanted_actions(store.segments(i)) for i in range(4)}
+
+    class Judge:  # right about all clips but the first
+        def recognise(self, motion: torch.Tensor) -> list[str]:
+            known = wanted[motion.sum().item()]
+            return [] if known == wanted[store.features(0).sum().item()] else known
+
+    firsts = sum(actions == wanted[store.features(0).sum().item()] for actions in wanted.values())
+    assert real_score(store, Judge(), range(4)) == 1 - firsts / 4  # type: ignore[arg-type]
+
+
 # ---- the numbers that are kept ---------------------------------------------------------------------------------------
 def test_the_kept_numbers_can_be_read_and_were_made_with_these_settings(root: Path) -> None:
     runs, config = load_kept(root / "notebooks" / "results" / "train_text_to_motion.json"), settings("cpu")
@@ -263,6 +297,7 @@ def test_the_kept_numbers_can_be_read_and_were_made_with_these_settings(root: Pa
         assert all(len(row.scores) == SAMPLES for row in run.sampled.values())
         assert run.clips == config.corpus.n_seen_pairs == len(run.words.correlations)
         assert run.sampled["greedy"].distance_mm == 0
+        assert run.floor < 0.5 < run.real <= 1
     assert len({run.rows[-1]["loss"] for run in runs}) == len(runs), "each seed is a training of its own"
 
 
@@ -286,5 +321,5 @@ def test_a_broken_file_is_an_error_with_its_name(tmp_path: Path) -> None:
 
 
 def test_the_fields_of_the_file_are_those_of_the_class() -> None:
-    assert {field.name for field in dataclasses.fields(Kept)} >= {"sampled", "words", "floor"}
+    assert {field.name for field in dataclasses.fields(Kept)} >= {"sampled", "words", "real", "floor"}
     assert {field.name for field in dataclasses.fields(Sampled)} == {"scores", "distance_mm", "limit", "seconds"}
