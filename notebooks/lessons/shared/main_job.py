@@ -8,7 +8,7 @@ Lessons show them, so that a reader sees what the main job gives before running 
 other takes and other pairs of actions are held out. `main_job_two_frames.json` holds the same of preset `two_frames`.
 Of three seeds, with the tokenizers and tokens of `tiny`: `main_job_pooled.json` (`text.pooled=true`),
 `main_job_averaged.json` (`llama_training.ema_decay=0.998`) and `main_job_sentence_slot.json`, which a script made (the
-appendix of lesson 07 says how).
+appendix of lesson 07 says how). `main_job_no_vectors.json` is seed 0 under `ATEN_CPU_CAPABILITY=default`.
 """
 
 from __future__ import annotations
