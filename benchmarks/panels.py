@@ -48,11 +48,13 @@ PANELS = (
     "ml.ShardingPanel()", "ml.TrainingPanel('nothing yet')", "ml.DecoderTrainingPanel('nothing yet')",
     "ml.PolicyPanel(ml.views.load_policies('results/vla_ablation.json'))", "ml.MotionPanel(ml.pretrained_run())",
     "ml.GenerationPanel(ml.pretrained_run(), 'a person kicks')", "FieldPanel()", "PitfallPanel()", "ml.GlossaryPanel()",
-    "ml.confidence('05', 'before')",
+    "reaction_panel()", "parts_panel()", "ml.confidence('05', 'before')",
 )  # fmt: skip
 IMPORTS = {
     "FieldPanel()": "from lessons.build_the_tokenizer.panel import FieldPanel",
     "PitfallPanel()": "from lessons.pitfalls.panel import PitfallPanel",
+    "reaction_panel()": "from tests.notebooks.panels import reaction_panel",
+    "parts_panel()": "from tests.notebooks.panels import parts_panel",
 }
 Times = tuple[float, float]  # wall and processor seconds
 

@@ -45,7 +45,6 @@ def test_an_error_of_motionlab_is_not_hidden(monkeypatch: pytest.MonkeyPatch) ->
         (["run", "llama.dim"], "key=value"),
         (["params", "tokenizer", "--preset", "nowhere.yaml"], "nowhere.yaml"),
         (["nonsense"], "nonsense"),
-        (["generate", "walks"], "--out"),
         (["run", "--temperature", "1"], "--temperature"),
     ],
 )
