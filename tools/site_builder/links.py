@@ -12,9 +12,7 @@ _LINK = re.compile(r"(?P<mark>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<targ
 _IMAGE = re.compile(r"""<img[^>]*\ssrc=["'](?P<target>[^"':]+)["']""")
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", flags=re.DOTALL)
 START = {"README.md": "index.md", "README.zh.md": "zh/index.md"}  # under the name that a web server opens first
-BRANCH = (
-    "main"  # of the public repository: files that are no page, and the buttons of hosted notebooks, are found there
-)
+BRANCH = "main"  # of the public repository: files that are no page and hosted notebooks are found there
 
 
 def is_chinese(page: str) -> bool:
