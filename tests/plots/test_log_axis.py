@@ -47,6 +47,10 @@ def test_a_figure_with_logarithmic_axes_parses_no_formula(monkeypatch):
         raise AssertionError("a formula")
 
     monkeypatch.setattr(MathTextParser, "parse", refuse)
+    axes = Figure().subplots()
+    axes.set_yscale("log")
+    with pytest.raises(AssertionError, match="a formula"):  # as matplotlib writes such an axis
+        figure_to_png(axes.get_figure())  # type: ignore[arg-type]
     line = ([1, 2, 4, 1024], [1e-9, 0.3, 2.0, 4.0])
     figure_to_png(line_figure({"a": line}, x_label="x", y_label="y", log_x=True, log_y=True))
     figure_to_png(usage_figure({"a": [5, 3, 0, 1]}))
